@@ -1,0 +1,1 @@
+"""The data of atomforge: atoms, their compositions, and the DataModules that serve them."""

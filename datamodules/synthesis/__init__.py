@@ -1,0 +1,1 @@
+"""From atoms to contamination-free splits of synthetic tasks. No torch in here."""

@@ -1,0 +1,1 @@
+"""The executor: runs untrusted programs in a sandbox and judges what they return. No torch in here."""

@@ -1,0 +1,1 @@
+"""Models, objectives and Lightning modules: supervised fine-tuning, PPO and evaluation."""
