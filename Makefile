@@ -1,0 +1,46 @@
+# The everyday verbs. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all test-unit test-contract test-sandbox test-cluster lint format clean
+BIN := .venv/bin
+# Small tensors on few cores: more threads than cores only spin.
+export TOKENIZERS_PARALLELISM = false
+
+help: ## List the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+install: ## Make .venv and install everything (PYTHON=..., TORCH_INDEX=... to choose)
+	@.ci/setup
+
+demo: install ## The whole way on a laptop CPU: data, SFT, PPO, one table (about 10 minutes; Ctrl-C and go on at will)
+	@$(BIN)/atomforge demo --config configs/demo.yaml
+
+lint: install ## Style, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: install ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: lint ## The short form of every ring (at most 15 minutes)
+	$(BIN)/pytest -m "not slow"
+
+test-all: lint ## Every ring, the long forms too (at most 60 minutes)
+	$(BIN)/pytest
+
+test-unit: install ## Pure functions and modules, seconds
+	$(BIN)/pytest tests/unit -m "not slow"
+
+test-contract: install ## Every atom, every YAML, every command at smoke size
+	$(BIN)/pytest tests/contract -m "not slow"
+
+test-sandbox: install ## Hostile programs in the real sandbox
+	$(BIN)/pytest tests/sandbox -m "not slow"
+
+test-cluster: install ## Two ranks over gloo
+	$(BIN)/pytest tests/cluster -m "not slow"
+
+clean: ## Remove what tests and builds leave behind (not .venv, data or runs)
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
