@@ -1,0 +1,88 @@
+"""The records that cross from data to training: prompts, supervised minibatches, rollouts and their minibatches.
+
+The only module of `datamodules` that `lightning_modules` imports. It holds shapes and meanings, no behaviour: packing,
+collation and loading live beside the DataModules.
+
+Shapes: `R` packed rows, `B` samples, `T` tokens of a row (prompt and response), `L` tokens of one response.
+Time index everywhere: position t of a row predicts token t+1, so arrays over predictions have `T - 1` columns.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class TaskPrompt(NamedTuple):
+    """One task as a model sees it, with what is needed to judge an answer.
+
+    `prompt_ids` is `<bos>` and the encoded prompt with its final newline; `tests` are tagged `{"args", "expected"}` rows.
+    """
+
+    task_id: str
+    prompt: str
+    prompt_ids: list[int]
+    entry_point: str
+    tests: list[dict]
+    language: str
+    depth: int
+    atoms: list[str]
+
+
+class SFTBatch(NamedTuple):
+    """A packed supervised minibatch of `R` rows holding `num_samples` samples.
+
+    `segment_ids` is 0 on padding and 1, 2, ... for the samples of a row: a token attends within its own segment only.
+    `labels` are aligned to `input_ids` (the module shifts); -100 means no loss.
+    """
+
+    input_ids: Tensor
+    """[R, T] long"""
+    position_ids: Tensor
+    """[R, T] long, starting anew at 0 in each segment"""
+    segment_ids: Tensor
+    """[R, T] long"""
+    labels: Tensor
+    """[R, T] long"""
+    num_samples: int
+
+
+class RolloutSample(NamedTuple):
+    """One judged response, one number for each of its `L` tokens (`<eos>` counts as one where the model wrote it)."""
+
+    prompt_ids: Tensor
+    """[P] long"""
+    response_ids: Tensor
+    """[L] long"""
+    loss_mask: Tensor
+    """[L] bool, True = trained; all False where the reward is unknown or the sample is left out"""
+    old_logprobs: Tensor
+    """[L] under the policy that sampled, computed by the training forward pass"""
+    ref_logprobs: Tensor
+    """[L] under the frozen reference"""
+    values: Tensor
+    """[L] the critic's value before each token was chosen"""
+    advantages: Tensor
+    """[L] whitened over the iteration where that is asked for"""
+    returns: Tensor
+    """[L] targets of the critic"""
+
+
+class RolloutBatch(NamedTuple):
+    """A right-padded minibatch of `B` rollouts; column t of the `[B, T-1]` arrays belongs to the prediction of token t+1."""
+
+    input_ids: Tensor
+    """[B, T] long, prompt then response then padding"""
+    attention_mask: Tensor
+    """[B, T] long, 1 = token, 0 = padding"""
+    loss_mask: Tensor
+    """[B, T-1] bool, True = trained"""
+    old_logprobs: Tensor
+    """[B, T-1]"""
+    ref_logprobs: Tensor
+    """[B, T-1]"""
+    values: Tensor
+    """[B, T-1]"""
+    advantages: Tensor
+    """[B, T-1]"""
+    returns: Tensor
+    """[B, T-1]"""
