@@ -1,0 +1,89 @@
+"""Reads the tasks of a split as prompts to be answered and judged.
+
+The tests attached are the evaluation tests (`tests`), never the ones rewards are computed from (`reward_tests`).
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict, load_from_disk
+from transformers import PreTrainedTokenizerBase
+
+from datamodules.batches import TaskPrompt
+from datamodules.prompts import encode_prompts
+
+COLUMNS = ("task_id", "prompt", "language", "solution", "entry_point", "tests", "atoms", "depth")
+
+
+def load_dataset(data_dir: str | Path) -> DatasetDict:
+    """Read a data set made by `atomforge synthesize`.
+
+    Raises:
+        ValueError: there is none at `data_dir`, or it lacks columns.
+    """
+    try:
+        dataset = load_from_disk(str(data_dir))
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"no data set at {data_dir}: make one with `atomforge synthesize --output {data_dir}`"
+        ) from error
+    if not isinstance(dataset, DatasetDict):
+        raise ValueError(f"{data_dir} is a single table, not a data set with splits")
+    for split, table in dataset.items():
+        if missing := [column for column in COLUMNS if column not in table.column_names]:
+            raise ValueError(f"{data_dir}, split {split}: column {', '.join(missing)} is missing")
+    return dataset
+
+
+def split_of(dataset: DatasetDict, split: str, *, data_dir: str | Path) -> Any:
+    """Pick the table of one split.
+
+    Raises:
+        ValueError: there is no such split; the message names those there are.
+    """
+    if split not in dataset:
+        raise ValueError(f"{data_dir} has no split {split}: it has {', '.join(map(str, dataset))}")
+    return dataset[split]
+
+
+def spread(num_rows: int, num_chosen: int | None) -> list[int]:
+    """Choose `num_chosen` row numbers at even distances; all of them where `None` or more than there are."""
+    if num_chosen is None or num_chosen >= num_rows:
+        return list(range(num_rows))
+    return [i * num_rows // num_chosen for i in range(num_chosen)]
+
+
+def load_task_prompts(
+    data_dir: str | Path, split: str, tokenizer: PreTrainedTokenizerBase, num_tasks: int | None = None
+) -> list[TaskPrompt]:
+    """Tasks of a split, evenly spread over it and always the same ones.
+
+    Raises:
+        ValueError: no data set, no such split, or `num_tasks` below 1.
+    """
+    table = split_of(load_dataset(data_dir), split, data_dir=data_dir)
+    return task_prompts(table, tokenizer, num_tasks)
+
+
+def task_prompts(table: Any, tokenizer: PreTrainedTokenizerBase, num_tasks: int | None = None) -> list[TaskPrompt]:
+    """`load_task_prompts` of a table that is already read."""
+    if num_tasks is not None and num_tasks < 1:
+        raise ValueError(f"num_tasks is {num_tasks}: at least 1 is needed, or null for all")
+    rows = table.select(spread(len(table), num_tasks)).to_list()
+    prompt_ids = encode_prompts(tokenizer, [row["prompt"] for row in rows])
+    return [_task_prompt(row, ids) for row, ids in zip(rows, prompt_ids, strict=True)]
+
+
+def _task_prompt(row: Mapping[str, Any], prompt_ids: list[int]) -> TaskPrompt:
+    return TaskPrompt(
+        task_id=row["task_id"],
+        prompt=row["prompt"],
+        prompt_ids=prompt_ids,
+        entry_point=row["entry_point"],
+        tests=json.loads(row["tests"]),
+        language=row["language"],
+        depth=row["depth"],
+        atoms=list(row["atoms"]),
+    )

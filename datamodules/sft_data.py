@@ -1,0 +1,206 @@
+"""Supervised training data: a mixture of splits, packed into rows, with a validation and test side.
+
+One Lightning epoch is `steps_per_epoch` minibatches; what a step trains on is a function of (seed, step) alone
+(`datamodules.mixture`), so checkpoints at epoch ends resume exactly and the global minibatch is the same under any
+number of ranks. The trainer must have `use_distributed_sampler: false` (the module takes its rank's share itself) and
+`reload_dataloaders_every_n_epochs: 1`. The class executes and generates nothing.
+"""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+from transformers import PreTrainedTokenizerFast
+
+from datamodules.batches import SFTBatch
+from datamodules.eval_data import load_dataset, split_of, task_prompts
+from datamodules.mixture import DrawPlan, MixturePart, chosen_tasks, shares
+from datamodules.packing import Sample, pack
+from datamodules.prompts import encode_completions, encode_prompts
+from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
+
+TRAINABLE_SPLITS = ("atomic", "synthetic_train")
+VAL_SPLIT = "synthetic_val"
+TEST_SPLITS = ("atomic", "synthetic_test", "synthetic_test_deeper", "synthetic_test_held_out_atoms")
+
+
+class _PackedSteps(Dataset):
+    """Item i is this rank's share of the minibatch of step `first_step + i`, packed."""
+
+    def __init__(self, data: "SFTDataModule", first_step: int, num_steps: int) -> None:
+        self.data = data
+        self.first_step = first_step
+        self.num_steps = num_steps
+
+    def __len__(self) -> int:
+        return self.num_steps
+
+    def __getitem__(self, index: int) -> SFTBatch:
+        if not 0 <= index < self.num_steps:
+            raise IndexError(index)
+        return self.data.train_batch(self.first_step + index)
+
+
+class SFTDataModule(LightningDataModule):
+    """Packed minibatches of prompts and solutions, and tasks to be answered in validation and test.
+
+    Validation has two loaders: packed rows of `synthetic_val` for the loss, and `(split, list[TaskPrompt])` for the
+    executed pass rate. Test has one `(split, list[TaskPrompt])` item for each of `TEST_SPLITS`.
+
+    Args:
+        data_dir: a data set made by `atomforge synthesize`.
+        mixture: which splits train, how many tasks of each and in what ratio; `atomic` and `synthetic_train` may.
+        batch_size: samples of one step, all ranks together.
+        max_length: tokens of a packed row; longer samples are left out, with one warning.
+        steps_per_epoch: minibatches of one Lightning epoch.
+        seed: of the choice and the order of tasks.
+        num_val_tasks: tasks of `synthetic_val` used in validation, evenly spread; null = all.
+        num_test_tasks: tasks of each test split; null = all.
+        vocab_size: of the data set's own tokenizer, trained once into `data_dir/tokenizer`.
+        tokenizer: a folder, hub id or `.ckpt` to take the tokenizer from instead (when the model starts from one).
+    """
+
+    def __init__(
+        self,
+        data_dir: str,
+        mixture: dict[str, MixturePart],
+        *,
+        batch_size: int = 32,
+        max_length: int = 512,
+        steps_per_epoch: int = 50,
+        seed: int = 0,
+        num_val_tasks: int | None = 128,
+        num_test_tasks: int | None = None,
+        vocab_size: int = 2048,
+        tokenizer: str | None = None,
+    ) -> None:
+        super().__init__()
+        _check_positive(batch_size=batch_size, max_length=max_length, steps_per_epoch=steps_per_epoch)
+        if not mixture:
+            raise ValueError(f"mixture is empty: name at least one of {', '.join(TRAINABLE_SPLITS)}")
+        if unknown := [split for split in mixture if split not in TRAINABLE_SPLITS]:
+            raise ValueError(f"mixture: {', '.join(unknown)} is not for training; use {', '.join(TRAINABLE_SPLITS)}")
+        self.data_dir = Path(data_dir)
+        self.mixture = {split: mixture[split] for split in TRAINABLE_SPLITS if split in mixture}
+        self.batch_size = batch_size
+        self.max_length = max_length
+        self.steps_per_epoch = steps_per_epoch
+        self.seed = seed
+        self.num_val_tasks = num_val_tasks
+        self.num_test_tasks = num_test_tasks
+        self.vocab_size = vocab_size
+        self.tokenizer_source = tokenizer
+        self._tokenizer: PreTrainedTokenizerFast | None = None
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """The tokenizer, from `prepare_data` on."""
+        if self._tokenizer is None:
+            self._tokenizer = load_tokenizer(self.tokenizer_source or self.data_dir / "tokenizer")
+        return self._tokenizer
+
+    def prepare_data(self) -> None:
+        dataset = load_dataset(self.data_dir)
+        for split in (*self.mixture, VAL_SPLIT):
+            split_of(dataset, split, data_dir=self.data_dir)
+        if self.tokenizer_source is None:
+            train_tokenizer(training_texts(dataset), self.vocab_size, self.data_dir / "tokenizer")
+
+    def setup(self, stage: str) -> None:
+        dataset = load_dataset(self.data_dir)
+        if stage in ("fit", "validate"):
+            val_table = split_of(dataset, VAL_SPLIT, data_dir=self.data_dir)
+            self._val_prompts = task_prompts(val_table, self.tokenizer, self.num_val_tasks)
+            chosen = {prompt.task_id for prompt in self._val_prompts}
+            rows = [i for i, task_id in enumerate(val_table["task_id"]) if task_id in chosen]
+            self._val_samples = self._fitting(_encode(self.tokenizer, val_table.select(rows)), VAL_SPLIT)
+        if stage == "fit":
+            self._check_trainer()
+            self._setup_training(dataset)
+        if stage == "test":
+            self._test_prompts = [
+                (
+                    split,
+                    task_prompts(split_of(dataset, split, data_dir=self.data_dir), self.tokenizer, self.num_test_tasks),
+                )
+                for split in TEST_SPLITS
+            ]
+
+    def train_batch(self, step: int) -> SFTBatch:
+        """Pack the share of this rank in the minibatch of global step `step`."""
+        rank, world_size = self._rank_and_world_size()
+        mine = self.plan.batch(step)[rank::world_size]
+        samples = [self._train_samples[split][index] for split, index in mine]
+        return pack(samples, max_length=self.max_length, pad_id=self._pad_id())
+
+    def train_dataloader(self) -> DataLoader:
+        epoch = self.trainer.current_epoch if self.trainer is not None else 0
+        return _as_loader(_PackedSteps(self, epoch * self.steps_per_epoch, self.steps_per_epoch))
+
+    def val_dataloader(self) -> list[DataLoader]:
+        rank, world_size = self._rank_and_world_size()
+        samples = self._val_samples[rank::world_size]
+        batches = [
+            pack(samples[i : i + self.batch_size], max_length=self.max_length, pad_id=self._pad_id())
+            for i in range(0, len(samples), self.batch_size)
+        ]
+        return [_as_loader(batches), _as_loader([(VAL_SPLIT, self._val_prompts[rank::world_size])])]
+
+    def test_dataloader(self) -> DataLoader:
+        rank, world_size = self._rank_and_world_size()
+        return _as_loader([(split, prompts[rank::world_size]) for split, prompts in self._test_prompts])
+
+    def _setup_training(self, dataset: Mapping) -> None:
+        self._train_samples: dict[str, list[Sample]] = {}
+        for split, part in self.mixture.items():
+            table = dataset[split]
+            rows = chosen_tasks(part, len(table), seed=self.seed, split=split)
+            self._train_samples[split] = self._fitting(_encode(self.tokenizer, table.select(rows)), split)
+        sizes = {split: len(samples) for split, samples in self._train_samples.items()}
+        self.plan = DrawPlan(sizes, shares(self.mixture, sizes), batch_size=self.batch_size, seed=self.seed)
+
+    def _fitting(self, samples: list[Sample], split: str) -> list[Sample]:
+        fitting = [sample for sample in samples if sample.num_tokens() <= self.max_length]
+        if dropped := len(samples) - len(fitting):
+            warnings.warn(
+                f"{split}: {dropped} of {len(samples)} samples are longer than max_length {self.max_length}: left out",
+                stacklevel=2,
+            )
+        if not fitting:
+            raise ValueError(f"{split}: no sample fits max_length {self.max_length}; raise max_length")
+        return fitting
+
+    def _check_trainer(self) -> None:
+        if self.trainer is None:
+            return
+        if self.trainer.reload_dataloaders_every_n_epochs != 1:  # pyright: ignore[reportAttributeAccessIssue]
+            raise ValueError("trainer.reload_dataloaders_every_n_epochs must be 1: each epoch has its own minibatches")
+        if self.batch_size % self.trainer.world_size:
+            raise ValueError(f"batch_size {self.batch_size} does not divide among {self.trainer.world_size} ranks")
+
+    def _rank_and_world_size(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+    def _pad_id(self) -> int:
+        pad_id = self.tokenizer.pad_token_id
+        assert isinstance(pad_id, int)  # load_tokenizer sees to it
+        return pad_id
+
+
+def _check_positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}: at least 1 is needed")
+
+
+def _encode(tokenizer: PreTrainedTokenizerFast, table: Mapping) -> list[Sample]:
+    prompts = encode_prompts(tokenizer, table["prompt"])
+    completions = encode_completions(tokenizer, table["solution"])
+    return [Sample(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
+
+
+def _as_loader(items: Dataset | list) -> DataLoader:
+    """One item a minibatch, in order."""
+    return DataLoader(items, batch_size=None, shuffle=False)  # type: ignore[arg-type]

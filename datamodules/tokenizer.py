@@ -1,0 +1,143 @@
+"""The byte-level BPE of a data set: trained on its texts, saved beside it, loaded as a transformers tokenizer.
+
+Sequences must be short for a model that trains on a laptop, so the text is cut into pieces only at white space, at the
+end of an identifier with the punctuation after it, and at the border of Chinese text: `range(`, `values[` or `):` can
+each become one token, and a new line with its indentation is one piece. Nothing is learnt from evaluation splits
+(`training_texts`).
+"""
+
+import json
+import os
+import pickle
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+PAD, BOS, EOS = "<pad>", "<s>", "</s>"
+TRAINING_SPLITS = ("atomic", "synthetic_train")
+MIN_VOCAB_SIZE = 256 + 3  # every byte, and the three special tokens
+RECIPE_FILE = "recipe.json"
+
+_CJK = r"\u2E80-\u9FFF\uF900-\uFAFF\uFF00-\uFFEF"
+PIECES = (
+    rf"\n+[ \t]*"  # new lines with the indentation that follows
+    rf"|[{_CJK}]+"  # a run of Chinese text and punctuation
+    rf"| ?[A-Za-z0-9_]+[^\sA-Za-z0-9_{_CJK}]*"  # one word, the blank before it, the punctuation after it
+    rf"| ?[^\sA-Za-z0-9_{_CJK}]+"  # punctuation that follows no word
+    rf"|\s"  # any other white space, one by one
+)
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int, directory: Path) -> PreTrainedTokenizerFast:
+    """Train a byte-level BPE on `texts` and save it as `directory`, which appears whole or not at all.
+
+    A `directory` that exists is left as it is and loaded.
+
+    Raises:
+        ValueError: `vocab_size` is below 259, or `directory` holds a tokenizer of another `vocab_size`.
+    """
+    if vocab_size < MIN_VOCAB_SIZE:
+        raise ValueError(f"vocab_size is {vocab_size}: a byte-level vocabulary needs at least {MIN_VOCAB_SIZE}")
+    directory = Path(directory)
+    if not directory.exists():
+        _save_whole(_train(texts, vocab_size), directory, vocab_size)
+    saved = _recipe(directory)["vocab_size"]
+    if saved != vocab_size:
+        raise ValueError(
+            f"{directory} was trained with vocab_size {saved}, not {vocab_size}: set vocab_size to {saved} or delete it"
+        )
+    return load_tokenizer(directory)
+
+
+def load_tokenizer(source: str | Path) -> PreTrainedTokenizerFast:
+    """Load a tokenizer from a folder, from a hub id, or out of a checkpoint (`.ckpt`) of this project.
+
+    Raises:
+        ValueError: there is none at `source`, or it has no end-of-text token.
+    """
+    try:
+        is_checkpoint = Path(source).suffix == ".ckpt"
+        tokenizer = _from_checkpoint(Path(source)) if is_checkpoint else AutoTokenizer.from_pretrained(str(source))
+    except (OSError, ValueError, KeyError, RuntimeError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"no tokenizer at {source}: give a tokenizer folder, a hub id or a .ckpt of this project"
+        ) from error
+    if not isinstance(tokenizer, PreTrainedTokenizerFast) or tokenizer.eos_token_id is None:
+        raise ValueError(f"the tokenizer of {source} is not a fast one with an end-of-text token")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def training_texts(dataset: Any) -> Iterator[str]:
+    """Prompts and solutions of the training splits of a DatasetDict, in its order."""
+    for split in TRAINING_SPLITS:
+        for column in ("prompt", "solution"):
+            yield from dataset[split][column]
+
+
+def pre_tokenizer() -> pre_tokenizers.PreTokenizer:
+    """Build the cut into pieces, then bytes; no merge ever crosses a border of `PIECES`."""
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PIECES), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+
+
+def _train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizer()  # type: ignore[assignment]
+    tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        special_tokens=[PAD, BOS, EOS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def _save_whole(tokenizer: Tokenizer, directory: Path, vocab_size: int) -> None:
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    try:
+        wrapped = PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer,
+            pad_token=PAD,
+            bos_token=BOS,
+            eos_token=EOS,
+            clean_up_tokenization_spaces=False,
+            split_special_tokens=True,  # the text "</s>" in a prompt is text, not the end of it
+        )
+        wrapped.save_pretrained(staging)
+        (staging / RECIPE_FILE).write_text(json.dumps({"vocab_size": vocab_size, "pieces": PIECES}) + "\n")
+        staging.chmod(0o755)
+        os.rename(staging, directory)
+    except OSError:
+        if not directory.exists():  # else another process was first, with the same texts
+            raise
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _from_checkpoint(path: Path) -> PreTrainedTokenizerFast:
+    payload = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["atomforge"]
+    core = Tokenizer.from_str(payload["tokenizer"])
+    return PreTrainedTokenizerFast(tokenizer_object=core, **json.loads(payload["tokenizer_config"]))
+
+
+def _recipe(directory: Path) -> dict[str, Any]:
+    try:
+        return json.loads((directory / RECIPE_FILE).read_text())
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{directory} is not a tokenizer of this project: no readable {RECIPE_FILE}") from error
