@@ -75,7 +75,7 @@ EXAMPLES = [
     ("rank_values", ({"a": 5, "b": 9, "c": 5, "d": -1},), {"a": 2, "b": 1, "c": 2, "d": 3}),
     ("rank_values", ({},), {}),
     ("top_keys", ({"b": 3, "a": 3, "c": 7, "d": 1}, 3), ["c", "a", "b"]),
-    ("top_keys", ({"a": 1}, -1), []),
+    ("top_keys", ({"a": 1, "b": 2}, -1), []),
     ("weighted_key_length", ({"ab": 3, "c": -4, "": 100},), 2),
     ("weighted_key_length", ({},), 0),
     ("cumulative_values", ({"b": 2, "a": 10, "c": -5},), [10, 12, 7]),
