@@ -159,24 +159,22 @@ def gram_matrix(grid: list[list[int]]) -> list[list[int]]:
 
 @atom(
     en=(
-        "lay {values} out in rows of {width} (at least 1), reversing every second row",
-        "fold {values} like a snake into rows of {width}, taken as 1 if smaller",
-        "cut {values} into rows of {width} or 1, whichever is more, running right, left, right",
+        "lay {values} out row by row in the smallest square that holds them, padded with 0",
+        "fold {values} into a square grid no larger than needed, zeros filling the rest",
+        "write {values} into the least n by n matrix with room for all, then zeros",
     ),
     zh=(
-        "把 {values} 排成每行 {width} 个（至少 1 个），隔行反向",
-        "将 {values} 蛇形折成宽 {width} 的各行，宽度小于 1 时取 1",
-        "按 {width} 与 1 的较大者切分 {values} 为行，方向左右交替",
+        "把 {values} 逐行排成能容纳它们的最小方阵，不足补 0",
+        "将 {values} 折成大小刚够的方形网格，空格填零",
+        "按行把 {values} 写入边长最小的够用方阵，余下为 0",
     ),
-    domains={"width": Ints(1, 5)},
 )
-def snake_rows(values: list[int], width: int) -> list[list[int]]:
-    width = max(1, width)
-    grid: list[list[int]] = []
-    for start in range(0, len(values), width):
-        row = values[start : start + width]
-        grid.append(row[::-1] if len(grid) % 2 else row)
-    return grid
+def square_grid(values: list[int]) -> list[list[int]]:
+    size = 0
+    while size * size < len(values):
+        size += 1
+    padded = values + [0] * (size * size - len(values))
+    return [padded[i * size : (i + 1) * size] for i in range(size)]
 
 
 @atom(
