@@ -125,12 +125,12 @@ def multiplicative_persistence(n: int) -> int:
     en=(
         "pay {amount} modulo 100 greedily with coins of 50, 20, 10, 5, 2 and 1",
         "list the coins 50, 20, 10, 5, 2, 1, largest first, that make {amount} modulo 100",
-        "reduce {amount} modulo 100 and give change in the fewest coins of 50, 20, 10, 5, 2, 1",
+        "make {amount} modulo 100 from the fewest coins of 50, 20, 10, 5, 2, 1, descending",
     ),
     zh=(
         "用 50、20、10、5、2、1 的硬币贪心凑出 {amount} 除以 100 的余数",
         "把 {amount} 模 100 换成面值 50、20、10、5、2、1 的硬币，从大到小列出",
-        "{amount} 对 100 取余后，用面值 50、20、10、5、2、1 的最少硬币找零",
+        "{amount} 模 100 后用最少的 50、20、10、5、2、1 硬币找零，降序",
     ),
     domains={"amount": Ints(-20, 250)},
 )
@@ -148,7 +148,7 @@ def make_change(amount: int) -> list[int]:
     en=(
         "carry tens from left to right through {values}, dropping the last carry",
         "normalise {values} to decimal digits, lowest first, without a final carry",
-        "keep each of {values} modulo 10 and pass its tens on to the next, losing the last",
+        "keep {values} modulo 10 each, passing tens on to the next item, losing the last",
     ),
     zh=(
         "在 {values} 中从左到右逢十进位，舍去最后的进位",
@@ -211,7 +211,7 @@ def running_means(values: list[int]) -> list[float]:
     en=(
         "rescale {values} linearly to 0 through 1, to 3 decimals, all zeros if they are equal",
         "min-max normalise {values}, rounded to 3 decimals, giving zeros for a constant list",
-        "map the smallest of {values} to 0 and the largest to 1, in 3 decimals, zeros if equal",
+        "map {values} linearly so that they span 0 to 1, in 3 decimals, zeros if equal",
     ),
     zh=(
         "把 {values} 线性缩放到 0 到 1，保留三位小数，全相等则全为 0",

@@ -121,7 +121,7 @@ def running_xor(values: list[int]) -> list[int]:
     zh=(
         "按位掩码选取 {values} 中的元素，掩码为 {mask}，最低位对应首项",
         "保留 {values} 中下标在 {mask} 里对应二进制位为 1 的项",
-        "从 {values} 里挑出元素，第 i 项看 {mask} 的第 i 位是否为 1",
+        "依次对照 {mask} 的各二进制位（从低到高），位为 1 则保留 {values} 的对应项",
     ),
     domains={"mask": Ints(1, 255)},
 )

@@ -16,7 +16,7 @@ from datamodules.atoms.registry import atom
     zh=(
         "把 {values} 向左旋转 {k} 位",
         "将 {values} 循环左移 {k} 个位置",
-        "以循环方式把前 {k} 个元素移到 {values} 的末尾",
+        "循环地把 {values} 的前 {k} 个元素移到末尾",
     ),
     domains={"k": Ints(1, 9)},
 )
@@ -100,7 +100,7 @@ def interleave_halves(values: list[int]) -> list[int]:
     zh=(
         "把 {values} 每 {k} 个一组分别反转，不足一组的也反转",
         "将 {values} 按 {k} 个一段切开，逐段倒序后再拼接",
-        "对 {values} 中每连续 {k} 个元素就地倒转，末尾余下的同样处理",
+        "对 {values} 中每连续 {k} 个元素做倒转，余下的也倒转",
     ),
     domains={"k": Ints(2, 5)},
 )
@@ -160,7 +160,7 @@ def value_runs(values: list[int]) -> list[tuple[int, int]]:
 @atom(
     en=(
         "find the length of the longest strictly increasing run in {values}",
-        "measure the longest stretch of neighbours in {values} that keeps rising",
+        "measure the longest stretch of {values} in which each item exceeds the previous one",
         "count the items in the longest contiguous increasing part of {values}, 0 if empty",
     ),
     zh=(
@@ -208,8 +208,8 @@ def peak_positions(values: list[float]) -> list[int]:
         "map negative, zero and positive to how many of {values} are so",
     ),
     zh=(
-        "按符号统计 {values}，键为 negative、zero 和 positive",
-        "数出 {values} 中负数、零、正数的个数，键名 negative、zero、positive",
+        "统计 {values} 中各符号的个数，键为 negative、zero、positive",
+        "数出 {values} 的负数、零、正数，分别记在 negative、zero、positive 下",
         "把 {values} 按 negative、zero、positive 三类计数",
     ),
 )

@@ -39,7 +39,7 @@ def greatest_common_divisor(n: int, k: int) -> int:
     ),
 )
 def primes_up_to(n: int) -> list[int]:
-    limit = min(n, 60)
+    limit = min(max(n, 0), 60)
     is_prime = [True] * (limit + 1)
     primes = []
     for number in range(2, limit + 1):
@@ -53,7 +53,7 @@ def primes_up_to(n: int) -> list[int]:
 @atom(
     en=(
         "list the prime factors below 100 of {n} without sign, then any rest above 1",
-        "divide the absolute value of {n} by primes below 100, listing them and the rest above 1",
+        "divide {n} without sign by primes below 100, listing them and the rest above 1",
         "factor {n} ignoring its sign by trial division below 100, ending with any rest above 1",
     ),
     zh=(
@@ -142,7 +142,7 @@ def is_happy(n: int) -> bool:
     en=(
         "find the Bezout coefficients of {n} and {k} by the extended Euclidean algorithm",
         "compute the pair x, y of the extended Euclidean algorithm for {n} and {k}",
-        "use extended Euclid to write the gcd of {n} and {k} as a combination, returning both factors",
+        "run extended Euclid on {n} and {k} and return both factors of the combination",
     ),
     zh=(
         "用扩展欧几里得算法求 {n} 和 {k} 的贝祖系数",
