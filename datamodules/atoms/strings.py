@@ -25,7 +25,7 @@ def longest_palindrome(text: str) -> str:
     for end in range(1, len(text) + 1):
         for size in (len(best) + 1, len(best) + 2):
             piece = text[max(0, end - size) : end]
-            if len(piece) > len(best) and piece == piece[::-1]:
+            if piece == piece[::-1]:
                 best = piece
     return best
 
