@@ -1,4 +1,4 @@
-"""Ten atoms on whole numbers and averages: digits, rounding, roots, coins, polynomials."""
+"""Ten atoms on whole numbers and averages: digits, rounding, roots, reflection, coins, polynomials."""
 # ruff: noqa: D103  (the source of an atom is training text and holds no docstring)
 
 from __future__ import annotations
@@ -97,28 +97,23 @@ def round_to_multiple(n: int, step: int) -> int:
 
 @atom(
     en=(
-        "count how often the digits of {n} must be multiplied together until one digit remains",
-        "find the multiplicative persistence of {n}, ignoring its sign",
-        "count the rounds of replacing {n} by its digit product before it is a single digit",
+        "bounce {n} back and forth between 0 and {k}",
+        "fold {n} into the range 0 to {k} by reflecting it at both ends",
+        "place a ball after {n} unit steps from 0 between walls at 0 and {k}",
     ),
     zh=(
-        "求 {n} 的乘法持续度，忽略符号",
-        "数一数 {n} 要反复求各位数字之积几次才变成一位数",
-        "不断把 {n} 换成各位数字的乘积，统计到一位数为止的次数",
+        "让 {n} 在 0 与 {k} 之间来回反弹，求落点",
+        "通过两端反射把 {n} 折回 0 到 {k} 的范围",
+        "小球从 0 出发在 0 和 {k} 两墙间往返，求走 {n} 步后的位置",
     ),
-    domains={"n": Ints(-99, 9999)},
+    domains={"k": Ints(3, 12)},
 )
-def multiplicative_persistence(n: int) -> int:
-    n = abs(n)
-    steps = 0
-    while n > 9:
-        product = 1
-        while n > 0:
-            product *= n % 10
-            n //= 10
-        n = product
-        steps += 1
-    return steps
+def bounce(n: int, k: int) -> int:
+    k = max(k, 1)
+    position = n % (2 * k)
+    if position > k:
+        return 2 * k - position
+    return position
 
 
 @atom(
