@@ -1,0 +1,40 @@
+"""`atomforge fit | validate | test`: Lightning's Trainer from YAML configs."""
+
+import signal
+import sys
+
+from cli.errors import Interrupted
+
+
+def run(subcommand: str, arguments: list[str]) -> int:
+    """Run one Trainer method.
+
+    Raises:
+        UsageError: whatever is wrong with the request.
+        Interrupted: Ctrl-C; the checkpoints of the epochs completed are on disk.
+    """
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+    from cli.lightning_cli import AtomforgeCLI
+
+    try:
+        AtomforgeCLI(subcommand, arguments)
+    except SIGTERMException:
+        print("atomforge: terminated; run it again with `--ckpt_path last` to go on", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    except SystemExit as leave:
+        if isinstance(leave.__context__, KeyboardInterrupt):
+            # Lightning catches Ctrl-C, shuts down, ignores further signals and leaves with exit code 1.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise Interrupted(_how_to_go_on(subcommand, arguments)) from leave
+        return int(leave.code or 0)
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(_how_to_go_on(subcommand, arguments)) from interrupt
+    return 0
+
+
+def _how_to_go_on(subcommand: str, arguments: list[str]) -> str:
+    resumes = any(argument.startswith("--ckpt_path") for argument in arguments)
+    if subcommand == "fit" and not resumes:
+        return "interrupted; run the same command again with `--ckpt_path last` to go on"
+    return "interrupted; run the same command again to go on"

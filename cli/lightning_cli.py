@@ -1,0 +1,199 @@
+"""The LightningCLI of atomforge: YAML and options to model, data and Trainer.
+
+Our rules for keys, resume and run directory take the place of Lightning's. It runs one Trainer method. Errors of the
+user leave it as `UsageError`.
+"""
+
+import re
+import sys
+import warnings
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.io import CheckpointIO
+
+from cli.config_files import SUBCLASS, KeyCheck, given_settings
+from cli.errors import UsageError, one_line
+from cli.progress import PlainProgress
+from cli.resume import CheckpointFacts, differences, read_checkpoint_facts, refuse_changes
+from cli.run_directory import KeepConfig, checkpoint_to_start_from, prepare
+from lightning_modules.checkpointing import DirectCheckpointIO, RunCheckpoint
+from lightning_modules.run_logger import RunLogger
+
+
+class RaisingParser(LightningArgumentParser):
+    """A parser that raises one line where its base prints the usage and exits."""
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:
+        """Raise instead of printing.
+
+        Raises:
+            UsageError: always; the message is still the parser's own.
+        """
+        raise UsageError(str(message)) from ex
+
+
+class AtomforgeCLI(LightningCLI):
+    """Parses and runs `fit`, `validate` or `test`.
+
+    Args:
+        subcommand: which of the three.
+        arguments: the command line after it.
+        run: False to stop after parsing and building (for tests of configs).
+    """
+
+    def __init__(self, subcommand: str, arguments: list[str], *, run: bool = True) -> None:
+        self._only = subcommand
+        self._arguments = arguments
+        self._run = run
+        self._facts: CheckpointFacts | None = None
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=KeepConfig,
+            parser_class=RaisingParser,
+            auto_configure_optimizers=False,
+            args=[subcommand, *arguments],
+        )
+
+    def subcommands(self) -> dict[str, set[str]]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Only the one asked for: each costs a parser over the whole Trainer signature."""
+        return {self._only: LightningCLI.subcommands()[self._only]}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the keys of ours beside `trainer`, `model` and `data`."""
+        parser.add_argument(
+            "--run_dir", type=str, required=True, help="directory of the run: events, config, checkpoints"
+        )
+        parser.add_argument(
+            "--num_threads", type=int | None, default=None, help="CPU threads of torch; null leaves the choice to torch"
+        )
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        parser.link_arguments("run_dir", "checkpoint.run_dir")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Check the keys of every file and option, then let the parser check values.
+
+        Raises:
+            UsageError: anything wrong with either.
+        """
+        check = KeyCheck(_known_keys(self._subcommand_parsers[self._only]))
+        for origin, settings in given_settings(self._arguments):
+            check.check(settings, origin=origin)
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+                super().parse_arguments(parser, args)
+        except UsageError as error:
+            raise UsageError(_readable(str(error), check)) from error
+
+    def _parse_ckpt_path(self) -> None:
+        """Our rule in place of Lightning's, which lets the checkpoint's hyperparameters win over the YAML."""
+        config = self.config[self._only]
+        path = checkpoint_to_start_from(config.run_dir, subcommand=self._only, ckpt_path=config.ckpt_path)
+        if config.ckpt_path == "last" and path is None:
+            print(f"atomforge: no checkpoint in {config.run_dir} yet, starting at the beginning", file=sys.stderr)
+        config.ckpt_path = None if path is None else str(path)
+        if path is None:
+            return
+        self._facts = read_checkpoint_facts(path)
+        given = config.as_dict()
+        if self._only == "fit":
+            refuse_changes(self._facts, given)
+        elif self._facts.config is not None:
+            for line in differences(self._facts.config, given):
+                print(f"atomforge: note: differs from the checkpoint's config: {line}", file=sys.stderr)
+
+    def before_instantiate_classes(self) -> None:
+        """Make the run directory, set the threads."""
+        config = self.config[self._only]
+        if config.num_threads is not None:
+            if config.num_threads < 1:
+                raise UsageError(f"num_threads is {config.num_threads}; it must be at least 1, or null")
+            torch.set_num_threads(config.num_threads)
+        if self._run and self._only == "fit":
+            prepare(config.run_dir)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Build the Trainer with our logger, checkpoints and progress where the config does not name others.
+
+        Raises:
+            UsageError: the Trainer refuses its settings.
+        """
+        config = self.config_init[self._only]
+        trainer, run_dir = config["trainer"], config["run_dir"]
+        kwargs["default_root_dir"] = trainer["default_root_dir"] or run_dir
+        if trainer["logger"] in (None, True):
+            step = self._facts.global_step if self._facts is not None else 0
+            folder = run_dir if self._only == "fit" else f"{run_dir}/{self._only}"
+            kwargs["logger"] = RunLogger(folder, purge_step=step if self._only == "fit" else 0)
+        plugins = trainer["plugins"] or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            kwargs["plugins"] = [*plugins, DirectCheckpointIO()]
+        if trainer["enable_progress_bar"] is not False:
+            terminal = sys.stderr.isatty() and sys.stdout.isatty()
+            self.trainer_defaults["callbacks"] = [RichProgressBar() if terminal else PlainProgress()]
+            kwargs["enable_progress_bar"] = terminal
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except (ValueError, MisconfigurationException) as error:
+            raise UsageError(f"trainer: {error}") from error
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        if not self._run:
+            return
+        try:
+            super()._run_subcommand(subcommand)
+        except (RuntimeError, ValueError) as error:
+            if self._facts is not None and _is_mismatch(error):
+                detail = one_line(str(error).partition("\n")[2] or str(error))
+                raise UsageError(f"{self._facts.path} is the checkpoint of another model: {detail[:200]}") from error
+            raise
+
+
+def _is_mismatch(error: Exception) -> bool:
+    """Whether torch could not put the checkpoint's weights or optimizer state into what was built."""
+    return str(error).startswith(("Error(s) in loading state_dict", "loaded state dict"))
+
+
+def _known_keys(parser: LightningArgumentParser) -> dict[str, Any]:
+    """Nest the names of a subcommand's parser."""
+    known: dict[str, Any] = {}
+    for action in parser._actions:
+        if action.dest.endswith(".help"):
+            continue
+        *path, name = action.dest.split(".")
+        level = known
+        for part in path:
+            if not isinstance(level.get(part), dict):
+                level[part] = {}
+            level = level[part]
+        level.setdefault(name, None)
+    return {**known, "model": SUBCLASS, "data": SUBCLASS}
+
+
+def _readable(message: str, check: KeyCheck) -> str:
+    """One line from the parser's nested report: where from, which key, what is wrong."""
+    keys = re.findall(r'Parser key "([^"]+)"', message)
+    if not keys:
+        return one_line(message)
+    key = keys[0] if keys[0] not in ("model", "data") else ".init_args.".join(keys)
+    where = check.origin_of(key)
+    value = re.findall(r"(?:Got value|Given value): ([^\n\]]*)", message)
+    types = re.findall(r"Expected an? <class '([^']+)'>", message)
+    if len(keys) > 1:  # the report of a class also says that it expected null in place of the whole class
+        types = [name for name in types if name != "NoneType"]
+    wanted = " or ".join("null" if name == "NoneType" else name for name in dict.fromkeys(types))
+    if types and value and not re.search(r"class_path|Import path|not accepted|does not accept", message):
+        return one_line(f"{where}: {key} is {value[0]!r}; expected {wanted}")
+    for line in message.splitlines():
+        if re.search(r"Import path|not accepted|does not accept|has no attribute|No module named|Expected", line):
+            return one_line(f"{where}: {key}: {line.strip(' -')}")
+    return one_line(f"{where}: {message}")

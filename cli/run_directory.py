@@ -1,0 +1,84 @@
+"""One directory a run: its config, events and checkpoints, and the rules for starting and going on in it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import SaveConfigCallback
+
+from cli.errors import UsageError
+from cli.resume import CONFIG_KEY
+from lightning_modules.checkpointing import checkpoints_of
+from lightning_modules.run_logger import RunLogger
+
+
+def checkpoint_to_start_from(run_dir: str, *, subcommand: str, ckpt_path: str | None) -> Path | None:
+    """Find where `fit`, `validate` or `test` starts from; None for the beginning.
+
+    `last` is the newest checkpoint of the run directory; for `fit` in a directory without one it is the beginning, so
+    that the same command serves the first start and every restart.
+
+    Raises:
+        UsageError: `fit` without `ckpt_path` in a directory with checkpoints; `last` or a path that does not exist.
+    """
+    existing = checkpoints_of(run_dir)
+    if ckpt_path is None:
+        if subcommand == "fit" and existing:
+            raise UsageError(
+                f"{run_dir} already holds {existing[-1].name}: add `--ckpt_path last` to go on, "
+                "or give another --run_dir to start anew"
+            )
+        return None
+    if ckpt_path == "last":
+        if existing:
+            return existing[-1]
+        if subcommand == "fit":
+            return None
+        raise UsageError(f"--ckpt_path last: {run_dir} holds no checkpoint yet")
+    if not Path(ckpt_path).exists():
+        known = f" ({run_dir} holds {', '.join(path.name for path in existing)})" if existing else ""
+        raise UsageError(f"no checkpoint at {ckpt_path}{known}")
+    return Path(ckpt_path)
+
+
+def prepare(run_dir: str) -> None:
+    """Make the directory and see that it can be written.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    try:
+        Path(run_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot create run_dir {run_dir}: {error.strerror}") from error
+    if not os.access(run_dir, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write into run_dir {run_dir}: permission denied")
+
+
+class KeepConfig(SaveConfigCallback):
+    """Writes the resolved config to `RUN_DIR/config.yaml` and into every checkpoint, and its leaves to the logger.
+
+    A resumed run may write it again: by the rule of `cli.resume` it then differs in free keys only.
+    """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write it once, from rank 0, when fitting starts."""
+        if stage != "fit" or not trainer.is_global_zero or self.already_saved:
+            return
+        self.already_saved = True
+        target = Path(self.config.run_dir) / self.config_filename
+        fresh = target.with_name(f".{target.name}.tmp")
+        fresh.write_text(self._text(), encoding="utf-8")
+        fresh.replace(target)
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLogger):
+                logger.log_hyperparams(yaml.safe_load(self._text()))
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Leave the config where `cli.resume` finds it."""
+        checkpoint[CONFIG_KEY] = self._text()
+
+    def _text(self) -> str:
+        return self.parser.dump(self.config, skip_none=False, skip_link_targets=True)

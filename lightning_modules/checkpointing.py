@@ -1,0 +1,144 @@
+"""Checkpoints of a run: at epoch ends, complete or absent, the newest few kept.
+
+Layout of `RUN_DIR/checkpoints`: `epoch_00003.ckpt` (after three epochs), `last.ckpt` (a link to the newest) and, once
+the run has reached its end, `final.ckpt` (a link to the newest too). A checkpoint is first `.epoch_00003.ckpt.tmp`,
+then flushed to disk and renamed, so one under its real name is whole; this holds for sharded checkpoints, which are folders,
+as well. Nothing is saved inside an epoch: resuming is exact at epoch boundaries only.
+"""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+_NAME = re.compile(r"epoch_(\d+)\.ckpt")
+
+
+def checkpoints_of(run_dir: str | Path) -> list[Path]:
+    """List the complete checkpoints of a run directory, oldest first."""
+    folder = Path(run_dir) / "checkpoints"
+    if not folder.is_dir():
+        return []
+    found = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
+    return [path for _, path in sorted(found)]
+
+
+def is_finished(run_dir: str | Path) -> bool:
+    """Whether the run of this directory reached its end (`max_epochs`, `max_steps` or an early stop)."""
+    return (Path(run_dir) / "checkpoints" / "final.ckpt").exists()
+
+
+class DirectCheckpointIO(TorchCheckpointIO):
+    """Writes straight to the path asked for: no second copy in memory, none in the system's temporary folder."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Write the file; `RunCheckpoint` makes it appear whole."""
+        assert storage_options is None
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        torch.save(checkpoint, path)
+
+
+class RunCheckpoint(Checkpoint):
+    """Saves a checkpoint every `every_n_epochs` epochs and at the end of the run.
+
+    Args:
+        run_dir: directory of the run; checkpoints go into its `checkpoints` folder.
+        every_n_epochs: epochs from one checkpoint to the next.
+        keep: how many of the newest checkpoints stay on disk.
+        keep_every_n_epochs: checkpoints at multiples of this many epochs stay on disk for ever; null for none.
+
+    Raises:
+        ValueError: a count below 1.
+    """
+
+    def __init__(
+        self, run_dir: str, every_n_epochs: int = 1, keep: int = 2, keep_every_n_epochs: int | None = None
+    ) -> None:
+        for key, value in (
+            ("every_n_epochs", every_n_epochs),
+            ("keep", keep),
+            ("keep_every_n_epochs", keep_every_n_epochs),
+        ):
+            if value is not None and value < 1:
+                raise ValueError(f"checkpoint.{key} is {value}; it must be at least 1")
+        self.run_dir = Path(run_dir)
+        self.folder = self.run_dir / "checkpoints"
+        self.every_n_epochs = every_n_epochs
+        self.keep = keep
+        self.keep_every_n_epochs = keep_every_n_epochs
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Clear what a killed run left half written; a run that goes on is no longer finished."""
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for stale in self.folder.glob(".*.tmp"):
+                _remove(stale)
+            (self.folder / "final.ckpt").unlink(missing_ok=True)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save if due. Lightning calls this after every other `on_train_epoch_end`, the module's included."""
+        if trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
+            return
+        num_epochs = trainer.current_epoch + 1
+        is_end = num_epochs == trainer.max_epochs or trainer.global_step == trainer.max_steps or trainer.should_stop
+        if num_epochs % self.every_n_epochs == 0 or is_end:
+            self._save(trainer, num_epochs)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Mark the run as finished (not called after an interrupt or a fault)."""
+        if trainer.is_global_zero and (self.folder / "last.ckpt").exists():
+            _link(self.folder / "final.ckpt", os.readlink(self.folder / "last.ckpt"))
+
+    def _save(self, trainer: Trainer, num_epochs: int) -> None:
+        target = self.folder / f"epoch_{num_epochs:05d}.ckpt"
+        unfinished = self.folder / f".{target.name}.tmp"
+        trainer.save_checkpoint(unfinished, weights_only=False)  # every rank takes part
+        trainer.strategy.barrier("checkpoint written")
+        if trainer.is_global_zero:
+            _flush(unfinished)
+            if target.is_dir():
+                _remove(target)
+            unfinished.replace(target)
+            _flush(self.folder)
+            _link(self.folder / "last.ckpt", target.name)
+            self._prune()
+        trainer.strategy.barrier("checkpoint in place")
+
+    def _prune(self) -> None:
+        for path in checkpoints_of(self.run_dir)[: -self.keep]:
+            num_epochs = int(path.stem.removeprefix("epoch_"))
+            if self.keep_every_n_epochs is None or num_epochs % self.keep_every_n_epochs:
+                _remove(path)
+
+
+def _link(link: Path, target_name: str) -> None:
+    """Point `link` at its neighbour `target_name`, never absent in between."""
+    fresh = link.with_name(f".{link.name}.tmp")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target_name)
+    fresh.replace(link)
+    _flush(link.parent)
+
+
+def _flush(path: Path) -> None:
+    """Force a file, or a folder and the files in it, to disk."""
+    names = [path, *path.rglob("*")] if path.is_dir() and path.suffix == ".tmp" else [path]
+    for name in names:
+        descriptor = os.open(name, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
