@@ -1,5 +1,4 @@
 """Ten atoms on whole numbers and averages: digits, rounding, roots, reflection, coins, polynomials."""
-# ruff: noqa: D103  (the source of an atom is training text and holds no docstring)
 
 from __future__ import annotations
 

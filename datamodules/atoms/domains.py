@@ -26,7 +26,7 @@ class Domain(Protocol):
         ...
 
     def edges(self) -> tuple[Any, ...]:
-        """The edge cases of this domain, the plainest first."""
+        """List the edge cases of this domain, the plainest first."""
         ...
 
 
@@ -135,32 +135,24 @@ class Lists:
 
 @dataclass(frozen=True)
 class Grids:
-    """Rectangular lists of lists of `item`: at most `max_rows` by `max_columns`; `square` ones on demand."""
+    """Rectangular lists of lists of `item`: at most `max_rows` by `max_columns`. The empty grid is an edge case only."""
 
     item: Domain
     max_rows: int = 4
     max_columns: int = 4
-    min_rows: int = 0
-    square: bool = False
 
     @property
     def type_name(self) -> str:
         return f"list[list[{self.item.type_name}]]"
 
     def sample(self, rng: Random) -> list[list[Any]]:
-        rows = rng.randint(self.min_rows, self.max_rows)
-        columns = rows if self.square else rng.randint(1, self.max_columns)
+        rows, columns = rng.randint(1, self.max_rows), rng.randint(1, self.max_columns)
         return [[self.item.sample(rng) for _ in range(columns)] for _ in range(rows)]
 
     def edges(self) -> tuple[list[list[Any]], ...]:
         first = self.item.edges()[0]
         other = self.item.edges()[-1]
-        grids: list[list[list[Any]]] = [[[first]], [[first, other], [other, first]]]
-        if self.min_rows == 0:
-            grids.insert(0, [])
-        if not self.square:
-            grids += [[[first, other]], [[first], [other]]]
-        return tuple(grids)
+        return ([], [[first]], [[first, other], [other, first]], [[first, other]], [[first], [other]])
 
 
 @dataclass(frozen=True)
@@ -197,11 +189,11 @@ class Dicts:
 
     def edges(self) -> tuple[dict[Any, Any], ...]:
         keys, values = self.key.edges(), self.value.edges()
-        return ({}, {keys[-1]: values[0]}, {key: values[-1] for key in keys})
+        return ({}, {keys[-1]: values[0]}, dict.fromkeys(keys, values[-1]))
 
 
 def default_domain(type_name: str) -> Domain:
-    """The domain of a type for atoms that name none.
+    """Return the domain of a type for atoms that name none.
 
     Raises:
         ValueError: no default is known for the type; name a domain on the atom.

@@ -1,5 +1,4 @@
 """Ten atoms on lists of numbers: rotation, halves, windows, runs, chunks, peaks."""
-# ruff: noqa: D103  (the source of an atom is training text and holds no docstring)
 
 from __future__ import annotations
 

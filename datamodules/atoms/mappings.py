@@ -2,7 +2,6 @@
 
 Results never depend on the order of a set; dictionaries keep the order of first insertion.
 """
-# ruff: noqa: D103  (the source of an atom is training text and holds no docstring)
 
 from datamodules.atoms.domains import Ints, Lists, Sentences, Texts
 from datamodules.atoms.registry import atom

@@ -1,5 +1,4 @@
 """Ten atoms of number theory: Euclid, sieve, factors, powers, residues, number bases."""
-# ruff: noqa: D103  (the source of an atom is training text and holds no docstring)
 
 from __future__ import annotations
 

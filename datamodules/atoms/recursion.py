@@ -1,5 +1,5 @@
 """Atoms of the topic recursion: recursive definitions, recurrences and dynamic programming."""
-# ruff: noqa: B905, D103 - an atom is shown to models as it stands: no docstring, plain `zip`
+# ruff: noqa: B905 - an atom is shown to models as it stands: no docstring, plain `zip`
 
 from datamodules.atoms.domains import Ints
 from datamodules.atoms.registry import atom

@@ -119,7 +119,7 @@ def _parameter(atom_name: str, name: str, type_name: str, domains: Mapping[str, 
 def _check_phrasings(atom_name: str, names: tuple[str, ...], phrasings: Mapping[str, tuple[str, ...]]) -> None:
     for language, texts in phrasings.items():
         if len(set(texts)) < MIN_PHRASINGS:
-            raise ValueError(f"atom {atom_name}: {len(set(texts))} {language} phrasings, at least {MIN_PHRASINGS} wanted")
+            raise ValueError(f"atom {atom_name}: {len(set(texts))} {language} phrasings, want {MIN_PHRASINGS} or more")
         for text in texts:
             if sorted(re.findall(r"{(\w+)}", text)) != sorted(names):
                 raise ValueError(f"atom {atom_name}: {text!r} must hold each of {{{'}, {'.join(names)}}} exactly once")

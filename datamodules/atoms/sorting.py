@@ -1,5 +1,4 @@
 """Atoms of the topic sorting: orderings, partial orderings and searches."""
-# ruff: noqa: D103 - an atom is shown to models as it stands, without docstring
 
 from datamodules.atoms.domains import Ints
 from datamodules.atoms.registry import atom

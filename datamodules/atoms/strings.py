@@ -2,7 +2,6 @@
 
 Words, parsing and formats live in `text`; edit distances and common subsequences in `recursion`.
 """
-# ruff: noqa: D103  (the source of an atom is training text and holds no docstring)
 
 from datamodules.atoms.domains import LETTERS, Ints, Texts
 from datamodules.atoms.registry import atom

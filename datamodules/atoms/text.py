@@ -2,7 +2,6 @@
 
 Algorithms on bare characters live in `strings`.
 """
-# ruff: noqa: D103  (the source of an atom is training text and holds no docstring)
 
 from datamodules.atoms.domains import Ints, Sentences, Texts
 from datamodules.atoms.registry import atom
