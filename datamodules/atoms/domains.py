@@ -135,7 +135,7 @@ class Lists:
 
 @dataclass(frozen=True)
 class Grids:
-    """Rectangular lists of lists of `item`: at most `max_rows` by `max_columns`. The empty grid is an edge case only."""
+    """Rectangular lists of lists of `item`: at most `max_rows` by `max_columns`. The empty one is an edge case."""
 
     item: Domain
     max_rows: int = 4

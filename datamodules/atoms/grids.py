@@ -1,7 +1,7 @@
 """Atoms of the topic grids: matrices and grids as lists of rows, ragged ones included."""
 # ruff: noqa: B905 - an atom is shown to models as it stands: no docstring, plain `zip`
 
-from datamodules.atoms.domains import Ints
+from datamodules.atoms.domains import Grids, Ints
 from datamodules.atoms.registry import atom
 
 
@@ -85,6 +85,7 @@ def column_sums(grid: list[list[int]]) -> list[int]:
         "求 {grid} 的正数按四邻接形成多少个连通块",
         "从 {grid} 的正数格开始四方向填充，数出彼此分离的区域",
     ),
+    domains={"grid": Grids(Ints(-9, 6), max_rows=5, max_columns=5)},
 )
 def count_islands(grid: list[list[int]]) -> int:
     land = {(i, j) for i, row in enumerate(grid) for j, cell in enumerate(row) if cell > 0}
