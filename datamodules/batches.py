@@ -15,7 +15,8 @@ from torch import Tensor
 class TaskPrompt(NamedTuple):
     """One task as a model sees it, with what is needed to judge an answer.
 
-    `prompt_ids` is `<bos>` and the encoded prompt with its final newline; `tests` are tagged `{"args", "expected"}` rows.
+    `prompt_ids` is `<bos>` and the encoded prompt with its final newline; `tests` are tagged rows of
+    `{"args", "expected"}`.
     """
 
     task_id: str
@@ -68,7 +69,10 @@ class RolloutSample(NamedTuple):
 
 
 class RolloutBatch(NamedTuple):
-    """A right-padded minibatch of `B` rollouts; column t of the `[B, T-1]` arrays belongs to the prediction of token t+1."""
+    """A right-padded minibatch of `B` rollouts.
+
+    Column t of the `[B, T-1]` arrays belongs to the prediction of token t+1; they are 0 outside the response.
+    """
 
     input_ids: Tensor
     """[B, T] long, prompt then response then padding"""
