@@ -1,0 +1,42 @@
+"""Next-token loss of packed rows, on completion tokens alone.
+
+Shapes: `R` rows, `T` tokens of a row, `D` hidden size, `V` vocabulary. Samples of a row do not see one another.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from datamodules.batches import SFTBatch
+from lightning_modules.policy import last_hidden_states, output_layer
+
+IGNORE = -100
+
+
+def block_causal_mask(segment_ids: Tensor) -> Tensor:
+    """[R, T] segment numbers -> [R, 1, T, T] bool, True where query t may attend to key s: same segment and s <= t.
+
+    Padding (segment 0) attends to padding, so that no query is left without a key.
+    """
+    same = segment_ids[:, :, None] == segment_ids[:, None, :]
+    return same.tril().unsqueeze(1)
+
+
+def completion_loss(causal_lm: PreTrainedModel, batch: SFTBatch) -> tuple[Tensor, Tensor]:
+    """Sum the cross-entropy of the labelled tokens; the output layer runs at the positions before them alone.
+
+    Returns:
+        The sum in nats (float32, scalar) and the number of labelled tokens (long, scalar).
+    """
+    hidden = last_hidden_states(
+        causal_lm,
+        batch.input_ids,
+        attention_mask=block_causal_mask(batch.segment_ids),
+        position_ids=batch.position_ids,
+    )
+    targets = batch.labels[:, 1:]
+    predicted = targets != IGNORE
+    logits = output_layer(causal_lm)(hidden[:, :-1][predicted])
+    loss = functional.cross_entropy(logits.float(), targets[predicted], reduction="sum")
+    return loss, torch.count_nonzero(predicted)
