@@ -40,7 +40,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         problem = getattr(error, "problem", None) or str(error)
         raise UsageError(f"{path}{line}: not valid YAML: {one_line(problem)}") from error
     if loaded is None:
-        return {}
+        raise UsageError(f"{path}: the config file is empty")
     if not isinstance(loaded, dict):
         raise UsageError(f"{path}: a config file holds `key: value` lines, this one holds a {type(loaded).__name__}")
     return loaded
@@ -94,11 +94,11 @@ class KeyCheck:
         """
         self._walk(settings, self.known, prefix="", origin=origin)
 
-    def origin_of(self, key: str) -> str:
-        """Where a dotted key, or the nearest section above it, was last set."""
+    def origin_of(self, key: str) -> str | None:
+        """Where a dotted key, or the nearest section above it, was last set; None if nowhere."""
         while key and key not in self.origins:
             key = key.rpartition(".")[0]
-        return self.origins.get(key, "command line")
+        return self.origins.get(key)
 
     def _walk(self, value: Any, known: Any, *, prefix: str, origin: str) -> None:
         if prefix:
@@ -110,7 +110,7 @@ class KeyCheck:
         if names is None:
             return
         if not isinstance(value, Mapping):
-            if isinstance(known, Mapping):
+            if isinstance(known, Mapping) or (dataclasses.is_dataclass(known) and value is not None):
                 raise UsageError(f"{origin}: {prefix.removesuffix('.')} takes keys of its own, got {value!r}")
             return
         for name, inner in value.items():

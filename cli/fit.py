@@ -17,6 +17,7 @@ def run(subcommand: str, arguments: list[str]) -> int:
 
     from cli.lightning_cli import AtomforgeCLI
 
+    _without_advertising()
     try:
         AtomforgeCLI(subcommand, arguments)
     except SIGTERMException:
@@ -31,6 +32,16 @@ def run(subcommand: str, arguments: list[str]) -> int:
     except KeyboardInterrupt as interrupt:
         raise Interrupted(_how_to_go_on(subcommand, arguments)) from interrupt
     return 0
+
+
+def _without_advertising() -> None:
+    """Drop Lightning's hints on products of its makers and on its own code; its notes on the run stay."""
+    import logging
+    import warnings
+
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
 
 
 def _how_to_go_on(subcommand: str, arguments: list[str]) -> str:

@@ -4,7 +4,6 @@ Our rules for keys, resume and run directory take the place of Lightning's. It r
 user leave it as `UsageError`.
 """
 
-import re
 import sys
 import warnings
 from typing import Any
@@ -18,6 +17,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 
 from cli.config_files import SUBCLASS, KeyCheck, given_settings
 from cli.errors import UsageError, one_line
+from cli.parser_errors import readable
 from cli.progress import PlainProgress
 from cli.resume import CheckpointFacts, differences, read_checkpoint_facts, refuse_changes
 from cli.run_directory import KeepConfig, checkpoint_to_start_from, prepare
@@ -58,6 +58,7 @@ class AtomforgeCLI(LightningCLI):
             subclass_mode_data=True,
             save_config_callback=KeepConfig,
             parser_class=RaisingParser,
+            parser_kwargs={"prog": "atomforge"},
             auto_configure_optimizers=False,
             args=[subcommand, *arguments],
         )
@@ -91,7 +92,7 @@ class AtomforgeCLI(LightningCLI):
                 warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
                 super().parse_arguments(parser, args)
         except UsageError as error:
-            raise UsageError(_readable(str(error), check)) from error
+            raise UsageError(readable(str(error), check)) from error
 
     def _parse_ckpt_path(self) -> None:
         """Our rule in place of Lightning's, which lets the checkpoint's hyperparameters win over the YAML."""
@@ -177,23 +178,3 @@ def _known_keys(parser: LightningArgumentParser) -> dict[str, Any]:
             level = level[part]
         level.setdefault(name, None)
     return {**known, "model": SUBCLASS, "data": SUBCLASS}
-
-
-def _readable(message: str, check: KeyCheck) -> str:
-    """One line from the parser's nested report: where from, which key, what is wrong."""
-    keys = re.findall(r'Parser key "([^"]+)"', message)
-    if not keys:
-        return one_line(message)
-    key = keys[0] if keys[0] not in ("model", "data") else ".init_args.".join(keys)
-    where = check.origin_of(key)
-    value = re.findall(r"(?:Got value|Given value): ([^\n\]]*)", message)
-    types = re.findall(r"Expected an? <class '([^']+)'>", message)
-    if len(keys) > 1:  # the report of a class also says that it expected null in place of the whole class
-        types = [name for name in types if name != "NoneType"]
-    wanted = " or ".join("null" if name == "NoneType" else name for name in dict.fromkeys(types))
-    if types and value and not re.search(r"class_path|Import path|not accepted|does not accept", message):
-        return one_line(f"{where}: {key} is {value[0]!r}; expected {wanted}")
-    for line in message.splitlines():
-        if re.search(r"Import path|not accepted|does not accept|has no attribute|No module named|Expected", line):
-            return one_line(f"{where}: {key}: {line.strip(' -')}")
-    return one_line(f"{where}: {message}")

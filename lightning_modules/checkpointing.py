@@ -2,8 +2,8 @@
 
 Layout of `RUN_DIR/checkpoints`: `epoch_00003.ckpt` (after three epochs), `last.ckpt` (a link to the newest) and, once
 the run has reached its end, `final.ckpt` (a link to the newest too). A checkpoint is first `.epoch_00003.ckpt.tmp`,
-then flushed to disk and renamed, so one under its real name is whole; this holds for sharded checkpoints, which are folders,
-as well. Nothing is saved inside an epoch: resuming is exact at epoch boundaries only.
+then flushed to disk and renamed, so one under its real name is whole; this holds for sharded checkpoints, which are
+folders, as well. Nothing is saved inside an epoch: resuming is exact at epoch boundaries only.
 """
 
 import os
