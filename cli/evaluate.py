@@ -103,7 +103,7 @@ def _evaluate(args: argparse.Namespace, table: Any) -> "Evaluation":
     from lightning_modules.policy import load_policy
 
     causal_lm, tokenizer = load_policy(args.checkpoint)
-    causal_lm = causal_lm.to(torch.device("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    torch.nn.Module.to(causal_lm, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     prompts = task_prompts(table, tokenizer, args.num_tasks)
     with open_executor(args.backend) as executor:
         return evaluate(

@@ -1,0 +1,248 @@
+"""`atomforge fit` end to end on a model of four weights: run directory, checkpoints, resume, curves."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+import yaml
+from lightning.pytorch import LightningDataModule, LightningModule
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from cli.main import main
+from lightning_modules.checkpointing import checkpoints_of, is_finished
+
+STEPS_PER_EPOCH = 3
+
+
+class Toy(LightningModule):
+    interrupt_at_step: ClassVar[int | None] = None
+
+    def __init__(self, width: int = 3, learning_rate: float = 0.1) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(width, 1)
+        self.learning_rate = learning_rate
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        if self.interrupt_at_step == self.global_step:
+            raise KeyboardInterrupt
+        loss = (self.linear(batch) - 1).pow(2).mean()
+        self.log("train/loss", loss, on_step=True, on_epoch=True)
+        return loss
+
+    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
+        self.log("val/loss", (self.linear(batch) - 1).pow(2).mean())
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+
+
+class ToyData(LightningDataModule):
+    def __init__(self, width: int = 3) -> None:
+        super().__init__()
+        self.rows = torch.linspace(-1, 1, STEPS_PER_EPOCH * width).reshape(STEPS_PER_EPOCH, width)
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(self.rows, batch_size=1)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self.rows, batch_size=STEPS_PER_EPOCH)
+
+
+@pytest.fixture(autouse=True)
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    config = {
+        "seed_everything": 1,
+        "run_dir": "run",
+        "model": {"class_path": f"{__name__}.Toy", "init_args": {"width": 3}},
+        "data": {"class_path": f"{__name__}.ToyData"},
+        "trainer": {
+            "max_epochs": 4, "accelerator": "cpu", "log_every_n_steps": 1, "enable_model_summary": False,
+            "num_sanity_val_steps": 0,
+        },
+    }  # fmt: skip
+    Path("base.yaml").write_text(yaml.safe_dump(config))
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    Toy.interrupt_at_step = None
+
+
+def fit(*arguments: str) -> int:
+    return main(["fit", "--config", "base.yaml", *arguments])
+
+
+def weights(run_dir: str) -> dict[str, Tensor]:
+    return torch.load(checkpoints_of(run_dir)[-1], weights_only=True)["state_dict"]
+
+
+def curves(run_dir: str) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(run_dir, size_guidance={"scalars": 0})
+    events.Reload()
+    return {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def test_a_run_leaves_config_curves_and_checkpoints_in_its_directory() -> None:
+    assert fit() == 0
+    names = {path.name for path in Path("run").iterdir()}
+    assert {"config.yaml", "hparams.yaml", "checkpoints"} < names
+    assert len([name for name in names if name.startswith("events.")]) == len(names) - 3 == 1
+    assert [path.name for path in checkpoints_of("run")] == ["epoch_00003.ckpt", "epoch_00004.ckpt"]
+    assert os.readlink("run/checkpoints/last.ckpt") == os.readlink("run/checkpoints/final.ckpt") == "epoch_00004.ckpt"
+    assert [step for step, _ in curves("run")["train/loss_step"]] == list(range(12))
+    assert [step for step, _ in curves("run")["val/loss"]] == [2, 5, 8, 11]
+    assert yaml.safe_load(Path("run/config.yaml").read_text())["model"]["init_args"] == {
+        "width": 3,
+        "learning_rate": 0.1,
+    }
+
+
+def test_ctrl_c_and_resume_are_as_if_never_stopped(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit("--run_dir=whole") == 0
+    Toy.interrupt_at_step = 7  # the second step of the third epoch
+    assert fit() == 130
+    assert "run the same command again with `--ckpt_path last` to go on" in capsys.readouterr().err
+    assert [path.name for path in checkpoints_of("run")] == ["epoch_00001.ckpt", "epoch_00002.ckpt"]
+    assert not is_finished("run")
+    assert curves("run")["train/loss_step"][-1][0] == 6  # a point beyond the checkpoint, to be forgotten
+    Toy.interrupt_at_step = None
+    assert fit("--ckpt_path", "last") == 0
+    assert is_finished("run")
+    assert len(list(Path("run").glob("events.*"))) == 2
+    expected = weights("whole")
+    assert all(torch.equal(value, expected[name]) for name, value in weights("run").items())
+    assert curves("run") == curves("whole")
+
+
+def test_same_command_with_last_serves_start_and_restart(capsys: pytest.CaptureFixture[str]) -> None:
+    Toy.interrupt_at_step = 1
+    assert fit("--ckpt_path=last") == 130
+    assert capsys.readouterr().err.endswith("atomforge: interrupted; run the same command again to go on\n")
+    Toy.interrupt_at_step = None
+    assert fit("--ckpt_path=last") == 0
+    assert [step for step, _ in curves("run")["train/loss_step"]] == list(range(12))
+
+
+def test_fit_on_a_used_directory_is_refused_with_both_ways_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit("--trainer.max_epochs=1") == 0
+    capsys.readouterr()
+    assert fit() == 2
+    assert capsys.readouterr().err == (
+        "atomforge: error: run already holds epoch_00001.ckpt: add `--ckpt_path last` to go on, "
+        "or give another --run_dir to start anew\n"
+    )
+
+
+def test_resume_with_another_model_data_or_seed_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit("--trainer.max_epochs=1") == 0
+    capsys.readouterr()
+    changes = ["--model.init_args.learning_rate=0.2", "--data.init_args.width=4", "--seed_everything=2"]
+    assert fit("--ckpt_path=last", *changes) == 2
+    assert capsys.readouterr().err == (
+        "atomforge: error: the config differs from the one run/checkpoints/epoch_00001.ckpt was trained with "
+        "(seed_everything: 1 -> 2; model.init_args.learning_rate: 0.1 -> 0.2; data.init_args.width: 3 -> 4); "
+        "set these back to go on, or start a new run in another run_dir\n"
+    )
+
+
+def test_the_given_config_wins_over_the_checkpoint_in_validate(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit("--trainer.max_epochs=1") == 0
+    capsys.readouterr()
+    wider = ["--model.init_args.width=4", "--data.init_args.width=4"]
+    assert main(["validate", "--config", "base.yaml", "--ckpt_path=last", *wider]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("atomforge:")]
+    assert lines[0] == "atomforge: note: differs from the checkpoint's config: model.init_args.width: 3 -> 4"
+    assert lines[-1].startswith("atomforge: error: run/checkpoints/epoch_00001.ckpt is the checkpoint of another model")
+    before = curves("run")
+    assert main(["validate", "--config", "base.yaml", "--ckpt_path=last"]) == 0
+    assert curves("run") == before
+    assert list(Path("run/validate").glob("events.*"))
+
+
+def test_a_longer_run_goes_on_and_is_finished_only_at_its_new_end() -> None:
+    assert fit("--trainer.max_epochs=2") == 0
+    assert is_finished("run")
+    Toy.interrupt_at_step = 7
+    assert fit("--ckpt_path=last") == 130
+    assert not is_finished("run")
+    Toy.interrupt_at_step = None
+    assert fit("--ckpt_path=last") == 0
+    assert is_finished("run")
+    assert yaml.safe_load(Path("run/config.yaml").read_text())["trainer"]["max_epochs"] == 4
+
+
+def test_a_run_killed_between_its_last_checkpoint_and_its_end_is_finished_by_a_restart() -> None:
+    assert fit() == 0
+    Path("run/checkpoints/final.ckpt").unlink()
+    before = curves("run")
+    assert fit("--ckpt_path=last") == 0
+    assert is_finished("run")
+    assert curves("run") == before
+
+
+def test_which_checkpoints_stay() -> None:
+    keys = ["--checkpoint.every_n_epochs=2", "--checkpoint.keep=1", "--checkpoint.keep_every_n_epochs=4"]
+    assert fit("--trainer.max_epochs=7", *keys) == 0
+    assert [path.name for path in checkpoints_of("run")] == ["epoch_00004.ckpt", "epoch_00007.ckpt"]
+
+
+def test_a_save_that_dies_leaves_the_last_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    save, num_saves = torch.save, 0
+
+    def dies_at_the_third(content, path) -> None:
+        nonlocal num_saves
+        num_saves += 1
+        if num_saves == 3:
+            Path(path).write_bytes(b"half")
+            raise OSError("disk gone")
+        save(content, path)
+
+    monkeypatch.setattr(torch, "save", dies_at_the_third)
+    with pytest.raises(OSError, match="disk gone"):
+        fit()
+    folder = Path("run/checkpoints")
+    assert [path.name for path in checkpoints_of("run")] == ["epoch_00001.ckpt", "epoch_00002.ckpt"]
+    assert os.readlink(folder / "last.ckpt") == "epoch_00002.ckpt"
+    assert (folder / ".epoch_00003.ckpt.tmp").exists()
+    assert fit("--ckpt_path=last") == 0
+    assert not list(folder.glob(".*"))
+    assert is_finished("run")
+
+
+def test_later_configs_and_options_win_and_threads_are_set() -> None:
+    Path("overlay.yaml").write_text(
+        "trainer: {max_epochs: 2}\nmodel: {init_args: {learning_rate: 0.3}}\nnum_threads: 1\n"
+    )
+    assert fit("--config", "overlay.yaml", "--trainer.max_epochs=1") == 0
+    resolved = yaml.safe_load(Path("run/config.yaml").read_text())
+    assert resolved["trainer"]["max_epochs"] == 1
+    assert resolved["model"]["init_args"] == {"width": 3, "learning_rate": 0.3}
+    assert resolved["num_threads"] == torch.get_num_threads() == 1
+
+
+def test_the_resolved_config_starts_the_same_run_again() -> None:
+    assert fit() == 0
+    assert main(["fit", "--config", "run/config.yaml", "--run_dir=again"]) == 0
+    assert curves("again") == curves("run")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--checkpoint.keep=0"], "checkpoint.keep is 0; it must be at least 1"),
+        (["--num_threads=0"], "num_threads is 0; it must be at least 1, or null"),
+        (["--model.init_args.width=x"], "command line: model.init_args.width is 'x'; expected int"),
+        (["--trainer.max_epochs", "x"], "command line: trainer.max_epochs is 'x'; expected int or null"),
+        (["--run_dir", "base.yaml/x"], "cannot create run_dir base.yaml/x: Not a directory"),
+        (["--ckpt_path", "base.yaml"], "base.yaml is damaged or not a checkpoint (RuntimeError)"),
+    ],
+)
+def test_values_that_cannot_be(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit(*arguments) == 2
+    errors = [text for text in capsys.readouterr().err.splitlines() if "Seed set" not in text]
+    assert errors == [f"atomforge: error: {line}"]
