@@ -80,9 +80,9 @@ def build_causal_lm(architecture: Architecture, tokenizer: PreTrainedTokenizerFa
         max_position_embeddings=architecture.max_position,
         tie_word_embeddings=architecture.tie_embeddings,
         initializer_range=INIT_STD,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=_token_id(tokenizer.bos_token_id),
+        eos_token_id=_token_id(tokenizer.eos_token_id),
+        pad_token_id=_token_id(tokenizer.pad_token_id),
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -180,6 +180,11 @@ def causal_lm_state(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if found:
             return found
     return {}
+
+
+def _token_id(value: Any) -> int:
+    assert isinstance(value, int)  # our own tokenizers have all three
+    return value
 
 
 def _load_checkpoint(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:

@@ -1,0 +1,179 @@
+"""Supervised fine-tuning: completion-only loss on packed rows, validation by loss and by running greedy completions.
+
+The class joins parts that live elsewhere: the model (`policy`), the loss (`packed_loss`), the optimizer (`optimizers`)
+and the executed pass rate (`evaluation`). It works with `datamodules.sft_data.SFTDataModule`.
+"""
+
+import time
+from typing import Any
+
+import torch
+from executor.client import Executor, open_executor
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torch.optim import Optimizer
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from datamodules.batches import SFTBatch, TaskPrompt
+from executor.schema import Status
+from lightning_modules.evaluation import Evaluation, evaluate
+from lightning_modules.metrics import PassAtK
+from lightning_modules.optimizers import AdamWConfig, build_adamw, build_schedule
+from lightning_modules.packed_loss import completion_loss
+from lightning_modules.policy import PAYLOAD_KEY, Architecture, build_causal_lm, checkpoint_payload, load_policy
+
+DEFAULT_OPTIMIZER = AdamWConfig()
+
+
+class SFTModule(LightningModule):
+    """Trains a causal LM on prompt and solution pairs.
+
+    Args:
+        architecture: sizes of a model built from scratch; null = the default sizes.
+        init_from: a checkpoint, run directory, Hugging Face folder or hub id to start from instead.
+        optimizer: AdamW and its schedule.
+        max_new_tokens: longest completion in validation and test, tokens.
+        eval_batch_size: completions decoded together in validation and test.
+        executor_backend: `auto`, or a backend by name.
+        seed: of the first weights.
+    """
+
+    policy: PreTrainedModel
+
+    def __init__(
+        self,
+        *,
+        architecture: Architecture | None = None,
+        init_from: str | None = None,
+        optimizer: AdamWConfig = DEFAULT_OPTIMIZER,
+        max_new_tokens: int = 256,
+        eval_batch_size: int = 64,
+        executor_backend: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if architecture is not None and init_from is not None:
+            raise ValueError("architecture and init_from exclude each other: a loaded model brings its own sizes")
+        self.architecture = architecture or Architecture()
+        self.init_from = init_from
+        self.optimizer_config = optimizer
+        self.max_new_tokens = max_new_tokens
+        self.eval_batch_size = eval_batch_size
+        self.executor_backend = executor_backend
+        self.seed = seed
+        self.last_evaluations: dict[str, Evaluation] = {}
+        self._is_built = False
+        self._executor: Executor | None = None
+        self._pass_rates: dict[str, PassAtK] = {}
+        self._last_step_at = 0.0
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        return self.trainer.datamodule.tokenizer  # type: ignore[attr-defined]
+
+    def configure_model(self) -> None:
+        if self._is_built:
+            return
+        if self.init_from is None:
+            self.policy = build_causal_lm(self.architecture, self.tokenizer, self.seed)
+        else:
+            self.policy, tokenizer = load_policy(self.init_from)
+            if tokenizer.get_vocab() != self.tokenizer.get_vocab():
+                raise ValueError(
+                    f"{self.init_from} has another tokenizer than the data: set data.init_args.tokenizer to where the "
+                    "model's own comes from"
+                )
+        self.policy.train()
+        self._is_built = True
+
+    def configure_optimizers(self) -> Any:
+        fused = self.trainer.precision != "16-mixed"  # Lightning cannot clip scaled gradients of a fused optimizer
+        optimizer = build_adamw(self.policy.named_parameters(), self.optimizer_config, fused=fused)
+        num_steps = self.trainer.estimated_stepping_batches
+        schedule = build_schedule(optimizer, self.optimizer_config, num_steps=num_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, batch: SFTBatch, batch_idx: int) -> Tensor:
+        total, num_labels = completion_loss(self.policy, batch)
+        # the mean over the labelled tokens of all ranks: gradients are averaged over ranks, so divide by the mean count
+        mean_labels = self.trainer.strategy.reduce(num_labels.float(), reduce_op="mean")
+        loss = total / mean_labels
+        num_tokens = torch.count_nonzero(batch.segment_ids)
+        self.log("loss/train", loss, prog_bar=True, batch_size=batch.num_samples)
+        self.log("data/tokens", num_tokens.float(), batch_size=batch.num_samples)
+        self.log("data/padding_share", 1 - num_tokens / batch.segment_ids.numel(), batch_size=batch.num_samples)
+        self.log("optim/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=batch.num_samples)
+        return loss
+
+    def on_train_epoch_start(self) -> None:
+        self._last_step_at = time.perf_counter()
+
+    def on_train_batch_end(self, outputs: Any, batch: SFTBatch, batch_idx: int) -> None:
+        now = time.perf_counter()
+        num_tokens = int(torch.count_nonzero(batch.segment_ids))
+        self.log("throughput/train_tokens_per_s", num_tokens / (now - self._last_step_at), batch_size=batch.num_samples)
+        self._last_step_at = now
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        gradients = [parameter.grad for parameter in self.policy.parameters() if parameter.grad is not None]
+        self.log("optim/grad_norm", torch.nn.utils.get_total_norm(gradients))
+
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        if isinstance(batch, SFTBatch):
+            total, num_labels = completion_loss(self.policy, batch)
+            options = {"batch_size": int(num_labels), "sync_dist": True, "add_dataloader_idx": False}
+            self.log("loss/val", total / num_labels, prog_bar=True, **options)
+        else:
+            self._evaluate(*batch)
+
+    def test_step(self, batch: tuple[str, list[TaskPrompt]], batch_idx: int) -> None:
+        self._evaluate(*batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_pass_rates()
+
+    def on_test_epoch_end(self) -> None:
+        self._log_pass_rates()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy, self.tokenizer)
+
+    def teardown(self, stage: str) -> None:
+        if self._executor is not None:
+            self._executor.close()
+            self._executor = None
+
+    def _evaluate(self, split: str, prompts: list[TaskPrompt]) -> None:
+        """Complete `prompts` greedily, run them, and log all but the pass rate, which waits for the epoch's end."""
+        if self._executor is None:
+            self._executor = open_executor(self.executor_backend)
+        started = time.perf_counter()
+        result = evaluate(
+            self.policy,
+            self.tokenizer,
+            prompts,
+            self._executor,
+            num_samples=0,
+            max_new_tokens=self.max_new_tokens,
+            seed=self.seed,
+            batch_size=self.eval_batch_size,
+        )
+        self.last_evaluations[split] = result
+        passed = torch.tensor(list(result.greedy_scores().values()), device=self.device)
+        metric = self._pass_rates.setdefault(split, PassAtK((1,)).to(self.device))
+        metric.update(torch.ones_like(passed), passed)
+        completions = [task.greedy for task in result.tasks if task.greedy is not None]
+        count = max(1, len(completions))
+        shares = {status: number / count for status, number in result.statuses(greedy=True).items()}
+        means = {f"failures/{split}/{status}": share for status, share in shares.items() if status != Status.PASSED}
+        means[f"response/{split}/num_tokens"] = sum(item.num_tokens for item in completions) / count
+        means[f"response/{split}/finished"] = sum(item.finished for item in completions) / count
+        means[f"time/{split}/evaluate_s"] = time.perf_counter() - started
+        self.log_dict(means, batch_size=count, sync_dist=True, add_dataloader_idx=False)
+
+    def _log_pass_rates(self) -> None:
+        for split, metric in self._pass_rates.items():
+            is_val = self.trainer.validating or self.trainer.training
+            self.log(f"pass_at_k/{split}/greedy", metric.compute()[0].float(), prog_bar=is_val)
+            metric.reset()
+        self._pass_rates = {}

@@ -1,0 +1,57 @@
+"""Every TensorBoard tag of the project, with what it is and what its curve should look like.
+
+The glossary of the README is generated from `TAGS`. `<split>` stands for the name of a data split and `<status>` for a
+value of `executor.schema.Status`; `documented` finds the entry of a real tag.
+"""
+
+import re
+
+TAGS: dict[str, str] = {
+    # supervised fine-tuning
+    "loss/train": "mean cross-entropy of a completion token of the minibatch, nats; falls fast, then slowly",
+    "loss/val": "the same on synthetic_val; falls with loss/train, and rises again where training over-fits",
+    "optim/lr": "learning rate of the step; up during the warm-up, then down the schedule",
+    "optim/grad_norm": "2-norm of the gradient before clipping; falls after the warm-up, spikes say lr is too high",
+    "data/padding_share": "share of the minibatch's positions that are padding; flat, below 0.1 when packing works",
+    "data/tokens": "tokens of the minibatch without padding, of one rank; flat",
+    "throughput/train_tokens_per_s": "tokens without padding trained on each second, of one rank; flat",
+    # evaluation
+    "pass_at_k/<split>/greedy": "share of tasks whose greedy completion passes all tests; rises, then levels off",
+    "pass_at_k/<split>/pass_at_1": "chance that one sample passes, from n samples a task (unbiased); below greedy",
+    "pass_at_k/<split>/pass_at_8": "chance that one of eight samples passes (unbiased); above pass_at_1",
+    "failures/<split>/<status>": "share of completions with this verdict; crash and infra near 0, wrong falls last",
+    "response/<split>/num_tokens": "mean tokens of a completion with its end; close to that of the solutions",
+    "response/<split>/finished": "share of completions that ended by themselves; goes to 1",
+    "time/<split>/evaluate_s": "seconds of one evaluation, sampling and execution",
+    "samples/<split>": "a few prompts with completions and verdicts, as text",
+    # reinforcement learning
+    "reward/mean": "mean reward of the iteration's responses, infrastructure faults left out; rises",
+    "reward/std": "standard deviation of those rewards; falls as most responses pass",
+    "reward/pass_rate": "share of the iteration's responses that pass all reward tests; rises",
+    "reward/<part>": "mean of one part of the reward; the parts add up to reward/mean",
+    "kl/k1": "mean of log p_policy - log p_reference over sampled tokens, nats (estimator k1); grows slowly from 0",
+    "kl/k3": "the same KL by the low-variance estimator k3, never negative; close to k1",
+    "kl/coef": "weight of the KL penalty in the reward; the controller moves it to hold kl/k1 at its target",
+    "policy/loss": "clipped policy objective, negated; near 0, no trend wanted",
+    "policy/approx_kl": "KL of this update from the policy that sampled (k3), nats; small, too large stops the update",
+    "policy/clip_frac": "share of tokens whose ratio was clipped; 0 to 0.2",
+    "policy/entropy": "mean entropy of the next-token distribution, nats; falls slowly, at 0 exploration has ended",
+    "policy/first_ratio": "mean probability ratio on an iteration's first minibatch; 1, else sampling is off-policy",
+    "value/loss": "clipped squared error of the critic; falls",
+    "value/explained_variance": "share of the returns' variance the critic explains; rises from 0 towards 1",
+    "value/mean": "mean value of sampled tokens; follows reward/mean",
+    "time/generate_s": "seconds of sampling in the iteration",
+    "time/execute_s": "seconds the programs ran that were not hidden behind sampling",
+    "time/update_s": "seconds of the optimizer steps of the iteration",
+    "throughput/generate_tokens_per_s": "tokens sampled each second, of one rank",
+    "throughput/update_tokens_per_s": "response tokens trained on each second, of one rank",
+}
+
+
+def documented(tag: str) -> str | None:
+    """Return the line on a tag as it is logged, None where there is none."""
+    for pattern, line in TAGS.items():
+        parts = re.split(r"<\w+>", pattern)
+        if re.fullmatch(r"[^/]+".join(map(re.escape, parts)), tag):
+            return line
+    return None

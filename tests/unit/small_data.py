@@ -1,0 +1,46 @@
+"""A data set of a few hand-made tasks in the layout of `atomforge synthesize`, for tests that need no real one."""
+
+import json
+from pathlib import Path
+
+from datasets import Dataset, DatasetDict
+
+SPLITS = (
+    "atomic",
+    "synthetic_train",
+    "synthetic_rl",
+    "synthetic_val",
+    "synthetic_test",
+    "synthetic_test_deeper",
+    "synthetic_test_held_out_atoms",
+)
+NUM_ROWS = {"atomic": 7, "synthetic_train": 12}
+OTHERS = 4
+
+
+def row(split: str, index: int) -> dict:
+    """Task `index` of a split: add a number to x, where the number names split and task."""
+    number = SPLITS.index(split) * 100 + index
+    chinese = index % 2 == 1
+    prompt = f"写一个函数 solve(x)，返回 x 加 {number}。" if chinese else f"Write solve(x) that adds {number} to x."
+    tests = [{"args": [x], "expected": x + number} for x in (0, 5, -3)]
+    return {
+        "task_id": f"{split}/{index}",
+        "prompt": prompt,
+        "language": "zh" if chinese else "en",
+        "solution": f"def solve(x):\n    return x + {number}\n",
+        "entry_point": "solve",
+        "tests": json.dumps(tests),
+        "reward_tests": json.dumps(tests[:1]),
+        "atoms": ["add"],
+        "depth": 1 if split == "atomic" else 2,
+        "skeleton": f"add({index})",
+    }
+
+
+def write_small_data(directory: Path, **num_rows: int) -> Path:
+    """Save the data set as `directory`; `num_rows` overrides rows by split."""
+    sizes = {split: NUM_ROWS.get(split, OTHERS) for split in SPLITS} | num_rows
+    tables = {split: Dataset.from_list([row(split, i) for i in range(size)]) for split, size in sizes.items()}
+    DatasetDict(tables).save_to_disk(str(directory))
+    return directory

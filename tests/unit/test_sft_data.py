@@ -1,0 +1,206 @@
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+import torch
+from small_data import write_small_data
+
+from datamodules.eval_data import load_task_prompts, spread
+from datamodules.mixture import DrawPlan, MixturePart, chosen_tasks, num_drawn, shares
+from datamodules.sft_data import TEST_SPLITS, SFTDataModule
+
+BOTH = {"atomic": MixturePart(weight=1.0), "synthetic_train": MixturePart(weight=3.0)}
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return write_small_data(tmp_path_factory.mktemp("data") / "small")
+
+
+def ready(data_dir, mixture=BOTH, *, rank=0, world_size=1, epoch=0, stage="fit", **settings) -> SFTDataModule:
+    options = {"batch_size": 8, "max_length": 128, "steps_per_epoch": 3, "vocab_size": 400} | settings
+    data = SFTDataModule(str(data_dir), mixture, **options)
+    data.trainer = SimpleNamespace(
+        global_rank=rank, world_size=world_size, current_epoch=epoch, reload_dataloaders_every_n_epochs=1
+    )
+    data.prepare_data()
+    data.setup(stage)
+    return data
+
+
+def texts_of(data: SFTDataModule, batch) -> list[str]:
+    """The samples of a packed batch as text, in the order of rows and segments."""
+    texts = []
+    for ids, segments in zip(batch.input_ids, batch.segment_ids, strict=True):
+        texts += [data.tokenizer.decode(ids[segments == s]) for s in range(1, int(segments.max()) + 1)]
+    return texts
+
+
+def test_num_drawn_by_hand():
+    # 8 draws at 1:3 are 2 and 6; at 1:1:2 they are 2, 2, 4; of 3 draws at 1:3, 0.75 rounds to 1
+    assert num_drawn(8, [1, 3]) == [2, 6]
+    assert num_drawn(8, [1, 1, 2]) == [2, 2, 4]
+    assert num_drawn(3, [1, 3]) == [1, 2]
+
+
+def test_num_drawn_never_goes_back_and_stays_near_the_share():
+    weights = [0.013, 0.2, 0.5, 0.287]
+    before = [0] * 4
+    for total in range(1, 500):
+        counts = num_drawn(total, weights)
+        assert sum(counts) == total
+        assert all(now >= then for now, then in zip(counts, before, strict=True))
+        assert all(abs(count - total * weight) < 1.6 for count, weight in zip(counts, weights, strict=True))
+        before = counts
+
+
+def test_every_pass_shows_every_task_once_and_in_a_new_order():
+    plan = DrawPlan({"a": 6, "b": 9}, {"a": 1.0, "b": 1.0}, batch_size=4, seed=0)
+    drawn = [task for step in range(9) for split, task in plan.batch(step) if split == "a"]  # 18 = 3 passes of 6
+    passes = [drawn[0:6], drawn[6:12], drawn[12:18]]
+    assert all(sorted(one) == list(range(6)) for one in passes)
+    assert len({tuple(one) for one in passes}) == 3
+
+
+def test_the_plan_has_no_memory():
+    def fresh():
+        return DrawPlan({"a": 6, "b": 9}, {"a": 1.0, "b": 2.0}, batch_size=5, seed=3)
+
+    straight = fresh()
+    in_order = [straight.batch(step) for step in range(12)]
+    assert [fresh().batch(step) for step in range(12)] == in_order
+    backwards = fresh()
+    assert [backwards.batch(step) for step in reversed(range(12))] == in_order[::-1]
+    assert DrawPlan({"a": 6, "b": 9}, {"a": 1.0, "b": 2.0}, batch_size=5, seed=4).batch(0) != in_order[0]
+
+
+def test_counts_are_nested_and_depend_on_the_seed():
+    few = chosen_tasks(MixturePart(count=4), 50, seed=1, split="atomic")
+    more = chosen_tasks(MixturePart(count=9), 50, seed=1, split="atomic")
+    assert len(few) == 4
+    assert set(few) < set(more)
+    assert few != chosen_tasks(MixturePart(count=4), 50, seed=2, split="atomic")
+    with pytest.raises(ValueError, match="atomic has 50 tasks, count asks for 51"):
+        chosen_tasks(MixturePart(count=51), 50, seed=1, split="atomic")
+
+
+def test_shares():
+    assert shares(BOTH, {"atomic": 7, "synthetic_train": 12}) == {"atomic": 0.25, "synthetic_train": 0.75}
+    parts = {"atomic": MixturePart(), "synthetic_train": MixturePart()}
+    assert shares(parts, {"atomic": 5, "synthetic_train": 15}) == {"atomic": 0.25, "synthetic_train": 0.75}
+    with pytest.raises(ValueError, match="synthetic_train has no weight"):
+        shares({"atomic": MixturePart(weight=1.0), "synthetic_train": MixturePart()}, {})
+
+
+def test_mixture_keys_change_what_is_trained(data_dir):
+    def seen(mixture):
+        data = ready(data_dir, mixture)
+        texts = [text for step in range(12) for text in texts_of(data, data.train_batch(step))]
+        numbers = [int(text.split("return x + ")[1].split("\n")[0]) for text in texts]
+        return Counter("atomic" if number < 100 else "synthetic" for number in numbers), len(set(numbers))
+
+    assert seen({"atomic": MixturePart()}) == (Counter(atomic=96), 7)
+    assert seen({"synthetic_train": MixturePart()}) == (Counter(synthetic=96), 12)
+    assert seen(BOTH) == (Counter(atomic=24, synthetic=72), 19)
+    few = {"atomic": MixturePart(weight=1.0), "synthetic_train": MixturePart(weight=1.0, count=2)}
+    assert seen(few) == (Counter(atomic=48, synthetic=48), 9)
+
+
+def test_the_global_minibatch_does_not_depend_on_the_number_of_ranks(data_dir):
+    alone = ready(data_dir)
+    ranks = [ready(data_dir, rank=rank, world_size=2) for rank in range(2)]
+    for step in (0, 7):
+        shared = [texts_of(data, data.train_batch(step)) for data in ranks]
+        assert [len(part) for part in shared] == [4, 4]
+        assert sorted(shared[0] + shared[1]) == sorted(texts_of(alone, alone.train_batch(step)))
+
+
+def test_epochs_go_on_where_the_one_before_ended(data_dir):
+    batches = list(ready(data_dir, epoch=2).train_dataloader())
+    assert len(batches) == 3
+    data = ready(data_dir)
+    for offset, batch in enumerate(batches):
+        expected = data.train_batch(2 * 3 + offset)
+        assert all(torch.equal(a, b) for a, b in zip(batch[:4], expected[:4], strict=True))
+    assert texts_of(data, batches[0]) != texts_of(data, data.train_batch(0))
+
+
+def test_loss_falls_on_the_completion_alone(data_dir):
+    data = ready(data_dir)
+    batch = data.train_batch(0)
+    for ids, labels in zip(batch.input_ids, batch.labels, strict=True):
+        assert torch.equal(labels[labels != -100], ids[labels != -100])
+        text = data.tokenizer.decode(ids[labels != -100])
+        assert text.count("def solve(x):\n    return x + ") == text.count("</s>")
+        assert "Write" not in text
+        assert "写" not in text
+
+
+def test_long_samples_are_left_out_with_one_counted_warning(data_dir):
+    data = ready(data_dir, {"synthetic_train": MixturePart()})
+    samples = data._train_samples["synthetic_train"]
+    data.max_length = max(sample.num_tokens() for sample in samples) - 1
+    fitting = [sample for sample in samples if sample.num_tokens() <= data.max_length]
+    with pytest.warns(UserWarning, match=f"train: {12 - len(fitting)} of 12 samples are longer") as caught:
+        assert data._fitting(samples, "synthetic_train") == fitting
+    assert len(caught) == 1
+    assert 0 < len(fitting) < 12
+    with pytest.raises(ValueError, match="no sample fits max_length 3"), pytest.warns(UserWarning, match="longer than"):
+        ready(data_dir, max_length=3)
+
+
+def test_validation_has_rows_and_prompts(data_dir):
+    data = ready(data_dir, num_val_tasks=3)
+    rows, prompts = data.val_dataloader()
+    (batch,) = list(rows)
+    assert batch.num_samples == 3
+    ((split, tasks),) = list(prompts)
+    assert split == "synthetic_val"
+    assert [task.task_id for task in tasks] == ["synthetic_val/0", "synthetic_val/1", "synthetic_val/2"]
+    parts = [ready(data_dir, rank=rank, world_size=2).val_dataloader()[1] for rank in range(2)]
+    assert sorted(task.task_id for part in parts for _, tasks in part for task in tasks) == [
+        f"synthetic_val/{i}" for i in range(4)
+    ]
+
+
+def test_test_has_every_split(data_dir):
+    items = list(ready(data_dir, stage="test", num_test_tasks=2).test_dataloader())
+    assert [split for split, _ in items] == list(TEST_SPLITS)
+    assert all(len(tasks) == 2 for _, tasks in items)
+
+
+def test_task_prompts_hold_the_evaluation_tests(data_dir):
+    tokenizer = ready(data_dir).tokenizer
+    (first, second) = load_task_prompts(data_dir, "synthetic_test", tokenizer, 2)
+    assert (first.task_id, second.task_id) == ("synthetic_test/0", "synthetic_test/2")
+    assert first.tests == [{"args": [x], "expected": x + 400} for x in (0, 5, -3)]
+    assert tokenizer.decode(first.prompt_ids) == "<s>Write solve(x) that adds 400 to x.\n"
+    assert (first.depth, first.language, first.entry_point, first.atoms) == (2, "en", "solve", ["add"])
+
+
+def test_spread():
+    assert spread(10, 4) == [0, 2, 5, 7]
+    assert spread(3, None) == spread(3, 9) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"mixture": {}}, "mixture is empty"),
+        ({"mixture": {"synthetic_test": MixturePart()}}, "synthetic_test is not for training"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch is 0"),
+        ({"world_size": 3}, "batch_size 8 does not divide among 3 ranks"),
+    ],
+)
+def test_wrong_settings_are_refused(data_dir, change, words):
+    with pytest.raises(ValueError, match=words):
+        ready(data_dir, **change)
+
+
+def test_wrong_data_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="no data set at"):
+        ready(tmp_path / "absent")
+    for bad in ({"count": 0}, {"weight": 0.0}, {"weight": float("nan")}):
+        with pytest.raises(ValueError, match="mixture"):
+            MixturePart(**bad)
