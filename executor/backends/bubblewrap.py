@@ -1,0 +1,115 @@
+"""bubblewrap: the worker as process 1 of its own namespaces, with a read-only system and no network.
+
+As root every sandbox has a user id of its own, drawn at random; as an ordinary user it has a user namespace. Both
+have a seccomp program. A shared kernel stays the boundary: see `executor/README.md`.
+"""
+
+import os
+import secrets
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from executor.backends.sandbox import SANDBOX_FILES, SOURCE_DIR, ProcessSandbox, interpreter, worker_command
+from executor.backends.seccomp import seccomp_program
+
+MAX_PROCESSES = 10
+"""Of one candidate, threads included; times the address space, this bounds its memory."""
+SCRATCH_BYTES = 16 << 20
+_APP = "/app"
+_SCRATCH = "/tmp"
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_SYSTEM_LINKS = ("/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin")
+_WORKER_CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL")
+
+
+class BubblewrapBackend:
+    """Starts sandboxes with `bwrap`.
+
+    Raises:
+        ValueError: there is no `bwrap` to be found.
+    """
+
+    name = "bubblewrap"
+
+    def __init__(self, *, hash_seed: int = 0):
+        program = shutil.which("bwrap")
+        if program is None:
+            raise ValueError("bubblewrap is not installed (Debian, Fedora, Arch: package `bubblewrap`)")
+        self._bwrap = program
+        self._hash_seed = hash_seed
+        self._seccomp = seccomp_program()
+        self._as_root = _is_full_root()
+        who = "a user id of its own" if self._as_root else "a user namespace of its own"
+        filtered = "seccomp" if self._seccomp else "NO seccomp on this kind of machine"
+        self.description = (
+            f"bubblewrap: no network, read-only system, {who}, {filtered}, one process a program; the kernel is shared"
+        )
+
+    def start(self) -> ProcessSandbox:
+        uid = 0x40000000 + secrets.randbelow(0x30000000) if self._as_root else None
+        box = {"uid": uid, "max_processes": MAX_PROCESSES, "scratch": _SCRATCH, "owns_namespace": True}
+        if self._seccomp is None:
+            return ProcessSandbox(self._command(box, []), hash_seed=self._hash_seed)
+        filter_fd = os.memfd_create("seccomp")
+        try:
+            os.write(filter_fd, self._seccomp)
+            os.lseek(filter_fd, 0, os.SEEK_SET)
+            command = self._command(box, ["--seccomp", str(filter_fd)])
+            return ProcessSandbox(command, hash_seed=self._hash_seed, pass_fds=(filter_fd,))
+        finally:
+            os.close(filter_fd)
+
+    def _command(self, box: dict[str, Any], seccomp: list[str]) -> list[str]:
+        return [
+            self._bwrap,
+            *_namespaces(self._as_root),
+            *_file_system(),
+            *seccomp,
+            *("--clearenv", "--setenv", "PYTHONHASHSEED", str(self._hash_seed), "--chdir", "/"),
+            *("--as-pid-1", "--die-with-parent", "--new-session"),
+            *worker_command(f"{_APP}/worker.py", box),
+        ]
+
+
+def _is_full_root() -> bool:
+    """Whether we are root over all user ids; root of a container with few ids mapped cannot give them out."""
+    if os.geteuid() != 0:
+        return False
+    lines = Path("/proc/self/uid_map").read_text().splitlines()
+    return [line.split() for line in lines] == [["0", "0", "4294967295"]]
+
+
+def _namespaces(as_root: bool) -> list[str]:
+    shared = ["--unshare-pid", "--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    if not as_root:
+        return [*shared, "--unshare-user", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL"]
+    kept = [word for capability in _WORKER_CAPABILITIES for word in ("--cap-add", capability)]
+    return [*shared, "--cap-drop", "ALL", *kept]
+
+
+def _file_system() -> list[str]:
+    """Nothing but the system's and Python's files and our own four, read-only; one small writable folder; no /proc."""
+    words = ["--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+    for link in map(Path, _SYSTEM_LINKS):
+        if link.is_symlink():
+            words += ["--symlink", os.readlink(link), str(link)]
+        elif link.is_dir():
+            words += ["--ro-bind", str(link), str(link)]
+    for device in _DEVICES:
+        words += ["--dev-bind", device, device]
+    words += ["--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", _SCRATCH]
+    for folder in dict.fromkeys((Path(sys.base_prefix).resolve(), interpreter().parents[1])):
+        if not folder.is_relative_to("/usr"):
+            words += [*_open_folders(folder.parent), "--ro-bind", str(folder), str(folder)]
+    words += _open_folders(Path(_APP))
+    for name in SANDBOX_FILES:
+        words += ["--ro-bind", str(SOURCE_DIR / name), f"{_APP}/{name}"]
+    return [*words, "--remount-ro", "/"]
+
+
+def _open_folders(folder: Path) -> list[str]:
+    """Make a folder and its parents, open to every user id: bubblewrap itself makes some for their owner only."""
+    folders = [*reversed(folder.parents), folder][1:]
+    return [word for part in folders for word in ("--perms", "0755", "--dir", str(part))]

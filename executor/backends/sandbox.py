@@ -1,0 +1,91 @@
+"""What a backend gives the pool: a started sandbox with two pipes, and the command that starts the worker in it."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Protocol
+
+SANDBOX_FILES = ("worker.py", "candidate.py", "values.py", "wire.py")
+"""The only files of ours that a sandbox sees."""
+SOURCE_DIR = Path(__file__).resolve().parents[1]
+_STDERR_CHARS = 300
+
+
+class Sandbox(Protocol):
+    """One running fork server."""
+
+    requests_fd: int
+    """Where request frames go."""
+    replies_fd: int
+    """Where reply frames come from."""
+
+    def kill(self) -> str:
+        """End it, with all that runs in it; returns the last it said of itself, in one line."""
+        ...
+
+
+class Backend(Protocol):
+    """Starts sandboxes of one kind."""
+
+    name: str
+    description: str
+    """One line: what it is and, where that is so, what it does not protect."""
+
+    def start(self) -> Sandbox:
+        """Start a sandbox; it is ready when its first frame comes.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        ...
+
+
+class ProcessSandbox:
+    """A sandbox that is a child process of ours, spoken to through its standard input and output."""
+
+    def __init__(self, command: list[str], *, hash_seed: int, pass_fds: tuple[int, ...] = ()):
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
+        # A bomb inside should be the first thing the kernel ends, not the trainer; anyone may ask for that.
+        shield = 'echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec "$0" "$@"'
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", shield, *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env={"PYTHONHASHSEED": str(hash_seed), "PATH": os.defpath},
+            cwd="/",
+            bufsize=0,
+            pass_fds=pass_fds,
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self.requests_fd = self._process.stdin.fileno()
+        self.replies_fd = self._process.stdout.fileno()
+
+    def kill(self) -> str:
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            stream.close()
+        self._stderr.seek(0)
+        said = self._stderr.read()[-_STDERR_CHARS:].decode(errors="replace")
+        self._stderr.close()
+        return " ".join(said.split())
+
+
+def interpreter() -> Path:
+    """Find the real executable of this very Python, outside of any virtual environment."""
+    return Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
+
+
+def worker_command(worker: Path | str, box: dict[str, Any]) -> list[str]:
+    """Make the command that runs the worker.
+
+    It is `-I -S` taken apart: `-I` would make Python ignore PYTHONHASHSEED, which here is the only variable there is.
+    """
+    return [str(interpreter()), "-s", "-P", "-S", "-B", str(worker), json.dumps(box)]

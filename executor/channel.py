@@ -1,0 +1,116 @@
+"""One started sandbox as the pool sees it: frames going in, frames coming out, and whose turn it is. Never blocks."""
+
+import os
+import time
+from collections import deque
+from typing import Any
+
+from executor.backends.sandbox import Sandbox
+from executor.wire import pack_frame, take_frame
+
+START_TIMEOUT_S = 60.0
+GRACE_S = 10.0
+"""On top of a program's own wall time, before its sandbox is given up."""
+_READ_BYTES = 1 << 18
+
+
+class ChannelLost(Exception):
+    """The sandbox is gone, late, or talks nonsense."""
+
+
+class Channel:
+    """A sandbox with its buffers and the programs it has been sent and has not answered, oldest first."""
+
+    def __init__(self, sandbox: Sandbox):
+        self.sandbox = sandbox
+        self.ready = False
+        self.num_answered = 0
+        self.in_flight: deque[int] = deque()
+        self._wall_times: deque[float] = deque()
+        self._outgoing = bytearray()
+        self._incoming = bytearray()
+        self._max_body_bytes = 0
+        self._fault: str | None = None
+        self.deadline = time.monotonic() + START_TIMEOUT_S
+        os.set_blocking(sandbox.requests_fd, False)
+        os.set_blocking(sandbox.replies_fd, False)
+
+    @property
+    def wants_to_write(self) -> bool:
+        return bool(self._outgoing)
+
+    def send(self, index: int, header: dict[str, Any], body: bytes) -> None:
+        """Queue a program; `header` holds its limits."""
+        self.in_flight.append(index)
+        self._wall_times.append(header["wall_time_s"])
+        self._max_body_bytes = max(self._max_body_bytes, header["output_bytes"])
+        self._outgoing += pack_frame({"id": index, **header}, body)
+        if len(self.in_flight) == 1:
+            self._set_deadline()
+
+    def write(self) -> None:
+        """Write what the pipe takes.
+
+        Raises:
+            ChannelLost: nobody reads any more.
+        """
+        try:
+            while self._outgoing:
+                written = os.write(self.sandbox.requests_fd, memoryview(self._outgoing)[: 1 << 16])
+                del self._outgoing[:written]
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise ChannelLost(f"the sandbox reads no more: {error.strerror}") from None
+
+    def read(self) -> list[tuple[int, dict[str, Any], bytes]]:
+        """Read what has come: (index, header, body) of the programs answered.
+
+        Raises:
+            ChannelLost: the stream ended; whole answers before the end came with the call before.
+        """
+        try:
+            chunk = os.read(self.sandbox.replies_fd, _READ_BYTES)
+        except BlockingIOError:
+            return []
+        except OSError as error:
+            raise ChannelLost(f"the sandbox cannot be heard: {error.strerror}") from None
+        if not chunk:
+            raise ChannelLost("the sandbox ended")
+        self._incoming += chunk
+        answers = []
+        try:
+            while (answer := self._next_answer()) is not None:
+                answers.append(answer)
+        except (ValueError, KeyError, TypeError) as error:
+            self._fault = f"the sandbox talks nonsense: {error}"
+        return answers
+
+    def check_deadline(self, now: float) -> None:
+        """Raise ChannelLost when the program in turn, or the start, is overdue, or what came made no sense."""
+        if self._fault is not None:
+            raise ChannelLost(self._fault)
+        if (self.in_flight or not self.ready) and now > self.deadline:
+            raise ChannelLost("the sandbox did not answer in time")
+
+    def _next_answer(self) -> tuple[int, dict[str, Any], bytes] | None:
+        frame = take_frame(self._incoming, max_body_bytes=self._max_body_bytes)
+        if frame is not None and not self.ready:
+            if frame[0] != {"ready": True}:
+                raise ValueError("no greeting")
+            self.ready = True
+            self._set_deadline()
+            frame = take_frame(self._incoming, max_body_bytes=self._max_body_bytes)
+        if frame is None:
+            return None
+        header, body = frame
+        if not self.in_flight or header["id"] != self.in_flight[0]:
+            raise ValueError("an answer to no question")
+        self._wall_times.popleft()
+        self.num_answered += 1
+        self._set_deadline()
+        return self.in_flight.popleft(), header, body
+
+    def _set_deadline(self) -> None:
+        if self.ready and self._wall_times:
+            self.deadline = time.monotonic() + self._wall_times[0] + GRACE_S

@@ -1,0 +1,86 @@
+"""Compare what a program returned with what was expected, on the trusted side. Nothing here runs in a sandbox.
+
+The rules: types are exact (bool is never int); an expected list accepts a returned tuple, an expected tuple only a
+tuple; NaN equals NaN; without a tolerance floats compare exactly and int never equals float; with one, a number
+equals an expected number within it, relative or absolute, unless both are ints.
+"""
+
+import math
+from collections import Counter
+from typing import Any
+
+_NUMBERS = (int, float)
+
+
+def values_equal(actual: Any, expected: Any, *, float_tol: float | None = None) -> bool:
+    """Whether a returned value is the expected one; both are plain Python values made by `decode_value`.
+
+    Args:
+        actual: what the program returned.
+        expected: what the test wants.
+        float_tol: both the relative and the absolute tolerance of numbers, or None for exact.
+    """
+    kind = type(expected)
+    if kind is list or kind is tuple:
+        if type(actual) is not kind and not (kind is list and type(actual) is tuple):
+            return False
+        return len(actual) == len(expected) and all(
+            values_equal(left, right, float_tol=float_tol) for left, right in zip(actual, expected, strict=True)
+        )
+    if kind in _NUMBERS:
+        return _numbers_equal(actual, expected, float_tol)
+    if type(actual) is not kind:
+        return False
+    if kind is dict:
+        return _dicts_equal(actual, expected, float_tol)
+    if kind is set:
+        return _sets_equal(actual, expected, float_tol)
+    return actual == expected
+
+
+def _numbers_equal(actual: Any, expected: float, float_tol: float | None) -> bool:
+    if type(actual) is type(expected):
+        if actual == expected or (actual != actual and expected != expected):
+            return True
+        if type(expected) is int:
+            return False
+    if float_tol is None or type(actual) not in _NUMBERS:
+        return False
+    try:
+        return math.isclose(actual, expected, rel_tol=float_tol, abs_tol=float_tol)
+    except OverflowError:  # an int beyond the floats
+        return False
+
+
+def _key(value: Any) -> Any:
+    """Make a hashable stand-in that tells 1, 1.0 and True apart and takes every NaN for one."""
+    if type(value) is tuple:
+        return ("tuple", tuple(_key(item) for item in value))
+    return (type(value).__name__, "nan" if value != value else value)
+
+
+def _dicts_equal(actual: dict, expected: dict, float_tol: float | None) -> bool:
+    if len(actual) != len(expected):
+        return False
+    by_key = {_key(key): item for key, item in actual.items()}
+    for key, wanted in expected.items():
+        marker = _key(key)
+        if marker not in by_key or not values_equal(by_key[marker], wanted, float_tol=float_tol):
+            return False
+    return True
+
+
+def _sets_equal(actual: set, expected: set, float_tol: float | None) -> bool:
+    if len(actual) != len(expected):
+        return False
+    if Counter(map(_key, actual)) == Counter(map(_key, expected)):
+        return True
+    if float_tol is None:
+        return False
+    left_over = list(actual)
+    for wanted in expected:
+        near = next((i for i, item in enumerate(left_over) if values_equal(item, wanted, float_tol=float_tol)), None)
+        if near is None:
+            return False
+        left_over.pop(near)
+    return True

@@ -1,0 +1,73 @@
+"""From the bytes a candidate left to an execution. The bytes are hostile: every line may be anything."""
+
+import signal
+from typing import Any
+
+from executor.schema import OVERSIZED_VALUE, UNSUPPORTED_TYPE, CallResult, Execution, Limits, Run, Status
+from executor.values import parse_json, parse_tagged
+
+MAX_NAME_CHARS = 200
+
+
+def execution_of(run: Run, limits: Limits, reply: dict[str, Any], body: bytes) -> Execution:
+    """Read what the worker says of a candidate's end (trusted) and what the candidate wrote (not trusted)."""
+    results, failure, detail = _read_lines(body, len(run.calls))
+    end, code = reply["end"], reply["exit_code"]
+    if end is not None:
+        failure, detail = Status(end), _LIMIT_DETAILS[end]
+    elif failure is None and len(results) < len(run.calls):
+        failure, detail = _early_end(code, reply["cpu_s"] >= limits.cpu_time_s)
+    return Execution(failure=failure, results=tuple(results), duration_s=reply["wall_s"], detail=detail)
+
+
+_LIMIT_DETAILS = {"timeout": "ran out of time", "output_limit": "returned more than allowed"}
+
+
+def _early_end(code: int, used_up_its_time: bool) -> tuple[Status, str]:
+    if -code == signal.SIGXCPU or (-code == signal.SIGKILL and used_up_its_time):
+        return Status.TIMEOUT, _LIMIT_DETAILS["timeout"]
+    if code < 0:
+        try:
+            name = signal.Signals(-code).name
+        except ValueError:
+            name = f"signal {-code}"
+        return Status.CRASH, f"killed by {name}"
+    return Status.CRASH, f"left with exit code {code} before answering every call"
+
+
+def _read_lines(body: bytes, num_calls: int) -> tuple[list[CallResult], Status | None, str]:
+    results: list[CallResult] = []
+    lines = body.split(b"\n")[:-1]  # what follows the last line break was cut off
+    try:
+        for line in lines:
+            kind, text = line[:1], line[1:].decode("ascii")
+            if kind == b"l" and not results:
+                return [], *_load_failure(text)
+            if len(results) == num_calls:
+                raise ValueError("more results than calls")
+            results.append(_read_result(kind, text))
+    except ValueError as error:
+        return results, Status.CRASH, f"wrote malformed results: {str(error)[:MAX_NAME_CHARS]}"
+    return results, None, ""
+
+
+def _read_result(kind: bytes, text: str) -> CallResult:
+    if kind == b"v":
+        return CallResult(value=parse_tagged(text))
+    if kind == b"u":
+        return CallResult(error=UNSUPPORTED_TYPE)
+    if kind == b"o":
+        return CallResult(error=OVERSIZED_VALUE)
+    if kind == b"e":
+        name = parse_json(text)
+        if isinstance(name, str):
+            return CallResult(error=name[:MAX_NAME_CHARS])
+    raise ValueError(f"a line of kind {kind!r}")
+
+
+def _load_failure(text: str) -> tuple[Status, str]:
+    parts = parse_json(text)
+    if not isinstance(parts, list) or len(parts) != 2 or not all(isinstance(part, str) for part in parts):
+        raise ValueError("a malformed load error")
+    name, message = (part[:MAX_NAME_CHARS] for part in parts)
+    return Status.MEMORY if name == "MemoryError" else Status.LOAD_ERROR, f"{name}: {message}"

@@ -1,0 +1,152 @@
+"""Tagged values: how arguments and results travel between the host and the sandbox, and lie in data sets.
+
+JSON values mean their JSON types. What JSON cannot say is tagged: `{"$tuple": [...]}`, `{"$set": [...]}`,
+`{"$dict": [[key, value], ...]}` (keys that are not strings, or begin with `$`), `{"$float": "nan" | "inf" | "-inf"}`.
+Standard library only: the same file runs inside the sandbox. It does not compare values (`executor.compare` does).
+"""
+
+import json
+from typing import Any, NoReturn
+
+MAX_DEPTH = 64
+MAX_NODES = 200_000
+MAX_INT_BITS = 14_000
+"""Below the 4300 digits at which Python refuses to print or parse an integer."""
+
+_INT_BOUND = 1 << MAX_INT_BITS
+_FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+
+
+def encode_value(value: object) -> Any:
+    """Turn a Python value into its tagged, JSON-able form. Sets come out sorted, so equal sets give equal bytes.
+
+    Args:
+        value: made of exactly None, bool, int, float, str, list, tuple, set and dict; subclasses are foreign.
+
+    Raises:
+        TypeError: it holds a value of another type.
+        ValueError: it is deeper than `MAX_DEPTH`, has over `MAX_NODES` elements, or an integer over `MAX_INT_BITS`.
+    """
+    return _encode(value, MAX_DEPTH, [MAX_NODES])
+
+
+def _encode(value: Any, depth: int, budget: list[int]) -> Any:
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is int:
+        if -_INT_BOUND < value < _INT_BOUND:
+            return value
+        raise ValueError(f"an integer of over {MAX_INT_BITS} bits")
+    if kind is float:
+        if value - value == 0.0:
+            return value
+        return {"$float": "nan" if value != value else "inf" if value > 0 else "-inf"}
+    if kind is not list and kind is not tuple and kind is not dict and kind is not set:
+        raise TypeError(f"a value of type {kind.__name__}")
+    budget[0] -= len(value)
+    if depth == 0 or budget[0] < 0:
+        raise ValueError(f"a value deeper than {MAX_DEPTH} levels or with over {MAX_NODES} elements")
+    if kind is dict:
+        return _encode_dict(value, depth - 1, budget)
+    items = [_encode(item, depth - 1, budget) for item in value]
+    if kind is list:
+        return items
+    if kind is tuple:
+        return {"$tuple": items}
+    return {"$set": sorted(items, key=_set_order)}
+
+
+def _encode_dict(value: dict, depth: int, budget: list[int]) -> dict:
+    if all(type(key) is str and not key.startswith("$") for key in value):
+        return {key: _encode(item, depth, budget) for key, item in value.items()}
+    return {"$dict": [[_encode(key, depth, budget), _encode(item, depth, budget)] for key, item in value.items()]}
+
+
+def _set_order(item: Any) -> tuple[str, Any]:
+    kind = type(item)
+    return (kind.__name__, item if kind in (int, float, str) else json.dumps(item))
+
+
+def decode_value(tagged: object) -> Any:
+    """Turn a tagged form back into a Python value; every call makes fresh objects.
+
+    Raises:
+        ValueError: an unknown or malformed tag, an unhashable set element or key, or deeper than `MAX_DEPTH`.
+    """
+    return _decode(tagged, MAX_DEPTH)
+
+
+def _decode(tagged: Any, depth: int) -> Any:
+    kind = type(tagged)
+    if kind is not list and kind is not dict:
+        if kind is str or kind is int or kind is float or kind is bool or tagged is None:
+            return tagged
+        raise ValueError(f"a value of type {kind.__name__} where JSON was expected")
+    if depth == 0:
+        raise ValueError(f"a value deeper than {MAX_DEPTH} levels")
+    if kind is list:
+        return [_decode(item, depth - 1) for item in tagged]
+    if any(type(key) is not str for key in tagged):
+        raise ValueError("a JSON object with a key that is not a string")
+    if not any(key.startswith("$") for key in tagged):
+        return {key: _decode(item, depth - 1) for key, item in tagged.items()}
+    if len(tagged) != 1:
+        raise ValueError(f"a tag beside other keys: {_shown(tagged)}; keys that begin with $ need the form $dict")
+    [(tag, content)] = tagged.items()
+    return _decode_tag(tag, content, depth - 1)
+
+
+def _decode_tag(tag: str, content: Any, depth: int) -> Any:
+    if tag == "$float" and type(content) is str and content in _FLOATS:
+        return _FLOATS[content]
+    if tag not in ("$tuple", "$set", "$dict") or type(content) is not list:
+        raise ValueError(
+            f'malformed tag {_shown({tag: content})}; known are {{"$tuple": [...]}}, {{"$set": [...]}}, '
+            '{"$dict": [[k, v], ...]} and {"$float": "nan"|"inf"|"-inf"}'
+        )
+    if tag == "$tuple":
+        return tuple([_decode(item, depth) for item in content])
+    try:
+        if tag == "$set":
+            return {_decode(item, depth) for item in content}
+        if any(type(pair) is not list or len(pair) != 2 for pair in content):
+            raise ValueError(f"$dict takes a list of [key, value] pairs, not {_shown(content)}")
+        return {_decode(key, depth): _decode(item, depth) for key, item in content}
+    except TypeError as error:
+        raise ValueError(f"{error} in {tag}; write tuples as $tuple") from None
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "..."
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def parse_json(text: str) -> Any:
+    """Parse JSON from anywhere: NaN literals, numbers too long to parse and bottomless nesting are ValueErrors."""
+    try:
+        return _STRICT.decode(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f'{name} is not JSON; write {{"$float": ...}}')
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def parse_tagged(text: str) -> Any:
+    """Parse the text of a tagged value and check its form; returns it still tagged.
+
+    Raises:
+        ValueError: it is not JSON or not a tagged value.
+    """
+    tagged = parse_json(text)
+    if "$" in text or "\\u0024" in text or text.count("[") + text.count("{") > MAX_DEPTH:
+        decode_value(tagged)
+    return tagged
