@@ -134,7 +134,9 @@ class KeyCheck:
             self._class_paths[prefix] = value["class_path"]
             self.origins[f"{prefix}class_path"] = origin
         cls = _import_class(self._class_paths.get(prefix), key=f"{prefix}class_path", origin=origin)
-        if cls is not None and value.get("init_args") is not None:
+        if "init_args" in value and not isinstance(value["init_args"], Mapping):
+            raise UsageError(f"{origin}: {prefix}init_args takes keys ({{}} for none), got {value['init_args']!r}")
+        if cls is not None and "init_args" in value:
             self._walk(value["init_args"], _constructor_keys(cls), prefix=f"{prefix}init_args.", origin=origin)
 
 

@@ -96,6 +96,8 @@ class AtomforgeCLI(LightningCLI):
 
     def _parse_ckpt_path(self) -> None:
         """Our rule in place of Lightning's, which lets the checkpoint's hyperparameters win over the YAML."""
+        if not self._run:
+            return
         config = self.config[self._only]
         path = checkpoint_to_start_from(config.run_dir, subcommand=self._only, ckpt_path=config.ckpt_path)
         if config.ckpt_path == "last" and path is None:

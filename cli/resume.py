@@ -18,7 +18,8 @@ CONFIG_KEY = "resolved_config"
 """Key of a checkpoint under which the config of its run lies, as YAML text."""
 
 _FIXED_SECTIONS = ("seed_everything", "model", "data")
-_FREE_NAMES = frozenset({"backend", "num_workers", "num_executor_workers"})
+_FREE_NAMES = frozenset({"executor_backend", "num_executor_workers", "num_workers"})
+"""Keys of model and data that say where the work is done, not which."""
 
 
 @dataclass(frozen=True, kw_only=True)

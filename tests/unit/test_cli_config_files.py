@@ -60,6 +60,10 @@ def check(*settings: dict) -> KeyCheck:
             {"model": {"class_path": "no.such.Thing"}},
             "0.yaml: model.class_path is no.such.Thing, but there is no module no.such",
         ),
+        (
+            {"model": {"class_path": MODEL, "init_args": None}},
+            "0.yaml: model.init_args takes keys ({} for none), got None",
+        ),
         ({"model": 3}, "0.yaml: model needs class_path and init_args, got 3"),
     ],
 )

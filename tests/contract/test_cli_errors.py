@@ -1,0 +1,157 @@
+"""Whatever a user gets wrong, in any subcommand: exit code 2 and one clear line, no usage, no traceback."""
+
+import json
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from datasets import Dataset, DatasetDict
+
+from cli.main import main
+
+DEMO = "lightning.pytorch.demos.boring_classes"
+TASK = {"task_id": "t", "entry_point": "f", "tests": [{"args": [1], "expected": 1}]}
+SAMPLE = {"task_id": "t", "completion": "def f(x):\n    return x\n"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Good inputs and broken ones, under the names the table uses."""
+    root = tmp_path_factory.mktemp("cli")
+    config = {
+        "run_dir": str(root / "run"),
+        "model": {"class_path": f"{DEMO}.DemoModel", "init_args": {"out_dim": 2}},
+        "data": {"class_path": f"{DEMO}.BoringDataModule"},
+        "trainer": {"max_epochs": 1, "limit_train_batches": 1, "limit_val_batches": 0, "accelerator": "cpu"},
+    }
+    (root / "good.yaml").write_text(yaml.safe_dump(config))
+    (root / "broken.yaml").write_text("run_dir: x\nmodel: [\n")
+    (root / "good.jsonl").write_text(json.dumps(TASK) + "\n")
+    (root / "samples.jsonl").write_text(json.dumps(SAMPLE) + "\n")
+    (root / "broken.jsonl").write_text(json.dumps(TASK) + "\n{not json\n")
+    (root / "broken_samples.jsonl").write_text(json.dumps(SAMPLE) + "\n{not json\n")
+    (root / "wrong_type.jsonl").write_text(json.dumps({**TASK, "tests": 3}) + "\n")
+    (root / "unknown_task.jsonl").write_text(json.dumps({**SAMPLE, "task_id": "other"}) + "\n")
+    (root / "text.ckpt").write_text("no checkpoint")
+    (root / "not_a_dataset").mkdir()
+    torch.save({"state_dict": {}}, root / "foreign.ckpt")
+    row = {
+        "task_id": ["a"], "prompt": ["p"], "language": ["en"], "solution": ["s"], "entry_point": ["solve"],
+        "tests": ["[]"], "atoms": [["x"]], "depth": [2],
+    }  # fmt: skip
+    DatasetDict({"synthetic_test": Dataset.from_dict(row)}).save_to_disk(str(root / "data"))
+    return root
+
+
+def trained_checkpoint(folder: Path) -> None:
+    """A run of the good config, once."""
+    if not (folder / "run").exists():
+        assert main(["fit", "--config", str(folder / "good.yaml")]) == 0
+
+
+LIGHTNING = {
+    "unknown key": (["--config", "good.yaml", "--model.init_args.out_dmi=3"], "out_dmi"),
+    "wrong type": (["--config", "good.yaml", "--trainer.max_epochs=many"], "many"),
+    "missing config": (["--config", "none.yaml"], "none.yaml"),
+    "broken config": (["--config", "broken.yaml"], "broken.yaml:3"),
+    "missing checkpoint": (["--config", "good.yaml", "--ckpt_path", "none.ckpt"], "none.ckpt"),
+    "no checkpoint": (["--config", "good.yaml", "--ckpt_path", "text.ckpt"], "text.ckpt"),
+    "foreign checkpoint": (["--config", "good.yaml", "--ckpt_path", "foreign.ckpt"], "foreign.ckpt"),
+}
+EVALUATE = ["--checkpoint", "text.ckpt", "--data", "data", "--split", "synthetic_test"]
+TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
+    "fit": LIGHTNING,
+    "validate": LIGHTNING,
+    "test": LIGHTNING,
+    "evaluate": {
+        "unknown key": ([*EVALUATE, "--num-smaples", "2"], "--num-samples"),
+        "wrong type": ([*EVALUATE, "--num-samples", "two"], "'two'"),
+        "missing data": ([*EVALUATE, "--data", "none"], "none"),
+        "unknown split": ([*EVALUATE, "--split", "nope"], "synthetic_test"),
+        "no checkpoint": (EVALUATE, "text.ckpt"),
+        "foreign checkpoint": ([*EVALUATE, "--checkpoint", "foreign.ckpt"], "foreign.ckpt"),
+        "missing option": (["--data", "data"], "--checkpoint"),
+    },
+    "synthesize": {
+        "unknown key": (["--config", "good.yaml", "--output", "new"], "good.yaml"),
+        "unknown option": (["--config", "good.yaml", "--outptu", "new"], "--outp"),
+        "missing config": (["--config", "none.yaml", "--output", "new"], "none.yaml"),
+        "broken config": (["--config", "broken.yaml", "--output", "new"], "broken.yaml"),
+        "missing option": (["--config", "good.yaml"], "--output"),
+    },
+    "audit": {
+        "missing directory": (["none"], "none"),
+        "not a data set": (["not_a_dataset"], "not_a_dataset"),
+        "a file": (["text.ckpt"], "text.ckpt"),
+        "unknown option": (["data", "--fast"], "--fast"),
+        "no directory": ([], "required"),
+    },
+    "grade": {
+        "unknown option": (["--tasks", "good.jsonl", "--samples", "samples.jsonl", "--smaples", "x"], "--sa"),
+        "wrong type": (["--tasks", "wrong_type.jsonl", "--samples", "samples.jsonl"], "wrong_type.jsonl"),
+        "missing file": (["--tasks", "none.jsonl", "--samples", "samples.jsonl"], "none.jsonl"),
+        "broken task row": (["--tasks", "broken.jsonl", "--samples", "samples.jsonl"], "broken.jsonl"),
+        "broken sample row": (["--tasks", "good.jsonl", "--samples", "broken_samples.jsonl"], "broken_samples.jsonl"),
+        "unknown task": (["--tasks", "good.jsonl", "--samples", "unknown_task.jsonl"], "other"),
+        "unknown backend": (
+            ["--tasks", "good.jsonl", "--samples", "samples.jsonl", "--output", "o.jsonl", "--backend", "moon"],
+            "moon",
+        ),
+    },
+    "demo": {
+        "unknown option": (["--nonsense"], "--nonsense"),
+    },
+}
+CASES = [
+    pytest.param(name, arguments, word, id=f"{name}: {case}", marks=[
+        pytest.mark.skipif(
+            name not in ("fit", "validate", "test") and find_spec(f"cli.{name}") is None, reason="not built yet"
+        ),
+    ])
+    for name, cases in TABLE.items()
+    for case, (arguments, word) in cases.items()
+]  # fmt: skip
+
+
+@pytest.fixture
+def the_line(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
+    def run(arguments: list[str]) -> str:
+        capsys.readouterr()
+        assert main(arguments) == 2
+        captured = capsys.readouterr()
+        lines = [line for line in captured.err.splitlines() if line and not line.startswith("Seed set")]
+        assert len(lines) == 1, captured.err
+        assert "usage:" not in captured.out + captured.err
+        assert lines[0].startswith("atomforge: error: ")
+        return lines[0]
+
+    return run
+
+
+@pytest.mark.parametrize(("name", "arguments", "word"), CASES)
+def test_one_line(
+    name: str, arguments: list[str], word: str, folder: Path, the_line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    assert word in the_line([name, *arguments])
+
+
+def test_checkpoint_of_another_architecture(folder: Path, the_line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    trained_checkpoint(folder)
+    wider = ["--config", "good.yaml", "--ckpt_path", "run/checkpoints/last.ckpt", "--model.init_args.out_dim=3"]
+    assert "model.init_args.out_dim: 2 -> 3" in the_line(["fit", *wider])
+
+
+def test_checkpoint_of_another_module(folder: Path, the_line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    trained_checkpoint(folder)
+    (folder / "other.yaml").write_text(
+        (folder / "good.yaml").read_text().replace("DemoModel", "BoringModel").replace("    out_dim: 2", "    {}")
+    )
+    arguments = ["--config", "other.yaml", "--ckpt_path", "run/checkpoints/last.ckpt"]
+    assert "DemoModel" in the_line(["fit", *arguments])
+    assert "sample programs" not in the_line(["evaluate", *EVALUATE, "--checkpoint", "run/checkpoints/last.ckpt"])
