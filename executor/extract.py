@@ -99,7 +99,7 @@ def _trimmed(text: str, defines: re.Pattern[str]) -> str:
 
 
 def _without_tail(lines: list[str], first: int) -> str:
-    """Keep the lines from `first` to the first line at the margin that is no code, outside of long strings and brackets."""
+    """Keep the lines from `first` to the first line at the margin that is no code, long strings aside."""
     quote = ""
     for position in range(first, len(lines)):
         line = lines[position]

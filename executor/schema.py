@@ -1,4 +1,4 @@
-"""The executor's records: programs, limits, what running them gave, tasks, and verdicts. Frozen, no behaviour to speak of.
+"""The executor's frozen records: programs, limits, what running them gave, tasks and verdicts.
 
 Values in `calls`, `args`, `expected` and `CallResult.value` are tagged (see `executor.values`).
 """
@@ -51,6 +51,9 @@ class Limits:
         for name in self.__slots__:
             if not getattr(self, name) > 0:
                 raise ValueError(f"limits: {name} must be above 0, not {getattr(self, name)}")
+
+
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ Box: `uid` for candidates (null: our own), `max_processes` (null: no limit), `sc
 and `owns_namespace` (true: every other process in sight is the candidate's).
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -20,8 +21,8 @@ import time
 from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from candidate import become, run_candidate  # type: ignore[import-not-found]  # noqa: E402
-from wire import read_frame, write_frame  # type: ignore[import-not-found]  # noqa: E402
+from candidate import become, run_candidate  # type: ignore[import-not-found]
+from wire import read_frame, write_frame  # type: ignore[import-not-found]
 
 sys.path.pop(0)
 
@@ -115,10 +116,8 @@ def _reset(pid: int, box: dict[str, Any]) -> bool:
     if box["owns_namespace"]:
         clean = _kill_all() and _clean_scratch(box)
     else:
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
         _remove_within(box["scratch"])
         clean = not os.listdir(box["scratch"])
     return clean and time.monotonic() - started < MAX_RESET_S
@@ -158,10 +157,8 @@ def _clean_scratch(box: dict[str, Any]) -> bool:
 
 def _remove_within(folder: str) -> None:
     for name in os.listdir(folder):
-        try:
+        with contextlib.suppress(OSError, RecursionError):  # what is left is seen afterwards
             _remove(os.path.join(folder, name))
-        except (OSError, RecursionError):
-            pass  # what is left is seen afterwards
 
 
 def _remove(path: str) -> None:
