@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from executor.client import Executor, grade
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import TaskPrompt
+from executor.client import Executor, grade
 from executor.pass_at_k import pass_at_k
 from executor.schema import Limits, Outcome, Status, Submission, Task, Test
 from lightning_modules.generation import Generated, Sampling, generate

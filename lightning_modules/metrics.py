@@ -58,5 +58,5 @@ class PassAtK(Metric):
         self.num_tasks += num_samples.numel()
 
     def compute(self) -> Tensor:
-        """[len(ks)] float64; nan where no task was added."""
+        """[len(ks)] float64, a scalar where there is one k (torchmetrics squeezes); nan where no task was added."""
         return self.total / self.num_tasks

@@ -8,13 +8,13 @@ import time
 from typing import Any
 
 import torch
-from executor.client import Executor, open_executor
 from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import SFTBatch, TaskPrompt
+from executor.client import Executor, open_executor
 from executor.schema import Status
 from lightning_modules.evaluation import Evaluation, evaluate
 from lightning_modules.metrics import PassAtK
@@ -173,7 +173,6 @@ class SFTModule(LightningModule):
 
     def _log_pass_rates(self) -> None:
         for split, metric in self._pass_rates.items():
-            is_val = self.trainer.validating or self.trainer.training
-            self.log(f"pass_at_k/{split}/greedy", metric.compute()[0].float(), prog_bar=is_val)
+            self.log(f"pass_at_k/{split}/greedy", metric.compute().float(), prog_bar=self.trainer.validating)
             metric.reset()
         self._pass_rates = {}

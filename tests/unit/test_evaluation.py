@@ -1,0 +1,181 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import lightning_modules.evaluation as evaluation_module
+from datamodules.batches import TaskPrompt
+from datamodules.prompts import encode_completion, encode_prompt
+from datamodules.tokenizer import train_tokenizer
+from executor.schema import Outcome, Status
+from lightning_modules.callbacks import sample_text
+from lightning_modules.evaluation import GREEDY, Evaluation, JudgedSample, TaskResult, evaluate, sample_id
+from lightning_modules.generation import Generated
+from lightning_modules.intervals import mean_interval, paired_difference
+from lightning_modules.policy import Architecture, build_causal_lm
+
+TINY = Architecture(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16, max_position=96)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return train_tokenizer(["def solve(x):\n    return x\n"] * 3, 300, tmp_path_factory.mktemp("data") / "tokenizer")
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    return build_causal_lm(TINY, tokenizer, 0)
+
+
+def prompts_of(tokenizer, num_tasks: int) -> list[TaskPrompt]:
+    return [
+        TaskPrompt(f"t{i}", f"task {i}", encode_prompt(tokenizer, f"task {i}"), "solve", TESTS, "en", 2, ["add"])
+        for i in range(num_tasks)
+    ]
+
+
+TESTS = [{"args": [1], "expected": 2}]
+
+
+def judge_by_text(executor, submissions, limits, on_result=None):
+    """A stand-in for the sandbox: the completion is the name of the status it gets."""
+    outcomes = []
+    for index, item in enumerate(submissions):
+        assert item.task.tests[0].expected == 2
+        status = Status(item.completion)
+        outcomes.append(Outcome(status=status, num_passed=int(status == "passed"), num_tests=1, duration_s=0.0))
+        on_result(index, outcomes[-1])
+    return outcomes
+
+
+@pytest.fixture
+def scripted(monkeypatch, tokenizer):
+    """Let the policy answer task i with SCRIPT[i]: the greedy status, then those of the samples."""
+    names = {sample_id(f"t{i}", number): (i, number) for i in range(3) for number in range(GREEDY, 4)}
+
+    def generate(causal_lm, prompt_ids, sample_ids, *, sampling, on_finished, **options):
+        results = []
+        for index, name in enumerate(sample_ids):
+            task, number = names[name]
+            assert (sampling.temperature == 0.0) == (number == GREEDY)
+            text = SCRIPT[task][number + 1]
+            results.append(Generated(encode_completion(tokenizer, text), [], True))
+            on_finished(index, results[-1])
+        return results
+
+    monkeypatch.setattr(evaluation_module, "generate", generate)
+    monkeypatch.setattr(evaluation_module, "grade", judge_by_text)
+
+
+SCRIPT = [
+    ["passed", "passed", "wrong", "timeout", "passed"],
+    ["wrong", "infra", "infra", "infra", "passed"],
+    ["infra", "wrong", "wrong", "wrong", "exception"],
+]
+
+
+def run(model, tokenizer, num_tasks=3, num_samples=4, **options) -> Evaluation:
+    defaults = {"max_new_tokens": 8, "seed": 0, "batch_size": 4}
+    prompts = prompts_of(tokenizer, num_tasks)
+    return evaluate(model, tokenizer, prompts, None, num_samples=num_samples, **(defaults | options))  # type: ignore
+
+
+def test_counts_scores_and_statuses_by_hand(model, tokenizer, scripted):
+    seen = []
+    result = run(model, tokenizer, on_progress=lambda *step: seen.append(step))
+    assert [(task.num_samples, task.num_correct) for task in result.tasks] == [(4, 2), (1, 1), (4, 0)]
+    assert result.scores(1) == {"t0": 0.5, "t1": 1.0, "t2": 0.0}  # infra is neither tried nor failed
+    assert result.scores(2) == pytest.approx({"t0": 1 - 1 / 6, "t2": 0.0})  # t1 has one judged sample: left out
+    assert result.greedy_scores() == {"t0": 1.0, "t1": 0.0}
+    counts = {status: count for status, count in result.statuses().items() if count}
+    assert counts == {"passed": 3, "wrong": 4, "timeout": 1, "exception": 1, "infra": 3}
+    assert {status: n for status, n in result.statuses(greedy=True).items() if n} == {
+        "passed": 1,
+        "wrong": 1,
+        "infra": 1,
+    }
+    assert [step for step in seen if step[0] == "generate"] == [("generate", i, 15) for i in range(1, 16)]
+    assert seen[-1] == ("execute", 15, 15)
+
+
+def test_json_round_trip(model, tokenizer, scripted):
+    result = run(model, tokenizer)
+    text = json.dumps(result.to_json())
+    assert Evaluation.from_json(json.loads(text)) == result
+    assert result.settings["num_samples"] == 4
+    with pytest.raises(ValueError, match="not an evaluation"):
+        Evaluation.from_json({"tasks": [{"task_id": "t0"}], "settings": {}})
+
+
+def test_greedy_alone_and_samples_alone(model, tokenizer, scripted):
+    assert run(model, tokenizer, num_samples=0).scores(1) == {}
+    alone = run(model, tokenizer, greedy=False)
+    assert alone.greedy_scores() == {}
+    assert all(len(task.completions()) == 4 for task in alone.tasks)
+    with pytest.raises(ValueError, match="num_samples is 0"):
+        run(model, tokenizer, num_samples=0, greedy=False)
+    assert run(model, tokenizer, num_tasks=0).tasks == ()
+
+
+def completions(result: Evaluation) -> dict[str, list[str]]:
+    return {task.task_id: [sample.completion for sample in task.completions()] for task in result.tasks}
+
+
+def all_wrong(executor, submissions, limits, on_result=None):
+    return [Outcome(status=Status.WRONG, num_passed=0, num_tests=1, duration_s=0.0) for _ in submissions]
+
+
+def test_samples_of_a_task_depend_on_seed_and_task_alone(model, tokenizer, monkeypatch):
+    monkeypatch.setattr(evaluation_module, "grade", all_wrong)
+    base = completions(run(model, tokenizer, num_tasks=4, batch_size=5))
+    assert len({tuple(texts) for texts in base.values()}) == 4
+    fewer = completions(run(model, tokenizer, num_tasks=2, batch_size=2, num_samples=2))
+    assert fewer == {name: base[name][:3] for name in ("t0", "t1")}
+    other = completions(run(model, tokenizer, num_tasks=4, batch_size=5, seed=1))
+    assert [texts[0] for texts in other.values()] == [texts[0] for texts in base.values()]  # greedy
+    assert other != base
+    cold = completions(run(model, tokenizer, num_tasks=4, batch_size=5, temperature=0.5))
+    assert cold != base
+
+
+def test_evaluation_runs_in_the_models_own_precision(model, tokenizer, monkeypatch):
+    monkeypatch.setattr(evaluation_module, "grade", all_wrong)
+    plain = run(model, tokenizer)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert run(model, tokenizer) == plain
+
+
+def test_mean_interval_has_the_width_theory_gives():
+    random = np.random.default_rng(1)
+    scores = {str(i): float(v) for i, v in enumerate(random.random(400) < 0.3)}
+    interval = mean_interval(scores)
+    mean = sum(scores.values()) / 400
+    standard_error = (mean * (1 - mean) / 400) ** 0.5
+    assert interval.mean == pytest.approx(mean)
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * standard_error, rel=0.08)
+    assert mean_interval(scores) == interval
+    assert mean_interval(scores, confidence=0.5).low > interval.low
+    assert mean_interval({"a": 1.0, "b": 1.0}) == (1.0, 1.0, 1.0)
+    with pytest.raises(ValueError, match="no task was scored"):
+        mean_interval({})
+
+
+def test_paired_difference_uses_the_pairing():
+    random = np.random.default_rng(2)
+    before = {str(i): float(v) for i, v in enumerate(random.random(200))}
+    after = {name: value + 0.1 for name, value in before.items()}
+    assert paired_difference(after, before) == pytest.approx((0.1, 0.1, 0.1))  # unpaired, it would be 0.06 each way
+    assert paired_difference(before, after).high == pytest.approx(-0.1)
+    with pytest.raises(ValueError, match="1 are on one side only, 7 for one"):
+        paired_difference({k: v for k, v in after.items() if k != "7"}, before)
+
+
+def test_sample_text_cannot_be_broken_out_of():
+    sample = JudgedSample(
+        completion="x\n```\n<b>", num_tokens=3, finished=False, status="wrong", num_passed=1, num_tests=4
+    )
+    task = TaskResult(task_id="t", prompt="Do it", language="en", depth=2, greedy=sample, samples=())
+    text = sample_text(Evaluation(tasks=(task, task, task), settings={}), 2)
+    assert text.count("**t** (depth 2, en)") == 2
+    assert "*wrong*, 1 of 4 tests, 3 tokens, cut off\n\n    x\n    ```\n    <b>" in text

@@ -1,0 +1,210 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from small_data import write_small_data
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import lightning_modules.evaluation as evaluation_module
+import lightning_modules.sft_module as sft_module
+from datamodules.mixture import MixturePart
+from datamodules.sft_data import SFTDataModule
+from executor.schema import Outcome, Status
+from lightning_modules.callbacks import SampleTexts
+from lightning_modules.optimizers import AdamWConfig, build_adamw, lr_factor
+from lightning_modules.policy import Architecture, load_policy
+from lightning_modules.sft_module import SFTModule
+from lightning_modules.tags import TAGS, documented
+
+TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
+FAST = AdamWConfig(lr=1e-2, warmup_steps=2)
+
+
+class ClosableExecutor:
+    """Stands in for the sandbox; what it would run is judged by `half_pass`."""
+
+    num_open = 0
+
+    def __init__(self) -> None:
+        ClosableExecutor.num_open += 1
+
+    def close(self) -> None:
+        ClosableExecutor.num_open -= 1
+
+
+def half_pass(executor, submissions, limits, on_result=None):
+    statuses = [Status.PASSED, Status.WRONG]
+    return [Outcome(status=statuses[i % 2], num_passed=0, num_tests=3, duration_s=0) for i in range(len(submissions))]
+
+
+@pytest.fixture(autouse=True)
+def no_sandbox(monkeypatch):
+    monkeypatch.setattr(evaluation_module, "grade", half_pass)
+    monkeypatch.setattr(sft_module, "open_executor", lambda backend: ClosableExecutor())
+    ClosableExecutor.num_open = 0
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return write_small_data(tmp_path_factory.mktemp("data") / "small")
+
+
+def data_of(data_dir: Path, **settings) -> SFTDataModule:
+    mixture = {"atomic": MixturePart(weight=1.0), "synthetic_train": MixturePart(weight=1.0)}
+    options = {"batch_size": 4, "max_length": 64, "steps_per_epoch": 3, "vocab_size": 300} | settings
+    return SFTDataModule(str(data_dir), mixture, **options)
+
+
+def module_of(**settings) -> SFTModule:
+    options = {"architecture": TINY, "optimizer": FAST, "max_new_tokens": 4} | settings
+    return SFTModule(**options)
+
+
+def trainer_of(tmp_path: Path, **settings) -> Trainer:
+    options = {
+        "max_epochs": 4,
+        "accelerator": "cpu",
+        "devices": 1,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "gradient_clip_val": 1.0,
+        "use_distributed_sampler": False,
+        "reload_dataloaders_every_n_epochs": 1,
+        "num_sanity_val_steps": 0,
+        "limit_val_batches": 0,
+        "default_root_dir": str(tmp_path),
+    } | settings
+    return Trainer(**options)
+
+
+class SaveAfter(Callback):
+    """Saves when `num_epochs` epochs are done, and ends the run there if asked to."""
+
+    def __init__(self, path: Path, num_epochs: int, *, stop: bool) -> None:
+        self.path, self.num_epochs, self.stop = path, num_epochs, stop
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:
+        if trainer.current_epoch + 1 == self.num_epochs:
+            trainer.save_checkpoint(self.path)
+            trainer.should_stop = self.stop
+
+
+def test_a_resumed_run_ends_with_bitwise_the_same_parameters(data_dir, tmp_path):
+    straight = module_of()
+    trainer_of(tmp_path).fit(straight, data_of(data_dir))
+    path = tmp_path / "half.ckpt"
+    half = module_of()
+    trainer_of(tmp_path, callbacks=[SaveAfter(path, 2, stop=True)]).fit(half, data_of(data_dir))
+    torch.manual_seed(99)  # whatever the global state is at the restart
+    resumed = module_of(seed=7)
+    trainer = trainer_of(tmp_path)
+    trainer.fit(resumed, data_of(data_dir), ckpt_path=str(path))
+    assert trainer.global_step == 12
+    for (name, a), b in zip(straight.policy.named_parameters(), resumed.policy.parameters(), strict=True):
+        assert torch.equal(a, b), name
+    assert not torch.equal(straight.policy.lm_head.weight, half.policy.lm_head.weight)
+
+
+def test_checkpoint_loads_as_a_policy(data_dir, tmp_path):
+    path = tmp_path / "one.ckpt"
+    module, data = module_of(), data_of(data_dir)
+    trainer_of(tmp_path, max_epochs=1, callbacks=[SaveAfter(path, 1, stop=False)]).fit(module, data)
+    causal_lm, tokenizer = load_policy(path)
+    for a, b in zip(module.policy.parameters(), causal_lm.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert tokenizer.get_vocab() == data.tokenizer.get_vocab()
+
+    trained = module_of(architecture=None, init_from=str(path))
+    trainer_of(tmp_path, max_epochs=1, limit_train_batches=0).fit(trained, data_of(data_dir))
+    assert torch.equal(trained.policy.lm_head.weight, module.policy.lm_head.weight)
+    other = write_small_data(tmp_path / "other")
+    with pytest.raises(ValueError, match="another tokenizer than the data"):
+        trainer_of(tmp_path).fit(module_of(architecture=None, init_from=str(path)), data_of(other, vocab_size=280))
+    trainer_of(tmp_path, max_epochs=1).fit(
+        module_of(architecture=None, init_from=str(path)), data_of(other, vocab_size=280, tokenizer=str(path))
+    )
+
+
+def test_loss_falls_and_tags_are_logged_and_documented(data_dir, tmp_path):
+    logger = TensorBoardLogger(str(tmp_path), name="", version="")
+    module = module_of()
+    trainer = trainer_of(
+        tmp_path, logger=logger, log_every_n_steps=1, max_epochs=6, limit_val_batches=1.0, callbacks=[SampleTexts(2)]
+    )
+    trainer.fit(module, data_of(data_dir))
+    assert ClosableExecutor.num_open == 0
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    tags = set(events.Tags()["scalars"]) - {"epoch"}
+    assert not [tag for tag in tags if documented(tag) is None]
+    expected = {
+        "loss/train", "loss/val", "optim/lr", "optim/grad_norm", "data/padding_share", "data/tokens",
+        "throughput/train_tokens_per_s", "pass_at_k/synthetic_val/greedy", "failures/synthetic_val/wrong",
+        "response/synthetic_val/num_tokens", "response/synthetic_val/finished", "time/synthetic_val/evaluate_s",
+    }  # fmt: skip
+    assert expected <= tags
+    values = {tag: [event.value for event in events.Scalars(tag)] for tag in tags}
+    assert len(values["loss/train"]) == 18
+    assert values["loss/train"][0] == pytest.approx(math.log(300), rel=0.05)
+    assert values["loss/train"][-1] < 0.75 * values["loss/train"][0]
+    assert values["loss/val"][-1] < values["loss/val"][0]
+    assert values["pass_at_k/synthetic_val/greedy"] == [0.5] * 6
+    assert values["failures/synthetic_val/wrong"] == [0.5] * 6
+    assert values["optim/lr"][:3] == pytest.approx([1e-2 / 3, 2e-2 / 3, 1e-2])
+    assert values["optim/lr"][-1] == pytest.approx(1e-3)
+    assert "samples/synthetic_val/text_summary" in events.Tags()["tensors"]
+
+
+def test_test_logs_every_split(data_dir, tmp_path):
+    trainer = trainer_of(tmp_path, limit_test_batches=1.0)
+    (logged,) = trainer.test(module_of(), data_of(data_dir, num_test_tasks=2), verbose=False)
+    assert logged["pass_at_k/atomic/greedy"] == 0.5
+    assert {tag for tag in logged if tag.startswith("pass_at_k")} == {
+        f"pass_at_k/{split}/greedy"
+        for split in ("atomic", "synthetic_test", "synthetic_test_deeper", "synthetic_test_held_out_atoms")
+    }
+
+
+def test_architecture_and_init_from_exclude_each_other():
+    with pytest.raises(ValueError, match="exclude each other"):
+        SFTModule(architecture=TINY, init_from="x")
+
+
+def test_lr_factor_by_hand():
+    cosine = AdamWConfig(warmup_steps=4, min_lr_ratio=0.1)
+    values = [lr_factor(step, num_steps=13, config=cosine) for step in range(13)]
+    assert values[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert values[8] == pytest.approx(0.55)  # half way: 0.1 + 0.9 / 2
+    assert values[12] == pytest.approx(0.1)
+    linear = replace(cosine, schedule="linear")
+    assert lr_factor(6, num_steps=13, config=linear) == pytest.approx(0.1 + 0.9 * 0.75)
+    assert lr_factor(12, num_steps=13, config=replace(cosine, schedule="constant")) == 1.0
+    assert lr_factor(99, num_steps=13, config=cosine) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("change", [{"lr": 0.0}, {"warmup_steps": -1}, {"min_lr_ratio": 1.5}])
+def test_wrong_optimizer_settings_are_refused(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        AdamWConfig(**change)
+
+
+def test_only_matrices_decay():
+    module = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.LayerNorm(2))
+    decayed, rest = build_adamw(module.named_parameters(), AdamWConfig(weight_decay=0.3), fused=False).param_groups
+    assert [p.shape for p in decayed["params"]] == [(2, 3)]
+    assert decayed["weight_decay"] == 0.3
+    assert len(rest["params"]) == 3
+    assert rest["weight_decay"] == 0.0
+
+
+def test_every_tag_has_one_short_line():
+    assert documented("pass_at_k/synthetic_val/greedy") == TAGS["pass_at_k/<split>/greedy"]
+    assert documented("failures/atomic/wrong") == TAGS["failures/<split>/<status>"]
+    assert documented("failures/wrong") is None
+    assert all(20 < len(line) < 120 and "\n" not in line for line in TAGS.values())
