@@ -1,0 +1,236 @@
+"""`atomforge grade`: run completions from anywhere against tasks in a sandbox, write verdicts, print pass@k.
+
+    atomforge grade --tasks tasks.jsonl --samples samples.jsonl --output results.jsonl [--k 1,8]
+
+A task row is `{"task_id", "entry_point", "tests"}` (optional `prompt`, `float_tol`; other keys are let be), a sample
+row `{"task_id", "completion"}`. A result row is the sample row with `status, passed, num_passed, num_tests, duration_s` and
+`detail`, in the order of the samples. A sample whose status is `infra` was not judged: it counts in no pass@k, and the
+exit code is 1.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from executor.client import BACKENDS, grade, open_executor
+from executor.pass_at_k import pass_at_k
+from executor.schema import Outcome, Status, Submission, Task, task_from_row
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the `grade` subcommand to an argparse subparsers object."""
+    parser = subparsers.add_parser(
+        "grade",
+        help="grade completions from anywhere against tasks",
+        description="Run completions against the tests of their tasks in a sandbox; write verdicts, print pass@k.",
+    )
+    parser.add_argument("--tasks", type=Path, required=True, metavar="JSONL", help="rows: task_id, entry_point, tests")
+    parser.add_argument("--samples", type=Path, required=True, metavar="JSONL", help="rows: task_id, completion")
+    parser.add_argument("--output", type=Path, required=True, metavar="JSONL", help="where the result rows go")
+    parser.add_argument(
+        "--backend",
+        default="auto",
+        metavar="NAME",
+        help=f"{' | '.join(BACKENDS)} (default auto: the best sandbox that works; process protects nothing)",
+    )
+    parser.add_argument("--k", default="1", metavar="K,K", help="print pass@k for these k (default 1)")
+    parser.add_argument("--num-workers", default=None, metavar="N", help="sandboxes at work at once (default: cores)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Grade; returns 0, or 1 when some samples could not be judged.
+
+    Raises:
+        ValueError: a flag or a row is wrong; one line naming it.
+        OSError: a file cannot be read or written.
+    """
+    ks = _parse_ks(args.k)
+    num_workers = None if args.num_workers is None else _positive_int(args.num_workers, "--num-workers")
+    tasks = read_tasks(args.tasks)
+    samples = read_samples(args.samples, tasks, args.tasks)
+    _check_counts(samples, ks, args.samples)
+    _check_output(args.output)
+    submissions = [Submission(task=tasks[_key(row["task_id"])], completion=row["completion"]) for row in samples]
+    with open_executor(args.backend, num_workers=num_workers) as executor:
+        print(f"atomforge: {executor.description}", file=sys.stderr)
+        with _progress(len(submissions)) as advance:
+            outcomes = grade(executor, submissions, on_result=lambda _index, _outcome: advance())
+    _write_results(args.output, samples, outcomes)
+    _print_summary(samples, outcomes, ks=ks, num_tasks=len(tasks))
+    return 1 if any(outcome.status is Status.INFRA for outcome in outcomes) else 0
+
+
+def read_tasks(path: Path) -> dict[tuple[str, str], Task]:
+    """Read a file of tasks; keys tell the task_id 1 from "1".
+
+    Raises:
+        ValueError: naming the file and line, for a row that is no task, or a task_id seen before.
+    """
+    tasks: dict[tuple[str, str], Task] = {}
+    lines: dict[tuple[str, str], int] = {}
+    for number, row in _read_rows(path):
+        try:
+            task = task_from_row(row)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from None
+        key = _key(row["task_id"])
+        if key in tasks:
+            raise ValueError(f"{path}, line {number}: task_id {row['task_id']!r} is already that of line {lines[key]}")
+        tasks[key], lines[key] = task, number
+    if not tasks:
+        raise ValueError(f"{path}: there are no tasks in it")
+    return tasks
+
+
+def read_samples(path: Path, tasks: Mapping[tuple[str, str], Task], tasks_path: Path) -> list[dict[str, Any]]:
+    """Read a file of samples.
+
+    Raises:
+        ValueError: naming the file and line, for a row that is no sample or belongs to no task.
+    """
+    samples = []
+    for number, row in _read_rows(path):
+        where = f"{path}, line {number}"
+        missing = [key for key in ("task_id", "completion") if key not in row]
+        if missing:
+            raise ValueError(f"{where}: a sample needs task_id and completion; missing: {', '.join(missing)}")
+        if not isinstance(row["completion"], str):
+            raise ValueError(f"{where}: completion must be a string, not {type(row['completion']).__name__}")
+        if _key(row["task_id"]) not in tasks:
+            raise ValueError(f"{where}: task_id {row['task_id']!r:.80} is not in {tasks_path}")
+        samples.append(row)
+    if not samples:
+        raise ValueError(f"{path}: there are no samples in it")
+    return samples
+
+
+def _key(task_id: object) -> tuple[str, str]:
+    return (type(task_id).__name__, str(task_id))
+
+
+def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number, object) of a JSONL file, without its blank lines."""
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = decoder.decode(line.decode("utf-8-sig" if number == 1 else "utf-8").strip())
+            except UnicodeDecodeError:
+                raise ValueError(f"{path}, line {number}: not UTF-8") from None
+            except RecursionError:
+                raise ValueError(f"{path}, line {number}: nested too deeply") from None
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: broken JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise ValueError(f"{path}, line {number}: a row must be a JSON object, not {type(row).__name__}")
+            yield number, row
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f'{name} is not JSON; write {{"$float": ...}}')
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice!r:.80} stands twice in one object")
+    return row
+
+
+def _parse_ks(text: str) -> list[int]:
+    return sorted({_positive_int(part, "--k") for part in text.split(",")})
+
+
+def _positive_int(text: str, flag: str) -> int:
+    if not text.strip().isascii() or not text.strip().isdigit() or int(text) < 1:
+        raise ValueError(f"{flag} takes whole numbers of at least 1, not {text!r}")
+    return int(text)
+
+
+def _check_counts(samples: Sequence[Mapping[str, Any]], ks: Sequence[int], path: Path) -> None:
+    key, fewest = min(Counter(_key(row["task_id"]) for row in samples).items(), key=lambda item: item[1])
+    if max(ks) > fewest:
+        raise ValueError(f"{path}: pass@{max(ks)} needs {max(ks)} samples of every task; {key[1]} has {fewest}")
+
+
+def _check_output(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"--output: {path} is a folder; name a file")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"--output: there is no folder {path.absolute().parent}")
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar on standard error when that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    columns = (TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("grading", total=total)
+        yield lambda: progress.advance(task)
+
+
+def _write_results(path: Path, samples: Sequence[Mapping[str, Any]], outcomes: Sequence[Outcome]) -> None:
+    descriptor, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            for row, outcome in zip(samples, outcomes, strict=True):
+                file.write(json.dumps({**row, **_verdict(outcome)}) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _verdict(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "status": str(outcome.status),
+        "passed": outcome.passed,
+        "num_passed": outcome.num_passed,
+        "num_tests": outcome.num_tests,
+        "duration_s": round(outcome.duration_s, 6),
+        "detail": outcome.detail,
+    }
+
+
+def _print_summary(
+    samples: Sequence[Mapping[str, Any]], outcomes: Sequence[Outcome], *, ks: Sequence[int], num_tasks: int
+) -> None:
+    judged: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    for row, outcome in zip(samples, outcomes, strict=True):
+        if outcome.status is not Status.INFRA:
+            judged[_key(row["task_id"])].append(outcome.passed)
+    statuses = Counter(outcome.status for outcome in outcomes)
+    print(
+        f"{len(samples)} samples: " + ", ".join(f"{statuses[status]} {status}" for status in Status if statuses[status])
+    )
+    sampled = len({_key(row["task_id"]) for row in samples})
+    if sampled < num_tasks:
+        print(f"{sampled} of {num_tasks} tasks have samples; the others do not count")
+    if statuses[Status.INFRA]:
+        print(f"{statuses[Status.INFRA]} samples could not be judged and do not count; grade them again")
+    for k in ks:
+        rates = [pass_at_k(len(passed), sum(passed), k) for passed in judged.values() if len(passed) >= k]
+        if rates:
+            print(f"pass@{k}: {mean(rates):.4f} over {len(rates)} tasks")
