@@ -9,6 +9,7 @@ import warnings
 from typing import Any
 
 import torch
+import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
@@ -20,7 +21,7 @@ from cli.errors import UsageError, one_line
 from cli.parser_errors import readable
 from cli.progress import PlainProgress
 from cli.resume import CheckpointFacts, differences, read_checkpoint_facts, refuse_changes
-from cli.run_directory import KeepConfig, checkpoint_to_start_from, prepare
+from cli.run_directory import KeepConfig, checkpoint_to_start_from, prepare, resolved_text
 from lightning_modules.checkpointing import DirectCheckpointIO, RunCheckpoint
 from lightning_modules.run_logger import RunLogger
 
@@ -106,7 +107,7 @@ class AtomforgeCLI(LightningCLI):
         if path is None:
             return
         self._facts = read_checkpoint_facts(path)
-        given = config.as_dict()
+        given = yaml.safe_load(resolved_text(self._subcommand_parsers[self._only], config))
         if self._only == "fit":
             refuse_changes(self._facts, given)
         elif self._facts.config is not None:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from jsonargparse import Namespace
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from cli.errors import UsageError
 from cli.resume import CONFIG_KEY
@@ -81,4 +82,9 @@ class KeepConfig(SaveConfigCallback):
         checkpoint[CONFIG_KEY] = self._text()
 
     def _text(self) -> str:
-        return self.parser.dump(self.config, skip_none=False, skip_link_targets=True)
+        return resolved_text(self.parser, self.config)
+
+
+def resolved_text(parser: LightningArgumentParser, config: Namespace) -> str:
+    """Write a config out in full, as YAML; two configs mean the same if and only if these say the same."""
+    return parser.dump(config, skip_none=False, skip_link_targets=True)

@@ -22,8 +22,9 @@ STEPS_PER_EPOCH = 3
 class Toy(LightningModule):
     interrupt_at_step: ClassVar[int | None] = None
 
-    def __init__(self, width: int = 3, learning_rate: float = 0.1) -> None:
+    def __init__(self, width: int = 3, learning_rate: float = 0.1, betas: tuple[float, float] = (0.9, 0.999)) -> None:
         super().__init__()
+        self.betas = betas
         self.linear = torch.nn.Linear(width, 1)
         self.learning_rate = learning_rate
 
@@ -38,7 +39,7 @@ class Toy(LightningModule):
         self.log("val/loss", (self.linear(batch) - 1).pow(2).mean())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
+        return torch.optim.Adam(self.parameters(), lr=self.learning_rate, betas=self.betas)
 
 
 class ToyData(LightningDataModule):
@@ -99,6 +100,7 @@ def test_a_run_leaves_config_curves_and_checkpoints_in_its_directory() -> None:
     assert yaml.safe_load(Path("run/config.yaml").read_text())["model"]["init_args"] == {
         "width": 3,
         "learning_rate": 0.1,
+        "betas": [0.9, 0.999],
     }
 
 
@@ -221,7 +223,7 @@ def test_later_configs_and_options_win_and_threads_are_set() -> None:
     assert fit("--config", "overlay.yaml", "--trainer.max_epochs=1") == 0
     resolved = yaml.safe_load(Path("run/config.yaml").read_text())
     assert resolved["trainer"]["max_epochs"] == 1
-    assert resolved["model"]["init_args"] == {"width": 3, "learning_rate": 0.3}
+    assert resolved["model"]["init_args"] == {"width": 3, "learning_rate": 0.3, "betas": [0.9, 0.999]}
     assert resolved["num_threads"] == torch.get_num_threads() == 1
 
 
