@@ -4,6 +4,7 @@ The class joins parts that live elsewhere: the model (`policy`), the loss (`pack
 and the executed pass rate (`evaluation`). It works with `datamodules.sft_data.SFTDataModule`.
 """
 
+import math
 import time
 from typing import Any
 
@@ -87,7 +88,7 @@ class SFTModule(LightningModule):
         self._is_built = True
 
     def configure_optimizers(self) -> Any:
-        fused = self.trainer.precision != "16-mixed"  # Lightning cannot clip scaled gradients of a fused optimizer
+        fused = self.trainer.precision != "16-mixed"  # scaled gradients have to be unscaled before they are clipped
         optimizer = build_adamw(self.policy.named_parameters(), self.optimizer_config, fused=fused)
         num_steps = self.trainer.estimated_stepping_batches
         schedule = build_schedule(optimizer, self.optimizer_config, num_steps=num_steps)
@@ -114,9 +115,21 @@ class SFTModule(LightningModule):
         self.log("throughput/train_tokens_per_s", num_tokens / (now - self._last_step_at), batch_size=batch.num_samples)
         self._last_step_at = now
 
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        gradients = [parameter.grad for parameter in self.policy.parameters() if parameter.grad is not None]
-        self.log("optim/grad_norm", torch.nn.utils.get_total_norm(gradients))
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by norm and log the norm; Lightning's own clipping refuses a fused optimizer under bf16-mixed.
+
+        Raises:
+            ValueError: the trainer asks for clipping by value.
+        """
+        if gradient_clip_algorithm == "value":
+            raise ValueError("trainer.gradient_clip_algorithm: value is not supported, use norm or leave it out")
+        largest = math.inf if gradient_clip_val is None else gradient_clip_val
+        self.log("optim/grad_norm", torch.nn.utils.clip_grad_norm_(self.policy.parameters(), largest))
 
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         if isinstance(batch, SFTBatch):

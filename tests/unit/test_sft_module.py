@@ -161,6 +161,28 @@ def test_loss_falls_and_tags_are_logged_and_documented(data_dir, tmp_path):
     assert "samples/synthetic_val/text_summary" in events.Tags()["tensors"]
 
 
+def gradients_after_clipping(data_dir, tmp_path, **settings) -> float:
+    class Norm(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+            gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+            self.norm = float(torch.nn.utils.get_total_norm(gradients))
+
+    norm = Norm()
+    trainer = trainer_of(tmp_path, max_steps=1, max_epochs=-1, callbacks=[norm], **settings)
+    trainer.fit(module_of(), data_of(data_dir))
+    return norm.norm
+
+
+def test_gradients_are_clipped_under_both_precisions(data_dir, tmp_path):
+    free = gradients_after_clipping(data_dir, tmp_path, gradient_clip_val=None)
+    assert free > 0.2
+    for precision in ("32-true", "bf16-mixed"):
+        clipped = gradients_after_clipping(data_dir, tmp_path, gradient_clip_val=0.1, precision=precision)
+        assert clipped == pytest.approx(0.1, rel=1e-3)
+    with pytest.raises(ValueError, match="value is not supported"):
+        gradients_after_clipping(data_dir, tmp_path, gradient_clip_algorithm="value")
+
+
 def test_test_logs_every_split(data_dir, tmp_path):
     trainer = trainer_of(tmp_path, limit_test_batches=1.0)
     (logged,) = trainer.test(module_of(), data_of(data_dir, num_test_tasks=2), verbose=False)
