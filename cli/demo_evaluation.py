@@ -1,0 +1,96 @@
+"""The evaluation stage of the demo: three models on the splits of the plan, each result a JSON file of its own."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from cli.demo import MODELS, DemoConfig, write_json
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from lightning_modules.evaluation import Evaluation
+
+
+def evaluation_path(config: DemoConfig, model: str, split: str) -> Path:
+    """Where the result of one model on one split is kept."""
+    return Path(config.output) / "evaluation" / f"{model}_{split}.json"
+
+
+def read_evaluation(config: DemoConfig, model: str, split: str) -> Evaluation:
+    """Read a finished result."""
+    from lightning_modules.evaluation import Evaluation
+
+    return Evaluation.from_json(json.loads(evaluation_path(config, model, split).read_text(encoding="utf-8")))
+
+
+def evaluate_models(config: DemoConfig) -> None:
+    """Evaluate every model on every split that has no result yet."""
+    splits = config.evaluation.num_tasks
+    todo = [(m, s) for m in MODELS for s in splits if not evaluation_path(config, m, s).exists()]
+    if not todo:
+        return
+    from executor.client import open_executor
+
+    (Path(config.output) / "evaluation").mkdir(exist_ok=True)
+    with open_executor(config.backend) as executor:
+        for model in dict.fromkeys(name for name, _ in todo):
+            policy = load_model(config, model)
+            for split in [s for m, s in todo if m == model]:
+                result = _evaluate(config, split, *policy, executor=executor, label=f"{model} on {split}")
+                write_json(evaluation_path(config, model, split), result.to_json())
+
+
+def load_model(config: DemoConfig, model: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """Load a trained model, or build the one that SFT began with."""
+    from lightning_modules.policy import Architecture, build_causal_lm, load_policy
+
+    if model != "untrained":
+        return load_policy(Path(config.output) / model)
+    _, tokenizer = load_policy(Path(config.output) / "sft")
+    saved = yaml.safe_load((Path(config.output) / "sft" / "config.yaml").read_text(encoding="utf-8"))
+    arguments: dict[str, Any] = saved["model"]["init_args"]
+    return build_causal_lm(Architecture(**arguments["architecture"]), tokenizer, arguments["seed"]), tokenizer
+
+
+def _evaluate(config: DemoConfig, split: str, causal_lm: Any, tokenizer: Any, *, executor: Any, label: str) -> Any:
+    import torch
+
+    from datamodules.eval_data import load_dataset, split_of, task_prompts
+    from lightning_modules.evaluation import evaluate
+
+    plan = config.evaluation
+    table = split_of(load_dataset(config.data_dir), split, data_dir=config.data_dir)
+    prompts = task_prompts(table, tokenizer, plan.num_tasks[split])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    started = time.monotonic()
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(f"{label}: {stage}", total=total)
+            bar.update(tasks[stage], completed=done)
+
+        result = evaluate(
+            causal_lm.to(device),
+            tokenizer,
+            prompts,
+            executor,
+            num_samples=plan.num_samples,
+            temperature=plan.temperature,
+            max_new_tokens=plan.max_new_tokens,
+            seed=config.seed,
+            batch_size=plan.batch_size,
+            dtype=getattr(torch, plan.dtype),
+            on_progress=show,
+        )
+    print(f"{label}: {len(prompts)} tasks in {time.monotonic() - started:.0f} s", flush=True)
+    return result
