@@ -85,15 +85,14 @@ def _dispatch(arguments: list[str]) -> int:
     parser = LineParser(prog="atomforge")
     subparsers = parser.add_subparsers(dest="subcommand")
     module.add_parser(subparsers)
+    options = list(subparsers.choices[name]._option_string_actions)
+    for word in (argument.split("=")[0] for argument in rest if argument.startswith("--")):
+        if word not in options:  # said before argparse finds a required option missing
+            raise UsageError(f"unknown option {word}{did_you_mean(word, options)} (see `atomforge {name} --help`)")
     try:
-        parsed, unknown = parser.parse_known_args(arguments)
+        parsed = parser.parse_args(arguments)
     except SystemExit as leave:  # after --help
         return int(leave.code or 0)
-    if unknown:
-        options = [option for option in subparsers.choices[name]._option_string_actions if option.startswith("--")]
-        word = unknown[0].split("=")[0]
-        hint = did_you_mean(word, options) or f" (see `atomforge {name} --help`)"
-        raise UsageError(f"unknown argument {word!r}{hint}")
     return module.run(parsed)
 
 

@@ -90,19 +90,35 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "no directory": ([], "required"),
     },
     "grade": {
-        "unknown option": (["--tasks", "good.jsonl", "--samples", "samples.jsonl", "--smaples", "x"], "--sa"),
-        "wrong type": (["--tasks", "wrong_type.jsonl", "--samples", "samples.jsonl"], "wrong_type.jsonl"),
-        "missing file": (["--tasks", "none.jsonl", "--samples", "samples.jsonl"], "none.jsonl"),
-        "broken task row": (["--tasks", "broken.jsonl", "--samples", "samples.jsonl"], "broken.jsonl"),
-        "broken sample row": (["--tasks", "good.jsonl", "--samples", "broken_samples.jsonl"], "broken_samples.jsonl"),
-        "unknown task": (["--tasks", "good.jsonl", "--samples", "unknown_task.jsonl"], "other"),
+        "unknown option": (
+            ["--tasks", "good.jsonl", "--smaples", "samples.jsonl", "--output", "o.jsonl"],
+            "'--samples'",
+        ),
+        "wrong type": (
+            ["--tasks", "wrong_type.jsonl", "--samples", "samples.jsonl", "--output", "o.jsonl"],
+            "wrong_type.jsonl",
+        ),
+        "missing file": (["--tasks", "none.jsonl", "--samples", "samples.jsonl", "--output", "o.jsonl"], "none.jsonl"),
+        "broken task row": (
+            ["--tasks", "broken.jsonl", "--samples", "samples.jsonl", "--output", "o.jsonl"],
+            "broken.jsonl",
+        ),
+        "broken sample row": (
+            ["--tasks", "good.jsonl", "--samples", "broken_samples.jsonl", "--output", "o.jsonl"],
+            "broken_samples.jsonl",
+        ),
+        "unknown task": (["--tasks", "good.jsonl", "--samples", "unknown_task.jsonl", "--output", "o.jsonl"], "other"),
         "unknown backend": (
             ["--tasks", "good.jsonl", "--samples", "samples.jsonl", "--output", "o.jsonl", "--backend", "moon"],
             "moon",
         ),
     },
     "demo": {
-        "unknown option": (["--nonsense"], "--nonsense"),
+        "unknown option": (["--config", "good.yaml", "--nonsense"], "--nonsense"),
+        "unknown key": (["--config", "good.yaml"], "good.yaml"),
+        "missing config": (["--config", "none.yaml"], "none.yaml"),
+        "broken config": (["--config", "broken.yaml"], "broken.yaml"),
+        "missing option": ([], "--config"),
     },
 }
 CASES = [

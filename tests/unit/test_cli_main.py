@@ -56,8 +56,9 @@ def test_unknown_subcommand_gets_a_near_match(capsys: pytest.CaptureFixture[str]
 
 def test_unknown_option_gets_a_near_match(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*ARGUMENTS, "--num-sampels", "3"]) == 2
-    assert (
-        capsys.readouterr().err == "atomforge: error: unknown argument '--num-sampels'; did you mean '--num-samples'?\n"
+    assert capsys.readouterr().err == (
+        "atomforge: error: unknown option --num-sampels; did you mean '--num-samples'? "
+        "(see `atomforge evaluate --help`)\n"
     )
 
 
