@@ -90,3 +90,5 @@ class RolloutBatch(NamedTuple):
     """[B, T-1]"""
     returns: Tensor
     """[B, T-1]"""
+    num_tokens: Tensor
+    """[] float, trained tokens the loss of this batch is divided by (this rank's share of an optimizer step's)"""

@@ -1,0 +1,189 @@
+"""The prompts of reinforcement learning: which ones each iteration takes, and minibatches of what came of them.
+
+One Lightning epoch is one iteration. `train_dataloader` hands the prompts of iteration `trainer.current_epoch` to the
+module's `collect` and serves the responses it gives back. Prompts and order are functions of (seed, iteration). The
+trainer must have `use_distributed_sampler: false` (every rank keeps its own prompts) and
+`reload_dataloaders_every_n_epochs: 1`. The class generates, judges and executes nothing.
+
+Rewards come from the tests in `reward_tests`; validation is judged by those in `tests`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Protocol
+
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+from transformers import PreTrainedTokenizerFast
+
+from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
+from datamodules.eval_data import load_dataset, split_of, task_prompts
+from datamodules.mixture import DrawPlan
+from datamodules.rollout_collate import plan_minibatches, split_minibatch
+
+
+class Collects(Protocol):
+    """What this DataModule asks of the module that is trained."""
+
+    iteration: int
+    """Iterations completed."""
+    tokenizer: PreTrainedTokenizerFast
+
+    def collect(self, prompts: list[TaskPrompt], iteration: int) -> list[RolloutSample]:
+        """Answer and judge the prompts, in order; the same arguments give the same samples."""
+        ...
+
+
+class RLDataModule(LightningDataModule):
+    """Prompts to be answered for reward, minibatches of the judged responses, and tasks for validation.
+
+    Args:
+        data_dir: a data set made by `atomforge synthesize`.
+        splits: where the prompts come from; each split is gone through in a new order at every pass.
+        prompts_per_iteration: prompts of one iteration, all ranks together.
+        samples_per_prompt: responses to each.
+        minibatch_size: responses of one optimizer step, all ranks together; it must divide the responses of an
+            iteration. With `trainer.accumulate_grad_batches: k` a step is computed in k parts.
+        num_ppo_epochs: how often an iteration's responses are gone through.
+        val_split: split of the validation tasks.
+        num_val_tasks: tasks used in validation, evenly spread; null = all.
+        seed: of the order of prompts and minibatches.
+    """
+
+    def __init__(
+        self,
+        data_dir: str,
+        *,
+        splits: list[str] = ["synthetic_rl"],  # noqa: B006 (jsonargparse shows it; never changed)
+        prompts_per_iteration: int = 32,
+        samples_per_prompt: int = 4,
+        minibatch_size: int = 32,
+        num_ppo_epochs: int = 1,
+        val_split: str = "synthetic_val",
+        num_val_tasks: int | None = 128,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        sizes = {
+            "prompts_per_iteration": prompts_per_iteration,
+            "samples_per_prompt": samples_per_prompt,
+            "minibatch_size": minibatch_size,
+            "num_ppo_epochs": num_ppo_epochs,
+        }
+        for name, value in sizes.items():
+            if value < 1:
+                raise ValueError(f"{name} is {value}: at least 1 is needed")
+        if not splits:
+            raise ValueError("splits is empty: name at least one split, such as synthetic_rl")
+        num_responses = prompts_per_iteration * samples_per_prompt
+        if num_responses % minibatch_size:
+            raise ValueError(
+                f"minibatch_size {minibatch_size} does not divide the {num_responses} responses of an iteration "
+                f"({prompts_per_iteration} prompts x {samples_per_prompt} samples)"
+            )
+        self.data_dir = Path(data_dir)
+        self.splits = list(splits)
+        self.prompts_per_iteration = prompts_per_iteration
+        self.samples_per_prompt = samples_per_prompt
+        self.minibatch_size = minibatch_size
+        self.num_ppo_epochs = num_ppo_epochs
+        self.val_split = val_split
+        self.num_val_tasks = num_val_tasks
+        self.seed = seed
+
+    def prepare_data(self) -> None:
+        dataset = load_dataset(self.data_dir)
+        for split in (*self.splits, self.val_split):
+            split_of(dataset, split, data_dir=self.data_dir)
+
+    def setup(self, stage: str) -> None:
+        self._check_trainer()
+        dataset = load_dataset(self.data_dir)
+        self._prompts = {split: self._reward_prompts(dataset, split) for split in self.splits}
+        sizes = {split: len(prompts) for split, prompts in self._prompts.items()}
+        self.plan = DrawPlan(sizes, sizes, batch_size=self.prompts_per_iteration, seed=self.seed)
+        table = split_of(dataset, self.val_split, data_dir=self.data_dir)
+        self._val_prompts = task_prompts(table, self.tokenizer, self.num_val_tasks)
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """That of the model which answers."""
+        return self._module().tokenizer
+
+    def prompts_of(self, iteration: int) -> list[TaskPrompt]:
+        """List this rank's prompts of an iteration, each as often as it is answered, copies side by side."""
+        rank, world_size = self._rank_and_world_size()
+        mine = self.plan.batch(iteration)[rank::world_size]
+        return [self._prompts[split][index] for split, index in mine for _ in range(self.samples_per_prompt)]
+
+    def minibatches(self, samples: list[RolloutSample], iteration: int) -> list[RolloutBatch]:
+        """Batches of this rank in the order they are trained on."""
+        _, world_size = self._rank_and_world_size()
+        plan = plan_minibatches(
+            len(samples),
+            self.minibatch_size // world_size,
+            num_epochs=self.num_ppo_epochs,
+            seed=self.seed,
+            iteration=iteration,
+        )
+        pad_id = self.tokenizer.pad_token_id
+        assert isinstance(pad_id, int)
+        num_parts = self._num_parts()
+        return [
+            batch
+            for numbers in plan
+            for batch in split_minibatch([samples[number] for number in numbers], num_parts, pad_id=pad_id)
+        ]
+
+    def train_dataloader(self) -> DataLoader:
+        assert self.trainer is not None
+        iteration = self.trainer.current_epoch
+        module = self._module()
+        if iteration != module.iteration:
+            # after a restore Lightning asks once with the epoch before; it asks again before it trains
+            return _as_loader([None])
+        return _as_loader(self.minibatches(module.collect(self.prompts_of(iteration), iteration), iteration))
+
+    def val_dataloader(self) -> DataLoader:
+        rank, world_size = self._rank_and_world_size()
+        return _as_loader([(self.val_split, self._val_prompts[rank::world_size])])
+
+    def _reward_prompts(self, dataset: Any, split: str) -> list[TaskPrompt]:
+        table = split_of(dataset, split, data_dir=self.data_dir)
+        if "reward_tests" not in table.column_names:
+            raise ValueError(f"{self.data_dir}, split {split}: column reward_tests is missing")
+        rows = table["reward_tests"]
+        prompts = task_prompts(table, self.tokenizer)
+        return [prompt._replace(tests=json.loads(row)) for prompt, row in zip(prompts, rows, strict=True)]
+
+    def _check_trainer(self) -> None:
+        trainer = self.trainer
+        if trainer is None:
+            return
+        if trainer.reload_dataloaders_every_n_epochs != 1:  # pyright: ignore[reportAttributeAccessIssue]
+            raise ValueError(
+                "trainer.reload_dataloaders_every_n_epochs must be 1: each iteration has its own responses"
+            )
+        for name in ("prompts_per_iteration", "minibatch_size"):
+            if getattr(self, name) % trainer.world_size:
+                raise ValueError(f"{name} {getattr(self, name)} does not divide among {trainer.world_size} ranks")
+        if (self.minibatch_size // trainer.world_size) % self._num_parts():
+            raise ValueError(
+                f"minibatch_size {self.minibatch_size} does not divide into {trainer.world_size} ranks x "
+                f"accumulate_grad_batches {self._num_parts()}"
+            )
+
+    def _num_parts(self) -> int:
+        return self.trainer.accumulate_grad_batches if self.trainer is not None else 1
+
+    def _module(self) -> Collects:
+        assert self.trainer is not None
+        return self.trainer.lightning_module  # pyright: ignore[reportReturnType]
+
+    def _rank_and_world_size(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+
+def _as_loader(items: list) -> DataLoader:
+    """One item a minibatch, in order."""
+    return DataLoader(items, batch_size=None, shuffle=False)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,216 @@
+"""From prompts, completions and verdicts to the samples PPO trains on. Nothing here generates or executes.
+
+Shapes: `N` responses of an iteration on this rank, padded on the right to `L` tokens, `T` tokens of a row with its
+prompt. The value of a token is that of the state it was chosen in. An infrastructure fault is no reward: such a
+response is left out of the loss, of whitening and of every mean.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from datamodules.batches import RolloutSample
+from executor.rewards import Reward
+from executor.schema import Outcome, Status
+from lightning_modules.advantages import generalized_advantages, token_rewards, uniform_groups
+from lightning_modules.generation import Generated
+from lightning_modules.numerics import (
+    explained_variance,
+    kl_k1,
+    kl_k3,
+    masked_mean,
+    moment_sums,
+    token_logprobs,
+    whiten,
+)
+from lightning_modules.policy import ActorCritic
+from lightning_modules.ppo_config import PPOConfig
+from lightning_modules.reference import Reference
+
+
+class Response(NamedTuple):
+    """One completion with its verdict; `reward` is None where the verdict is unknown."""
+
+    prompt_ids: list[int]
+    group: int
+    """Number of the prompt within the iteration on this rank: 0, 1, ..."""
+    generated: Generated
+    outcome: Outcome
+    reward: Reward | None
+
+
+class TokenScores(NamedTuple):
+    """What policy, critic and reference say of each token, all `[N, L]`; `mask` is True on the tokens of a response."""
+
+    logprobs: Tensor
+    ref_logprobs: Tensor
+    values: Tensor
+    mask: Tensor
+
+
+class Collection(NamedTuple):
+    """The samples of an iteration and what was measured on them: a number for each tag."""
+
+    samples: list[RolloutSample]
+    metrics: dict[str, float]
+    kl_per_response: float
+    """Mean over the responses with a reward of the summed k1, nats."""
+    num_known: int
+    """Responses with a reward."""
+
+
+@torch.no_grad()
+def score_tokens(
+    policy: ActorCritic,
+    reference: Reference,
+    prompt_ids: Sequence[list[int]],
+    response_ids: Sequence[list[int]],
+    *,
+    batch_size: int,
+    pad_id: int,
+    temperature: float,
+) -> TokenScores:
+    """Read the responses once with the policy and once with the reference, as training reads them.
+
+    Args:
+        policy: The policy that sampled.
+        reference: The frozen policy.
+        prompt_ids: N token lists.
+        response_ids: N token lists, none empty.
+        batch_size: Rows of a forward pass; rows of alike length go together.
+        pad_id: Token on the right of shorter rows.
+        temperature: The sampling temperature.
+
+    Returns:
+        Scores on the CPU in float32, 0 outside the mask.
+    """
+    device = policy.value_head.weight.device
+    num, width = len(prompt_ids), max(len(ids) for ids in response_ids)
+    lengths = torch.tensor([len(ids) for ids in response_ids])
+    mask = torch.arange(width) < lengths[:, None]
+    scores = TokenScores(torch.zeros(num, width), torch.zeros(num, width), torch.zeros(num, width), mask)
+    rows = [prompt + response for prompt, response in zip(prompt_ids, response_ids, strict=True)]
+    order = sorted(range(num), key=lambda i: len(rows[i]))
+    for first in range(0, num, batch_size):
+        chosen = order[first : first + batch_size]
+        ids = torch.full((len(chosen), len(rows[chosen[-1]])), pad_id)
+        present = torch.zeros_like(ids)
+        for place, i in enumerate(chosen):
+            ids[place, : len(rows[i])] = torch.tensor(rows[i])
+            present[place, : len(rows[i])] = 1
+        ids, present = ids.to(device), present.to(device)
+        positions = positions_of(present)
+        logits, values = policy(ids, present, positions)
+        logprobs = token_logprobs(logits[:, :-1], ids[:, 1:], temperature=temperature)
+        ref_logits = reference.logits(ids, present, positions)
+        ref_logprobs = token_logprobs(ref_logits[:, :-1], ids[:, 1:], temperature=temperature)
+        for target, source in zip(scores[:3], (logprobs, ref_logprobs, values.float()), strict=True):
+            source = source.cpu()
+            for place, i in enumerate(chosen):
+                start = len(prompt_ids[i]) - 1  # position t predicts token t + 1
+                target[i, : lengths[i]] = source[place, start : start + int(lengths[i])]
+    return scores
+
+
+def positions_of(attention_mask: Tensor) -> Tensor:
+    """[B, T] mask of right-padded rows (1 = token) -> [B, T] positions."""
+    return torch.arange(attention_mask.shape[1], device=attention_mask.device).expand_as(attention_mask)
+
+
+def build_samples(
+    responses: Sequence[Response],
+    scores: TokenScores,
+    *,
+    config: PPOConfig,
+    kl_coef: float,
+    sum_over_ranks: Callable[[Tensor], Tensor] = lambda tensor: tensor,
+) -> Collection:
+    """Turn rewards into advantages and returns, decide what is trained, and measure.
+
+    Args:
+        responses: N of them, in the order of `scores`.
+        scores: [N, L] each.
+        config: Discounts, whitening, and what is left out.
+        kl_coef: Price of one nat.
+        sum_over_ranks: Adds a tensor up over all ranks, for whitening over the whole iteration.
+
+    Returns:
+        N samples in the same order, those left out with a `loss_mask` that is False everywhere.
+    """
+    known = torch.tensor([response.reward is not None for response in responses])
+    totals = torch.tensor([0.0 if response.reward is None else response.reward.total for response in responses])
+    uniform = uniform_groups(totals, known, torch.tensor([response.group for response in responses]))
+    kl = kl_k1(scores.logprobs, scores.ref_logprobs)
+    rewards = token_rewards(totals, kl, scores.mask, kl_coef=kl_coef)
+    advantages, returns = generalized_advantages(
+        rewards, scores.values, scores.mask, gamma=config.gamma, gae_lambda=config.gae_lambda
+    )
+    kept = known.clone()
+    if config.drop_uniform_groups:
+        kept &= ~uniform
+    if config.mask_truncated:
+        kept &= torch.tensor([response.generated.finished for response in responses])
+    loss_mask = scores.mask & kept[:, None]
+    if config.whiten:
+        advantages = whiten(advantages, loss_mask, sums=sum_over_ranks(moment_sums(advantages, loss_mask)))
+    samples = [
+        RolloutSample(
+            prompt_ids=torch.tensor(response.prompt_ids),
+            response_ids=torch.tensor(response.generated.token_ids),
+            loss_mask=loss_mask[i, :length],
+            old_logprobs=scores.logprobs[i, :length],
+            ref_logprobs=scores.ref_logprobs[i, :length],
+            values=scores.values[i, :length],
+            advantages=advantages[i, :length],
+            returns=returns[i, :length],
+        )
+        for i, response in enumerate(responses)
+        for length in (len(response.generated.token_ids),)
+    ]
+    known_tokens = scores.mask & known[:, None]
+    metrics = _response_metrics(responses) | {
+        "kl/k1": float(masked_mean(kl, known_tokens)),
+        "kl/k3": float(masked_mean(kl_k3(scores.logprobs, scores.ref_logprobs), known_tokens)),
+        "value/mean": float(masked_mean(scores.values, known_tokens)),
+        "value/explained_variance": float(explained_variance(scores.values, returns, known_tokens)),
+        "rollout/uniform_share": float(uniform.float().mean()),
+        "rollout/trained_share": float(kept.float().mean()),
+        "rollout/logprob_gap": _logprob_gap(responses, scores),
+    }
+    kl_per_response = float(masked_mean((kl * scores.mask).sum(1), known))
+    return Collection(samples, metrics, kl_per_response, int(known.sum()))
+
+
+def _response_metrics(responses: Sequence[Response]) -> dict[str, float]:
+    """Means over responses: rewards and parts, verdicts, lengths. Rewards leave unknown verdicts out."""
+    rewards = [response.reward for response in responses if response.reward is not None]
+    totals = torch.tensor([reward.total for reward in rewards] or [0.0], dtype=torch.float64)
+    num_known = max(1, len(rewards))
+    parts = sorted({name for reward in rewards for name in reward.parts})
+    statuses = Counter(response.outcome.status for response in responses)
+    lengths = [len(response.generated.token_ids) for response in responses]
+    return {
+        "reward/mean": float(totals.mean()),
+        "reward/std": float(totals.std(correction=0)),
+        "reward/pass_rate": statuses[Status.PASSED] / num_known,
+        **{f"reward/{name}": sum(reward.parts[name] for reward in rewards) / num_known for name in parts},
+        **{
+            f"rollout/status/{status}": statuses[status] / len(responses)
+            for status in Status
+            if status is not Status.PASSED
+        },
+        "rollout/num_infra": float(statuses[Status.INFRA]),
+        "rollout/num_tokens": sum(lengths) / len(lengths),
+        "rollout/finished": sum(response.generated.finished for response in responses) / len(responses),
+    }
+
+
+def _logprob_gap(responses: Sequence[Response], scores: TokenScores) -> float:
+    """Mean distance between the log-probabilities of sampling and those training computes for the same tokens."""
+    sampled = torch.zeros_like(scores.logprobs)
+    for i, response in enumerate(responses):
+        sampled[i, : len(response.generated.logprobs)] = torch.tensor(response.generated.logprobs)
+    return float(masked_mean((sampled - scores.logprobs).abs(), scores.mask))

@@ -1,0 +1,148 @@
+import json
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+import torch
+from small_data import write_small_data
+
+from datamodules.batches import RolloutSample
+from datamodules.eval_data import load_dataset
+from datamodules.rl_data import RLDataModule
+from datamodules.rollout_collate import collate_rollouts, plan_minibatches, split_minibatch
+from datamodules.tokenizer import train_tokenizer, training_texts
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return write_small_data(tmp_path_factory.mktemp("data") / "small", synthetic_rl=6)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(data_dir):
+    return train_tokenizer(training_texts(load_dataset(data_dir)), 300, data_dir / "tokenizer")
+
+
+class Collector:
+    """A module that records what it was asked, and answers with two tokens."""
+
+    def __init__(self, tokenizer, iteration=0):
+        self.tokenizer, self.iteration, self.asked = tokenizer, iteration, []
+
+    def collect(self, prompts, iteration):
+        self.asked.append((iteration, [prompt.task_id for prompt in prompts]))
+        return [sample(prompt.prompt_ids, [5, 6]) for prompt in prompts]
+
+
+def data_of(data_dir, tokenizer, *, rank=0, world_size=1, epoch=0, iteration=0, accumulate=1, **settings):
+    options = {"prompts_per_iteration": 4, "samples_per_prompt": 2, "minibatch_size": 4} | settings
+    data = RLDataModule(str(data_dir), **options)
+    data.trainer = SimpleNamespace(  # type: ignore[assignment]
+        lightning_module=Collector(tokenizer, iteration),
+        current_epoch=epoch,
+        global_rank=rank,
+        world_size=world_size,
+        accumulate_grad_batches=accumulate,
+        reload_dataloaders_every_n_epochs=1,
+    )
+    data.setup("fit")
+    return data
+
+
+def sample(prompt, response, *, mask=None, number=0.5):
+    numbers = torch.full((len(response),), number)
+    mask = torch.ones(len(response), dtype=torch.bool) if mask is None else torch.tensor(mask)
+    return RolloutSample(torch.tensor(prompt), torch.tensor(response), mask, *[numbers + i for i in range(5)])
+
+
+def test_numbers_stand_where_their_token_is_predicted():
+    batch = collate_rollouts(
+        [sample([1, 2, 3], [8, 9], mask=[True, False]), sample([1], [7], number=4.0)], pad_id=0, num_tokens=2.0
+    )
+    assert batch.input_ids.tolist() == [[1, 2, 3, 8, 9], [1, 7, 0, 0, 0]]
+    assert batch.attention_mask.tolist() == [[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]]
+    # position 2 (token 3) predicts token 8; position 0 (token 1) predicts token 7
+    assert batch.old_logprobs.tolist() == [[0, 0, 0.5, 0.5], [4.0, 0, 0, 0]]
+    assert batch.loss_mask.tolist() == [[False, False, True, False], [True, False, False, False]]
+    assert batch.returns.tolist() == [[0, 0, 4.5, 4.5], [8.0, 0, 0, 0]]
+    assert batch.num_tokens.item() == 2.0
+
+
+def test_micro_batches_share_the_tokens_of_their_step():
+    samples = [sample([1], [7] * length) for length in (1, 2, 3, 4)]
+    parts = split_minibatch(samples, 2, pad_id=0)
+    assert [len(part.input_ids) for part in parts] == [2, 2]
+    assert [part.num_tokens.item() for part in parts] == [5.0, 5.0]  # 10 tokens over 2 parts
+
+
+def test_every_epoch_trains_on_every_sample_in_an_order_of_its_own():
+    plan = plan_minibatches(8, 4, num_epochs=2, seed=0, iteration=3)
+    assert [len(numbers) for numbers in plan] == [4, 4, 4, 4]
+    first, second = plan[0] + plan[1], plan[2] + plan[3]
+    assert sorted(first) == sorted(second) == list(range(8))
+    assert first != second
+    assert plan == plan_minibatches(8, 4, num_epochs=2, seed=0, iteration=3)
+    assert plan != plan_minibatches(8, 4, num_epochs=2, seed=0, iteration=4)
+    assert plan != plan_minibatches(8, 4, num_epochs=2, seed=1, iteration=3)
+
+
+def test_prompts_follow_seed_and_iteration_and_every_one_comes_round(data_dir, tokenizer):
+    data = data_of(data_dir, tokenizer)
+    ids = [[prompt.task_id for prompt in data.prompts_of(iteration)] for iteration in range(3)]
+    assert all(row[0::2] == row[1::2] for row in ids)  # two copies side by side
+    assert set(Counter(task for row in ids for task in row).values()) == {4}  # 12 draws of 6 tasks, twice each
+    assert ids[0] == [prompt.task_id for prompt in data_of(data_dir, tokenizer).prompts_of(0)]
+    assert ids[0] != [prompt.task_id for prompt in data_of(data_dir, tokenizer, seed=1).prompts_of(0)]
+
+
+def test_ranks_divide_the_prompts_of_one(data_dir, tokenizer):
+    whole = [prompt.task_id for prompt in data_of(data_dir, tokenizer).prompts_of(1)]
+    parts = [
+        [prompt.task_id for prompt in data_of(data_dir, tokenizer, rank=rank, world_size=2).prompts_of(1)]
+        for rank in (0, 1)
+    ]
+    assert sorted(parts[0] + parts[1]) == sorted(whole)
+    assert set(parts[0]).isdisjoint(parts[1])
+
+
+def test_rewards_and_validation_use_their_own_tests(data_dir, tokenizer):
+    data = data_of(data_dir, tokenizer, num_val_tasks=3)
+    rows = {row["task_id"]: row for split in load_dataset(data_dir).values() for row in split}
+    for prompt in data.prompts_of(0):
+        assert prompt.tests == json.loads(rows[prompt.task_id]["reward_tests"])
+        assert prompt.task_id.startswith("synthetic_rl")
+    [(split, prompts)] = list(data.val_dataloader())
+    assert split == "synthetic_val"
+    assert len(prompts) == 3
+    assert all(prompt.tests == json.loads(rows[prompt.task_id]["tests"]) for prompt in prompts)
+
+
+def test_the_loader_serves_what_was_collected(data_dir, tokenizer):
+    data = data_of(data_dir, tokenizer, epoch=2, iteration=2, num_ppo_epochs=3)
+    batches = list(data.train_dataloader())
+    module = data.trainer.lightning_module
+    assert [iteration for iteration, _ in module.asked] == [2]
+    assert [len(batch.input_ids) for batch in batches] == [4] * 6  # 8 responses in 2 minibatches, 3 times
+
+
+def test_a_stale_epoch_collects_nothing(data_dir, tokenizer):
+    data = data_of(data_dir, tokenizer, epoch=2, iteration=3)
+    assert len(data.train_dataloader()) == 1
+    assert data.trainer.lightning_module.asked == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"minibatch_size": 3}, "minibatch_size 3 does not divide the 8 responses"),
+        ({"splits": []}, "splits is empty"),
+        ({"splits": ["nothing"]}, "has no split nothing"),
+        ({"val_split": "nothing"}, "has no split nothing"),
+        ({"samples_per_prompt": 0}, "samples_per_prompt is 0"),
+        ({"prompts_per_iteration": 3, "minibatch_size": 6, "world_size": 2}, "prompts_per_iteration 3 does not divide"),
+        ({"accumulate": 3}, "minibatch_size 4 does not divide into 1 ranks x accumulate_grad_batches 3"),
+    ],
+)
+def test_wrong_settings_are_one_line(data_dir, tokenizer, settings, message):
+    with pytest.raises(ValueError, match=message):
+        data_of(data_dir, tokenizer, **settings)

@@ -1,0 +1,272 @@
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from small_data import write_small_data
+
+import lightning_modules.evaluation as evaluation_module
+import lightning_modules.rl_module as rl_module
+from datamodules.eval_data import load_dataset
+from datamodules.rl_data import RLDataModule
+from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
+from executor.schema import Outcome, Status
+from lightning_modules.checkpointing import RunCheckpoint
+from lightning_modules.generation import Sampling
+from lightning_modules.kl_control import KLConfig
+from lightning_modules.policy import Architecture, build_causal_lm, load_policy
+from lightning_modules.ppo_config import PPOConfig, RLOptimizerConfig
+from lightning_modules.rl_module import PPOModule
+from lightning_modules.tags import documented
+
+TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
+PPO = PPOConfig(critic_warmup_iterations=1, target_kl=None, entropy_coef=0.01)
+FAST = RLOptimizerConfig(lr=1e-3, value_lr=1e-2, warmup_iterations=3)
+
+
+class ClosedOnce:
+    """Stands in for the sandbox; what it would run is judged by `verdict`."""
+
+    closed = 0
+
+    def close(self) -> None:
+        ClosedOnce.closed += 1
+
+
+def verdict(completion: str) -> Status:
+    """Pass about half of all texts, and lose one in eight, as a function of the text alone."""
+    number = zlib.crc32(completion.encode()) % 8
+    return Status.INFRA if number == 7 else Status.PASSED if number < 4 else Status.WRONG
+
+
+def grade_by_text(executor, submissions, limits=None, on_result=None):
+    return [Outcome(status=verdict(item.completion), num_passed=0, num_tests=1, duration_s=0.0) for item in submissions]
+
+
+@pytest.fixture(autouse=True)
+def no_sandbox(monkeypatch):
+    monkeypatch.setattr(rl_module, "grade", grade_by_text)
+    monkeypatch.setattr(evaluation_module, "grade", grade_by_text)
+    monkeypatch.setattr(rl_module, "open_executor", lambda backend: ClosedOnce())
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return write_small_data(tmp_path_factory.mktemp("data") / "small", synthetic_rl=6)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory, data_dir):
+    """Save an untrained policy as a Hugging Face folder."""
+    train_tokenizer(training_texts(load_dataset(data_dir)), 300, data_dir / "tokenizer")
+    return save_policy(tmp_path_factory.mktemp("policy"), data_dir, seed=1)
+
+
+def save_policy(folder: Path, data_dir: Path, *, seed: int) -> str:
+    tokenizer = load_tokenizer(data_dir / "tokenizer")
+    model = build_causal_lm(TINY, tokenizer, seed)
+    with torch.no_grad():  # a sharper model than a fresh one, so that log-probabilities differ between tokens
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.mul_(8)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def module_of(start: str, **settings) -> PPOModule:
+    options = {
+        "ppo": PPO,
+        "kl": KLConfig(init_coef=0.1, target=0.5, horizon=50),
+        "sampling": Sampling(max_new_tokens=8),
+        "optimizer": FAST,
+        "generate_batch_size": 5,
+    }
+    return PPOModule(init_from=start, **(options | settings))
+
+
+def data_of(data_dir: Path, **settings) -> RLDataModule:
+    options = {"prompts_per_iteration": 4, "samples_per_prompt": 2, "minibatch_size": 4, "num_ppo_epochs": 2}
+    return RLDataModule(str(data_dir), **(options | settings))
+
+
+def train(start, data_dir, tmp_path, *, module=None, data=None, max_epochs=2, ckpt_path=None, callbacks=(), **settings):
+    options = {"limit_val_batches": 0, "gradient_clip_val": 1.0} | settings
+    trainer = Trainer(
+        max_epochs=max_epochs,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0,
+        default_root_dir=tmp_path,
+        callbacks=list(callbacks),
+        **options,
+    )
+    module = module or module_of(start)
+    trainer.fit(module, data or data_of(data_dir), ckpt_path=ckpt_path, weights_only=True)
+    return module, trainer
+
+
+def weights(module: PPOModule) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in module.policy.state_dict().items()}
+
+
+def same(first: dict, second: dict) -> bool:
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+class Records(Callback):
+    """Keep the weights at the start of every iteration and after every step."""
+
+    def __init__(self) -> None:
+        self.starts: list[dict] = []
+        self.steps: list[dict] = []
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        self.starts.append(weights(pl_module))
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        self.steps.append(weights(pl_module))
+
+
+def test_a_resumed_run_is_bitwise_the_run_that_was_never_stopped(start, data_dir, tmp_path):
+    straight, _ = train(start, data_dir, tmp_path, max_epochs=6)
+    checkpoint = RunCheckpoint(str(tmp_path / "run"))
+    half, _ = train(start, data_dir, tmp_path, max_epochs=3, callbacks=[checkpoint])
+    saved = tmp_path / "run" / "checkpoints" / "epoch_00003.ckpt"
+    resumed, _ = train(start, data_dir, tmp_path, max_epochs=6, ckpt_path=str(saved))
+    assert same(weights(straight), weights(resumed))
+    assert not same(weights(half), weights(resumed))
+    assert straight.kl_controller == resumed.kl_controller != half.kl_controller
+    assert straight.iteration == resumed.iteration == 6
+    reloaded, _ = load_policy(saved)
+    trained = half.policy.causal_lm.state_dict()
+    assert same(trained, reloaded.state_dict())
+
+
+def test_the_first_ratio_is_one_and_all_tags_are_documented(start, data_dir, tmp_path):
+    module, trainer = train(start, data_dir, tmp_path, max_epochs=3, limit_val_batches=1)
+    metrics = trainer.callback_metrics
+    assert metrics["policy/first_ratio"].item() == pytest.approx(1.0, abs=1e-5)
+    assert metrics["rollout/logprob_gap"].item() == pytest.approx(0.0, abs=1e-4)
+    assert metrics["kl/k1"].item() != 0.0
+    assert "pass_at_k/synthetic_val/greedy" in metrics
+    assert [tag for tag in metrics if documented(tag) is None] == []
+    assert set(module.last_evaluations) == {"synthetic_val"}
+
+
+def test_another_temperature_still_has_a_first_ratio_of_one(start, data_dir, tmp_path):
+    module = module_of(start, sampling=Sampling(max_new_tokens=8, temperature=0.6))
+    _, trainer = train(start, data_dir, tmp_path, module=module)
+    assert trainer.callback_metrics["policy/first_ratio"].item() == pytest.approx(1.0, abs=1e-5)
+    assert trainer.callback_metrics["rollout/logprob_gap"].item() == pytest.approx(0.0, abs=1e-4)
+
+
+def test_the_critic_warms_up_alone(start, data_dir, tmp_path):
+    records = Records()
+    train(start, data_dir, tmp_path, callbacks=[records], max_epochs=3)
+    lm = [{k: v for k, v in w.items() if not k.startswith("value_head")} for w in records.starts]
+    heads = [w["value_head.weight"] for w in records.starts]
+    assert same(lm[0], lm[1])
+    assert not torch.equal(heads[0], heads[1])
+    assert not same(lm[1], lm[2])
+
+
+def test_an_early_stop_leaves_everything_where_it_is(start, data_dir, tmp_path):
+    # the first minibatch of an iteration is at distance 0, so it is taken; the others are past so small a limit
+    module = module_of(start, ppo=replace(PPO, target_kl=1e-9, critic_warmup_iterations=0))
+    records = Records()
+    _, trainer = train(start, data_dir, tmp_path, module=module, max_epochs=1, callbacks=[records])
+    steps = records.steps
+    assert len(steps) == 4
+    assert same(steps[-2], steps[-1])
+    assert not same(steps[0], weights(module_of(start)))
+    assert trainer.callback_metrics["policy/stopped_share"].item() >= 0.5
+
+
+def test_accumulation_gives_the_gradient_of_the_whole_minibatch(start, data_dir, tmp_path):
+    whole, _ = train(start, data_dir, tmp_path)
+    parts, _ = train(start, data_dir, tmp_path, accumulate_grad_batches=2)
+    for name, value in weights(whole).items():
+        torch.testing.assert_close(value, weights(parts)[name], atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"ppo": replace(PPO, clip_low=0.0)},
+        {"ppo": replace(PPO, clip_high=0.0)},
+        {"ppo": replace(PPO, value_clip=0.001)},
+        {"ppo": replace(PPO, value_coef=1.0)},
+        {"ppo": replace(PPO, entropy_coef=0.5)},
+        {"ppo": replace(PPO, gamma=0.5)},
+        {"ppo": replace(PPO, gae_lambda=0.2)},
+        {"ppo": replace(PPO, whiten=False)},
+        {"ppo": replace(PPO, critic_warmup_iterations=0)},
+        {"ppo": replace(PPO, drop_uniform_groups=True)},
+        {"ppo": replace(PPO, mask_truncated=True)},
+        {"kl": KLConfig(init_coef=0.5)},
+        {"optimizer": replace(FAST, lr=1e-2)},
+        {"optimizer": replace(FAST, value_lr=1e-1)},
+        {"optimizer": replace(FAST, weight_decay=0.5)},
+        {"optimizer": replace(FAST, warmup_iterations=1)},
+        {"sampling": Sampling(max_new_tokens=8, temperature=0.5)},
+        {"seed": 1},
+    ],
+    ids=lambda settings: f"{next(iter(settings))}-{zlib.crc32(str(settings).encode()) % 1000}",
+)
+def test_every_setting_changes_the_outcome(start, data_dir, tmp_path, default_weights, settings):
+    changed, _ = train(start, data_dir, tmp_path, module=module_of(start, **settings), max_epochs=3)
+    assert not same(weights(changed), default_weights)
+
+
+@pytest.fixture(scope="module")
+def default_weights(start, data_dir, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rl_module, "grade", grade_by_text)
+        patch.setattr(rl_module, "open_executor", lambda backend: ClosedOnce())
+        module, _ = train(start, data_dir, tmp_path_factory.mktemp("run"), max_epochs=3)
+    return weights(module)
+
+
+def test_resume_refuses_another_reference(start, data_dir, tmp_path):
+    train(start, data_dir, tmp_path, max_epochs=1, callbacks=[RunCheckpoint(str(tmp_path / "run"))])
+    other = save_policy(tmp_path / "other", data_dir, seed=2)
+    with pytest.raises(ValueError, match="holds other weights than this run began with"):
+        train(
+            other,
+            data_dir,
+            tmp_path,
+            max_epochs=2,
+            ckpt_path=str(tmp_path / "run" / "checkpoints" / "epoch_00001.ckpt"),
+        )
+
+
+def test_checkpoints_hold_no_reference(start, data_dir, tmp_path):
+    module, trainer = train(start, data_dir, tmp_path, max_epochs=1)
+    assert all(name.startswith("policy.") for name in module.state_dict())
+
+
+def test_the_executor_is_closed(start, data_dir, tmp_path):
+    before = ClosedOnce.closed
+    train(start, data_dir, tmp_path, max_epochs=1)
+    assert ClosedOnce.closed == before + 1
+
+
+def test_bad_settings_are_refused_in_one_line(start, tmp_path):
+    with pytest.raises(ValueError, match="there is nothing at"):
+        PPOModule(init_from=str(tmp_path / "absent.ckpt"))
+    with pytest.raises(ValueError, match="temperature is 0.0"):
+        module_of(start, sampling=Sampling(max_new_tokens=3, temperature=0.0))
+    with pytest.raises(ValueError, match="generate_batch_size is 0"):
+        module_of(start, generate_batch_size=0)
+    with pytest.raises(ValueError, match="ppo.gamma"):
+        PPOConfig(gamma=1.5)

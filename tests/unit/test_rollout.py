@@ -1,0 +1,129 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from executor.rewards import Reward
+from executor.schema import Outcome, Status
+from lightning_modules.generation import Generated
+from lightning_modules.policy import ActorCritic
+from lightning_modules.ppo_config import PPOConfig
+from lightning_modules.reference import Reference, weights_sha256
+from lightning_modules.rollout import Response, TokenScores, build_samples, score_tokens
+
+PLAIN = PPOConfig(whiten=False, gae_lambda=1.0)
+
+
+def response(reward, *, group=0, length=2, finished=True):
+    status = Status.INFRA if reward is None else Status.PASSED if reward > 0 else Status.WRONG
+    outcome = Outcome(status=status, num_passed=0, num_tests=1, duration_s=0.0)
+    judged = None if reward is None else Reward(total=reward, parts={"passed": reward})
+    return Response([1, 4], group, Generated([5] * length, [-1.0] * length, finished), outcome, judged)
+
+
+def scores_of(lengths, *, logprob=-1.0, ref_logprob=-1.5, value=0.25):
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    return TokenScores(*[torch.where(mask, number, 0.0) for number in (logprob, ref_logprob, value)], mask)
+
+
+def test_rewards_advantages_and_returns_by_hand():
+    # k1 is .5 a token, at .1 a nat: token rewards -.05 and 1 - .05; with lambda = gamma = 1 the returns are
+    # .9 and .95, the advantages .9 - .25 and .95 - .25
+    result = build_samples([response(1.0)], scores_of([2]), config=PLAIN, kl_coef=0.1)
+    [sample] = result.samples
+    torch.testing.assert_close(sample.returns, torch.tensor([0.9, 0.95]))
+    torch.testing.assert_close(sample.advantages, torch.tensor([0.65, 0.7]))
+    assert sample.loss_mask.all()
+    assert result.kl_per_response == pytest.approx(1.0)
+    assert result.metrics["kl/k1"] == pytest.approx(0.5)
+    assert result.metrics["kl/k3"] == pytest.approx(0.5 - 1 + 0.60653, abs=1e-4)  # e^-.5 = .60653
+
+
+def test_an_infrastructure_fault_is_left_out_of_everything():
+    both = [response(1.0, length=2), response(None, length=3)]
+    result = build_samples(both, scores_of([2, 3]), config=PLAIN, kl_coef=0.0)
+    assert result.samples[0].loss_mask.all()
+    assert not result.samples[1].loss_mask.any()
+    assert result.metrics["reward/mean"] == 1.0
+    assert result.metrics["reward/pass_rate"] == 1.0
+    assert result.metrics["rollout/num_infra"] == 1.0
+    assert result.metrics["rollout/status/infra"] == 0.5
+    assert result.num_known == 1
+    alone = build_samples(both[:1], scores_of([2]), config=replace(PLAIN, whiten=True), kl_coef=0.0)
+    whitened = build_samples(both, scores_of([2, 3]), config=replace(PLAIN, whiten=True), kl_coef=0.0)
+    torch.testing.assert_close(whitened.samples[0].advantages, alone.samples[0].advantages)
+
+
+def test_advantages_are_whitened_over_all_trained_tokens():
+    result = build_samples(
+        [response(1.0), response(0.0, length=3)], scores_of([2, 3]), config=PPOConfig(), kl_coef=0.05
+    )
+    advantages = torch.cat([sample.advantages for sample in result.samples])
+    assert advantages.mean().item() == pytest.approx(0.0, abs=1e-6)
+    assert advantages.std(correction=0).item() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_uniform_groups_are_counted_and_dropped_where_asked():
+    rows = [response(1.0, group=0), response(1.0, group=0), response(1.0, group=1), response(0.0, group=1)]
+    kept = build_samples(rows, scores_of([2] * 4), config=PLAIN, kl_coef=0.0)
+    dropped = build_samples(rows, scores_of([2] * 4), config=replace(PLAIN, drop_uniform_groups=True), kl_coef=0.0)
+    assert kept.metrics["rollout/uniform_share"] == dropped.metrics["rollout/uniform_share"] == 0.5
+    assert [bool(sample.loss_mask.any()) for sample in kept.samples] == [True] * 4
+    assert [bool(sample.loss_mask.any()) for sample in dropped.samples] == [False, False, True, True]
+
+
+def test_truncated_responses_are_left_out_where_asked():
+    rows = [response(1.0), response(0.0, finished=False)]
+    kept = build_samples(rows, scores_of([2, 2]), config=PLAIN, kl_coef=0.0)
+    dropped = build_samples(rows, scores_of([2, 2]), config=replace(PLAIN, mask_truncated=True), kl_coef=0.0)
+    assert [bool(sample.loss_mask.any()) for sample in kept.samples] == [True, True]
+    assert [bool(sample.loss_mask.any()) for sample in dropped.samples] == [True, False]
+    assert kept.metrics["rollout/finished"] == 0.5
+
+
+@pytest.fixture(scope="module")
+def policy():
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=20,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=32,
+        initializer_range=0.4,
+    )
+    actor_critic = ActorCritic(LlamaForCausalLM(config)).eval()
+    torch.nn.init.normal_(actor_critic.value_head.weight)
+    return actor_critic
+
+
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_scores_are_those_of_each_row_alone(policy, batch_size):
+    prompts, responses = [[1, 3], [1, 4, 5, 6], [1]], [[7, 8, 2], [9], [2, 3]]
+    reference = Reference(policy.causal_lm)
+    scores = score_tokens(policy, reference, prompts, responses, batch_size=batch_size, pad_id=0, temperature=0.5)
+    for i, (prompt, answer) in enumerate(zip(prompts, responses, strict=True)):
+        ids = torch.tensor([prompt + answer])
+        with torch.no_grad():
+            logits, values = policy(ids, torch.ones_like(ids), torch.arange(ids.shape[1])[None])
+        expected = torch.log_softmax(logits[0] / 0.5, -1)
+        for j, token in enumerate(answer):
+            before = len(prompt) + j - 1
+            assert scores.logprobs[i, j].item() == pytest.approx(expected[before, token].item(), abs=1e-4)
+            assert scores.values[i, j].item() == pytest.approx(values[0, before].item(), abs=1e-4)
+        assert scores.logprobs[i, len(answer) :].abs().sum() == 0
+    torch.testing.assert_close(scores.logprobs, scores.ref_logprobs)
+
+
+def test_the_reference_stays_when_the_policy_moves(policy):
+    reference = Reference(policy.causal_lm)
+    ids = torch.tensor([[1, 2, 3]])
+    before = reference.logits(ids, torch.ones_like(ids), torch.arange(3)[None])
+    first = weights_sha256(policy.causal_lm)
+    assert first == reference.sha256
+    with torch.no_grad():
+        next(policy.causal_lm.parameters()).add_(1.0)
+    torch.testing.assert_close(reference.logits(ids, torch.ones_like(ids), torch.arange(3)[None]), before)
+    assert weights_sha256(policy.causal_lm) != first
