@@ -1,0 +1,120 @@
+"""The audit: overlaps of a data set recomputed from its directory alone.
+
+Nothing the rows say of themselves is believed: skeletons and signatures are read from the solutions' syntax trees, and
+behaviour is what the solutions return when they are run again on the probes of their signature.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import DatasetDict, disable_progress_bars, load_from_disk
+
+from datamodules.atoms import ATOMS
+from datamodules.synthesis.composition import ENTRY_POINT
+from datamodules.synthesis.manifest import containment, read_manifest, rows_hash
+from datamodules.synthesis.oracle import behaviour, execute, observer_run
+from datamodules.synthesis.overlap import Keys, first_overlap, keys_of, overlaps
+from datamodules.synthesis.probes import ProbeBook, Probes
+from datamodules.synthesis.rows import COLUMNS, Row
+from datamodules.synthesis.skeleton import entry_function
+from datamodules.synthesis.split import SPLITS
+from executor.client import Executor
+
+BATCH_SIZE = 256
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found."""
+
+    counts: Mapping[str, int]
+    overlaps: Mapping[str, Mapping[str, int]]
+    containing_training_item: Mapping[str, Mapping[str, int]]
+    changed_splits: tuple[str, ...]
+    """Splits whose content is no longer what the manifest has a hash of."""
+
+    @property
+    def is_clean(self) -> bool:
+        return first_overlap(self.overlaps) is None
+
+
+def read_splits(directory: Path) -> dict[str, list[Row]]:
+    """Read the rows of every split.
+
+    Raises:
+        ValueError: the directory is not a data set of ours.
+    """
+    disable_progress_bars()
+    read_manifest(directory)
+    try:
+        loaded = load_from_disk(str(directory))
+    except Exception as error:
+        raise ValueError(f"{directory} does not load as a data set: {error}") from None
+    if not isinstance(loaded, DatasetDict) or (missing := [name for name in SPLITS if name not in loaded]):
+        raise ValueError(f"{directory} lacks splits of an atomforge data set: {', '.join(missing)}")
+    for name, split in loaded.items():
+        if absent := [column for column in COLUMNS if column not in split.column_names]:
+            raise ValueError(f"{directory}: split {name} lacks the columns {', '.join(absent)}")
+    return {str(name): split.to_list() for name, split in loaded.items()}
+
+
+def audit(directory: Path, executor: Executor, on_run: Callable[[int], None] = lambda num_run: None) -> Audit:
+    """Recompute everything that keeps the splits of a data set apart.
+
+    Args:
+        directory: a data set written by `build`.
+        executor: runs the solutions.
+        on_run: called with the number of programs of every batch.
+
+    Raises:
+        ValueError: the directory is not a data set of ours, or a solution in it is not a composition.
+    """
+    splits = read_splits(directory)
+    solutions = list(dict.fromkeys(row["solution"] for rows in splits.values() for row in rows))
+    behaviours = _behaviours(solutions, executor, on_run)
+    keys = {name: [_keys(row, name, behaviours) for row in rows] for name, rows in splits.items()}
+    hashes = read_manifest(directory)["sha256"]
+    return Audit(
+        counts={name: len(rows) for name, rows in splits.items()},
+        overlaps=overlaps(keys),
+        containing_training_item=containment(keys),
+        changed_splits=tuple(name for name, rows in splits.items() if rows_hash(rows) != hashes.get(name)),
+    )
+
+
+def probes_of_solution(solution: str, book: ProbeBook) -> Probes:
+    """Find the probes for the annotations of a solution's entry point.
+
+    Raises:
+        ValueError: the solution has no entry point, or an argument of it no known type.
+    """
+    function = entry_function(solution, ENTRY_POINT)
+    annotations = [arg.annotation for arg in function.args.args]
+    if not annotations or any(annotation is None for annotation in annotations):
+        raise ValueError(f"{ENTRY_POINT} has an argument without a type, or none at all")
+    return book.probes([ast.unparse(annotation) for annotation in annotations if annotation is not None])
+
+
+def _behaviours(solutions: Sequence[str], executor: Executor, on_run: Callable[[int], None]) -> dict[str, str]:
+    book = ProbeBook(ATOMS)
+    found: dict[str, str] = {}
+    for start in range(0, len(solutions), BATCH_SIZE):
+        batch = solutions[start : start + BATCH_SIZE]
+        probes = [probes_of_solution(solution, book) for solution in batch]
+        runs = [observer_run(solution, probe.calls) for solution, probe in zip(batch, probes, strict=True)]
+        for solution, probe, execution in zip(batch, probes, execute(executor, runs), strict=True):
+            found[solution] = behaviour(probe, execution)
+        on_run(len(batch))
+    return found
+
+
+def _keys(row: dict[str, Any], split: str, behaviours: Mapping[str, str]) -> Keys:
+    try:
+        return keys_of(prompt=row["prompt"], solution=row["solution"], behaviour=behaviours[row["solution"]])
+    except ValueError as error:
+        raise ValueError(f"split {split}, task {row['task_id']}: {error}") from None

@@ -1,0 +1,159 @@
+"""A whole data set: atomic rows, the three streams of compositions, the manifest, and writing it all at once."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict, Features, Sequence, Value, disable_progress_bars
+
+from datamodules.atoms import ATOMS, Atom
+from datamodules.synthesis.atomic import atomic_rows
+from datamodules.synthesis.config import SynthesisConfig
+from datamodules.synthesis.fill import OnKept, Workshop, fill
+from datamodules.synthesis.manifest import FILE_NAME, identity, make_manifest, read_manifest
+from datamodules.synthesis.overlap import Keys, first_overlap, keys_of
+from datamodules.synthesis.probes import ProbeBook
+from datamodules.synthesis.rows import COLUMNS, Row
+from datamodules.synthesis.split import ATOMIC, SPLITS, choose_held_out, plan_streams
+from executor.client import Executor
+
+HASH_SEEDS = (0, 1)
+"""Of the sandbox that makes the tests, and of the one that must agree with it."""
+
+FEATURES = Features(
+    {
+        column: Sequence(Value("string")) if column == "atoms" else Value("int64" if column == "depth" else "string")
+        for column in COLUMNS
+    }
+)
+
+
+def is_built(directory: Path, config: SynthesisConfig, atoms: Mapping[str, Atom] = ATOMS) -> bool:
+    """Tell whether the directory already holds the data set of this configuration.
+
+    Raises:
+        ValueError: it holds something else, which a build would not overwrite.
+    """
+    if not directory.exists():
+        return False
+    manifest = read_manifest(directory)
+    wanted = identity(config, atoms)
+    if manifest["config"] != wanted["config"]:
+        keys = sorted(key for key in wanted["config"] if manifest["config"].get(key) != wanted["config"][key])
+        raise ValueError(
+            f"{directory} holds a data set with another {', '.join(keys)}; name another output or delete it"
+        )
+    if manifest["atoms_sha256"] != wanted["atoms_sha256"]:
+        raise ValueError(f"{directory} was built from other atoms; name another output or delete it")
+    return True
+
+
+def build(
+    directory: Path,
+    config: SynthesisConfig,
+    *,
+    executor: Executor,
+    verifier: Executor,
+    atoms: Mapping[str, Atom] = ATOMS,
+    on_kept: OnKept = lambda num_kept: None,
+) -> dict[str, Any]:
+    """Build a data set and write it; `directory` appears complete or not at all.
+
+    Args:
+        directory: must not exist (`is_built` tells what to do when it does).
+        config: what to build.
+        executor: makes the tests.
+        verifier: the same with another hash seed.
+        atoms: what to compose.
+        on_kept: called after every batch with the number of compositions kept of it.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        ValueError: an atom does not run, or two splits overlap.
+    """
+    with _rare_garbage_collection():
+        splits, manifest = make_splits(config, executor=executor, verifier=verifier, atoms=atoms, on_kept=on_kept)
+    if line := first_overlap(manifest["overlaps"]):
+        raise ValueError(f"nothing was written: {line}")
+    write(directory, splits, manifest)
+    return manifest
+
+
+def make_splits(
+    config: SynthesisConfig,
+    *,
+    executor: Executor,
+    verifier: Executor,
+    atoms: Mapping[str, Atom],
+    on_kept: OnKept,
+) -> tuple[dict[str, list[Row]], dict[str, Any]]:
+    """Make the rows of all splits and the manifest about them, in memory."""
+    workshop = Workshop(config=config, book=ProbeBook(atoms), executor=executor, verifier=verifier)
+    held_out = choose_held_out(atoms, seed=config.seed, num_held_out_atoms=config.num_held_out_atoms)
+    splits: dict[str, list[Row]] = {ATOMIC: atomic_rows(atoms, workshop)}
+    wanted: dict[str, int] = {}
+    for stream in plan_streams(atoms, config, held_out):
+        wanted.update(stream.quotas)
+        splits.update(fill(stream, workshop, on_kept))
+    splits = {name: splits[name] for name in SPLITS}
+    manifest = make_manifest(
+        config,
+        atoms,
+        splits,
+        keys=_keys(splits, workshop),
+        held_out=held_out,
+        wanted=wanted,
+        rejections=workshop.taken.rejections,
+    )
+    return splits, manifest
+
+
+def write(directory: Path, splits: Mapping[str, list[Row]], manifest: Mapping[str, Any]) -> None:
+    """Write beside the target, then rename; the same rows give the same bytes."""
+    disable_progress_bars()
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = directory.parent / f".{directory.name}.unfinished-{os.getpid()}"
+    try:
+        tables = {}
+        for name, rows in splits.items():
+            table = Dataset.from_dict({c: [row[c] for row in rows] for c in COLUMNS}, features=FEATURES)
+            tables[name] = Dataset(table.data, fingerprint=manifest["sha256"][name][:16])
+        DatasetDict(tables).save_to_disk(str(unfinished))
+        text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
+        (unfinished / FILE_NAME).write_text(text, encoding="utf-8")
+        unfinished.rename(directory)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextmanager
+def _rare_garbage_collection() -> Iterator[None]:
+    """Look for reference cycles rarely: a build makes none and holds millions of objects (a quarter of its time)."""
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+
+
+def _keys(splits: Mapping[str, list[Row]], workshop: Workshop) -> dict[str, list[Keys]]:
+    behaviour_of = workshop.taken.behaviour_of_task
+    return {
+        name: [
+            keys_of(prompt=row["prompt"], solution=row["solution"], behaviour=behaviour_of[row["task_id"]])
+            for row in rows
+        ]
+        for name, rows in splits.items()
+    }

@@ -1,0 +1,54 @@
+"""Overlap between splits by four measures: prompt, normalised program, skeleton, behaviour. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from datamodules.synthesis.normalise import normalised_hash
+from datamodules.synthesis.skeleton import proper_subtrees, skeleton_of_program
+
+MEASURES = ("prompt", "program", "skeleton", "behaviour")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What two rows must not share across splits, one key a measure."""
+
+    prompt: str
+    program: str
+    skeleton: str
+    behaviour: str
+
+
+def keys_of(*, prompt: str, solution: str, behaviour: str) -> Keys:
+    """Compute the keys of a row from its texts and its fingerprint.
+
+    Raises:
+        ValueError: the solution is not Python or not a composition.
+    """
+    return Keys(" ".join(prompt.split()), normalised_hash(solution), skeleton_of_program(solution), behaviour)
+
+
+def overlaps(splits: Mapping[str, Sequence[Keys]]) -> dict[str, dict[str, int]]:
+    """Count, for every two splits, the keys both hold: `{"a & b": {measure: number}}`."""
+    sets = {name: {m: {getattr(row, m) for row in rows} for m in MEASURES} for name, rows in splits.items()}
+    return {
+        f"{one} & {other}": {measure: len(sets[one][measure] & sets[other][measure]) for measure in MEASURES}
+        for one, other in combinations(sets, 2)
+    }
+
+
+def first_overlap(counts: Mapping[str, Mapping[str, int]]) -> str | None:
+    """One line on a pair of splits that overlap, or None when none do."""
+    for pair, measures in counts.items():
+        if shared := [f"{number} by {measure}" for measure, number in measures.items() if number]:
+            return f"{pair} share items: {', '.join(shared)}"
+    return None
+
+
+def num_containing(skeletons: Iterable[str], others: Iterable[str]) -> int:
+    """How many of `skeletons` hold one of `others` as a proper sub-tree."""
+    known = frozenset(others)
+    return sum(not known.isdisjoint(proper_subtrees(skeleton)) for skeleton in skeletons)
