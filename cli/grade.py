@@ -3,9 +3,9 @@
     atomforge grade --tasks tasks.jsonl --samples samples.jsonl --output results.jsonl [--k 1,8]
 
 A task row is `{"task_id", "entry_point", "tests"}` (optional `prompt`, `float_tol`; other keys are let be), a sample
-row `{"task_id", "completion"}`. A result row is the sample row with `status, passed, num_passed, num_tests, duration_s` and
-`detail`, in the order of the samples. A sample whose status is `infra` was not judged: it counts in no pass@k, and the
-exit code is 1.
+row `{"task_id", "completion"}`. A result row is the sample row with `status, passed, num_passed, num_tests, duration_s`
+and `detail`, in the order of the samples. A sample whose status is `infra` was not judged: it counts in no pass@k, and
+the exit code is 1.
 """
 
 import argparse

@@ -97,6 +97,7 @@ def _file_system() -> list[str]:
             words += ["--symlink", os.readlink(link), str(link)]
         elif link.is_dir():
             words += ["--ro-bind", str(link), str(link)]
+    words += _open_folders(Path("/dev"))
     for device in _DEVICES:
         words += ["--dev-bind", device, device]
     words += ["--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", _SCRATCH]

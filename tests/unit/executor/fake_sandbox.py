@@ -1,0 +1,64 @@
+"""A sandbox without a sandbox: a thread that answers frames as it is told, so that faults come when a test wants."""
+
+import json
+import os
+import threading
+
+from executor.wire import read_frame, write_frame
+
+
+class FakeSandbox:
+    """Answers every program with its source as the value of every call; `die` and `hang` sources do that instead."""
+
+    def __init__(self, backend):
+        request_reader, self.requests_fd = os.pipe()
+        self.replies_fd, reply_writer = os.pipe()
+        self.backend = backend
+        self.thread = threading.Thread(target=self._serve, args=(request_reader, reply_writer), daemon=True)
+        self.thread.start()
+
+    def _serve(self, reader, writer):
+        write_frame(writer, self.backend.greeting)
+        while (frame := read_frame(reader)) is not None:
+            header, calls = frame
+            self.backend.seen.append(header["source"])
+            source = header["source"]
+            if source == "die" or self.backend.deaths.get(source, 0) > 0:
+                self.backend.deaths[source] = self.backend.deaths.get(source, 0) - 1
+                break
+            if source == "hang":
+                continue
+            body = b"".join(b"v" + json.dumps(source).encode() + b"\n" for _ in json.loads(calls))
+            end = "output_limit" if source == "flood" else None
+            reply = {"id": header["id"], "end": end, "exit_code": 0, "cpu_s": 0.0, "wall_s": 0.1}
+            write_frame(writer, {**reply, "clean": source != "dirty"}, body)
+            if source == "dirty":
+                break
+        os.close(reader)
+        os.close(writer)
+
+    def kill(self):
+        self.backend.num_killed += 1
+        os.close(self.requests_fd)
+        os.close(self.replies_fd)
+        self.thread.join(5)
+        return "last words"
+
+
+class FakeBackend:
+    name = "fake"
+    description = "fake"
+
+    def __init__(self, *, num_failing_starts=0, deaths=None, greeting=None):
+        self.num_failing_starts = num_failing_starts
+        self.deaths = dict(deaths or {})
+        self.greeting = {"ready": True} if greeting is None else greeting
+        self.num_started = self.num_killed = 0
+        self.seen = []
+
+    def start(self):
+        if self.num_failing_starts > 0:
+            self.num_failing_starts -= 1
+            raise OSError("no sandbox today")
+        self.num_started += 1
+        return FakeSandbox(self)
