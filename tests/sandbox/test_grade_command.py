@@ -1,0 +1,162 @@
+"""`atomforge grade`, from files to files, in a real sandbox."""
+
+import json
+
+import pytest
+
+from cli.main import main
+
+TASKS = [
+    {
+        "task_id": "add",
+        "entry_point": "solve",
+        "tests": [{"args": [1, 2], "expected": 3}, {"args": [0, 0], "expected": 0}],
+    },
+    {
+        "task_id": 7,
+        "entry_point": "pair",
+        "tests": json.dumps([{"args": [{"$set": [1]}], "expected": {"$tuple": [{"$set": [1]}, {"$float": "nan"}]}}]),
+        "prompt": "def pair(x):\n    '''Pair x with NaN.'''\n",
+        "solution": "not read",
+    },
+]
+SAMPLES = [
+    {"task_id": 7, "completion": "    return (x, float('nan'))\n", "temperature": 0.5},
+    {"task_id": "add", "completion": "Sure!\n```python\ndef solve(a, b):\n    return a + b\n```"},
+    {"task_id": "add", "completion": "def solve(a, b):\n    return 0"},
+    {"task_id": 7, "completion": "    return [x, float('nan')]\n"},
+    {"task_id": "add", "completion": "def solve(a, b):\n    raise KeyError"},
+    {"task_id": "add", "completion": "no program"},
+]
+STATUSES = ["passed", "passed", "wrong", "wrong", "exception", "load_error"]
+
+
+def write(path, rows):
+    path.write_text("".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+@pytest.fixture
+def command(tmp_path):
+    def make(tasks=TASKS, samples=SAMPLES, *more):
+        files = [
+            "--tasks",
+            write(tmp_path / "tasks.jsonl", tasks),
+            "--samples",
+            write(tmp_path / "samples.jsonl", samples),
+        ]
+        return ["grade", *files, "--output", str(tmp_path / "results.jsonl"), "--num-workers", "1", *more]
+
+    return make
+
+
+@pytest.mark.parametrize("backend", ["auto", "bubblewrap", "process"])
+def test_results_come_in_the_order_of_the_samples(command, tmp_path, capsys, backend):
+    assert main(command(TASKS, SAMPLES, "--backend", backend, "--k", "2,1")) == 0
+    rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert [row["status"] for row in rows] == STATUSES
+    assert [{key: row[key] for key in sample} for row, sample in zip(rows, SAMPLES, strict=True)] == SAMPLES
+    assert [row["passed"] for row in rows] == [True, True, False, False, False, False]
+    assert [row["num_passed"] for row in rows] == [1, 2, 1, 0, 0, 0]
+    assert [row["num_tests"] for row in rows] == [1, 2, 2, 1, 2, 2]
+    assert all(row["duration_s"] >= 0 for row in rows)
+    output = capsys.readouterr()
+    # add: 1 of 4 passes, pair: 1 of 2. pass@1 = (1/4 + 1/2) / 2; pass@2 = (1 - 3/6 + 1) / 2
+    assert "pass@1: 0.3750 over 2 tasks" in output.out
+    assert "pass@2: 0.7500 over 2 tasks" in output.out
+    assert "2 passed, 2 wrong, 1 exception, 1 load_error" in output.out
+    assert ("NOT a sandbox" in output.err) is (backend == "process")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.jsonl", "samples.jsonl", "tasks.jsonl"]
+
+
+def test_tasks_without_samples_are_told_and_do_not_count(command, capsys):
+    assert main(command(TASKS, SAMPLES[1:2])) == 0
+    output = capsys.readouterr().out
+    assert "1 of 2 tasks" in output
+    assert "pass@1: 1.0000 over 1 tasks" in output
+
+
+@pytest.mark.parametrize(
+    ("tasks", "samples", "more", "words"),
+    [
+        (TASKS, [SAMPLES[0], '{"task_id": "add", \n'], [], "samples.jsonl, line 2: broken JSON"),
+        (['{"task_id": NaN}\n'], SAMPLES, [], "tasks.jsonl, line 1: broken JSON: NaN is not JSON"),
+        (['{"task_id": "a", "task_id": "b"}\n'], SAMPLES, [], "line 1: broken JSON: the key 'task_id' stands twice"),
+        (["[1]\n"], SAMPLES, [], "tasks.jsonl, line 1: a row must be a JSON object"),
+        (["[" * 100_000 + "\n"], SAMPLES, [], "tasks.jsonl, line 1: nested too deeply"),
+        (['{"task_id": ' + "1" * 5000 + "}\n"], SAMPLES, [], "tasks.jsonl, line 1: broken JSON"),
+        ([TASKS[0], "\n", {"task_id": "x"}], SAMPLES, [], "tasks.jsonl, line 3: a task needs"),
+        ([TASKS[0], TASKS[0]], SAMPLES, [], "tasks.jsonl, line 2: task_id 'add' is already that of line 1"),
+        ([{**TASKS[0], "tests": "[}"}], SAMPLES, [], "tasks.jsonl, line 1: task add: "),
+        (
+            [{**TASKS[0], "tests": [{"args": [{"$x": 1}], "expected": 1}]}],
+            SAMPLES,
+            [],
+            "line 1: task add: test 0: malformed tag",
+        ),
+        (
+            TASKS,
+            [{"task_id": "add"}],
+            [],
+            "samples.jsonl, line 1: a sample needs task_id and completion; missing: completion",
+        ),
+        (
+            TASKS,
+            [{"task_id": "add", "completion": 3}],
+            [],
+            "samples.jsonl, line 1: completion must be a string, not int",
+        ),
+        (TASKS, [{"task_id": "7", "completion": ""}], [], "samples.jsonl, line 1: task_id '7' is not in"),
+        (TASKS, [], [], "samples.jsonl: there are no samples"),
+        ([], SAMPLES, [], "tasks.jsonl: there are no tasks"),
+        (TASKS, SAMPLES, ["--k", "3"], "pass@3 needs 3 samples of every task; 7 has 2"),
+        (TASKS, SAMPLES, ["--k", "1,x"], "--k takes whole numbers of at least 1, not 'x'"),
+        (TASKS, SAMPLES, ["--num-workers", "0"], "--num-workers takes whole numbers"),
+        (TASKS, SAMPLES, ["--backend", "dcoker"], "backend must be one of auto, bubblewrap, process, not 'dcoker'"),
+        (TASKS, SAMPLES, ["--output", "/nonexistent/x"], "--output: there is no folder /nonexistent"),
+        (TASKS, SAMPLES, ["--output", "/tmp"], "--output: /tmp is a folder"),
+        (TASKS, SAMPLES, ["--tasks", "/nonexistent/x"], "no such file or directory: /nonexistent/x"),
+        (TASKS, SAMPLES, ["--sampels", "x"], "--sampels"),
+    ],
+)
+def test_a_bad_request_is_one_line_and_exit_code_2(command, tmp_path, capsys, tasks, samples, more, words):
+    assert main(command(tasks, samples, *more)) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("atomforge: error: ")
+    assert words in lines[-1]
+    assert len(lines) == 1
+    assert not (tmp_path / "results.jsonl").exists()
+
+
+def test_bytes_that_are_no_text(command, tmp_path, capsys):
+    arguments = command()
+    (tmp_path / "samples.jsonl").write_bytes(b'{"task_id": "add", "completion": "\xff"}\n')
+    assert main(arguments) == 2
+    assert "samples.jsonl, line 1: not UTF-8" in capsys.readouterr().err
+
+
+def test_an_older_result_stays_until_the_new_one_is_whole(command, tmp_path, monkeypatch):
+    (tmp_path / "results.jsonl").write_text("old\n")
+
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cli.grade.os.fsync", interrupt)
+    assert main(command()) == 130
+    assert (tmp_path / "results.jsonl").read_text() == "old\n"
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_samples_that_were_not_judged_are_told_and_count_nowhere(command, capsys, monkeypatch):
+    from executor.schema import Outcome, Status
+
+    def grade(_executor, submissions, on_result=None):
+        judged = Outcome(status=Status.PASSED, num_passed=1, num_tests=1, duration_s=0.0)
+        lost = Outcome(status=Status.INFRA, num_passed=0, num_tests=1, duration_s=0.0)
+        return [judged if submission.task.task_id == "7" else lost for submission in submissions]
+
+    monkeypatch.setattr("cli.grade.grade", grade)
+    assert main(command()) == 1
+    output = capsys.readouterr().out
+    assert "4 samples could not be judged" in output
+    assert "pass@1: 1.0000 over 1 tasks" in output
