@@ -53,7 +53,7 @@ class SFTDataModule(LightningDataModule):
         data_dir: a data set made by `atomforge synthesize`.
         mixture: which splits train, how many tasks of each and in what ratio; `atomic` and `synthetic_train` may.
         batch_size: samples of one step, all ranks together.
-        max_length: tokens of a packed row; longer samples are left out, with one warning.
+        max_length: most tokens of a packed row; longer samples are left out, with one warning.
         steps_per_epoch: minibatches of one Lightning epoch.
         seed: of the choice and the order of tasks.
         num_val_tasks: tasks of `synthetic_val` used in validation, evenly spread; null = all.

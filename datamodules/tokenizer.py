@@ -37,7 +37,7 @@ PIECES = (
 def train_tokenizer(texts: Iterable[str], vocab_size: int, directory: Path) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE on `texts` and save it as `directory`, which appears whole or not at all.
 
-    A `directory` that exists is left as it is and loaded.
+    A `directory` that holds something is left as it is and loaded.
 
     Raises:
         ValueError: `vocab_size` is below 259, or `directory` holds a tokenizer of another `vocab_size`.
@@ -45,7 +45,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, directory: Path) -> P
     if vocab_size < MIN_VOCAB_SIZE:
         raise ValueError(f"vocab_size is {vocab_size}: a byte-level vocabulary needs at least {MIN_VOCAB_SIZE}")
     directory = Path(directory)
-    if not directory.exists():
+    if not _holds_something(directory):
         _save_whole(_train(texts, vocab_size), directory, vocab_size)
     saved = _recipe(directory)["vocab_size"]
     if saved != vocab_size:
@@ -124,10 +124,14 @@ def _save_whole(tokenizer: Tokenizer, directory: Path, vocab_size: int) -> None:
         staging.chmod(0o755)
         os.rename(staging, directory)
     except OSError:
-        if not directory.exists():  # else another process was first, with the same texts
+        if not _holds_something(directory):  # else another process was first, with the same texts
             raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _holds_something(directory: Path) -> bool:
+    return directory.is_dir() and any(directory.iterdir())
 
 
 def _from_checkpoint(path: Path) -> PreTrainedTokenizerFast:

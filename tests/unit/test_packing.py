@@ -34,6 +34,16 @@ def test_rows_are_no_wider_than_the_fullest():
     assert pack([Sample([1], [2])], max_length=100, pad_id=0).input_ids.shape == (1, 2)
 
 
+def test_rows_are_kept_near_the_longest_sample():
+    def width(longest: int, max_length: int) -> int:
+        others = [Sample([1], [2] * 9)] * 100
+        return pack([Sample([1], [2] * (longest - 1)), *others], max_length=max_length, pad_id=0).input_ids.shape[1]
+
+    assert width(longest=20, max_length=1000) == 250  # 25 samples of 10 in rows of at most 256
+    assert width(longest=20, max_length=60) == 60
+    assert width(longest=500, max_length=1000) == 500
+
+
 def test_too_long_is_refused():
-    with pytest.raises(ValueError, match="5 tokens does not fit a row of 4"):
+    with pytest.raises(ValueError, match="5 tokens is longer than max_length 4"):
         pack([Sample([1, 2, 3], [4, 5])], max_length=4, pad_id=0)
