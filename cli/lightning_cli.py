@@ -17,7 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from cli.config_files import SUBCLASS, KeyCheck, given_settings
-from cli.errors import UsageError, one_line
+from cli.errors import UsageError, explain, one_line
 from cli.parser_errors import readable
 from cli.progress import PlainProgress
 from cli.resume import CheckpointFacts, differences, read_checkpoint_facts, refuse_changes
@@ -123,6 +123,22 @@ class AtomforgeCLI(LightningCLI):
             torch.set_num_threads(config.num_threads)
         if self._run and self._only == "fit":
             prepare(config.run_dir)
+
+    def instantiate_classes(self) -> None:
+        """Build model, data and Trainer.
+
+        Raises:
+            UsageError: a constructor of ours refused its settings (the parser wraps its error in a report).
+        """
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            cause: BaseException | None = error
+            while cause is not None and explain(cause) is None:
+                cause = cause.__cause__ or cause.__context__
+            if cause is None:
+                raise
+            raise UsageError(explain(cause)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the Trainer with our logger, checkpoints and progress where the config does not name others.

@@ -1,28 +1,87 @@
 """Every YAML file shipped under configs/ is understood by the command it is for."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from cli.demo import load_config
+from cli.errors import UsageError
 from cli.lightning_cli import AtomforgeCLI
+from datamodules.synthesis.config import parse_config
+from datamodules.tokenizer import train_tokenizer
+from lightning_modules.policy import Architecture, build_causal_lm
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-FILES = sorted(CONFIGS.rglob("*.yaml"))
+TRAINING_KEYS = {"model", "data", "trainer", "checkpoint", "num_threads"}
 
 
-def content(path: Path) -> dict:
+def content(path: Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-TRAINING = [path for path in FILES if {"model", "data"} <= set(content(path))]
+def name_of(path: Path) -> str:
+    return str(path.relative_to(CONFIGS))
 
 
-@pytest.mark.parametrize("path", TRAINING, ids=lambda path: str(path.relative_to(CONFIGS)))
+FILES = sorted(CONFIGS.rglob("*.yaml"))
+TRAINING = [path for path in FILES if {"model", "data"} <= set(content(path)) and "run_dir" in content(path)]
+OVERLAYS = [path for path in FILES if path not in TRAINING and TRAINING_KEYS & set(content(path))]
+SYNTHESIS = [path for path in FILES if path.name.startswith("synthesis")]
+DEMO = [path for path in FILES if path.name == "demo.yaml"]
+
+
+@pytest.fixture(scope="module")
+def required(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """What a config leaves to the command line, as its header says."""
+    policy = tmp_path_factory.mktemp("policy")
+    tokenizer = train_tokenizer(["def solve(x): return x"], 280, policy / "tokenizer")
+    sizes = Architecture(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16)
+    build_causal_lm(sizes, tokenizer, 0).save_pretrained(policy)
+    tokenizer.save_pretrained(policy)
+    return {"ppo.yaml": ["--model.init_args.init_from", str(policy)]}
+
+
+def test_every_file_is_of_a_known_kind() -> None:
+    assert sorted(FILES) == sorted([*TRAINING, *OVERLAYS, *SYNTHESIS, *DEMO])
+    assert {path.name for path in TRAINING} >= {"sft.yaml", "ppo.yaml"}
+    assert SYNTHESIS
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=name_of)
 @pytest.mark.parametrize("subcommand", ["fit", "validate"])
-def test_training_configs_build_model_data_and_trainer(path: Path, subcommand: str) -> None:
-    cli = AtomforgeCLI(subcommand, ["--config", str(path)], run=False)
-    assert type(cli.model).__name__ == content(path)["model"]["class_path"].rpartition(".")[2]
-    assert type(cli.datamodule).__name__ == content(path)["data"]["class_path"].rpartition(".")[2]
+def test_training_configs_build_model_data_and_trainer(
+    path: Path, subcommand: str, required: dict[str, list[str]]
+) -> None:
+    cli = AtomforgeCLI(subcommand, ["--config", str(path), *required.get(path.name, [])], run=False)
+    given = content(path)
+    assert type(cli.model).__name__ == given["model"]["class_path"].rpartition(".")[2]
+    assert type(cli.datamodule).__name__ == given["data"]["class_path"].rpartition(".")[2]
+    assert cli.trainer.max_epochs == given["trainer"]["max_epochs"]
     assert cli.trainer.log_dir is not None
-    assert cli.trainer.log_dir.startswith(content(path)["run_dir"])
+    assert cli.trainer.log_dir.startswith(given["run_dir"])
+
+
+@pytest.mark.parametrize("path", OVERLAYS, ids=name_of)
+def test_overlays_fit_a_base(path: Path, required: dict[str, list[str]]) -> None:
+    refused = []
+    for base in TRAINING:
+        files = ["--config", str(base), "--config", str(path)]
+        try:
+            AtomforgeCLI("fit", [*files, *required.get(base.name, [])], run=False)
+        except UsageError as error:
+            refused.append(f"on {base.name}: {error}")
+    assert len(refused) < len(TRAINING), "; ".join(refused)
+
+
+@pytest.mark.parametrize("path", SYNTHESIS, ids=name_of)
+def test_synthesis_configs_are_read(path: Path) -> None:
+    assert parse_config(content(path), source=path.name).seed == content(path).get("seed", 0)
+
+
+@pytest.mark.parametrize("path", DEMO, ids=name_of)
+def test_demo_configs_name_files_that_exist(path: Path) -> None:
+    config = load_config(str(path))
+    root = CONFIGS.parent
+    assert [layer for layer in [config.synthesis, *config.sft, *config.ppo] if not (root / layer).is_file()] == []

@@ -17,6 +17,7 @@ from cli.main import main
 from lightning_modules.checkpointing import checkpoints_of, is_finished
 
 STEPS_PER_EPOCH = 3
+SFT = "lightning_modules.sft_module.SFTModule"
 
 
 class Toy(LightningModule):
@@ -240,6 +241,10 @@ def test_the_resolved_config_starts_the_same_run_again() -> None:
         (["--num_threads=0"], "num_threads is 0; it must be at least 1, or null"),
         (["--model.init_args.width=x"], "command line: model.init_args.width is 'x'; expected int"),
         (["--trainer.max_epochs", "x"], "command line: trainer.max_epochs is 'x'; expected int or null"),
+        (
+            [f"--model.class_path={SFT}", "--model.init_args.architecture.hidden_size=30"],
+            "architecture: hidden_size 30 must be a multiple of twice num_heads 4",
+        ),
         (["--run_dir", "base.yaml/x"], "cannot create run_dir base.yaml/x: Not a directory"),
         (["--ckpt_path", "base.yaml"], "base.yaml is damaged or not a checkpoint (RuntimeError)"),
     ],
