@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -218,3 +219,36 @@ def test_the_plain_process_works_and_says_what_it_is(caplog):
         )
         assert loop.failure is Status.TIMEOUT
     assert "NOT a sandbox" in caplog.text
+
+
+def test_the_worker_has_namespaces_and_capabilities_of_its_own():
+    if os.geteuid() != 0:
+        pytest.skip("not root: another user's namespaces cannot be looked at")
+    with open_executor("bubblewrap", num_workers=1) as opened:
+        run_one(opened, "def solve(): return 1")
+        outer = opened._slots[0].channel.sandbox._process.pid
+        [worker] = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
+        for kind in ("net", "pid", "ipc", "mnt", "uts"):
+            assert os.readlink(f"/proc/{worker}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}"), kind
+        status = dict(line.split(":\t", 1) for line in Path(f"/proc/{worker}/status").read_text().splitlines())
+        assert int(status["CapPrm"], 16) == 1 << 5 | 1 << 6 | 1 << 7  # KILL, SETGID, SETUID
+        assert status["NoNewPrivs"] == "1"
+        assert status["Seccomp"] == "2"
+        assert Path(f"/proc/{worker}/oom_score_adj").read_text().strip() == "1000"
+        assert Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")[0] == b"PYTHONHASHSEED=0"
+
+
+def test_a_candidate_is_nobody_and_may_nothing(executor):
+    source = """
+import ctypes, os, struct
+def solve():
+    header, data = struct.pack("Ii", 0x20080522, 0), ctypes.create_string_buffer(24)
+    assert ctypes.CDLL(None).capget(header, data) == 0
+    effective, permitted, _, effective_high, permitted_high, _ = struct.unpack("6I", data.raw)
+    return [effective | permitted | effective_high | permitted_high, os.getuid() == os.geteuid(), os.getuid(), os.getgroups()]
+"""
+    capabilities, same, uid, groups = run_one(executor, source).value
+    assert capabilities == 0
+    assert same
+    assert uid >= 1000
+    assert groups in ([], [uid], [65534])
