@@ -56,12 +56,11 @@ def print_audit(found: "Audit", directory: Path) -> None:
     for measure in MEASURES:
         table.add_column(measure, justify="right")
     for pair, measures in found.overlaps.items():
-        table.add_row(pair, *(str(measures[measure]) for measure in MEASURES))
-    console = Console()
-    console.print(table)
+        table.add_row(pair.replace("synthetic_", ""), *(str(measures[measure]) for measure in MEASURES))
+    Console().print(table)
     for split, held in found.containing_training_item.items():
         parts = [f"{number} an item of {training}" for training, number in held.items()]
-        console.print(f"{split}: of {found.counts[split]} items hold as a proper part: {', '.join(parts)}")
+        print(f"{split}: of {found.counts[split]} items hold {', '.join(parts)} as a proper part")
     for split in found.changed_splits:
-        console.print(f"{split} is not as it was built: its content differs from the manifest's hash")
-    console.print("every two splits are apart" if found.is_clean else "SPLITS OVERLAP")
+        print(f"{split} is not as it was built: its content differs from the manifest's hash")
+    print("every two splits are apart" if found.is_clean else "SPLITS OVERLAP")

@@ -8,7 +8,7 @@ steps returned, must agree.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from datamodules.synthesis.composition import ENTRY_POINT, Call, parameters, steps
@@ -54,6 +54,8 @@ class Observation:
     expected: tuple[Any, ...]
     """Tagged values over the inputs (tests, then reward tests)."""
     fingerprint: str
+    answers: tuple[Any, ...] = field(repr=False)
+    """Over all calls, as they came."""
 
 
 def execute(executor: Executor, runs: Sequence[Run]) -> list[Execution]:
@@ -126,7 +128,7 @@ def observe(candidate: Candidate, execution: Execution) -> Observation | str:
     if is_too_large(outputs[num_probes:]):
         return "output too large"
     expected = tuple(answer[0] for answer in on_inputs)
-    return Observation(outputs, expected, fingerprint(candidate.probes, outputs[:num_probes]))
+    return Observation(outputs, expected, fingerprint(candidate.probes, outputs[:num_probes]), reply.answers)
 
 
 def degeneracy(candidate: Candidate, observation: Observation) -> str | None:
@@ -147,8 +149,10 @@ def degeneracy(candidate: Candidate, observation: Observation) -> str | None:
 
 def disagreement(observation: Observation, trace: Reply) -> str | None:
     """Say why the reply to `trace_run`, under another hash seed, does not confirm the candidate; None if it does."""
-    finals = Reply(tuple(answer[0][-1:] if isinstance(answer, list) else answer for answer in trace.answers), None)
-    return None if finals.spelled() == observation.outputs else "differs under another hash seed"
+    finals = tuple(answer[0][-1:] if isinstance(answer, list) else answer for answer in trace.answers)
+    if finals == observation.answers or Reply(finals, None).spelled() == observation.outputs:
+        return None
+    return "differs under another hash seed"
 
 
 def idle_step(candidate: Candidate, trace: Reply) -> str | None:

@@ -1,0 +1,61 @@
+"""Five small atoms for tests, among them one whose result depends on the hash seed of its sandbox."""
+
+from collections.abc import Mapping
+
+from datamodules.atoms.domains import Ints
+from datamodules.atoms.registry import Atom, atom
+
+HASH_SEED = 0  # the in-process executor sets it for the programs it runs
+
+
+@atom(
+    en=("rotate {values} left by {k}", "turn {values} {k} places left", "shift {values} left {k} times"),
+    zh=("将 {values} 左移 {k} 位", "把 {values} 循环左移 {k}", "左转 {values} 共 {k} 位"),
+    domains={"k": Ints(1, 5)},
+)
+def rotate(values: list[int], k: int) -> list[int]:
+    k %= max(1, len(values))
+    return values[k:] + values[:k]
+
+
+@atom(
+    en=("take the largest of {values}", "find the maximum of {values}", "return the top of {values}"),
+    zh=("取 {values} 的最大值", "求 {values} 中最大者", "返回 {values} 的最大项"),
+)
+def largest(values: list[int]) -> int:
+    return max(values, default=0)
+
+
+@atom(
+    en=("sort {values}", "put {values} in order", "arrange {values}"),
+    zh=("将 {values} 排序", "排列 {values}", "整理 {values}"),
+)
+def ordered(values: list[int]) -> list[int]:
+    return sorted(values)
+
+
+@atom(
+    en=("subtract {right} from {left}", "take {right} away from {left}", "lower {left} by {right}"),
+    zh=("求 {left} 减 {right}", "从 {left} 减去 {right}", "把 {left} 减少 {right}"),
+)
+def minus(left: int, right: int) -> int:
+    return left - right
+
+
+@atom(
+    en=("double each of {values}", "multiply {values} by 2", "add {values} to itself"),
+    zh=("将 {values} 各项加倍", "把 {values} 乘以 2", "让 {values} 与自身相加"),
+)
+def doubled(values: list[int]) -> list[int]:
+    return [2 * value for value in values]
+
+
+@atom(
+    en=("mix {values}", "stir {values}", "blend {values}"),
+    zh=("混合 {values}", "搅拌 {values}", "调和 {values}"),
+)
+def unstable(values: list[int]) -> list[int]:
+    return [value * 3 + HASH_SEED for value in values]
+
+
+TOYS: Mapping[str, Atom] = {toy.name: toy for toy in (rotate, largest, ordered, minus, doubled)}
