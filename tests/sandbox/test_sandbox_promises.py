@@ -245,7 +245,8 @@ def solve():
     header, data = struct.pack("Ii", 0x20080522, 0), ctypes.create_string_buffer(24)
     assert ctypes.CDLL(None).capget(header, data) == 0
     effective, permitted, _, effective_high, permitted_high, _ = struct.unpack("6I", data.raw)
-    return [effective | permitted | effective_high | permitted_high, os.getuid() == os.geteuid(), os.getuid(), os.getgroups()]
+    capabilities = effective | permitted | effective_high | permitted_high
+    return [capabilities, os.getuid() == os.geteuid(), os.getuid(), os.getgroups()]
 """
     capabilities, same, uid, groups = run_one(executor, source).value
     assert capabilities == 0
