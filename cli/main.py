@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     debug = "--debug" in arguments or os.environ.get("ATOMFORGE_DEBUG") == "1"
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        return _dispatch(arguments)
+        return dispatch(arguments)
     except KeyboardInterrupt as interrupt:
         if debug:
             traceback.print_exc()
@@ -70,7 +70,12 @@ def main(argv: list[str] | None = None) -> int:
         return 2
 
 
-def _dispatch(arguments: list[str]) -> int:
+def dispatch(arguments: list[str]) -> int:
+    """Run a subcommand and return its exit code; errors and interrupts pass through.
+
+    Raises:
+        UsageError: no such subcommand or option.
+    """
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview())
         return 0
