@@ -1,5 +1,6 @@
 """A sandbox without a sandbox: a thread that answers frames as it is told, so that faults come when a test wants."""
 
+import contextlib
 import json
 import os
 import threading
@@ -14,8 +15,14 @@ class FakeSandbox:
         request_reader, self.requests_fd = os.pipe()
         self.replies_fd, reply_writer = os.pipe()
         self.backend = backend
-        self.thread = threading.Thread(target=self._serve, args=(request_reader, reply_writer), daemon=True)
+        self.thread = threading.Thread(target=self._live, args=(request_reader, reply_writer), daemon=True)
         self.thread.start()
+
+    def _live(self, reader, writer):
+        with contextlib.suppress(OSError):  # killed while it spoke
+            self._serve(reader, writer)
+        os.close(reader)
+        os.close(writer)
 
     def _serve(self, reader, writer):
         write_frame(writer, self.backend.greeting)
@@ -34,8 +41,6 @@ class FakeSandbox:
             write_frame(writer, {**reply, "clean": source != "dirty"}, body)
             if source == "dirty":
                 break
-        os.close(reader)
-        os.close(writer)
 
     def kill(self):
         self.backend.num_killed += 1
