@@ -21,6 +21,12 @@ from cli.config_files import read_yaml
 from cli.errors import UsageError, did_you_mean
 
 MODELS = ("untrained", "sft", "ppo")
+_TYPES: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "str | None": (str, type(None)),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,7 +209,7 @@ def _check_keys(path: str, prefix: str, given: dict[str, Any], record: type) -> 
     for key, value in given.items():
         if key not in known:
             raise UsageError(f"{path}: unknown key {prefix}{key}{did_you_mean(key, known)}")
-        wanted = {"int": int, "float": (int, float), "str": str, "str | None": (str, type(None))}.get(known[key].type)
+        wanted = _TYPES.get(str(known[key].type))
         if wanted is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
             raise UsageError(f"{path}: {prefix}{key} is {yaml.safe_dump(value).split()[0]}, want {known[key].type}")
     required = {"output", "synthesis", "sft", "ppo", "evaluation", "num_tasks"}

@@ -132,13 +132,15 @@ def evaluate(
     seed: int,
     batch_size: int,
     greedy: bool = True,
+    dtype: torch.dtype | None = None,
     limits: Limits | None = None,
     on_progress: Progress | None = None,
 ) -> Evaluation:
     """Complete each prompt greedily and `num_samples` times at `temperature`, run all of it, judge it.
 
     What is drawn for a task depends on (seed, task id, number of the sample) alone, not on the other tasks or on
-    `batch_size`; the model runs in its own precision, whatever autocast is on outside.
+    `batch_size`; the model runs in its own precision, whatever autocast is on outside, or with a copy of its weights in
+    `dtype`.
 
     Raises:
         ValueError: nothing was asked for, or a prompt does not fit the model's context.
@@ -151,6 +153,7 @@ def evaluate(
         "max_new_tokens": max_new_tokens,
         "seed": seed,
         "greedy": greedy,
+        "dtype": str(dtype or causal_lm.dtype).removeprefix("torch."),
     }
     plans = [
         ([(task, GREEDY) for task in range(len(prompts))] if greedy else [], 0.0),
@@ -170,6 +173,7 @@ def evaluate(
                 eos_id=_token_id(tokenizer.eos_token_id),
                 pad_id=_token_id(tokenizer.pad_token_id),
                 batch_size=batch_size,
+                dtype=dtype,
                 on_finished=one_more,
             )
     completions = [completion_text(tokenizer, item.token_ids) for item in generated]
