@@ -23,7 +23,7 @@ from torch.optim import AdamW, Optimizer
 from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
 from executor.client import Executor, grade, open_executor
 from executor.rewards import RewardConfig, reward_of
-from executor.schema import Limits, Outcome, Status
+from executor.schema import Outcome, Status
 from lightning_modules.evaluation import Evaluation, completion_text, evaluate, sample_id, submission
 from lightning_modules.generation import Generated, Sampling, generate
 from lightning_modules.kl_control import KLConfig, controller_of
@@ -41,20 +41,19 @@ DEFAULT_KL = KLConfig()
 DEFAULT_SAMPLING = Sampling(max_new_tokens=256)
 DEFAULT_OPTIMIZER = RLOptimizerConfig()
 DEFAULT_REWARD = RewardConfig()
-DEFAULT_LIMITS = Limits()
 
 
 class PPOModule(LightningModule):
     """PPO on a causal LM with a value head, rewarded by executed tests, held near the policy it starts from.
 
     Args:
-        init_from: the policy to start from and stay near: a checkpoint, run directory, Hugging Face folder or hub id.
+        init_from: the policy to start from and stay near, required: a checkpoint, run directory, Hugging Face folder or
+            hub id.
         ppo: the algorithm.
         kl: price of leaving the starting policy.
         sampling: length and temperature of the responses.
         optimizer: AdamW.
         reward: what an outcome is worth.
-        limits: what one program may use.
         generate_batch_size: responses decoded together, in training and validation.
         score_batch_size: rows read together when the responses are scored.
         executor_backend: `auto`, or a backend by name.
@@ -64,19 +63,22 @@ class PPOModule(LightningModule):
     def __init__(
         self,
         *,
-        init_from: str,
+        init_from: str | None = None,
         ppo: PPOConfig = DEFAULT_PPO,
         kl: KLConfig = DEFAULT_KL,
         sampling: Sampling = DEFAULT_SAMPLING,
         optimizer: RLOptimizerConfig = DEFAULT_OPTIMIZER,
         reward: RewardConfig = DEFAULT_REWARD,
-        limits: Limits = DEFAULT_LIMITS,
         generate_batch_size: int = 128,
         score_batch_size: int = 32,
         executor_backend: str = "auto",
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if init_from is None:
+            raise ValueError(
+                "init_from is missing: set model.init_args.init_from to the checkpoint or run to start from"
+            )
         if sampling.temperature == 0.0:
             raise ValueError("sampling.temperature is 0.0: PPO needs responses that differ; 1.0 is usual")
         for name, value in (("generate_batch_size", generate_batch_size), ("score_batch_size", score_batch_size)):
@@ -87,7 +89,6 @@ class PPOModule(LightningModule):
         self.sampling = sampling
         self.optimizer_config = optimizer
         self.reward_config = reward
-        self.limits = limits
         self.generate_batch_size = generate_batch_size
         self.score_batch_size = score_batch_size
         self.executor_backend = executor_backend
@@ -172,7 +173,7 @@ class PPOModule(LightningModule):
             submission(prompt, completion_text(self.tokenizer, item.token_ids))
             for prompt, item in zip(prompts, generated, strict=True)
         ]
-        outcomes = grade(self._opened_executor(), submissions, self.limits)
+        outcomes = grade(self._opened_executor(), submissions)
         return outcomes, time.perf_counter() - started
 
     # --- training ---------------------------------------------------------------------------------------------------
@@ -291,7 +292,6 @@ class PPOModule(LightningModule):
             max_new_tokens=self.sampling.max_new_tokens,
             seed=self.seed,
             batch_size=self.generate_batch_size,
-            limits=self.limits,
         )
         self.last_evaluations[split] = result
         passed = torch.tensor(list(result.greedy_scores().values()), device=self.device)

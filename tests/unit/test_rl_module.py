@@ -262,6 +262,8 @@ def test_the_executor_is_closed(start, data_dir, tmp_path):
 
 
 def test_bad_settings_are_refused_in_one_line(start, tmp_path):
+    with pytest.raises(ValueError, match="init_from is missing"):
+        PPOModule()
     with pytest.raises(ValueError, match="there is nothing at"):
         PPOModule(init_from=str(tmp_path / "absent.ckpt"))
     with pytest.raises(ValueError, match="temperature is 0.0"):
