@@ -12,17 +12,16 @@ from datamodules.synthesis.inputs import draw_inputs
 from datamodules.synthesis.oracle import (
     Candidate,
     Observation,
-    disagreement,
     execute,
     observe,
     read_reply,
     solution_run,
-    trace_run,
 )
 from datamodules.synthesis.render import render
 from datamodules.synthesis.rows import PROMPT_ATTEMPTS, Row, make_row
 from datamodules.synthesis.seeding import generator
 from datamodules.synthesis.split import ATOMIC
+from datamodules.synthesis.trace import disagreement, trace_run
 
 
 def atomic_rows(atoms: Mapping[str, Atom], workshop: Workshop) -> list[Row]:

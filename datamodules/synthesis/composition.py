@@ -78,6 +78,29 @@ def depth_one(atom: Atom) -> Call:
     return Call(atom, leaves)
 
 
+def shortcuts(tree: Call) -> list[Call]:
+    """Make the compositions in which one step is left out and an argument of its type put in its place."""
+    found = []
+    for step in steps(tree)[:-1]:
+        for arg in step.args:
+            if not isinstance(arg, Constant) and type_of(arg) == step.atom.return_type:
+                shorter = _replaced(tree, step, arg)
+                assert isinstance(shorter, Call)
+                found.append(shorter)
+    return found
+
+
+def type_of(node: Call | Param) -> str:
+    """Name the type of what a call returns or a parameter holds."""
+    return node.type_name if isinstance(node, Param) else node.atom.return_type
+
+
+def _replaced(node: Node, old: Call, new: Node) -> Node:
+    if node is old:
+        return new
+    return Call(node.atom, tuple(_replaced(arg, old, new) for arg in node.args)) if isinstance(node, Call) else node
+
+
 def _post_order(call: Call) -> Iterator[Call]:
     for arg in call.args:
         if isinstance(arg, Call):

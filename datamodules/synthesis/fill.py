@@ -17,13 +17,10 @@ from datamodules.synthesis.oracle import (
     Candidate,
     Observation,
     degeneracy,
-    disagreement,
     execute,
-    idle_step,
     observe,
     read_reply,
     solution_run,
-    trace_run,
 )
 from datamodules.synthesis.probes import ProbeBook
 from datamodules.synthesis.render import render
@@ -31,6 +28,7 @@ from datamodules.synthesis.rows import Row, draw_prompt, make_row
 from datamodules.synthesis.sample import sample_tree
 from datamodules.synthesis.seeding import generator
 from datamodules.synthesis.split import ATOMIC, Stream, Taken
+from datamodules.synthesis.trace import disagreement, idle_step, trace_run
 from executor.client import Executor
 
 BATCH_SIZE = 256

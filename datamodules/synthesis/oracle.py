@@ -1,8 +1,7 @@
 """What programs really return: runs for the executor, and what is read from their executions.
 
 The oracle never runs a program itself. A first run, of the solution, gives what it returns on the probes and on the
-task's inputs; a second one, in a sandbox with another hash seed and through an entry point that also tells what the
-steps returned, must agree.
+task's inputs; the second one, which must agree, is the business of `trace`.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from datamodules.synthesis.composition import ENTRY_POINT, Call, parameters, steps
+from datamodules.synthesis.composition import ENTRY_POINT, Call, parameters
 from datamodules.synthesis.inputs import Inputs
 from datamodules.synthesis.probes import Probes, fingerprint, spell_value
 from datamodules.synthesis.reject import (
@@ -21,11 +20,10 @@ from datamodules.synthesis.reject import (
     is_too_large,
     lacks_influence,
 )
-from datamodules.synthesis.render import OBSERVE, TRACE, render_trace, with_observer
+from datamodules.synthesis.render import OBSERVE, with_observer
 from executor.client import Executor
 from executor.schema import Execution, Limits, Run, Status
 
-NUM_TRACED = 64
 LIMITS = Limits(cpu_time_s=2.0, wall_time_s=60.0)
 """The wall clock is generous on purpose: whether a task exists must not depend on how busy the machine is."""
 
@@ -83,12 +81,6 @@ def solution_run(candidate: Candidate) -> Run:
     return observer_run(candidate.solution, candidate.calls)
 
 
-def trace_run(candidate: Candidate) -> Run:
-    """Ask the same again, on the first `NUM_TRACED` probes with what every step returned."""
-    calls = [[i < NUM_TRACED, *call] for i, call in enumerate(candidate.calls)]
-    return observer_run(render_trace(candidate.tree), calls, TRACE)
-
-
 @dataclass(frozen=True)
 class Reply:
     """The answers to the calls of an `observer_run`: each `[tagged value]`, or the name of an exception.
@@ -144,40 +136,6 @@ def degeneracy(candidate: Candidate, observation: Observation) -> str | None:
             arguments = [spell_value(call[param.index]) for call in probes.calls]
             if is_nearly_equal(probe_outputs, arguments):
                 return "identity"
-    return None
-
-
-def disagreement(observation: Observation, trace: Reply) -> str | None:
-    """Say why the reply to `trace_run`, under another hash seed, does not confirm the candidate; None if it does."""
-    finals = tuple(answer[0][-1:] if isinstance(answer, list) else answer for answer in trace.answers)
-    if finals == observation.answers or Reply(finals, None).spelled() == observation.outputs:
-        return None
-    return "differs under another hash seed"
-
-
-def idle_step(candidate: Candidate, trace: Reply) -> str | None:
-    """Find a step that returns, nearly always, the same or what a parameter or an earlier step holds.
-
-    Args:
-        candidate: a composition that runs.
-        trace: the reply to its `trace_run`.
-
-    Returns:
-        A few words, or None when every step does something.
-    """
-    num_traced = min(NUM_TRACED, len(candidate.probes.calls))
-    quiet = [i for i in range(num_traced) if isinstance(trace.answers[i], list)]
-    columns: list[tuple[str, Sequence[Any]]] = [
-        (param.type_name, [candidate.probes.calls[i][param.index] for i in quiet])
-        for param in parameters(candidate.tree)
-    ]
-    for number, call in enumerate(steps(candidate.tree)):
-        values = [trace.answers[i][0][number] for i in quiet]
-        if any(name == call.atom.return_type and is_nearly_equal(values, column) for name, column in columns):
-            return "step without effect"
-        if call is not candidate.tree and is_nearly_constant([spell_value(value) for value in values]):
-            return "constant step"
-        columns.append((call.atom.return_type, values))
     return None
 
 

@@ -13,6 +13,7 @@ from datamodules.synthesis.composition import (
     Param,
     distinct_atoms,
     parameters,
+    shortcuts,
     steps,
 )
 
@@ -32,6 +33,18 @@ def observe(rows):
     return results
 """
 
+_SHORTCUTS_SOURCE = """
+
+def shortcuts({arguments}):
+    results = []
+    for shortcut in ({shorter}):
+        try:
+            results.append([shortcut()])
+        except Exception:
+            results.append(None)
+    return results
+"""
+
 
 def render(tree: Call) -> str:
     """Write the solution: sources of the distinct atoms, innermost first, and the entry point that composes them."""
@@ -42,12 +55,17 @@ def render(tree: Call) -> str:
 def render_trace(tree: Call) -> str:
     """Write the solution with a function `trace(detailed, ...)` beside it.
 
-    It returns the list of what every step returned, or without `detailed` that of the last step alone.
+    It returns `[shortcuts, *steps]`: what every step returned, and what each of the composition's `shortcuts` gives
+    (`[value]`, or None where it raises). Without `detailed` it returns the list of the last step's result alone.
     """
     names = RESULT_NAMES[: len(steps(tree))]
+    arguments = ", ".join(argument_names(tree))
     lines = [f"{name} = {_expression(call, tree)}" for name, call in zip(names, steps(tree), strict=True)]
-    body = "".join(f"    {line}\n" for line in [*lines, f"return [{', '.join(names)}] if detailed else [{names[-1]}]"])
-    return f"{render(tree)}\n\ndef {TRACE}({', '.join(['detailed', *argument_names(tree)])}):\n{body}"
+    lines.append(f"return [shortcuts({arguments}), {', '.join(names)}] if detailed else [{names[-1]}]")
+    body = "".join(f"    {line}\n" for line in lines)
+    shorter = "".join(f"lambda: {_nested(shortcut)}, " for shortcut in shortcuts(tree))
+    helper = _SHORTCUTS_SOURCE.format(arguments=arguments, shorter=shorter)
+    return f"{render(tree)}{helper}\n\ndef {TRACE}(detailed, {arguments}):\n{body}"
 
 
 def with_observer(source: str, function: str = ENTRY_POINT) -> str:
@@ -101,3 +119,9 @@ def _argument(arg: Node, tree: Call) -> str:
     if isinstance(arg, Constant):
         return repr(arg.value)
     return argument_name(arg) if isinstance(arg, Param) else result_name(step_number(tree, arg))
+
+
+def _nested(node: Node) -> str:
+    if isinstance(node, Call):
+        return f"{node.atom.name}({', '.join(_nested(arg) for arg in node.args)})"
+    return argument_name(node) if isinstance(node, Param) else repr(node.value)

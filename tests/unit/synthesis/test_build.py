@@ -123,8 +123,7 @@ def test_a_small_space_ends_early_and_says_so(monkeypatch):
 def test_degenerate_compositions_of_toys_are_dropped():
     splits, _ = make(replace(TOY_CONFIG, counts=Counts(40, 5, 5, 5, 5, 5)), TOYS)
     solutions = [row["skeleton"] for row in compositions(splits)]
-    assert not any("ordered(ordered(" in s for s in solutions)
-    assert not {"largest(ordered(P0))", "ordered(rotate(P0, C))", "ordered(rotate(P0, P1))"} & set(solutions)
+    assert not any("ordered(ordered(" in s or "ordered(rotate(" in s or "largest(ordered(" in s for s in solutions)
     assert not any("minus(P0, P0)" in s for s in solutions)
 
 

@@ -5,7 +5,7 @@ from toy_atoms import TOYS
 
 from datamodules.atoms import ATOMS
 from datamodules.atoms.domains import Ints, Lists
-from datamodules.synthesis.composition import Call, Constant, Param, depth, parameters, skeleton, steps
+from datamodules.synthesis.composition import Call, Constant, Param, depth, parameters, shortcuts, skeleton, steps
 from datamodules.synthesis.render import render, render_trace
 from datamodules.synthesis.sample import MAX_PARAMETERS, MAX_STEPS, Palette, sample_tree
 from datamodules.synthesis.seeding import fraction, generator
@@ -68,8 +68,14 @@ def test_an_atom_used_twice_is_defined_once():
 def test_trace_returns_every_step_or_the_last_alone():
     namespace: dict = {}
     exec(render_trace(TREE), namespace)
-    assert namespace["trace"](True, [5, 9, 1], 1) == [[9, 1, 5], 9, 2]
+    assert namespace["trace"](True, [5, 9, 1], 1) == [[[2]], [9, 1, 5], 9, 2]
     assert namespace["trace"](False, [5, 9, 1], 1) == [2]
+
+
+def test_shortcuts_leave_out_one_step_where_an_argument_fits():
+    two = Call(TOYS["largest"], (Call(TOYS["ordered"], (ROTATED,)),))
+    assert [skeleton(shortcut) for shortcut in shortcuts(two)] == ["largest(ordered(P0))", "largest(rotate(P0, P1))"]
+    assert shortcuts(ROTATED) == []
 
 
 def test_equal_subtrees_are_steps_of_their_own():

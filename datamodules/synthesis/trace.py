@@ -1,0 +1,66 @@
+"""The second look at a composition: the same calls under another hash seed, with what its steps returned.
+
+The trace must agree with the solution's own run (`disagreement`), and no step may be idle: one that could be left out
+is a depth that the task only pretends to have (`idle_step`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from datamodules.synthesis.composition import parameters, shortcuts, steps
+from datamodules.synthesis.oracle import Candidate, Observation, Reply, observer_run
+from datamodules.synthesis.probes import spell_value
+from datamodules.synthesis.reject import is_nearly_constant, is_nearly_equal
+from datamodules.synthesis.render import TRACE, render_trace
+from executor.schema import Run
+
+NUM_TRACED = 64
+"""Probes on which steps are looked at."""
+
+
+def trace_run(candidate: Candidate) -> Run:
+    """Ask for the results on all calls again, in detail on the first `NUM_TRACED` probes."""
+    calls = [[i < NUM_TRACED, *call] for i, call in enumerate(candidate.calls)]
+    return observer_run(render_trace(candidate.tree), calls, TRACE)
+
+
+def disagreement(observation: Observation, trace: Reply) -> str | None:
+    """Say why the reply to `trace_run`, under another hash seed, does not confirm the candidate; None if it does."""
+    finals = tuple(answer[0][-1:] if isinstance(answer, list) else answer for answer in trace.answers)
+    if finals == observation.answers or Reply(finals, None).spelled() == observation.outputs:
+        return None
+    return "differs under another hash seed"
+
+
+def idle_step(candidate: Candidate, trace: Reply) -> str | None:
+    """Find a step that does next to nothing.
+
+    Args:
+        candidate: a composition that runs.
+        trace: the reply to its `trace_run`.
+
+    Returns:
+        `step without effect`: it returns what a parameter or an earlier step holds; `constant step`: always the same;
+        `step that can be left out`: the composition gives the same without it. None when every step does something.
+    """
+    num_traced = min(NUM_TRACED, len(candidate.probes.calls))
+    quiet = [i for i in range(num_traced) if isinstance(trace.answers[i], list)]
+    details = [trace.answers[i][0] for i in quiet]
+    columns: list[tuple[str, Sequence[Any]]] = [
+        (param.type_name, [candidate.probes.calls[i][param.index] for i in quiet])
+        for param in parameters(candidate.tree)
+    ]
+    for number, call in enumerate(steps(candidate.tree), start=1):
+        values = [detail[number] for detail in details]
+        if any(name == call.atom.return_type and is_nearly_equal(values, column) for name, column in columns):
+            return "step without effect"
+        if call is not candidate.tree and is_nearly_constant([spell_value(value) for value in values]):
+            return "constant step"
+        columns.append((call.atom.return_type, values))
+    finals = [detail[-1:] for detail in details]
+    for number in range(len(shortcuts(candidate.tree))):
+        if is_nearly_equal(finals, [detail[0][number] for detail in details]):
+            return "step that can be left out"
+    return None
