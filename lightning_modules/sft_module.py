@@ -16,12 +16,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import SFTBatch, TaskPrompt
 from executor.client import Executor, open_executor
-from executor.schema import Status
 from lightning_modules.evaluation import Evaluation, evaluate
-from lightning_modules.metrics import PassAtK
 from lightning_modules.optimizers import AdamWConfig, build_adamw, build_schedule
 from lightning_modules.packed_loss import completion_loss
 from lightning_modules.policy import PAYLOAD_KEY, Architecture, build_causal_lm, checkpoint_payload, load_policy
+from lightning_modules.validation_scores import ValidationScores
 
 DEFAULT_OPTIMIZER = AdamWConfig()
 
@@ -65,7 +64,7 @@ class SFTModule(LightningModule):
         self.last_evaluations: dict[str, Evaluation] = {}
         self._is_built = False
         self._executor: Executor | None = None
-        self._pass_rates: dict[str, PassAtK] = {}
+        self._scores = ValidationScores(self.device)
         self._last_step_at = 0.0
 
     @property
@@ -131,11 +130,16 @@ class SFTModule(LightningModule):
         largest = math.inf if gradient_clip_val is None else gradient_clip_val
         self.log("optim/grad_norm", torch.nn.utils.clip_grad_norm_(self.policy.parameters(), largest))
 
+    def on_validation_epoch_start(self) -> None:
+        self._scores = ValidationScores(self.device)
+
+    def on_test_epoch_start(self) -> None:
+        self._scores = ValidationScores(self.device)
+
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         if isinstance(batch, SFTBatch):
             total, num_labels = completion_loss(self.policy, batch)
-            options = {"batch_size": int(num_labels), "sync_dist": True, "add_dataloader_idx": False}
-            self.log("loss/val", total / num_labels, prog_bar=True, **options)
+            self._scores.add_mean("loss/val", total / num_labels, num_labels)
         else:
             self._evaluate(*batch)
 
@@ -143,10 +147,13 @@ class SFTModule(LightningModule):
         self._evaluate(*batch)
 
     def on_validation_epoch_end(self) -> None:
-        self._log_pass_rates()
+        scores = self._scores.compute()
+        shown = {tag: value for tag, value in scores.items() if tag.startswith(("loss/", "pass_at_k/"))}
+        self.log_dict(shown, prog_bar=True, sync_dist=True)
+        self.log_dict({tag: value for tag, value in scores.items() if tag not in shown}, sync_dist=True)
 
     def on_test_epoch_end(self) -> None:
-        self._log_pass_rates()
+        self.log_dict(self._scores.compute(), sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy, self.tokenizer)
@@ -157,7 +164,7 @@ class SFTModule(LightningModule):
             self._executor = None
 
     def _evaluate(self, split: str, prompts: list[TaskPrompt]) -> None:
-        """Complete `prompts` greedily, run them, and log all but the pass rate, which waits for the epoch's end."""
+        """Complete `prompts` greedily, run them, and keep the verdicts for the end of the epoch."""
         if self._executor is None:
             self._executor = open_executor(self.executor_backend)
         started = time.perf_counter()
@@ -172,20 +179,4 @@ class SFTModule(LightningModule):
             batch_size=self.eval_batch_size,
         )
         self.last_evaluations[split] = result
-        passed = torch.tensor(list(result.greedy_scores().values()), device=self.device)
-        metric = self._pass_rates.setdefault(split, PassAtK((1,)).to(self.device))
-        metric.update(torch.ones_like(passed), passed)
-        completions = [task.greedy for task in result.tasks if task.greedy is not None]
-        count = max(1, len(completions))
-        shares = {status: number / count for status, number in result.statuses(greedy=True).items()}
-        means = {f"failures/{split}/{status}": share for status, share in shares.items() if status != Status.PASSED}
-        means[f"response/{split}/num_tokens"] = sum(item.num_tokens for item in completions) / count
-        means[f"response/{split}/finished"] = sum(item.finished for item in completions) / count
-        means[f"time/{split}/evaluate_s"] = time.perf_counter() - started
-        self.log_dict(means, batch_size=count, sync_dist=True, add_dataloader_idx=False)
-
-    def _log_pass_rates(self) -> None:
-        for split, metric in self._pass_rates.items():
-            self.log(f"pass_at_k/{split}/greedy", metric.compute().float(), prog_bar=self.trainer.validating)
-            metric.reset()
-        self._pass_rates = {}
+        self._scores.add_greedy(split, result, evaluate_s=time.perf_counter() - started)
