@@ -73,7 +73,7 @@ class SFTDataModule(LightningDataModule):
         seed: int = 0,
         num_val_tasks: int | None = 128,
         num_test_tasks: int | None = None,
-        vocab_size: int = 2048,
+        vocab_size: int = 6144,
         tokenizer: str | None = None,
     ) -> None:
         super().__init__()

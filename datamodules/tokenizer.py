@@ -1,9 +1,9 @@
 """The byte-level BPE of a data set: trained on its texts, saved beside it, loaded as a transformers tokenizer.
 
-Sequences must be short for a model that trains on a laptop, so the text is cut into pieces only at white space, at the
-end of an identifier with the punctuation after it, and at the border of Chinese text: `range(`, `values[` or `):` can
-each become one token, and a new line with its indentation is one piece. Nothing is learnt from evaluation splits
-(`training_texts`).
+Sequences must be short for a model that trains on a laptop, so pieces, which no merge crosses, are large: a line of
+code (a `def` line or an indented one) is one piece, so a line that many solutions share becomes one token; prose is cut
+at white space, at the end of a word with the punctuation after it, and at the border of Chinese text. Nothing is learnt
+from evaluation splits (`training_texts`).
 """
 
 import json
@@ -26,7 +26,8 @@ RECIPE_FILE = "recipe.json"
 
 _CJK = r"\u2E80-\u9FFF\uF900-\uFAFF\uFF00-\uFFEF"
 PIECES = (
-    rf"\n+[ \t]*"  # new lines with the indentation that follows
+    r"\Adef [^\n]*|\n+(?:[ \t]+|def )[^\n]*"  # a line of code with the new lines before it
+    rf"|\n+[ \t]*"  # new lines with the indentation that follows
     rf"|[{_CJK}]+"  # a run of Chinese text and punctuation
     rf"| ?[A-Za-z0-9_]+[^\sA-Za-z0-9_{_CJK}]*"  # one word, the blank before it, the punctuation after it
     rf"| ?[^\sA-Za-z0-9_{_CJK}]+"  # punctuation that follows no word
