@@ -272,3 +272,32 @@ def test_bad_settings_are_refused_in_one_line(start, tmp_path):
         module_of(start, generate_batch_size=0)
     with pytest.raises(ValueError, match="ppo.gamma"):
         PPOConfig(gamma=1.5)
+
+
+def test_the_reward_rises(start, data_dir, tmp_path, monkeypatch):
+    def likes_letters(executor, submissions, limits=None, on_result=None):
+        """Pass what holds more ASCII letters than other characters: rare at first, easy to learn."""
+        statuses = [
+            Status.PASSED
+            if sum(c.isascii() and c.isalpha() for c in item.completion) * 2 > len(item.completion)
+            else Status.WRONG
+            for item in submissions
+        ]
+        return [Outcome(status=status, num_passed=0, num_tests=1, duration_s=0.0) for status in statuses]
+
+    monkeypatch.setattr(rl_module, "grade", likes_letters)
+    rates = []
+
+    class PassRates(Callback):
+        def on_train_epoch_start(self, trainer, pl_module):
+            rates.append(pl_module._collection.metrics["reward/pass_rate"])
+
+    module = module_of(
+        start,
+        ppo=PPOConfig(critic_warmup_iterations=2),
+        kl=KLConfig(init_coef=0.0),
+        optimizer=replace(FAST, lr=3e-3),
+    )
+    data = data_of(data_dir, prompts_per_iteration=6, samples_per_prompt=8, minibatch_size=24)
+    train(start, data_dir, tmp_path, module=module, data=data, max_epochs=20, callbacks=[PassRates()])
+    assert sum(rates[-5:]) / 5 > sum(rates[:5]) / 5 + 0.3
