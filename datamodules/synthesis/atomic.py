@@ -39,7 +39,7 @@ def atomic_rows(atoms: Mapping[str, Atom], workshop: Workshop) -> list[Row]:
         observation = observe(candidate, first)
         if isinstance(observation, str):
             raise ValueError(f"atom {name} cannot be a task: {observation}")
-        if reason := disagreement(observation, read_reply(second)):
+        if reason := disagreement(candidate, observation, read_reply(second)):
             raise ValueError(f"atom {name} cannot be a task: {reason}")
         rows += _rows_of_atom(candidate, observation, workshop)
     return rows

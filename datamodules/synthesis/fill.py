@@ -166,7 +166,7 @@ def _judge(batch: list[_Draw], workshop: Workshop) -> Iterator[tuple[_Draw, Obse
     confirmations = execute(workshop.verifier, [trace_run(draw.candidate) for draw, _ in sound])
     for (draw, observation), execution in zip(sound, confirmations, strict=True):
         trace = read_reply(execution)
-        reason = disagreement(observation, trace) or idle_step(draw.candidate, trace)
+        reason = disagreement(draw.candidate, observation, trace) or idle_step(draw.candidate, trace)
         if reason is None:
             yield draw, observation
         else:

@@ -12,7 +12,7 @@ from datamodules.synthesis.probes import ProbeBook, spell_value
 from executor.values import encode_value
 
 EDGE_INPUTS_SHARE = 0.25
-DRAWS_PER_INPUT = 8
+DRAWS_PER_INPUT = 3
 
 
 @dataclass(frozen=True)

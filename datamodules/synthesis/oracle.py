@@ -7,7 +7,7 @@ task's inputs; the second one, which must agree, is the business of `trace`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from datamodules.synthesis.composition import ENTRY_POINT, Call, parameters
@@ -52,8 +52,6 @@ class Observation:
     expected: tuple[Any, ...]
     """Tagged values over the inputs (tests, then reward tests)."""
     fingerprint: str
-    answers: tuple[Any, ...] = field(repr=False)
-    """Over all calls, as they came."""
 
 
 def execute(executor: Executor, runs: Sequence[Run]) -> list[Execution]:
@@ -120,7 +118,7 @@ def observe(candidate: Candidate, execution: Execution) -> Observation | str:
     if is_too_large(outputs[num_probes:]):
         return "output too large"
     expected = tuple(answer[0] for answer in on_inputs)
-    return Observation(outputs, expected, fingerprint(candidate.probes, outputs[:num_probes]), reply.answers)
+    return Observation(outputs, expected, fingerprint(candidate.probes, outputs[:num_probes]))
 
 
 def degeneracy(candidate: Candidate, observation: Observation) -> str | None:

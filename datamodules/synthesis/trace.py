@@ -1,4 +1,4 @@
-"""The second look at a composition: the same calls under another hash seed, with what its steps returned.
+"""The second look at a composition: under another hash seed, and with what its steps returned.
 
 The trace must agree with the solution's own run (`disagreement`), and no step may be idle: one that could be left out
 is a depth that the task only pretends to have (`idle_step`).
@@ -21,17 +21,18 @@ NUM_TRACED = 64
 
 
 def trace_run(candidate: Candidate) -> Run:
-    """Ask for the results on all calls again, in detail on the first `NUM_TRACED` probes."""
-    calls = [[i < NUM_TRACED, *call] for i, call in enumerate(candidate.calls)]
-    return observer_run(render_trace(candidate.tree), calls, TRACE)
+    """Ask for the results on the first `NUM_TRACED` probes again, in detail, and on all inputs."""
+    detailed = [[True, *call] for call in candidate.probes.calls[:NUM_TRACED]]
+    plain = [[False, *call] for call in candidate.inputs.calls]
+    return observer_run(render_trace(candidate.tree), detailed + plain, TRACE)
 
 
-def disagreement(observation: Observation, trace: Reply) -> str | None:
+def disagreement(candidate: Candidate, observation: Observation, trace: Reply) -> str | None:
     """Say why the reply to `trace_run`, under another hash seed, does not confirm the candidate; None if it does."""
     finals = tuple(answer[0][-1:] if isinstance(answer, list) else answer for answer in trace.answers)
-    if finals == observation.answers or Reply(finals, None).spelled() == observation.outputs:
-        return None
-    return "differs under another hash seed"
+    num_probes = len(candidate.probes.calls)
+    outputs = observation.outputs[:num_probes][:NUM_TRACED] + observation.outputs[num_probes:]
+    return None if Reply(finals, None).spelled() == outputs else "differs under another hash seed"
 
 
 def idle_step(candidate: Candidate, trace: Reply) -> str | None:
@@ -45,7 +46,7 @@ def idle_step(candidate: Candidate, trace: Reply) -> str | None:
         `step without effect`: it returns what a parameter or an earlier step holds; `constant step`: always the same;
         `step that can be left out`: the composition gives the same without it. None when every step does something.
     """
-    num_traced = min(NUM_TRACED, len(candidate.probes.calls))
+    num_traced = len(candidate.probes.calls[:NUM_TRACED])
     quiet = [i for i in range(num_traced) if isinstance(trace.answers[i], list)]
     details = [trace.answers[i][0] for i in quiet]
     columns: list[tuple[str, Sequence[Any]]] = [
