@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import pytest
 from in_process import InProcess
-from toy_atoms import TOYS, unstable
+from toy_atoms import TOYS, touchy, unstable
 
 from datamodules.atoms import ATOMS
-from datamodules.synthesis.audit import audit
+from datamodules.synthesis.audit import audit, probes_of_solution
 from datamodules.synthesis.build import build, is_built, make_splits, write
 from datamodules.synthesis.config import Counts, SynthesisConfig
+from datamodules.synthesis.oracle import behaviour, observer_run
 from datamodules.synthesis.overlap import first_overlap
+from datamodules.synthesis.probes import ProbeBook
 from datamodules.synthesis.split import SPLITS, choose_held_out
 
 CONFIG = SynthesisConfig(
@@ -110,6 +112,12 @@ def test_a_hash_seed_dependent_atom_stops_the_build():
         make(TOY_CONFIG, {**TOYS, "unstable": unstable})
 
 
+def test_a_composition_that_depends_on_the_hash_seed_is_dropped():
+    splits, manifest = make(replace(TOY_CONFIG, seed=1), {**TOYS, "touchy": touchy})
+    assert manifest["rejections"]["differs under another hash seed"] > 0
+    assert not any("touchy(doubled(" in row["skeleton"] for row in compositions(splits))
+
+
 def test_a_small_space_ends_early_and_says_so(monkeypatch):
     monkeypatch.setattr("datamodules.synthesis.fill.PATIENCE", 300)
     monkeypatch.setattr("datamodules.synthesis.fill.MIN_PER_PATIENCE", 3)
@@ -125,6 +133,20 @@ def test_degenerate_compositions_of_toys_are_dropped():
     solutions = [row["skeleton"] for row in compositions(splits)]
     assert not any("ordered(ordered(" in s or "ordered(rotate(" in s or "largest(ordered(" in s for s in solutions)
     assert not any("minus(P0, P0)" in s for s in solutions)
+
+
+def test_no_behaviour_occurs_twice_and_none_is_an_atoms():
+    splits, manifest = make(replace(TOY_CONFIG, counts=Counts(200, 20, 5, 5, 5, 5)), TOYS)
+    book = ProbeBook(TOYS)
+    solutions = [row["solution"] for row in compositions(splits)]
+    solutions += dict.fromkeys(row["solution"] for row in splits["atomic"])
+    probes = [probes_of_solution(solution, book) for solution in solutions]
+    runs = [observer_run(solution, probe.calls) for solution, probe in zip(solutions, probes, strict=True)]
+    behaviours = [behaviour(p, e) for p, e in zip(probes, InProcess().run(runs), strict=True)]
+    assert len(behaviours) > 100
+    assert len(set(behaviours)) == len(behaviours)
+    assert manifest["rejections"]["behaves as an atom"] > 0
+    assert manifest["rejections"]["behaves as another item"] > 0
 
 
 def test_held_out_atoms_follow_the_seed():

@@ -1,4 +1,4 @@
-"""Five small atoms for tests, among them one whose result depends on the hash seed of its sandbox."""
+"""Small atoms for tests, and two whose results depend on the hash seed: always, and beyond their own domain only."""
 
 from collections.abc import Mapping
 
@@ -56,6 +56,14 @@ def doubled(values: list[int]) -> list[int]:
 )
 def unstable(values: list[int]) -> list[int]:
     return [value * 3 + HASH_SEED for value in values]
+
+
+@atom(
+    en=("triple {values}", "multiply {values} by 3", "scale {values} threefold"),
+    zh=("将 {values} 各项乘三", "把 {values} 乘以 3", "让 {values} 变为三倍"),
+)
+def touchy(values: list[int]) -> list[int]:
+    return [value * 3 + (HASH_SEED if value > 60 else 0) for value in values]
 
 
 TOYS: Mapping[str, Atom] = {toy.name: toy for toy in (rotate, largest, ordered, minus, doubled)}
