@@ -78,6 +78,11 @@ class _Rows:
         )
 
 
+def decoding_dtype(precision: str) -> torch.dtype | None:
+    """Choose the `dtype` of `generate` that goes with a Trainer's precision."""
+    return torch.bfloat16 if precision == "bf16-mixed" else None
+
+
 @torch.no_grad()
 def generate(
     causal_lm: PreTrainedModel,

@@ -23,17 +23,24 @@ from torch.optim import AdamW, Optimizer
 from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
 from executor.client import Executor, grade, open_executor
 from executor.rewards import RewardConfig, reward_of
-from executor.schema import Outcome, Status
-from lightning_modules.evaluation import Evaluation, completion_text, evaluate, sample_id, submission
-from lightning_modules.generation import Generated, Sampling, generate
+from executor.schema import Outcome
+from lightning_modules.evaluation import Evaluation, completion_text, evaluate, submission
+from lightning_modules.generation import Generated, Sampling, decoding_dtype, generate
 from lightning_modules.kl_control import KLConfig, controller_of
 from lightning_modules.losses import ppo_policy_loss, ppo_value_loss
-from lightning_modules.metrics import PassAtK
 from lightning_modules.numerics import token_entropy, token_logprobs
 from lightning_modules.policy import PAYLOAD_KEY, ActorCritic, checkpoint_payload, load_policy
 from lightning_modules.ppo_config import PPOConfig, RLOptimizerConfig
 from lightning_modules.reference import Reference
-from lightning_modules.rollout import Collection, Response, build_samples, positions_of, score_tokens
+from lightning_modules.rollout import (
+    Collection,
+    Response,
+    build_samples,
+    groups_and_sample_ids,
+    positions_of,
+    score_tokens,
+)
+from lightning_modules.validation_scores import ValidationScores
 
 STATE_KEY = "rl_state"
 DEFAULT_PPO = PPOConfig()
@@ -101,12 +108,9 @@ class PPOModule(LightningModule):
         self.last_evaluations: dict[str, Evaluation] = {}
         self._executor: Executor | None = None
         self._collection: Collection | None = None
-        self._pass_rates: dict[str, PassAtK] = {}
         self._is_stopped = False
         self._update_s = 0.0
         self._batch_started_at = 0.0
-
-    # --- collecting -------------------------------------------------------------------------------------------------
 
     def collect(self, prompts: list[TaskPrompt], iteration: int) -> list[RolloutSample]:
         """Answer each prompt once, run and judge the answers, and prepare them for training.
@@ -119,7 +123,7 @@ class PPOModule(LightningModule):
             N samples, in the order of the prompts.
         """
         self.policy.eval()  # without dropout, as the training steps
-        groups, sample_ids = _groups_and_sample_ids(prompts)
+        groups, sample_ids = groups_and_sample_ids(prompts)
         started = time.perf_counter()
         generated = generate(
             self.policy.causal_lm,
@@ -131,7 +135,7 @@ class PPOModule(LightningModule):
             eos_id=self._token_id("eos_token_id"),
             pad_id=self._token_id("pad_token_id"),
             batch_size=self.generate_batch_size,
-            dtype=self._decoding_dtype(),
+            dtype=decoding_dtype(str(self.trainer.precision)),
         )
         generate_s = time.perf_counter() - started
         with ThreadPoolExecutor(max_workers=1) as thread:  # programs run while the policy reads the responses again
@@ -175,8 +179,6 @@ class PPOModule(LightningModule):
         ]
         outcomes = grade(self._opened_executor(), submissions)
         return outcomes, time.perf_counter() - started
-
-    # --- training ---------------------------------------------------------------------------------------------------
 
     def setup(self, stage: str) -> None:
         if self.trainer.precision == "16-mixed":
@@ -277,8 +279,6 @@ class PPOModule(LightningModule):
         self.iteration += 1
         self._collection = None
 
-    # --- validation -------------------------------------------------------------------------------------------------
-
     def validation_step(self, batch: tuple[str, list[TaskPrompt]], batch_idx: int) -> None:
         """Complete the tasks of a split greedily and run them."""
         split, prompts = batch
@@ -292,25 +292,19 @@ class PPOModule(LightningModule):
             max_new_tokens=self.sampling.max_new_tokens,
             seed=self.seed,
             batch_size=self.generate_batch_size,
+            dtype=decoding_dtype(str(self.trainer.precision)),
         )
         self.last_evaluations[split] = result
-        passed = torch.tensor(list(result.greedy_scores().values()), device=self.device)
-        self._pass_rates.setdefault(split, PassAtK((1,)).to(self.device)).update(torch.ones_like(passed), passed)
-        count = max(1, len(result.tasks))
-        metrics = {
-            f"failures/{split}/{status}": number / count
-            for status, number in result.statuses(greedy=True).items()
-            if status != Status.PASSED
-        }
-        metrics[f"time/{split}/evaluate_s"] = time.perf_counter() - started
-        self.log_dict(metrics, batch_size=count, sync_dist=True)
+        self._scores.add_greedy(split, result, evaluate_s=time.perf_counter() - started)
+
+    def on_validation_epoch_start(self) -> None:
+        self._scores = ValidationScores(self.device)
 
     def on_validation_epoch_end(self) -> None:
-        for split, metric in self._pass_rates.items():
-            self.log(f"pass_at_k/{split}/greedy", metric.compute().float(), prog_bar=True)
-        self._pass_rates = {}
-
-    # --- checkpoints ------------------------------------------------------------------------------------------------
+        scores = self._scores.compute()
+        shown = {tag: value for tag, value in scores.items() if tag.startswith("pass_at_k/")}
+        self.log_dict(shown, prog_bar=True, sync_dist=True)
+        self.log_dict({tag: value for tag, value in scores.items() if tag not in shown}, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy.causal_lm, self.tokenizer)
@@ -337,15 +331,10 @@ class PPOModule(LightningModule):
             self._executor.close()
             self._executor = None
 
-    # --- small parts ------------------------------------------------------------------------------------------------
-
     def _opened_executor(self) -> Executor:
         if self._executor is None:
             self._executor = open_executor(self.executor_backend)
         return self._executor
-
-    def _decoding_dtype(self) -> torch.dtype | None:
-        return torch.bfloat16 if self.trainer.precision == "bf16-mixed" else None
 
     def _sum_over_ranks(self, tensor: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(tensor.to(self.device), reduce_op="sum").to(tensor.device)
@@ -360,15 +349,3 @@ class PPOModule(LightningModule):
         value = getattr(self.tokenizer, name)
         assert isinstance(value, int)  # tokenizers without these are refused when they are loaded
         return value
-
-
-def _groups_and_sample_ids(prompts: list[TaskPrompt]) -> tuple[list[int], list[int]]:
-    """Give each task a number as it appears, and each copy of a prompt the name of its random numbers."""
-    group_of: dict[str, int] = {}
-    copies: dict[str, int] = {}
-    groups, sample_ids = [], []
-    for prompt in prompts:
-        groups.append(group_of.setdefault(prompt.task_id, len(group_of)))
-        number = copies[prompt.task_id] = copies.get(prompt.task_id, -1) + 1
-        sample_ids.append(sample_id(prompt.task_id, number))
-    return groups, sample_ids

@@ -12,10 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from datamodules.batches import RolloutSample
+from datamodules.batches import RolloutSample, TaskPrompt
 from executor.rewards import Reward
 from executor.schema import Outcome, Status
 from lightning_modules.advantages import generalized_advantages, token_rewards, uniform_groups
+from lightning_modules.evaluation import sample_id
 from lightning_modules.generation import Generated
 from lightning_modules.numerics import (
     explained_variance,
@@ -214,3 +215,15 @@ def _logprob_gap(responses: Sequence[Response], scores: TokenScores) -> float:
     for i, response in enumerate(responses):
         sampled[i, : len(response.generated.logprobs)] = torch.tensor(response.generated.logprobs)
     return float(masked_mean((sampled - scores.logprobs).abs(), scores.mask))
+
+
+def groups_and_sample_ids(prompts: list[TaskPrompt]) -> tuple[list[int], list[int]]:
+    """Give each task a number as it appears, and each copy of a prompt the name of its random numbers."""
+    group_of: dict[str, int] = {}
+    copies: dict[str, int] = {}
+    groups, sample_ids = [], []
+    for prompt in prompts:
+        groups.append(group_of.setdefault(prompt.task_id, len(group_of)))
+        number = copies[prompt.task_id] = copies.get(prompt.task_id, -1) + 1
+        sample_ids.append(sample_id(prompt.task_id, number))
+    return groups, sample_ids

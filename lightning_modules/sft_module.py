@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from datamodules.batches import SFTBatch, TaskPrompt
 from executor.client import Executor, open_executor
 from lightning_modules.evaluation import Evaluation, evaluate
+from lightning_modules.generation import decoding_dtype
 from lightning_modules.optimizers import AdamWConfig, build_adamw, build_schedule
 from lightning_modules.packed_loss import completion_loss
 from lightning_modules.policy import PAYLOAD_KEY, Architecture, build_causal_lm, checkpoint_payload, load_policy
@@ -177,6 +178,7 @@ class SFTModule(LightningModule):
             max_new_tokens=self.max_new_tokens,
             seed=self.seed,
             batch_size=self.eval_batch_size,
+            dtype=decoding_dtype(str(self.trainer.precision)),
         )
         self.last_evaluations[split] = result
         self._scores.add_greedy(split, result, evaluate_s=time.perf_counter() - started)
