@@ -31,9 +31,13 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationPlan:
-    """What the models are asked: `num_tasks` by split, evenly spread; the rest as in `atomforge evaluate`."""
+    """What the models are asked: `num_tasks` by split, evenly spread; the rest as in `atomforge evaluate`.
+
+    The untrained model rambles to the limit on every task, so it is asked at most `max_tasks_untrained` of a split.
+    """
 
     num_tasks: dict[str, int]
+    max_tasks_untrained: int = 50
     num_samples: int = 8
     temperature: float = 1.0
     max_new_tokens: int = 384
@@ -57,6 +61,11 @@ class DemoConfig:
     seed: int = 0
     data: str | None = None
     backend: str = "auto"
+
+    def num_tasks(self, model: str, split: str) -> int:
+        """How many tasks of a split a model is asked."""
+        wanted = self.evaluation.num_tasks[split]
+        return min(wanted, self.evaluation.max_tasks_untrained) if model == "untrained" else wanted
 
     @property
     def data_dir(self) -> Path:

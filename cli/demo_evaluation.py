@@ -43,7 +43,7 @@ def evaluate_models(config: DemoConfig) -> None:
         for model in dict.fromkeys(name for name, _ in todo):
             policy = load_model(config, model)
             for split in [s for m, s in todo if m == model]:
-                result = _evaluate(config, split, *policy, executor=executor, label=f"{model} on {split}")
+                result = _evaluate(config, model, split, *policy, executor=executor)
                 write_json(evaluation_path(config, model, split), result.to_json())
 
 
@@ -59,15 +59,15 @@ def load_model(config: DemoConfig, model: str) -> tuple[PreTrainedModel, PreTrai
     return build_causal_lm(Architecture(**arguments["architecture"]), tokenizer, arguments["seed"]), tokenizer
 
 
-def _evaluate(config: DemoConfig, split: str, causal_lm: Any, tokenizer: Any, *, executor: Any, label: str) -> Any:
+def _evaluate(config: DemoConfig, model: str, split: str, causal_lm: Any, tokenizer: Any, *, executor: Any) -> Any:
     import torch
 
     from datamodules.eval_data import load_dataset, split_of, task_prompts
     from lightning_modules.evaluation import evaluate
 
-    plan = config.evaluation
+    plan, label = config.evaluation, f"{model} on {split}"
     table = split_of(load_dataset(config.data_dir), split, data_dir=config.data_dir)
-    prompts = task_prompts(table, tokenizer, plan.num_tasks[split])
+    prompts = task_prompts(table, tokenizer, config.num_tasks(model, split))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     started = time.monotonic()

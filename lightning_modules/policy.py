@@ -105,18 +105,22 @@ class ActorCritic(nn.Module):
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Run both heads.
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, chosen: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Run both heads at the `M` chosen positions: logits of a whole prompt cost more than all the rest.
 
         Args:
             input_ids: [B, T] long.
             attention_mask: [B, T] with 1 = token, or [B, 1, T, T] bool with True = may attend.
             position_ids: [B, T] long.
+            chosen: [B, T] bool, True = wanted.
 
         Returns:
-            Logits [B, T, V] and values [B, T], the value at t being that of the state after token t.
+            Logits [M, V] and values [M], row by row; the value at t is that of the state after token t.
         """
         hidden = last_hidden_states(self.causal_lm, input_ids, attention_mask=attention_mask, position_ids=position_ids)
+        hidden = hidden[chosen]
         return output_layer(self.causal_lm)(hidden), self.value_head(hidden).squeeze(-1)
 
 

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from lightning_modules.policy import last_hidden_states, output_layer
+
 
 class Reference:
     """A frozen copy of a causal LM, kept out of the module tree: it has no part in checkpoints or optimizers."""
@@ -16,13 +18,13 @@ class Reference:
         self.sha256 = weights_sha256(causal_lm)
 
     @torch.no_grad()
-    def logits(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor) -> Tensor:
-        """[B, T] ids, mask (1 = token) and positions -> [B, T, V], on the device of the ids."""
+    def logits(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, chosen: Tensor) -> Tensor:
+        """[B, T] ids, mask (1 = token), positions and chosen (True = wanted) -> [M, V], on the device of the ids."""
         self._causal_lm.to(input_ids.device)  # pyright: ignore[reportArgumentType]
-        output = self._causal_lm(
-            input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=False
+        hidden = last_hidden_states(
+            self._causal_lm, input_ids, attention_mask=attention_mask, position_ids=position_ids
         )
-        return output.logits
+        return output_layer(self._causal_lm)(hidden[chosen])
 
 
 def weights_sha256(causal_lm: PreTrainedModel) -> str:

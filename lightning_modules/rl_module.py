@@ -208,27 +208,30 @@ class PPOModule(LightningModule):
 
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> Tensor:
         num_tokens = self.trainer.strategy.reduce(batch.num_tokens, reduce_op="mean").clamp(min=1)
-        logits, values = self.policy(batch.input_ids, batch.attention_mask, positions_of(batch.attention_mask))
-        logits, temperature = logits[:, :-1], self.sampling.temperature
+        trained, temperature = batch.loss_mask, self.sampling.temperature
+        chosen = torch.nn.functional.pad(trained, (0, 1))
+        logits, values = self.policy(batch.input_ids, batch.attention_mask, positions_of(batch.attention_mask), chosen)
+        tokens = batch.input_ids[:, 1:][trained]
+        every = torch.ones_like(tokens, dtype=torch.bool)
         policy = ppo_policy_loss(
-            token_logprobs(logits, batch.input_ids[:, 1:], temperature=temperature),
-            batch.old_logprobs,
-            batch.advantages,
-            batch.loss_mask,
+            token_logprobs(logits, tokens, temperature=temperature),
+            batch.old_logprobs[trained],
+            batch.advantages[trained],
+            every,
             clip_low=self.ppo.clip_low,
             clip_high=self.ppo.clip_high,
             num_tokens=num_tokens,
         )
         value = ppo_value_loss(
-            values[:, :-1].float(),
-            batch.values,
-            batch.returns,
-            batch.loss_mask,
+            values.float(),
+            batch.values[trained],
+            batch.returns[trained],
+            every,
             clip=self.ppo.value_clip,
             num_tokens=num_tokens,
         )
         with torch.set_grad_enabled(self.ppo.entropy_coef > 0):
-            entropy = (token_entropy(logits, temperature=temperature) * batch.loss_mask).sum() / num_tokens
+            entropy = token_entropy(logits, temperature=temperature).sum() / num_tokens
         loss = policy.loss + self.ppo.value_coef * value.loss - self.ppo.entropy_coef * entropy
         approx_kl = self.trainer.strategy.reduce(policy.metrics["approx_kl"], reduce_op="mean")
         if self.ppo.target_kl is not None and bool(approx_kl > self.ppo.target_kl):

@@ -102,17 +102,20 @@ def score_tokens(
         for place, i in enumerate(chosen):
             ids[place, : len(rows[i])] = torch.tensor(rows[i])
             present[place, : len(rows[i])] = 1
-        ids, present = ids.to(device), present.to(device)
+        chosen_tokens = torch.zeros_like(ids, dtype=torch.bool)
+        for place, i in enumerate(chosen):  # position t predicts token t + 1
+            chosen_tokens[place, len(prompt_ids[i]) - 1 : len(rows[i]) - 1] = True
+        tokens = ids[:, 1:][chosen_tokens[:, :-1]].to(device)
+        ids, present, wanted = ids.to(device), present.to(device), chosen_tokens.to(device)
         positions = positions_of(present)
-        logits, values = policy(ids, present, positions)
-        logprobs = token_logprobs(logits[:, :-1], ids[:, 1:], temperature=temperature)
-        ref_logits = reference.logits(ids, present, positions)
-        ref_logprobs = token_logprobs(ref_logits[:, :-1], ids[:, 1:], temperature=temperature)
+        logits, values = policy(ids, present, positions, wanted)
+        logprobs = token_logprobs(logits, tokens, temperature=temperature)
+        ref_logits = reference.logits(ids, present, positions, wanted)
+        ref_logprobs = token_logprobs(ref_logits, tokens, temperature=temperature)
         for target, source in zip(scores[:3], (logprobs, ref_logprobs, values.float()), strict=True):
-            source = source.cpu()
-            for place, i in enumerate(chosen):
-                start = len(prompt_ids[i]) - 1  # position t predicts token t + 1
-                target[i, : lengths[i]] = source[place, start : start + int(lengths[i])]
+            parts = source.cpu().split([int(lengths[i]) for i in chosen])
+            for i, part in zip(chosen, parts, strict=True):
+                target[i, : lengths[i]] = part
     return scores
 
 

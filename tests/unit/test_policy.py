@@ -127,13 +127,13 @@ def test_actor_critic_gives_the_causal_lms_logits_and_zero_first_values(tokenize
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     positions = torch.arange(4).expand(2, 4)
     actor_critic = ActorCritic(model)
-    logits, values = actor_critic(ids, mask, positions)
-    assert torch.equal(values, torch.zeros(2, 4))
+    chosen = torch.tensor([[False, True, False, True], [True, True, False, False]])
+    logits, values = actor_critic(ids, mask, positions, chosen)
+    assert torch.equal(values, torch.zeros(4))
     expected = model(ids, attention_mask=mask, position_ids=positions).logits
-    torch.testing.assert_close(logits[0], expected[0])
-    torch.testing.assert_close(logits[1, :2], expected[1, :2])
+    torch.testing.assert_close(logits, torch.stack([expected[0, 1], expected[0, 3], expected[1, 0], expected[1, 1]]))
     actor_critic.value_head.bias.data.fill_(2.0)
-    assert torch.equal(actor_critic(ids, mask, positions)[1], torch.full((2, 4), 2.0))
+    assert torch.equal(actor_critic(ids, mask, positions, chosen)[1], torch.full((4,), 2.0))
 
 
 def test_block_causal_mask_by_hand():

@@ -107,12 +107,13 @@ def test_scores_are_those_of_each_row_alone(policy, batch_size):
     for i, (prompt, answer) in enumerate(zip(prompts, responses, strict=True)):
         ids = torch.tensor([prompt + answer])
         with torch.no_grad():
-            logits, values = policy(ids, torch.ones_like(ids), torch.arange(ids.shape[1])[None])
-        expected = torch.log_softmax(logits[0] / 0.5, -1)
+            everywhere = torch.ones_like(ids, dtype=torch.bool)
+            logits, values = policy(ids, torch.ones_like(ids), torch.arange(ids.shape[1])[None], everywhere)
+        expected = torch.log_softmax(logits / 0.5, -1)
         for j, token in enumerate(answer):
             before = len(prompt) + j - 1
             assert scores.logprobs[i, j].item() == pytest.approx(expected[before, token].item(), abs=1e-4)
-            assert scores.values[i, j].item() == pytest.approx(values[0, before].item(), abs=1e-4)
+            assert scores.values[i, j].item() == pytest.approx(values[before].item(), abs=1e-4)
         assert scores.logprobs[i, len(answer) :].abs().sum() == 0
     torch.testing.assert_close(scores.logprobs, scores.ref_logprobs)
 
@@ -120,10 +121,12 @@ def test_scores_are_those_of_each_row_alone(policy, batch_size):
 def test_the_reference_stays_when_the_policy_moves(policy):
     reference = Reference(policy.causal_lm)
     ids = torch.tensor([[1, 2, 3]])
-    before = reference.logits(ids, torch.ones_like(ids), torch.arange(3)[None])
+    wanted = torch.tensor([[True, False, True]])
+    before = reference.logits(ids, torch.ones_like(ids), torch.arange(3)[None], wanted)
+    assert before.shape[0] == 2
     first = weights_sha256(policy.causal_lm)
     assert first == reference.sha256
     with torch.no_grad():
         next(policy.causal_lm.parameters()).add_(1.0)
-    torch.testing.assert_close(reference.logits(ids, torch.ones_like(ids), torch.arange(3)[None]), before)
+    torch.testing.assert_close(reference.logits(ids, torch.ones_like(ids), torch.arange(3)[None], wanted), before)
     assert weights_sha256(policy.causal_lm) != first
