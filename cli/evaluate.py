@@ -96,9 +96,9 @@ def print_table(scores: "Mapping[str, Interval]", statuses: Mapping[str, int], *
 
 def _evaluate(args: argparse.Namespace, table: Any) -> "Evaluation":
     import torch
-    from executor.client import open_executor
 
     from datamodules.eval_data import task_prompts
+    from executor.client import open_executor
     from lightning_modules.evaluation import evaluate
     from lightning_modules.policy import load_policy
 
