@@ -1,6 +1,7 @@
 """Sandboxes kept warm: runs batches of programs in them, answers in order, replaces the ones that die.
 
-One thread, the caller's, watches all pipes. The rule of faults: a program in flight when its sandbox died is retried
+One thread, the caller's, watches all pipes; sandboxes are started by a thread of the pool's own, for the kernel ends a
+sandbox with the thread that started it, and callers may come and go on threads of theirs. The rule of faults: a program in flight when its sandbox died is retried
 once, alone, in a fresh sandbox; if that dies too, it is the program's own crash. Programs that had not begun are sent
 again without blame. When no sandbox can be started any more, what is left is INFRA. It does not judge.
 """
@@ -12,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from executor.backends.sandbox import Backend
@@ -99,6 +101,7 @@ class SandboxPool:
         self._backend = backend
         self._slots = [_Slot() for _ in range(num_workers)]
         self._lock = threading.Lock()
+        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-starter")
         self._selector = selectors.DefaultSelector()
         self.num_replaced = 0
         """Sandboxes that died or could not prove a clean reset, so far."""
@@ -172,7 +175,7 @@ class SandboxPool:
         if slot.num_failed_starts >= MAX_FAILED_STARTS:
             return
         try:
-            channel = slot.channel = Channel(self._backend.start())
+            channel = slot.channel = Channel(self._starter.submit(self._backend.start).result())
         except OSError as error:
             slot.num_failed_starts += 1
             self.last_loss = str(error)

@@ -157,6 +157,7 @@ def test_it_works_from_a_thread_that_ends(executor):
             thread = threading.Thread(target=lambda: found.append(run_one(opened, "def solve(x): return x", 5).value))
             thread.start()
             thread.join()
+        assert opened.num_replaced == 0
     assert found == [5, 5]
 
 
