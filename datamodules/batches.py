@@ -69,26 +69,28 @@ class RolloutSample(NamedTuple):
 
 
 class RolloutBatch(NamedTuple):
-    """A right-padded minibatch of `B` rollouts.
+    """A minibatch of rollouts packed into `R` rows; `segment_ids` and `position_ids` as in `SFTBatch`.
 
-    Column t of the `[B, T-1]` arrays belongs to the prediction of token t+1; they are 0 outside the response.
+    Column t of the `[R, T-1]` arrays belongs to the prediction of token t+1; they are 0 outside the responses.
     """
 
     input_ids: Tensor
-    """[B, T] long, prompt then response then padding"""
-    attention_mask: Tensor
-    """[B, T] long, 1 = token, 0 = padding"""
+    """[R, T] long, prompt then response, sample after sample, then padding"""
+    position_ids: Tensor
+    """[R, T] long"""
+    segment_ids: Tensor
+    """[R, T] long"""
     loss_mask: Tensor
-    """[B, T-1] bool, True = trained"""
+    """[R, T-1] bool, True = trained"""
     old_logprobs: Tensor
-    """[B, T-1]"""
+    """[R, T-1]"""
     ref_logprobs: Tensor
-    """[B, T-1]"""
+    """[R, T-1]"""
     values: Tensor
-    """[B, T-1]"""
+    """[R, T-1]"""
     advantages: Tensor
-    """[B, T-1]"""
+    """[R, T-1]"""
     returns: Tensor
-    """[B, T-1]"""
+    """[R, T-1]"""
     num_tokens: Tensor
     """[] float, trained tokens the loss of this batch is divided by (this rank's share of an optimizer step's)"""

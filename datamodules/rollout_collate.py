@@ -1,15 +1,17 @@
-"""Puts judged responses into padded minibatches, in an order that is a function of (seed, iteration).
+"""Packs judged responses into minibatches, in an order that is a function of (seed, iteration).
 
-Shapes: `B` samples, `T` tokens of a row, `L` tokens of a response.
+Shapes: `R` packed rows, `T` tokens of a row.
 """
 
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from datamodules.batches import RolloutBatch, RolloutSample
 from datamodules.mixture import permutation
+from datamodules.packing import SHORT_ROW, first_fit
+
+TOKEN_NUMBERS = ("loss_mask", "old_logprobs", "ref_logprobs", "values", "advantages", "returns")
 
 
 def plan_minibatches(
@@ -40,31 +42,32 @@ def split_minibatch(samples: Sequence[RolloutSample], num_parts: int, *, pad_id:
 
 
 def collate_rollouts(samples: Sequence[RolloutSample], *, pad_id: int, num_tokens: float) -> RolloutBatch:
-    """Pad on the right and shift the numbers of each response to the positions that predict its tokens."""
-    rows = [torch.cat([sample.prompt_ids, sample.response_ids]) for sample in samples]
-    width = max(len(row) for row in rows)
-    input_ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
-    attention_mask = torch.zeros((len(rows), width), dtype=torch.long)
-    for i, row in enumerate(rows):
-        input_ids[i, : len(row)] = row
-        attention_mask[i, : len(row)] = 1
-
-    def placed(name: str) -> Tensor:
-        first: Tensor = getattr(samples[0], name)
-        result = torch.zeros((len(rows), width - 1), dtype=first.dtype)
-        for i, sample in enumerate(samples):
-            start = len(sample.prompt_ids) - 1
-            result[i, start : start + len(sample.response_ids)] = getattr(sample, name)
-        return result
-
+    """Pack into rows, and shift the numbers of each response to the positions that predict its tokens."""
+    lengths = [len(sample.prompt_ids) + len(sample.response_ids) for sample in samples]
+    rows = first_fit(lengths, max(SHORT_ROW, *lengths, 0))
+    width = max(sum(lengths[i] for i in row) for row in rows)
+    shape = (len(rows), width)
+    input_ids = torch.full(shape, pad_id, dtype=torch.long)
+    position_ids = torch.zeros(shape, dtype=torch.long)
+    segment_ids = torch.zeros(shape, dtype=torch.long)
+    numbers = {
+        name: torch.zeros((len(rows), width - 1), dtype=getattr(samples[0], name).dtype) for name in TOKEN_NUMBERS
+    }
+    for r, row in enumerate(rows):
+        start = 0
+        for segment, i in enumerate(row, start=1):
+            sample, end = samples[i], start + lengths[i]
+            input_ids[r, start:end] = torch.cat([sample.prompt_ids, sample.response_ids])
+            position_ids[r, start:end] = torch.arange(lengths[i])
+            segment_ids[r, start:end] = segment
+            first = start + len(sample.prompt_ids) - 1
+            for name, target in numbers.items():
+                target[r, first : end - 1] = getattr(sample, name)
+            start = end
     return RolloutBatch(
         input_ids=input_ids,
-        attention_mask=attention_mask,
-        loss_mask=placed("loss_mask"),
-        old_logprobs=placed("old_logprobs"),
-        ref_logprobs=placed("ref_logprobs"),
-        values=placed("values"),
-        advantages=placed("advantages"),
-        returns=placed("returns"),
+        position_ids=position_ids,
+        segment_ids=segment_ids,
+        **numbers,
         num_tokens=torch.tensor(num_tokens, dtype=torch.float32),
     )

@@ -1,9 +1,10 @@
 """Sandboxes kept warm: runs batches of programs in them, answers in order, replaces the ones that die.
 
 One thread, the caller's, watches all pipes; sandboxes are started by a thread of the pool's own, for the kernel ends a
-sandbox with the thread that started it, and callers may come and go on threads of theirs. The rule of faults: a program in flight when its sandbox died is retried
-once, alone, in a fresh sandbox; if that dies too, it is the program's own crash. Programs that had not begun are sent
-again without blame. When no sandbox can be started any more, what is left is INFRA. It does not judge.
+sandbox with the thread that started it, and callers come and go. The rule of faults: a program in flight when its
+sandbox died is retried once, alone, in a fresh sandbox; if that dies too, it is the program's own crash. Programs that
+had not begun are sent again without blame. When no sandbox can be started any more, what is left is INFRA. It does not
+judge.
 """
 
 import json

@@ -29,6 +29,7 @@ from lightning_modules.generation import Generated, Sampling, decoding_dtype, ge
 from lightning_modules.kl_control import KLConfig, controller_of
 from lightning_modules.losses import ppo_policy_loss, ppo_value_loss
 from lightning_modules.numerics import token_entropy, token_logprobs
+from lightning_modules.packed_loss import block_causal_mask
 from lightning_modules.policy import PAYLOAD_KEY, ActorCritic, checkpoint_payload, load_policy
 from lightning_modules.ppo_config import PPOConfig, RLOptimizerConfig
 from lightning_modules.reference import Reference
@@ -37,7 +38,6 @@ from lightning_modules.rollout import (
     Response,
     build_samples,
     groups_and_sample_ids,
-    positions_of,
     score_tokens,
 )
 from lightning_modules.validation_scores import ValidationScores
@@ -210,7 +210,7 @@ class PPOModule(LightningModule):
         num_tokens = self.trainer.strategy.reduce(batch.num_tokens, reduce_op="mean").clamp(min=1)
         trained, temperature = batch.loss_mask, self.sampling.temperature
         chosen = torch.nn.functional.pad(trained, (0, 1))
-        logits, values = self.policy(batch.input_ids, batch.attention_mask, positions_of(batch.attention_mask), chosen)
+        logits, values = self.policy(batch.input_ids, block_causal_mask(batch.segment_ids), batch.position_ids, chosen)
         tokens = batch.input_ids[:, 1:][trained]
         every = torch.ones_like(tokens, dtype=torch.bool)
         policy = ppo_policy_loss(

@@ -59,19 +59,32 @@ def test_numbers_stand_where_their_token_is_predicted():
     batch = collate_rollouts(
         [sample([1, 2, 3], [8, 9], mask=[True, False]), sample([1], [7], number=4.0)], pad_id=0, num_tokens=2.0
     )
-    assert batch.input_ids.tolist() == [[1, 2, 3, 8, 9], [1, 7, 0, 0, 0]]
-    assert batch.attention_mask.tolist() == [[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]]
-    # position 2 (token 3) predicts token 8; position 0 (token 1) predicts token 7
-    assert batch.old_logprobs.tolist() == [[0, 0, 0.5, 0.5], [4.0, 0, 0, 0]]
-    assert batch.loss_mask.tolist() == [[False, False, True, False], [True, False, False, False]]
-    assert batch.returns.tolist() == [[0, 0, 4.5, 4.5], [8.0, 0, 0, 0]]
+    assert batch.input_ids.tolist() == [[1, 2, 3, 8, 9, 1, 7]]
+    assert batch.position_ids.tolist() == [[0, 1, 2, 3, 4, 0, 1]]
+    assert batch.segment_ids.tolist() == [[1, 1, 1, 1, 1, 2, 2]]
+    # position 2 (token 3) predicts token 8; position 5 (token 1) predicts token 7
+    assert batch.old_logprobs.tolist() == [[0, 0, 0.5, 0.5, 0, 4.0]]
+    assert batch.loss_mask.tolist() == [[False, False, True, False, False, True]]
+    assert batch.returns.tolist() == [[0, 0, 4.5, 4.5, 0, 8.0]]
     assert batch.num_tokens.item() == 2.0
+
+
+def test_what_does_not_fit_a_row_takes_another():
+    batch = collate_rollouts([sample([1] * 100, [7] * 50), sample([1] * 200, [8] * 50)], pad_id=0, num_tokens=1.0)
+    assert batch.input_ids.shape == (2, 250)
+    assert batch.segment_ids.sum(1).tolist() == [250, 150]
+    assert batch.loss_mask.sum(1).tolist() == [50, 50]
+    assert batch.input_ids[1, 150:].tolist() == [0] * 100
+
+
+def num_samples(batch):
+    return int(batch.segment_ids.max(1).values.sum())
 
 
 def test_micro_batches_share_the_tokens_of_their_step():
     samples = [sample([1], [7] * length) for length in (1, 2, 3, 4)]
     parts = split_minibatch(samples, 2, pad_id=0)
-    assert [len(part.input_ids) for part in parts] == [2, 2]
+    assert [num_samples(part) for part in parts] == [2, 2]
     assert [part.num_tokens.item() for part in parts] == [5.0, 5.0]  # 10 tokens over 2 parts
 
 
@@ -122,7 +135,7 @@ def test_the_loader_serves_what_was_collected(data_dir, tokenizer):
     batches = list(data.train_dataloader())
     module = data.trainer.lightning_module
     assert [iteration for iteration, _ in module.asked] == [2]
-    assert [len(batch.input_ids) for batch in batches] == [4] * 6  # 8 responses in 2 minibatches, 3 times
+    assert [num_samples(batch) for batch in batches] == [4] * 6  # 8 responses in 2 minibatches, 3 times
 
 
 def test_a_stale_epoch_collects_nothing(data_dir, tokenizer):
