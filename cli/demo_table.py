@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from lightning_modules.evaluation import Evaluation
     from lightning_modules.intervals import Interval
 
+_WIDE = 120  # columns, where the output goes to a file or a pipe
 NAMES = {"untrained": "untrained", "sft": "SFT", "ppo": "SFT+PPO"}
 
 
@@ -30,7 +32,9 @@ def print_report(config: DemoConfig, seconds: Mapping[str, float]) -> None:
 
     ks = tuple(sorted({1, config.evaluation.num_samples}))
     console = Console()
-    table = Table(title="mean and 95 % interval over tasks", title_justify="left")
+    if not console.is_terminal:
+        console = Console(width=_WIDE)
+    table = Table(title="mean and 95 % interval over tasks", title_justify="left", box=box.SIMPLE_HEAD)
     for column in ("model", "split", "tasks", "pass@1 greedy", *(f"pass@{k} sampled" for k in ks)):
         table.add_column(column, justify="left" if column in ("model", "split") else "right")
     numbers: dict[str, dict[str, dict[str, Interval]]] = {}
@@ -65,7 +69,8 @@ def print_report(config: DemoConfig, seconds: Mapping[str, float]) -> None:
 
 
 def _print_differences(console: Console, differences: Mapping[str, Mapping[str, Interval]]) -> None:
-    table = Table(title="SFT+PPO minus SFT, paired by task, 95 % interval", title_justify="left")
+    title = "SFT+PPO minus SFT, paired by task, 95 % interval"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("split")
     for metric in next(iter(differences.values())):
         table.add_column(metric, justify="right")

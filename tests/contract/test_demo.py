@@ -50,7 +50,12 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "synthesis": str(folder / "synthesis.yaml"),
         "sft": ["configs/sft.yaml", str(folder / "sft.yaml")],
         "ppo": ["configs/ppo.yaml", str(folder / "ppo.yaml")],
+        "backend": "auto",
+        "seed": 0,
+        "data": None,
         "evaluation": {
+            "temperature": 1.0,
+            "dtype": "float32",
             "num_tasks": {"atomic": 3, "synthetic_test": 4},
             "num_samples": 2,
             "max_tasks_untrained": 2,
