@@ -34,6 +34,7 @@ class EvaluationPlan:
     """What the models are asked: `num_tasks` by split, evenly spread; the rest as in `atomforge evaluate`.
 
     The untrained model rambles to the limit on every task, so it is asked at most `max_tasks_untrained` of a split.
+    `dtype` is that of the weights while decoding; `auto` is bfloat16 where the machine computes in it, else float32.
     """
 
     num_tasks: dict[str, int]
@@ -42,7 +43,7 @@ class EvaluationPlan:
     temperature: float = 1.0
     max_new_tokens: int = 384
     batch_size: int = 256
-    dtype: str = "float32"
+    dtype: str = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,9 +179,22 @@ def fit_arguments(config: DemoConfig, name: str) -> list[str]:
     arguments += ["--run_dir", f"{config.output}/{name}", "--seed_everything", str(config.seed)]
     arguments += ["--data.init_args.data_dir", str(config.data_dir), "--data.init_args.seed", str(config.seed)]
     arguments += ["--model.init_args.seed", str(config.seed)]
+    if not has_native_bf16():
+        arguments += ["--trainer.precision", "32-true"]
     if name == "ppo":
         arguments += ["--model.init_args.init_from", f"{config.output}/sft"]
     return [*arguments, "--ckpt_path", "last"]
+
+
+def has_native_bf16() -> bool:
+    """Whether this machine's GPU, or else its CPU, computes in bfloat16; where it only emulates it, it is slower."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text(encoding="utf-8").split() if cpuinfo.exists() else []
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def write_json(path: Path, content: Any) -> None:

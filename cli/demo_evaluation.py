@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from cli.demo import MODELS, DemoConfig, write_json
+from cli.demo import MODELS, DemoConfig, has_native_bf16, write_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -69,6 +69,7 @@ def _evaluate(config: DemoConfig, model: str, split: str, causal_lm: Any, tokeni
     table = split_of(load_dataset(config.data_dir), split, data_dir=config.data_dir)
     prompts = task_prompts(table, tokenizer, config.num_tasks(model, split))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = {"auto": "bfloat16" if has_native_bf16() else "float32"}.get(plan.dtype, plan.dtype)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     started = time.monotonic()
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as bar:
@@ -89,7 +90,7 @@ def _evaluate(config: DemoConfig, model: str, split: str, causal_lm: Any, tokeni
             max_new_tokens=plan.max_new_tokens,
             seed=config.seed,
             batch_size=plan.batch_size,
-            dtype=getattr(torch, plan.dtype),
+            dtype=getattr(torch, dtype),
             on_progress=show,
         )
     print(f"{label}: {len(prompts)} tasks in {time.monotonic() - started:.0f} s", flush=True)
