@@ -31,7 +31,22 @@ def run(subcommand: str, arguments: list[str]) -> int:
         return int(leave.code or 0)
     except KeyboardInterrupt as interrupt:
         raise Interrupted(_how_to_go_on(subcommand, arguments)) from interrupt
+    except Exception as error:
+        if not came_of_interrupt(error):
+            raise
+        # Ctrl-C between two epochs: Lightning's own clean-up fails on loaders that are not built yet
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise Interrupted(_how_to_go_on(subcommand, arguments)) from error
     return 0
+
+
+def came_of_interrupt(error: BaseException | None) -> bool:
+    """Whether an error was raised while a Ctrl-C was being handled."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False
 
 
 def _without_advertising() -> None:

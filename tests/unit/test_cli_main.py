@@ -139,3 +139,28 @@ def test_console_script_exit_code() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_failing_clean_up_after_ctrl_c_is_still_an_interruption(monkeypatch, capsys):
+    from cli import lightning_cli
+
+    def interrupted_between_epochs(*_):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            raise RuntimeError("Please call `iter(combined_loader)` first.")  # noqa: B904 (as Lightning does)
+
+    monkeypatch.setattr(lightning_cli, "AtomforgeCLI", interrupted_between_epochs)
+    assert main(["fit", "--config", "any.yaml"]) == 130
+    assert capsys.readouterr().err.strip().endswith("`--ckpt_path last` to go on")
+
+
+def test_a_fault_without_ctrl_c_stays_a_fault(monkeypatch):
+    from cli import lightning_cli
+
+    def broken(*_):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(lightning_cli, "AtomforgeCLI", broken)
+    with pytest.raises(RuntimeError, match="broken"):
+        main(["fit", "--config", "any.yaml"])
