@@ -19,6 +19,7 @@ import yaml
 
 from cli.config_files import read_yaml
 from cli.errors import UsageError, did_you_mean
+from cli.json_file import write_json
 
 MODELS = ("untrained", "sft", "ppo")
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -195,13 +196,6 @@ def has_native_bf16() -> bool:
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text(encoding="utf-8").split() if cpuinfo.exists() else []
     return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write beside the target, then rename."""
-    fresh = path.with_name(f".{path.name}.tmp")
-    fresh.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(path)
 
 
 def _synthesize_arguments(config: DemoConfig) -> list[str]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from cli.demo import MODELS, DemoConfig, has_native_bf16, write_json
+from cli.demo import MODELS, DemoConfig, has_native_bf16
+from cli.json_file import write_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

@@ -10,8 +10,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cli.demo import MODELS, DemoConfig, write_json
+from cli.demo import MODELS, DemoConfig
 from cli.demo_evaluation import read_evaluation
+from cli.json_file import write_json
 
 if TYPE_CHECKING:
     from lightning_modules.evaluation import Evaluation

@@ -5,7 +5,6 @@ nothing: to compare two policies, pair their JSON files task by task (`lightning
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import UsageError
+from cli.json_file import write_json
 
 if TYPE_CHECKING:
     from lightning_modules.evaluation import Evaluation
@@ -63,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
     if args.output is not None:
         head = {"checkpoint": args.checkpoint, "data": args.data, "split": split}
         intervals = {name: interval._asdict() for name, interval in scores.items()}
-        _write(args.output, {**head, "scores": intervals, "statuses": evaluation.statuses(), **evaluation.to_json()})
+        write_json(
+            args.output, {**head, "scores": intervals, "statuses": evaluation.statuses(), **evaluation.to_json()}
+        )
     return 0
 
 
@@ -137,12 +139,6 @@ class _Lines:
         rate = done / max(now - self._started_at, 1e-9)
         left = f", {(total - done) / rate:.0f} s left" if rate > 0 else ""
         print(f"{stage}: {done} of {total}, {rate:.1f}/s{left}", file=sys.stderr, flush=True)
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    fresh = path.with_name(f".{path.name}.tmp")
-    fresh.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(path)
 
 
 def _count(text: str) -> int:
