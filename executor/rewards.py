@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from executor.schema import Outcome, Status
+from executor.schema import Outcome, Reward, Status
 
 _NEVER_LOADED = (Status.LOAD_ERROR, Status.SOURCE_TOO_LONG)
 
@@ -26,14 +26,6 @@ class RewardConfig:
                 raise ValueError(
                     f"rewards: {field.name} must be finite and at least 0, not {getattr(self, field.name)}"
                 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reward:
-    """A reward and the weighted parts it is the sum of: `passed, fraction, loads, time`."""
-
-    total: float
-    parts: dict[str, float]
 
 
 def reward_of(outcome: Outcome, config: RewardConfig) -> Reward | None:

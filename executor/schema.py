@@ -98,13 +98,26 @@ class Test:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What a program is graded against."""
+    """What a program is graded against: one of `tests`, `check`, or `reference` with `inputs`."""
 
     task_id: str
     entry_point: str
-    tests: tuple[Test, ...]
+    tests: tuple[Test, ...] = ()
+    check: str | None = None
+    """Source that defines `check(candidate)` and asserts, as in HumanEval; runs apart from the candidate."""
+    reference: str | None = None
+    """Source of a right program; what it returns on `inputs` is expected."""
+    inputs: tuple[list, ...] = ()
+    """Lists of tagged arguments, for `reference`."""
     prompt: str | None = None
     float_tol: float | None = None
+    group: str | None = None
+    """Name under which pass@k is averaged (a split, a topic)."""
+
+    @property
+    def calls(self) -> tuple[list, ...]:
+        """The argument lists a program is called with; none where a check makes the calls."""
+        return self.inputs if self.reference is not None else tuple(test.args for test in self.tests)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,47 +129,94 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reward:
+    """A reward and the weighted parts it is the sum of: `passed, fraction, loads, time`."""
+
+    total: float
+    parts: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """The verdict on a submission."""
 
     status: Status
     num_passed: int
     num_tests: int
+    """Tests of the task; a check counts as one."""
     duration_s: float
     detail: str = ""
+    reward: Reward | None = None
+    """Filled where rewards were asked for; stays None for INFRA, which the loss must leave out."""
 
     @property
     def passed(self) -> bool:
         return self.status is Status.PASSED
 
 
+_KINDS = ("tests", "check", "reference")
+
+
 def task_from_row(row: Mapping[str, Any]) -> Task:
-    """Check a row of a task file or data set (`task_id, entry_point, tests`, optional `prompt, float_tol`).
+    """Check a row of a task file, a request or a data set.
 
     Args:
-        row: `tests` is a list of `{"args": [...], "expected": ...}`, or such a list as a JSON string.
+        row: `task_id`, `entry_point` and one of: `tests`, a list of `{"args": [...], "expected": ...}` or such a list
+            as a JSON string; `check` (HumanEval's name `test` is taken too), source that defines `check(candidate)`,
+            with `prompt`; `reference`, source of a right program, with `inputs`, a list of argument lists. Optional:
+            `prompt`, `float_tol`, `group`.
 
     Raises:
         ValueError: one line naming the key, the value and what would be right.
     """
-    missing = [key for key in ("task_id", "entry_point", "tests") if row.get(key) is None]
+    row = dict(row)
+    if "test" in row and row.get("check") is None:
+        row["check"] = row["test"]
+    missing = [key for key in ("task_id", "entry_point") if row.get(key) is None]
+    kinds = [key for key in _KINDS if row.get(key) is not None]
+    if not kinds:
+        missing.append("tests")
     if missing:
         raise ValueError(f"a task needs task_id, entry_point and tests; missing: {', '.join(missing)}")
-    task_id, entry_point, tests, prompt = row["task_id"], row["entry_point"], row["tests"], row.get("prompt")
+    task_id, entry_point = row["task_id"], row["entry_point"]
     if type(task_id) not in (str, int):
         raise ValueError(f"task_id must be a string or an integer, not {task_id!r:.80}")
-    if not isinstance(entry_point, str) or not entry_point.isidentifier():
-        raise ValueError(f"task {task_id}: entry_point must be the name of a function, not {entry_point!r:.80}")
-    if prompt is not None and not isinstance(prompt, str):
-        raise ValueError(f"task {task_id}: prompt must be a string, not {type(prompt).__name__}")
-    tolerance = row.get("float_tol")
-    if tolerance is not None and (type(tolerance) not in (int, float) or not 0 <= tolerance < float("inf")):
-        raise ValueError(f"task {task_id}: float_tol must be a finite number of at least 0, not {tolerance!r:.80}")
     try:
-        parsed = tests_from_json(tests)
+        if len(kinds) > 1:
+            raise ValueError(f"it has {' and '.join(kinds)}; one of them decides")
+        if not isinstance(entry_point, str) or not entry_point.isidentifier():
+            raise ValueError(f"entry_point must be the name of a function, not {entry_point!r:.80}")
+        for key in ("prompt", "check", "reference", "group"):
+            if row.get(key) is not None and not isinstance(row[key], str):
+                raise ValueError(f"{key} must be a string, not {type(row[key]).__name__}")
+        tolerance = row.get("float_tol")
+        if tolerance is not None and (type(tolerance) not in (int, float) or not 0 <= tolerance < float("inf")):
+            raise ValueError(f"float_tol must be a finite number of at least 0, not {tolerance!r:.80}")
+        return Task(
+            task_id=str(task_id),
+            entry_point=entry_point,
+            tests=tests_from_json(row["tests"]) if kinds == ["tests"] else (),
+            check=row.get("check"),
+            reference=row.get("reference"),
+            inputs=_inputs_from_row(row.get("inputs")) if kinds == ["reference"] else (),
+            prompt=row.get("prompt"),
+            float_tol=tolerance,
+            group=row.get("group"),
+        )
     except ValueError as error:
         raise ValueError(f"task {task_id}: {error}") from None
-    return Task(task_id=str(task_id), entry_point=entry_point, tests=parsed, prompt=prompt, float_tol=tolerance)
+
+
+def _inputs_from_row(inputs: Any) -> tuple[list, ...]:
+    if not isinstance(inputs, list) or not inputs or not all(isinstance(args, list) for args in inputs):
+        raise ValueError("inputs must be a list of at least one list of arguments, beside reference")
+    for position, args in enumerate(inputs):
+        for tagged in args:
+            try:
+                decode_value(tagged)
+            except ValueError as error:
+                raise ValueError(f"inputs {position}: {error}") from None
+    return tuple(inputs)
 
 
 def tests_from_json(tests: Any) -> tuple[Test, ...]:

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from datamodules.batches import RolloutSample, TaskPrompt
-from executor.rewards import Reward
-from executor.schema import Outcome, Status
+from executor.schema import Outcome, Reward, Status
 from lightning_modules.advantages import generalized_advantages, token_rewards, uniform_groups
 from lightning_modules.evaluation import sample_id
 from lightning_modules.generation import Generated

@@ -4,8 +4,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from executor.rewards import Reward
-from executor.schema import Outcome, Status
+from executor.schema import Outcome, Reward, Status
 from lightning_modules.generation import Generated
 from lightning_modules.policy import ActorCritic
 from lightning_modules.ppo_config import PPOConfig
