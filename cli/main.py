@@ -21,6 +21,7 @@ SUBCOMMANDS = {
     "synthesize": "build a data set of composed tasks",
     "audit": "recompute the overlaps between the splits of a data set",
     "grade": "grade completions from anywhere against tasks",
+    "executor": "build the image of the Docker sandboxes",
     "demo": "the whole way at small size: data, SFT, PPO, evaluation",
 }
 _LIGHTNING_SUBCOMMANDS = ("fit", "validate", "test")
