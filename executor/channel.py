@@ -1,9 +1,10 @@
 """One started sandbox as the pool sees it: frames going in, frames coming out, and whose turn it is. Never blocks."""
 
+import itertools
 import os
 import time
 from collections import deque
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from executor.backends.sandbox import Sandbox
 from executor.wire import pack_frame, take_frame
@@ -12,20 +13,26 @@ START_TIMEOUT_S = 60.0
 GRACE_S = 10.0
 """On top of a program's own wall time, before its sandbox is given up."""
 _READ_BYTES = 1 << 18
+Ticket = TypeVar("Ticket")
 
 
 class ChannelLost(Exception):
     """The sandbox is gone, late, or talks nonsense."""
 
 
-class Channel:
-    """A sandbox with its buffers and the programs it has been sent and has not answered, oldest first."""
+class Channel(Generic[Ticket]):
+    """A sandbox with its buffers and the programs it has been sent and has not answered, oldest first.
+
+    A program is known here by the ticket its sender gave with it.
+    """
 
     def __init__(self, sandbox: Sandbox):
         self.sandbox = sandbox
         self.ready = False
         self.num_answered = 0
-        self.in_flight: deque[int] = deque()
+        self.in_flight: deque[Ticket] = deque()
+        self._ids: deque[int] = deque()
+        self._next_id = itertools.count()
         self._wall_times: deque[float] = deque()
         self._outgoing = bytearray()
         self._incoming = bytearray()
@@ -39,12 +46,14 @@ class Channel:
     def wants_to_write(self) -> bool:
         return bool(self._outgoing)
 
-    def send(self, index: int, header: dict[str, Any], body: bytes) -> None:
+    def send(self, ticket: Ticket, header: dict[str, Any], body: bytes) -> None:
         """Queue a program; `header` holds its limits."""
-        self.in_flight.append(index)
+        number = next(self._next_id)
+        self.in_flight.append(ticket)
+        self._ids.append(number)
         self._wall_times.append(header["wall_time_s"])
         self._max_body_bytes = max(self._max_body_bytes, header["output_bytes"])
-        self._outgoing += pack_frame({"id": index, **header}, body)
+        self._outgoing += pack_frame({"id": number, **header}, body)
         if len(self.in_flight) == 1:
             self._set_deadline()
 
@@ -63,8 +72,8 @@ class Channel:
         except OSError as error:
             raise ChannelLost(f"the sandbox reads no more: {error.strerror}") from None
 
-    def read(self) -> list[tuple[int, dict[str, Any], bytes]]:
-        """Read what has come: (index, header, body) of the programs answered.
+    def read(self) -> list[tuple[Ticket, dict[str, Any], bytes]]:
+        """Read what has come: (ticket, header, body) of the programs answered.
 
         Raises:
             ChannelLost: the stream ended; whole answers before the end came with the call before.
@@ -93,7 +102,7 @@ class Channel:
         if (self.in_flight or not self.ready) and now > self.deadline:
             raise ChannelLost("the sandbox did not answer in time")
 
-    def _next_answer(self) -> tuple[int, dict[str, Any], bytes] | None:
+    def _next_answer(self) -> tuple[Ticket, dict[str, Any], bytes] | None:
         frame = take_frame(self._incoming, max_body_bytes=self._max_body_bytes)
         if frame is not None and not self.ready:
             if frame[0] != {"ready": True}:
@@ -104,8 +113,9 @@ class Channel:
         if frame is None:
             return None
         header, body = frame
-        if not self.in_flight or header["id"] != self.in_flight[0]:
+        if not self.in_flight or header["id"] != self._ids[0]:
             raise ValueError("an answer to no question")
+        self._ids.popleft()
         self._wall_times.popleft()
         self.num_answered += 1
         self._set_deadline()

@@ -35,6 +35,7 @@ def judge(task: Task, execution: Execution) -> Outcome:
         num_tests=len(task.tests),
         duration_s=execution.duration_s,
         detail=detail,
+        queued_s=execution.queued_s,
     )
 
 

@@ -1,94 +1,60 @@
-"""Sandboxes kept warm: runs batches of programs in them, answers in order, replaces the ones that die.
+"""Sandboxes kept warm: takes programs from many queues in turn, keeps every sandbox fed, answers as programs end.
 
-One thread, the caller's, watches all pipes; sandboxes are started by a thread of the pool's own, for the kernel ends a
-sandbox with the thread that started it, and callers come and go. The rule of faults: a program in flight when its
-sandbox died is retried once, alone, in a fresh sandbox; if that dies too, it is the program's own crash. Programs that
-had not begun are sent again without blame. When no sandbox can be started any more, what is left is INFRA. It does not
-judge.
+One thread of its own watches all pipes and calls back; callers only put programs in line. `executor.slot` holds the
+rule of faults. When no sandbox can be started any more, what waits is INFRA. It does not judge.
 """
 
-import json
+import functools
 import logging
+import os
+import queue as stdlib_queue
 import selectors
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import asdict, dataclass
 
 from executor.backends.sandbox import Backend
-from executor.channel import Channel, ChannelLost
-from executor.results import execution_of
+from executor.job import Job, RunQueue
 from executor.schema import DEFAULT_LIMITS, Execution, Limits, Run, Status
+from executor.slot import Counters, Slot, no_verdict
 
-MAX_CANDIDATES_PER_SANDBOX = 5000
-MAX_FAILED_STARTS = 3
-_WINDOW = 3
-"""Programs sent ahead to a sandbox, so that it never waits for us; it runs them one by one."""
-_POLL_S = 0.5
+_WINDOW = 2
+"""Programs sent to a sandbox at once, so that it never waits for us; it runs them one by one."""
+_POLL_S = 0.25
 
 _log = logging.getLogger(__name__)
-OnExecution = Callable[[int, Execution], None]
 
 
-class _Slot:
-    """A place for one sandbox, and the suspect to retry alone in the next one."""
+@dataclass(frozen=True, kw_only=True)
+class PoolStats:
+    """A look at a pool: how it stands now, and what happened since it was made (see `executor.slot.Counters`)."""
 
-    def __init__(self) -> None:
-        self.channel: Channel | None = None
-        self.suspect: int | None = None
-        self.num_failed_starts = 0
-
-
-class _Batch:
-    """The state of one call of `run`."""
-
-    def __init__(self, runs: Sequence[Run], limits: Limits, on_result: OnExecution | None):
-        self.runs = runs
-        self.limits = limits
-        self.waiting: deque[int] = deque()
-        self.results: dict[int, Execution] = {}
-        self._on_result = on_result
-        self._header = {name: getattr(limits, name) for name in limits.__slots__ if name != "source_bytes"}
-
-    @property
-    def done(self) -> bool:
-        return len(self.results) == len(self.runs)
-
-    def request(self, index: int) -> tuple[dict[str, Any], bytes]:
-        run = self.runs[index]
-        header = {"source": run.source, "entry_point": run.entry_point, **self._header}
-        return header, json.dumps(run.calls, separators=(",", ":"), allow_nan=False).encode("ascii")
-
-    def finish(self, index: int, execution: Execution) -> None:
-        self.results[index] = execution
-        if self._on_result is not None:
-            self._on_result(index, execution)
-
-    def fail(self, index: int, status: Status, detail: str) -> None:
-        self.finish(index, Execution(failure=status, results=(), duration_s=0.0, detail=detail))
-
-    def admit(self) -> None:
-        """Put all programs in line but those whose source is too long."""
-        for index, run in enumerate(self.runs):
-            size = len(run.source.encode("utf-8", "surrogatepass"))
-            if size > self.limits.source_bytes:
-                detail = f"{size} bytes of source; {self.limits.source_bytes} are allowed"
-                self.fail(index, Status.SOURCE_TOO_LONG, detail)
-            else:
-                self.waiting.append(index)
+    num_slots: int
+    num_busy: int
+    num_waiting: int
+    num_replaced: int
+    num_recycled: int
+    num_retried: int
+    num_canaries: int
+    num_failed_canaries: int
+    num_failed_starts: int
+    statuses: dict[str, int]
+    """Programs run, by how they failed; `ok` where every call was answered."""
 
 
 class SandboxPool:
-    """An `Executor` over sandboxes of one backend."""
+    """Runs programs in sandboxes of one backend. Threads may share it."""
 
-    def __init__(self, backend: Backend, *, num_workers: int):
-        """Start nothing yet; sandboxes start with the first batch.
+    def __init__(self, backend: Backend, *, num_workers: int, time_factor: float = 1.0):
+        """Start nothing yet; sandboxes start with the first program.
 
         Args:
             backend: what starts them.
             num_workers: sandboxes at work at the same time.
+            time_factor: how many times longer than the reference machine this one takes; limits of time are multiplied.
 
         Raises:
             ValueError: num_workers is below 1.
@@ -97,15 +63,31 @@ class SandboxPool:
             raise ValueError(f"the number of workers must be at least 1, not {num_workers}")
         self.description = f"{backend.description}; {num_workers} worker{'s' * (num_workers > 1)}"
         self.backend_name = backend.name
-        self.last_loss = ""
-        """Why a sandbox was last replaced, in its own words where it said any."""
-        self._backend = backend
-        self._slots = [_Slot() for _ in range(num_workers)]
+        self.time_factor = time_factor
         self._lock = threading.Lock()
-        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sandbox-starter")
+        self._in_turn: deque[RunQueue] = deque()
+        self._returned: deque[Job] = deque()
+        self._unanswered: set[Job] = set()
+        self._statuses: Counter[str] = Counter()
+        self._counters = Counters()
+        self._threads = ThreadPoolExecutor(max_workers=num_workers, thread_name_prefix="sandbox-starter")
         self._selector = selectors.DefaultSelector()
-        self.num_replaced = 0
-        """Sandboxes that died or could not prove a clean reset, so far."""
+        self._wake_reader, self._wake_writer = os.pipe()
+        for fd in (self._wake_reader, self._wake_writer):
+            os.set_blocking(fd, False)
+        self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
+        self._slots = [
+            Slot(
+                backend, self, counters=self._counters, selector=self._selector, threads=self._threads, wake=self._wake
+            )
+            for _ in range(num_workers)
+        ]
+        self._is_closed = False
+        """Takes no more programs."""
+        self._is_released = False
+        """`close` was called."""
+        self._thread = threading.Thread(target=self._live, name="sandbox-pool", daemon=True)
+        self._thread.start()
 
     def __enter__(self) -> "SandboxPool":
         return self
@@ -113,13 +95,20 @@ class SandboxPool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """End all sandboxes. The pool may be used again: it then starts new ones."""
-        with self._lock:
-            self._end_all()
+    @property
+    def last_loss(self) -> str:
+        """Why sandboxes were last lost, in their own words where they said any."""
+        return "; ".join(dict.fromkeys(slot.last_loss for slot in self._slots if slot.last_loss))
+
+    def queue(self) -> RunQueue:
+        """Give a client a place in line."""
+        return RunQueue(self)
 
     def run(
-        self, runs: Sequence[Run], limits: Limits = DEFAULT_LIMITS, on_result: OnExecution | None = None
+        self,
+        runs: Sequence[Run],
+        limits: Limits = DEFAULT_LIMITS,
+        on_result: Callable[[int, Execution], None] | None = None,
     ) -> list[Execution]:
         """Run programs, each in a process of its own.
 
@@ -131,142 +120,186 @@ class SandboxPool:
         Returns:
             One execution for each run, in their order.
         """
-        with self._lock:
-            batch = _Batch(runs, limits, on_result)
-            try:
-                batch.admit()
-                for slot in self._slots:
-                    slot.num_failed_starts = 0
-                while not batch.done:
-                    self._step(batch)
-            except BaseException:  # Ctrl-C or a callback's error: what is in flight belongs to no batch any more
-                self._end_all()
-                raise
-            return [batch.results[index] for index in range(len(runs))]
+        done: stdlib_queue.SimpleQueue[tuple[int, Execution]] = stdlib_queue.SimpleQueue()
+        results: dict[int, Execution] = {}
+        with self.queue() as line:
+            for index, run in enumerate(runs):
+                line.put(run, limits, functools.partial(_hand_over, done, index))
+            while len(results) < len(runs):
+                index, execution = done.get()
+                results[index] = execution
+                if on_result is not None:
+                    on_result(index, execution)
+        return [results[index] for index in range(len(runs))]
 
-    def _step(self, batch: _Batch) -> None:
-        for slot in self._slots:
-            if slot.channel is None and (batch.waiting or slot.suspect is not None):
-                self._start(slot)
-            if slot.channel is not None:
-                self._feed(slot, slot.channel, batch)
-        self._give_up(batch)
-        if all(slot.channel is None for slot in self._slots):
-            return
-        for key, events in self._selector.select(_POLL_S):
-            slot, channel = key.data
-            if slot.channel is not channel:
-                continue  # replaced a moment ago
-            try:
-                if events & selectors.EVENT_WRITE:
-                    channel.write()
-                if events & selectors.EVENT_READ:
-                    self._take(slot, channel, batch)
-            except ChannelLost as loss:
-                self._replace(slot, channel, batch, str(loss))
+    def stats(self) -> PoolStats:
+        """Look at the pool."""
+        with self._lock:
+            num_waiting = len(self._returned) + sum(len(line.waiting) for line in self._in_turn)
+            statuses = dict(self._statuses)
+        return PoolStats(
+            num_slots=len(self._slots),
+            num_busy=sum(slot.is_busy for slot in self._slots),
+            num_waiting=num_waiting,
+            statuses=statuses,
+            **asdict(self._counters),
+        )
+
+    def close(self) -> None:
+        """End all sandboxes; what still waits is INFRA."""
+        with self._lock:
+            self._is_closed = True
+            if self._is_released:
+                return
+            self._is_released = True
+        self._wake()
+        self._thread.join()
+        os.close(self._wake_reader)
+        os.close(self._wake_writer)
+
+    # -- called by queues and slots
+
+    def enqueue(self, job: Job) -> None:
+        """Put a job in line.
+
+        Raises:
+            RuntimeError: the pool is closed.
+        """
+        if self.time_factor != 1.0:
+            job.limits = job.limits.scaled(self.time_factor)
+        with self._lock:
+            if self._is_closed:
+                raise RuntimeError("the executor is closed")
+            is_first = not job.queue.waiting
+            job.queue.waiting.append(job)
+            self._unanswered.add(job)
+            if is_first:
+                self._in_turn.append(job.queue)
+        self._wake()
+
+    def drop(self, line: RunQueue) -> None:
+        """Forget the jobs of a queue that have not begun."""
+        with self._lock:
+            self._unanswered.difference_update(line.waiting)
+            line.waiting.clear()
+
+    def give_back(self, jobs: Iterable[Job]) -> None:
+        with self._lock:
+            self._returned.extendleft(reversed([*jobs]))
+
+    def finish(self, job: Job, execution: Execution) -> None:
+        with self._lock:
+            self._statuses[execution.failure or "ok"] += 1
+            self._unanswered.discard(job)
+        job.deliver(execution)
+
+    def has_waiting(self) -> bool:
+        return bool(self._returned or self._in_turn)
+
+    # -- the pool's thread
+
+    def _live(self) -> None:
+        try:
+            while not self._is_closed:
+                self._step()
+        except Exception:  # a bug of ours: nobody may wait for ever
+            _log.exception("the pool of sandboxes failed")
+            with self._lock:
+                self._is_closed = True
+        finally:
+            self._wind_up()
+
+    def _step(self) -> None:
         now = time.monotonic()
         for slot in self._slots:
-            if slot.channel is not None:
-                try:
-                    slot.channel.check_deadline(now)
-                except ChannelLost as loss:
-                    self._replace(slot, slot.channel, batch, str(loss))
-
-    def _start(self, slot: _Slot) -> None:
-        if slot.num_failed_starts >= MAX_FAILED_STARTS:
-            return
-        try:
-            channel = slot.channel = Channel(self._starter.submit(self._backend.start).result())
-        except OSError as error:
-            slot.num_failed_starts += 1
-            self.last_loss = str(error)
-            _log.warning("a sandbox could not be started: %s", error)
-            return
-        self._selector.register(channel.sandbox.replies_fd, selectors.EVENT_READ, (slot, channel))
-
-    def _feed(self, slot: _Slot, channel: Channel, batch: _Batch) -> None:
-        if slot.suspect is not None:
-            if not channel.in_flight:
-                channel.send(slot.suspect, *batch.request(slot.suspect))
-        else:
-            while batch.waiting and len(channel.in_flight) < _WINDOW:
-                index = batch.waiting.popleft()
-                channel.send(index, *batch.request(index))
-        if channel.wants_to_write:
-            try:
-                channel.write()
-            except ChannelLost as loss:
-                self._replace(slot, channel, batch, str(loss))
-                return
-        self._watch_writes(slot, channel)
-
-    def _watch_writes(self, slot: _Slot, channel: Channel) -> None:
-        fd = channel.sandbox.requests_fd
-        watched = fd in self._selector.get_map()
-        if channel.wants_to_write and not watched:
-            self._selector.register(fd, selectors.EVENT_WRITE, (slot, channel))
-        elif watched and not channel.wants_to_write:
-            self._selector.unregister(fd)
-
-    def _take(self, slot: _Slot, channel: Channel, batch: _Batch) -> None:
-        clean = True
-        for index, reply, body in channel.read():
-            slot.num_failed_starts = 0
-            slot.suspect = None
-            clean = reply["clean"]
-            batch.finish(index, execution_of(batch.runs[index], batch.limits, reply, body))
-        if not clean:
-            self.num_replaced += 1
-            _log.info("sandbox replaced after a reset that could not be proven")
-        if not clean or channel.num_answered >= MAX_CANDIDATES_PER_SANDBOX:
-            self._retire(slot, channel, batch)
-
-    def _retire(self, slot: _Slot, channel: Channel, batch: _Batch) -> None:
-        """Give up a sandbox between two programs: nobody's fault."""
-        batch.waiting.extendleft(reversed(channel.in_flight))
-        self._end(slot, channel)
-
-    def _replace(self, slot: _Slot, channel: Channel, batch: _Batch, why: str) -> None:
-        """Replace a sandbox that died: the program in turn is its suspect, the others are sent again."""
-        began = channel.ready and bool(channel.in_flight)
-        in_flight = list(channel.in_flight)
-        said = self._end(slot, channel)
-        self.num_replaced += 1
-        self.last_loss = said or why
-        _log.warning("sandbox replaced: %s%s", why, f" ({said})" if said else "")
-        if not channel.ready:
-            slot.num_failed_starts += 1
-        if not began:
-            batch.waiting.extendleft(reversed([index for index in in_flight if index != slot.suspect]))
-            return
-        first = in_flight[0]
-        batch.waiting.extendleft(reversed(in_flight[1:]))
-        if first == slot.suspect:
-            slot.suspect = None
-            batch.fail(first, Status.CRASH, "its sandbox died with it twice")
-        else:
-            slot.suspect = first
-
-    def _give_up(self, batch: _Batch) -> None:
-        """Where a sandbox failed to start too often, its suspect is lost; where all did, so is what waits."""
-        hopeless = [slot for slot in self._slots if slot.num_failed_starts >= MAX_FAILED_STARTS]
-        for slot in hopeless:
-            if slot.suspect is not None:
-                batch.fail(slot.suspect, Status.INFRA, "no sandbox could be started to retry it alone")
-                slot.suspect = None
-        if len(hopeless) == len(self._slots):
-            while batch.waiting:
-                batch.fail(batch.waiting.popleft(), Status.INFRA, "no sandbox could be started")
-
-    def _end(self, slot: _Slot, channel: Channel) -> str:
-        for fd in (channel.sandbox.replies_fd, channel.sandbox.requests_fd):
-            if fd in self._selector.get_map():
-                self._selector.unregister(fd)
-        slot.channel = None
-        return channel.sandbox.kill()
-
-    def _end_all(self) -> None:
+            slot.advance(now)
+        self._give_up()
+        self._deal_out()
         for slot in self._slots:
-            slot.suspect = None
-            if slot.channel is not None:
-                self._end(slot, slot.channel)
+            slot.feed(now)
+        for key, events in self._selector.select(_POLL_S):
+            if key.data is None:
+                _empty(self._wake_reader)
+                continue
+            slot, channel = key.data
+            if events & selectors.EVENT_WRITE:
+                slot.on_writable(channel)
+            if events & selectors.EVENT_READ:
+                slot.on_readable(channel)
+        now = time.monotonic()
+        for slot in self._slots:
+            slot.check_deadline(now)
+
+    def _deal_out(self) -> None:
+        """Give every sandbox one program before any gets a second one ahead."""
+        for num_ahead in range(_WINDOW):
+            for slot in self._slots:
+                if slot.can_take(num_ahead):
+                    job = self._next_job()
+                    if job is None:
+                        return
+                    slot.send(job)
+
+    def _next_job(self) -> Job | None:
+        while True:
+            with self._lock:
+                job = self._pop()
+            if job is None or job.source_bytes <= job.limits.source_bytes:
+                return job
+            detail = f"{job.source_bytes} bytes of source; {job.limits.source_bytes} are allowed"
+            self.finish(job, Execution(failure=Status.SOURCE_TOO_LONG, results=(), duration_s=0.0, detail=detail))
+
+    def _pop(self) -> Job | None:
+        while self._returned:
+            job = self._returned.popleft()
+            if not job.queue.is_cancelled:
+                return job
+            self._unanswered.discard(job)
+        while self._in_turn:
+            line = self._in_turn.popleft()
+            if not line.waiting:  # cancelled
+                continue
+            job = line.waiting.popleft()
+            if line.waiting:
+                self._in_turn.append(line)
+            return job
+        return None
+
+    def _give_up(self) -> None:
+        """Where a sandbox failed to start too often, its suspects are lost; where all did, so is what waits."""
+        hopeless = [slot for slot in self._slots if slot.is_hopeless]
+        for slot in hopeless:
+            slot.give_up("no sandbox could be started to retry it alone")
+        if len(hopeless) == len(self._slots):
+            while (job := self._next_job()) is not None:
+                self.finish(job, no_verdict("no sandbox could be started"))
+            for slot in self._slots:
+                slot.forgive()
+
+    def _wind_up(self) -> None:
+        with self._lock:
+            unanswered = [*self._unanswered]
+        for job in unanswered:
+            self.finish(job, no_verdict("the executor was closed"))
+        for slot in self._slots:
+            slot.close()
+        self._threads.shutdown()
+        self._selector.close()
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._wake_writer, b"\0")
+        except BlockingIOError:  # it has been woken often enough
+            return
+
+
+def _hand_over(done: "stdlib_queue.SimpleQueue[tuple[int, Execution]]", index: int, execution: Execution) -> None:
+    done.put((index, execution))
+
+
+def _empty(fd: int) -> None:
+    try:
+        while os.read(fd, 4096):
+            pass
+    except BlockingIOError:
+        return

@@ -4,7 +4,7 @@ Values in `calls`, `args`, `expected` and `CallResult.value` are tagged (see `ex
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -52,6 +52,10 @@ class Limits:
             if not getattr(self, name) > 0:
                 raise ValueError(f"limits: {name} must be above 0, not {getattr(self, name)}")
 
+    def scaled(self, time_factor: float) -> "Limits":
+        """Return the same with times for a machine that takes `time_factor` times as long."""
+        return replace(self, cpu_time_s=self.cpu_time_s * time_factor, wall_time_s=self.wall_time_s * time_factor)
+
 
 DEFAULT_LIMITS = Limits()
 
@@ -84,6 +88,8 @@ class Execution:
     """In the order of the calls; fewer than them when the program failed on the way."""
     duration_s: float
     detail: str = ""
+    queued_s: float = 0.0
+    """From being handed in to being sent to a sandbox."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +152,7 @@ class Outcome:
     """Tests of the task; a check counts as one."""
     duration_s: float
     detail: str = ""
+    queued_s: float = 0.0
     reward: Reward | None = None
     """Filled where rewards were asked for; stays None for INFRA, which the loss must leave out."""
 

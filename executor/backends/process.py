@@ -31,5 +31,6 @@ class _PlainSandbox(ProcessSandbox):
 
     def kill(self) -> str:
         said = super().kill()
+        self.killed_from_outside = False  # what runs in it could have done it
         shutil.rmtree(self._scratch, ignore_errors=True)
         return said

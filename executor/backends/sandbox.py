@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,8 @@ SANDBOX_FILES = ("worker.py", "candidate.py", "values.py", "wire.py")
 """The only files of ours that a sandbox sees."""
 SOURCE_DIR = Path(__file__).resolve().parents[1]
 _STDERR_CHARS = 300
+_END_S = 0.2
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 
 class Sandbox(Protocol):
@@ -21,6 +24,8 @@ class Sandbox(Protocol):
     """Where request frames go."""
     replies_fd: int
     """Where reply frames come from."""
+    killed_from_outside: bool
+    """After `kill`: somebody else had killed it, provably nothing that runs in it."""
 
     def kill(self) -> str:
         """End it, with all that runs in it; returns the last it said of itself, in one line."""
@@ -47,6 +52,8 @@ class ProcessSandbox:
     """A sandbox that is a child process of ours, spoken to through its standard input and output."""
 
     def __init__(self, command: list[str], *, hash_seed: int, pass_fds: tuple[int, ...] = ()):
+        self.killed_from_outside = False
+        self._num_oom_kills = _num_oom_kills()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
         # A bomb inside should be the first thing the kernel ends, not the trainer; anyone may ask for that.
         shield = 'echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec "$0" "$@"'
@@ -67,15 +74,29 @@ class ProcessSandbox:
         self.replies_fd = self._process.stdout.fileno()
 
     def kill(self) -> str:
-        self._process.kill()
-        self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
-            stream.close()
+            stream.close()  # an idle worker ends by itself
+        try:
+            code = self._process.wait(_END_S)
+            # Process 1 of a namespace cannot be sent SIGKILL from within it.
+            self.killed_from_outside = code in _KILLED and _num_oom_kills() == self._num_oom_kills
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         self._stderr.seek(0)
         said = self._stderr.read()[-_STDERR_CHARS:].decode(errors="replace")
         self._stderr.close()
         return " ".join(said.split())
+
+
+def _num_oom_kills() -> int:
+    """Count the processes that the kernel has killed for want of memory."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
 
 
 def interpreter() -> Path:

@@ -5,11 +5,17 @@ import json
 import os
 import threading
 
+from executor import canary
 from executor.wire import read_frame, write_frame
 
 
 class FakeSandbox:
-    """Answers every program with its source as the value of every call; `die` and `hang` sources do that instead."""
+    """Answers every program with its source as the value of every call, and canaries rightly.
+
+    `die` and `hang` sources do that instead, `raise...` ones raise; the first `bad_canaries` canaries are got wrong.
+    """
+
+    killed_from_outside = False
 
     def __init__(self, backend):
         request_reader, self.requests_fd = os.pipe()
@@ -28,19 +34,38 @@ class FakeSandbox:
         write_frame(writer, self.backend.greeting)
         while (frame := read_frame(reader)) is not None:
             header, calls = frame
-            self.backend.seen.append(header["source"])
             source = header["source"]
+            if source == canary._SOURCE:
+                self._sing(writer, header, json.loads(calls)[0])
+                continue
+            self.backend.seen.append(source)
+            self.killed_from_outside = source == "killed"
             if source == "die" or self.backend.deaths.get(source, 0) > 0:
                 self.backend.deaths[source] = self.backend.deaths.get(source, 0) - 1
                 break
             if source == "hang":
-                continue
-            body = b"".join(b"v" + json.dumps(source).encode() + b"\n" for _ in json.loads(calls))
+                while read_frame(reader) is not None:
+                    pass
+                break
+            line = b'e"ValueError"\n' if source.startswith("raise") else b"v" + json.dumps(source).encode() + b"\n"
+            body = line * len(json.loads(calls))
             end = "output_limit" if source == "flood" else None
             reply = {"id": header["id"], "end": end, "exit_code": 0, "cpu_s": 0.0, "wall_s": 0.1}
             write_frame(writer, {**reply, "clean": source != "dirty"}, body)
             if source == "dirty":
                 break
+
+    def _sing(self, writer, header, args):
+        self.backend.num_canaries += 1
+        number, words = args
+        for word in sorted(words):
+            number = number * 3 + len(word)
+        if self.backend.bad_canaries > 0:
+            self.backend.bad_canaries -= 1
+            number += 1
+        body = b"v" + json.dumps({"total": number, "items": {"$tuple": sorted(words)}}).encode() + b"\n"
+        reply = {"id": header["id"], "end": None, "exit_code": 0, "cpu_s": 0.0, "wall_s": 0.1, "clean": True}
+        write_frame(writer, reply, body)
 
     def kill(self):
         self.backend.num_killed += 1
@@ -54,10 +79,11 @@ class FakeBackend:
     name = "fake"
     description = "fake"
 
-    def __init__(self, *, num_failing_starts=0, deaths=None, greeting=None):
+    def __init__(self, *, num_failing_starts=0, deaths=None, greeting=None, bad_canaries=0):
         self.num_failing_starts = num_failing_starts
         self.deaths = dict(deaths or {})
         self.greeting = {"ready": True} if greeting is None else greeting
+        self.bad_canaries, self.num_canaries = bad_canaries, 0
         self.num_started = self.num_killed = 0
         self.seen = []
 

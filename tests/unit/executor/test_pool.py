@@ -1,9 +1,14 @@
+import threading
+import time
+
 import pytest
 from fake_sandbox import FakeBackend
 
 import executor.channel
-from executor.pool import MAX_FAILED_STARTS, SandboxPool
+from executor import wire
+from executor.pool import SandboxPool
 from executor.schema import Limits, Run, Status
+from executor.slot import MAX_FAILED_STARTS
 
 
 def runs(*sources):
@@ -50,7 +55,7 @@ def test_a_sandbox_that_dies_once_costs_nobody_the_verdict():
     backend = FakeBackend(deaths={"b": 1})
     with SandboxPool(backend, num_workers=1) as pool:
         assert values(pool.run(runs("a", "b", "c", "d"))) == ["a", "b", "c", "d"]
-        assert pool.num_replaced == 1
+        assert pool.stats().num_replaced == 1
     assert backend.seen == ["a", "b", "b", "c", "d"]  # b alone first, then the others
 
 
@@ -63,12 +68,12 @@ def test_a_sandbox_that_is_not_proven_clean_is_replaced():
 
 
 def test_a_sandbox_is_recycled_after_enough_programs(monkeypatch):
-    monkeypatch.setattr("executor.pool.MAX_CANDIDATES_PER_SANDBOX", 10)
+    monkeypatch.setattr("executor.slot.MAX_CANDIDATES_PER_SANDBOX", 10)
     backend = FakeBackend()
     sources = [f"p{i}" for i in range(35)]
     with SandboxPool(backend, num_workers=1) as pool:
         assert values(pool.run(runs(*sources))) == sources
-        assert pool.num_replaced == 0
+        assert pool.stats().num_replaced == 0
     assert 3 <= backend.num_started <= 4
 
 
@@ -99,7 +104,9 @@ def test_a_worker_that_is_none_is_infra():
         assert values(pool.run(runs("a"))) == [Status.INFRA]
 
 
-def test_a_suspect_whose_retry_cannot_start_is_infra_and_not_its_crash():
+def test_a_suspect_whose_retry_cannot_start_is_infra_and_not_its_crash(monkeypatch):
+    monkeypatch.setattr("executor.slot.START_DELAYS_S", (0.0, 0.01, 0.02))
+
     class Dying(FakeBackend):
         def start(self):
             if self.num_started == 1:
@@ -138,3 +145,126 @@ def test_an_error_in_a_callback_leaves_no_stale_answers():
 def test_no_workers_are_refused():
     with pytest.raises(ValueError, match="at least 1, not 0"):
         SandboxPool(FakeBackend(), num_workers=0)
+
+
+def errors(executions):
+    return [execution.failure or execution.results[0].error or "ok" for execution in executions]
+
+
+def test_failures_wait_for_a_canary_and_passes_do_not():
+    backend = FakeBackend()
+    with SandboxPool(backend, num_workers=1) as pool:
+        assert errors(pool.run(runs("a", "b", "c"))) == ["ok"] * 3
+        assert backend.num_canaries == 0
+        assert errors(pool.run(runs("a", "raise", "c"))) == ["ok", "ValueError", "ok"]
+        assert backend.num_canaries == 1
+        assert pool.stats().num_failed_canaries == 0
+
+
+def test_failures_before_a_failed_canary_are_run_again_alone():
+    backend = FakeBackend(bad_canaries=1)
+    with SandboxPool(backend, num_workers=1) as pool:
+        assert errors(pool.run(runs("raise 1", "a", "raise 2"))) == ["ValueError", "ok", "ValueError"]
+        stats = pool.stats()
+    assert (stats.num_failed_canaries, stats.num_replaced, stats.num_retried) == (1, 1, 2)
+    assert backend.num_started == 2
+    assert backend.seen == ["raise 1", "a", "raise 2", "raise 1", "raise 2"]
+    assert backend.num_canaries == 3  # the bad one, and one behind each retry
+
+
+def test_a_program_behind_which_canaries_fail_again_and_again_has_crashed():
+    backend = FakeBackend(bad_canaries=3)
+    with SandboxPool(backend, num_workers=1) as pool:
+        assert errors(pool.run(runs("raise", "a"))) == [Status.CRASH, "ok"]
+
+
+@pytest.mark.parametrize("kills", [1, 5])
+def test_a_sandbox_killed_from_outside_blames_nobody(kills):
+    backend = FakeBackend(deaths={"killed": kills})
+    with SandboxPool(backend, num_workers=1) as pool:
+        assert values(pool.run(runs("a", "killed", "b"))) == ["a", "killed", "b"]
+        assert pool.stats().num_replaced == kills
+
+
+def test_failures_in_a_sandbox_that_dies_before_its_canary_are_run_again():
+    backend = FakeBackend(deaths={"killed": 1})
+    with SandboxPool(backend, num_workers=1) as pool:
+        assert errors(pool.run(runs("raise", "killed", "a"))) == ["ValueError", "ok", "ok"]
+    assert backend.seen.count("raise") == 2
+
+
+def test_queues_are_served_in_turn():
+    backend = FakeBackend()
+    with SandboxPool(backend, num_workers=1) as pool:
+        order = []
+        long, short = pool.queue(), pool.queue()
+        everything = threading.Semaphore(0)
+
+        def note(name):
+            def take(execution):
+                order.append(name)
+                everything.release()
+
+            return take
+
+        for i in range(200):
+            long.put(runs(f"p{i}")[0], Limits(), note("long"))
+        short.put(runs("lone")[0], Limits(), note("short"))
+        for _ in range(201):
+            assert everything.acquire(timeout=20)
+    assert order.index("short") < 100
+
+
+def test_a_cancelled_queue_is_not_run_and_not_heard():
+    backend = FakeBackend()
+    heard = []
+    with SandboxPool(backend, num_workers=1) as pool:
+        with pool.queue() as line:
+            for i in range(1000):
+                line.put(runs(f"p{i}")[0], Limits(), heard.append)
+        num_heard = len(heard)
+        assert values(pool.run(runs("after"))) == ["after"]
+        assert pool.stats().num_waiting == 0
+    assert len(heard) <= num_heard + 1
+    assert len(backend.seen) < 1000
+
+
+def test_limits_of_time_are_stretched_on_a_slow_machine(monkeypatch):
+    sent = []
+    monkeypatch.setattr(
+        executor.channel, "pack_frame", lambda header, body: sent.append(header) or wire.pack_frame(header, body)
+    )
+    with SandboxPool(FakeBackend(), num_workers=1, time_factor=2.5) as pool:
+        pool.run(runs("a"), Limits(cpu_time_s=2.0, wall_time_s=6.0))
+    assert (sent[0]["cpu_time_s"], sent[0]["wall_time_s"]) == (5.0, 15.0)
+
+
+def test_closing_lets_nobody_wait():
+    backend = FakeBackend()
+    heard = []
+    pool = SandboxPool(backend, num_workers=1)
+    line = pool.queue()
+    for source in ("hang", "a", "b"):
+        line.put(runs(source)[0], Limits(), heard.append)
+    while "hang" not in backend.seen:
+        time.sleep(0.01)
+    pool.close()
+    assert [execution.failure for execution in heard] == [Status.INFRA] * 3
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.run(runs("late"))
+
+
+def test_a_fault_of_the_pool_itself_is_infra_and_not_a_hang(monkeypatch):
+    def fail(*args):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("executor.slot.execution_of", fail)
+    with SandboxPool(FakeBackend(), num_workers=1) as pool:
+        assert errors(pool.run(runs("a", "b"))) == [Status.INFRA] * 2
+
+
+def test_what_waited_is_counted():
+    with SandboxPool(FakeBackend(), num_workers=1) as pool:
+        executions = pool.run(runs("a", "raise", "b"))
+        assert pool.stats().statuses == {"ok": 3}
+    assert all(0 < execution.queued_s < 10 for execution in executions)

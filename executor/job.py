@@ -1,0 +1,92 @@
+"""One program on its way through the pool, and a client's place in line. It knows no sandbox."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from executor.schema import Execution, Limits, Run
+
+OnExecution = Callable[[Execution], None]
+
+
+def encode_calls(run: Run) -> bytes:
+    """Make the bytes of a program's calls, as the sandbox reads them."""
+    return json.dumps(run.calls, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """A program that was handed in; `deliver` is called at most once."""
+
+    run: Run
+    calls: bytes
+    limits: Limits
+    on_execution: OnExecution
+    queue: "RunQueue"
+    num_deaths: int = 0
+    """Sandboxes that died in its turn, for no reason known from outside."""
+    num_outside_deaths: int = 0
+    """Sandboxes that were killed from outside in its turn."""
+    queued_at: float = field(default_factory=time.monotonic)
+    sent_at: float = 0.0
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """What the worker is told beside the calls."""
+        limits = {name: getattr(self.limits, name) for name in self.limits.__slots__ if name != "source_bytes"}
+        return {"source": self.run.source, "entry_point": self.run.entry_point, **limits}
+
+    @property
+    def source_bytes(self) -> int:
+        return len(self.run.source.encode("utf-8", "surrogatepass"))
+
+    def deliver(self, execution: Execution) -> None:
+        if not self.queue.is_cancelled:
+            sent_at = self.sent_at or time.monotonic()
+            self.on_execution(replace(execution, queued_s=sent_at - self.queued_at))
+
+
+class TakesJobs(Protocol):
+    """The pool, as a queue sees it."""
+
+    def enqueue(self, job: Job) -> None: ...
+
+    def drop(self, line: "RunQueue") -> None: ...
+
+
+class RunQueue:
+    """A client's place in line: the pool takes from all queues in turn, so that none waits behind another's batch."""
+
+    def __init__(self, pool: TakesJobs):
+        self._pool = pool
+        self.waiting: deque[Job] = deque()
+        self.is_cancelled = False
+
+    def __enter__(self) -> "RunQueue":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancel()
+
+    def put(self, run: Run, limits: Limits, on_execution: OnExecution, *, calls: bytes | None = None) -> None:
+        """Hand a program in; never blocks.
+
+        Args:
+            run: the program.
+            limits: hold for it, as they are for the reference machine.
+            on_execution: called once in the pool's thread, unless cancelled before; it must be quick and not raise.
+            calls: `encode_calls(run)` where the caller has it already.
+
+        Raises:
+            RuntimeError: the pool is closed.
+        """
+        encoded = encode_calls(run) if calls is None else calls
+        self._pool.enqueue(Job(run=run, calls=encoded, limits=limits, on_execution=on_execution, queue=self))
+
+    def cancel(self) -> None:
+        """Drop what has not begun; what runs ends unheard."""
+        self.is_cancelled = True
+        self._pool.drop(self)
