@@ -1,6 +1,6 @@
 # The everyday verbs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-unit test-contract test-sandbox test-cluster lint format clean
+.PHONY: help install engine demo test test-all test-unit test-contract test-sandbox test-cluster lint format clean
 BIN := .venv/bin
 # Small tensors on few cores: more threads than cores only spin.
 export TOKENIZERS_PARALLELISM = false
@@ -10,6 +10,9 @@ help: ## List the verbs
 
 install: ## Make .venv and install everything (PYTHON=..., TORCH_INDEX=... to choose)
 	@.ci/setup
+
+engine: install ## A Docker engine for the tests, where we are root on Debian (elsewhere: nothing)
+	@.ci/setup engine
 
 demo: install ## The whole way on a laptop CPU: data, SFT, PPO, one table (about 10 minutes; Ctrl-C and go on at will)
 	@$(BIN)/atomforge demo --config configs/demo.yaml
@@ -24,10 +27,10 @@ format: install ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: lint ## The short form of every ring (at most 15 minutes)
+test: lint engine ## The short form of every ring (at most 15 minutes)
 	$(BIN)/pytest -m "not slow"
 
-test-all: lint ## Every ring, the long forms too (at most 60 minutes)
+test-all: lint engine ## Every ring, the long forms too (at most 60 minutes)
 	$(BIN)/pytest
 
 test-unit: install ## Pure functions and modules, seconds
@@ -36,7 +39,7 @@ test-unit: install ## Pure functions and modules, seconds
 test-contract: install ## Every atom, every YAML, every command at smoke size
 	$(BIN)/pytest tests/contract -m "not slow"
 
-test-sandbox: install ## Hostile programs in the real sandbox
+test-sandbox: engine ## Hostile programs in the real sandbox
 	$(BIN)/pytest tests/sandbox -m "not slow"
 
 test-cluster: install ## Two ranks over gloo
