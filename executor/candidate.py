@@ -5,40 +5,75 @@ trusted: it can only state its own outputs, and no expected value ever gets here
 and ends it.
 
 Results are lines: `v` and a tagged value, `e` and an exception's name, `u` and a type no test can hold, `o` for a
-value over the caps, `l` and why the program did not load.
+value over the caps, `l` and why the program did not load. In a session (`executor.session`) there is also `r` once it
+has loaded; then each call comes as a line, `[[tagged arguments], {name: tagged argument}]`.
 """
 
+import contextlib
 import json
 import math
 import os
 import resource
 import sys
 import types
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-from values import decode_value, encode_value  # type: ignore[import-not-found]  # lies beside this file in the sandbox
+from tester import run_tester  # type: ignore[import-not-found]  # lies beside this file in the sandbox
+from values import decode_value, encode_value  # type: ignore[import-not-found]
 
 MAX_FILE_BYTES = 16 << 20
 MAX_OPEN_FILES = 64
 MAX_DETAIL_CHARS = 200
 RESULTS_FD = 3
+CALLS_FD = 4
 
 
-def run_candidate(program: dict[str, Any], calls: bytes, results_fd: int, box: dict[str, Any]) -> NoReturn:
+def run_candidate(
+    program: dict[str, Any],
+    calls: bytes,
+    box: dict[str, Any],
+    *,
+    results_fd: int,
+    calls_fd: int | None = None,
+    proc_fd: int | None = None,
+) -> NoReturn:
     """Confine this process, run the program in it, and leave.
 
     Args:
-        program: source, entry_point and the limits.
+        program: source, entry_point and the limits; `session` is `candidate`, `tester` (then `calls` is a check, see
+            `executor.tester`) or absent.
         calls: JSON, a list of lists of tagged arguments.
+        box: uid (None: stay who we are), max_processes (None: no limit), scratch, the only writable folder, and
+            oom_score_adj.
         results_fd: where the result lines go.
-        box: uid (None: stay who we are), max_processes (None: no limit) and scratch, the only writable folder.
+        calls_fd: where the lines of a session come from.
+        proc_fd: a procfs, or None.
     """
     leave = os._exit
     try:
-        _confine(program, results_fd, box)
-        _load_and_call(program, calls)
+        _volunteer(box.get("oom_score_adj"), proc_fd)
+        _confine(program, box, results_fd=results_fd, calls_fd=calls_fd)
+        if program.get("session") == "tester":
+            run_tester(json.loads(calls), reader=CALLS_FD, writer=RESULTS_FD)
+        elif calls_fd is not None:
+            _load_and_answer(program)
+        else:
+            _load_and_call(program, calls)
     finally:
         leave(70)
+
+
+def _volunteer(oom_score_adj: int | None, proc_fd: int | None) -> None:
+    """Ask to be ended first where memory runs out; not everywhere may one."""
+    if oom_score_adj is None or proc_fd is None:
+        return
+    with contextlib.suppress(OSError):
+        fd = os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=proc_fd)
+        try:
+            os.write(fd, str(oom_score_adj).encode("ascii"))
+        finally:
+            os.close(fd)
 
 
 def become(uid: int | None) -> None:
@@ -49,12 +84,14 @@ def become(uid: int | None) -> None:
         os.setresuid(uid, uid, uid)
 
 
-def _confine(program: dict[str, Any], results_fd: int, box: dict[str, Any]) -> None:
+def _confine(program: dict[str, Any], box: dict[str, Any], *, results_fd: int, calls_fd: int | None) -> None:
     os.setsid()
     os.chdir(box["scratch"])
     os.umask(0o077)
     os.dup2(results_fd, RESULTS_FD)
-    os.closerange(RESULTS_FD + 1, MAX_OPEN_FILES)
+    if calls_fd is not None:
+        os.dup2(calls_fd, CALLS_FD)
+    os.closerange(RESULTS_FD + 1 if calls_fd is None else CALLS_FD + 1, MAX_OPEN_FILES)
     become(box["uid"])
     cpu_s = math.ceil(program["cpu_time_s"])
     limits = {
@@ -73,37 +110,69 @@ def _confine(program: dict[str, Any], results_fd: int, box: dict[str, Any]) -> N
 
 
 def _load_and_call(program: dict[str, Any], calls: bytes) -> None:
-    encode, encode_json = encode_value, json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
-    write, leave = os.write, os._exit
+    leave, state = os._exit, _make_state()
+    arguments = json.loads(calls)
+    decode = decode_value if b'"$' in calls else None  # the host's JSON, so no other spelling of a tag
+    function = _load_or_leave(program, state)
+    for args in arguments:
+        _answer(function, args if decode is None else [decode(arg) for arg in args], {}, state)
+    leave(0)
+
+
+def _load_and_answer(program: dict[str, Any]) -> None:
+    leave, state = os._exit, _make_state()
+    read, parse, decode, answer = os.read, json.loads, decode_value, _answer
+    function = _load_or_leave(program, state)
+    state("r", None)
+    buffer = b""
+    while True:
+        while b"\n" not in buffer:
+            chunk = read(CALLS_FD, 1 << 16)
+            if not chunk:
+                leave(0)
+            buffer += chunk
+        line, buffer = buffer.split(b"\n", 1)
+        args, named = parse(line)
+        answer(function, [decode(arg) for arg in args], {name: decode(arg) for name, arg in named.items()}, state)
+
+
+def _make_state() -> Callable[[str, Any], None]:
+    """Make the function that writes a result line, with all it needs bound before the candidate can change it."""
+    encode_json = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
+    write = os.write
 
     def state(kind: str, payload: Any) -> None:
         line = f"{kind}{encode_json(payload)}\n".encode("ascii")
         while line:
             line = line[write(RESULTS_FD, line) :]
 
-    arguments = json.loads(calls)
-    tagged = b'"$' in calls  # the host's JSON, so no other spelling of a tag
+    return state
+
+
+def _load_or_leave(program: dict[str, Any], state: Callable[[str, Any], None]) -> Any:
+    leave = os._exit
     try:
-        function = _load(program["source"], program["entry_point"])
+        return _load(program["source"], program["entry_point"])
     except BaseException as error:
         state("l", [_type_name(error), _message(error)])
         leave(0)
-    for args in arguments:
-        try:
-            value = function(*[decode_value(arg) for arg in args]) if tagged else function(*args)
-        except BaseException as error:
-            state("e", _type_name(error))
-            continue
-        try:
-            form = encode(value)
-        except TypeError:
-            state("u", _type_name(value))
-        except (ValueError, RecursionError):
-            state("o", None)
-        else:
-            state("v", form)
-        value = form = None
-    leave(0)
+
+
+def _answer(function: Any, args: list, named: dict[str, Any], state: Callable[[str, Any], None]) -> None:
+    encode = encode_value
+    try:
+        value = function(*args, **named)
+    except BaseException as error:
+        state("e", _type_name(error))
+        return
+    try:
+        form = encode(value)
+    except TypeError:
+        state("u", _type_name(value))
+    except (ValueError, RecursionError):
+        state("o", None)
+    else:
+        state("v", form)
 
 
 def _load(source: str, entry_point: str) -> Any:

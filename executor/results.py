@@ -20,7 +20,11 @@ def execution_of(run: Run, limits: Limits, reply: dict[str, Any], body: bytes) -
     return Execution(failure=failure, results=tuple(results), duration_s=reply["wall_s"], detail=detail)
 
 
-_LIMIT_DETAILS = {"timeout": "ran out of time", "output_limit": "returned more than allowed"}
+_LIMIT_DETAILS = {
+    "timeout": "ran out of time",
+    "output_limit": "returned more than allowed",
+    "memory": "its memory was full",
+}
 
 
 def _early_end(code: int, used_up_its_time: bool) -> tuple[Status, str]:

@@ -6,14 +6,15 @@ wrote as opaque bytes and never parses them. It ends when its standard input doe
 whoever started it then starts another.
 
 Box: `uid` for candidates (null: our own), `max_processes` (null: no limit), `scratch` (their only writable folder)
-and `owns_namespace` (true: every other process in sight is the candidate's).
+and `owns_namespace` (true: every other process in sight is the candidate's). It may have `seccomp` (base64, see
+`executor.backends.seccomp`), `proc` (a procfs of this namespace, for us alone), `cgroup` (true: /sys/fs/cgroup is this
+sandbox's) and `oom_score_adj` (of candidates; the kernel ends the highest first).
 """
 
 import contextlib
 import gc
 import json
 import os
-import select
 import signal
 import stat
 import sys
@@ -22,6 +23,10 @@ from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from candidate import become, run_candidate  # type: ignore[import-not-found]
+from child import Child  # type: ignore[import-not-found]
+from confinement import confine_worker  # type: ignore[import-not-found]
+from session import relay  # type: ignore[import-not-found]
+from usage import OutOfMemory, Sources, open_sources  # type: ignore[import-not-found]
 from wire import read_frame, write_frame  # type: ignore[import-not-found]
 
 sys.path.pop(0)
@@ -31,83 +36,36 @@ PRELOADED = (
     "random re statistics string textwrap typing"
 )
 """Loaded before the first fork, because candidates import little else and an import costs more than a fork."""
-TICK_MS = 20
 MAX_RESET_S = 1.0
 SCRATCH_MODE = 0o1777
-_PIPE_BYTES = 256 << 10
 
 
-def serve(requests: int, replies: int, box: dict[str, Any]) -> None:
+def serve(requests: int, replies: int, box: dict[str, Any], sources: Sources) -> None:
     """Answer requests one by one until the stream ends or a reset fails."""
+    out_of_memory = OutOfMemory(sources)
     write_frame(replies, {"ready": True})
     while (frame := read_frame(requests)) is not None:
         program, calls = frame
-        reply, results = _run(program, calls, box)
-        write_frame(replies, reply, results)
+        if "id" not in program:
+            continue  # a late word to a session whose candidate had ended by then
+        reader, writer = os.pipe()
+        calls_reader, calls_writer = os.pipe() if program.get("session") else (None, None)
+        pid = os.fork()
+        if pid == 0:
+            run_candidate(program, calls, box, results_fd=writer, calls_fd=calls_reader, proc_fd=sources.processes_fd)
+        os.close(writer)
+        child = Child(pid, reader, program, sources)
+        if calls_reader is None or calls_writer is None:
+            end = child.wait()
+        else:
+            os.close(calls_reader)
+            end = relay(child, calls_writer, requests=requests, replies=replies, session_id=program["id"])
+            os.close(calls_writer)
+        reply = child.close(end, out_of_memory)
+        reply["clean"] = _reset(pid, box)
+        write_frame(replies, reply, bytes(child.results[: program["output_bytes"]]))
         if not reply["clean"]:
             return
-
-
-def _run(program: dict[str, Any], calls: bytes, box: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    reader, writer = os.pipe()
-    started = time.monotonic()
-    pid = os.fork()
-    if pid == 0:
-        run_candidate(program, calls, writer, box)
-    os.close(writer)
-    os.set_blocking(reader, False)
-    results = bytearray()
-    end = _watch(pid, reader, results, program, started)
-    os.kill(pid, signal.SIGKILL)  # not reaped yet, so the id is still its own
-    _, status, usage = os.wait4(pid, 0)
-    _drain(reader, results, program["output_bytes"])
-    if end is None and len(results) > program["output_bytes"]:
-        end = "output_limit"
-    os.close(reader)
-    reply = {
-        "id": program["id"],
-        "end": end,
-        "exit_code": os.waitstatus_to_exitcode(status),
-        "cpu_s": usage.ru_utime + usage.ru_stime,
-        "wall_s": time.monotonic() - started,
-        "clean": _reset(pid, box),
-    }
-    return reply, bytes(results[: program["output_bytes"]])
-
-
-def _watch(pid: int, reader: int, results: bytearray, program: dict[str, Any], started: float) -> str | None:
-    """Wait for the candidate's own process to end; None when it did by itself, else the limit it ran into.
-
-    The pipe is looked at once a tick, not at every write: a candidate with hundreds of calls wakes us once.
-    """
-    cpu_clock = (~pid << 3) | 2  # the kernel's name for the CPU clock of a process
-    process = os.pidfd_open(pid)
-    try:
-        poller = select.poll()
-        poller.register(process, select.POLLIN)
-        while not poller.poll(TICK_MS):
-            _drain(reader, results, program["output_bytes"])
-            if len(results) > program["output_bytes"]:
-                return "output_limit"
-            if time.monotonic() - started > program["wall_time_s"]:
-                return "timeout"
-            if time.clock_gettime(cpu_clock) > program["cpu_time_s"]:
-                return "timeout"
-        return None
-    finally:
-        os.close(process)
-
-
-def _drain(reader: int, results: bytearray, cap: int) -> None:
-    """Read what lies in the pipe, at most one byte over the cap; never waits for more."""
-    while (room := cap + 1 - len(results)) > 0:
-        try:
-            chunk = os.read(reader, min(room, _PIPE_BYTES))
-        except BlockingIOError:
-            return
-        if not chunk:
-            return
-        results += chunk
 
 
 def _reset(pid: int, box: dict[str, Any]) -> bool:
@@ -172,8 +130,13 @@ def _remove(path: str) -> None:
 
 
 def main() -> None:
-    """Keep the two streams, give the standard descriptors away, load what candidates import, serve."""
+    """Confine ourselves, keep the two streams, give the standard ones away, load what candidates import, serve."""
     box = json.loads(sys.argv[1])
+    try:
+        sources = open_sources(box)
+        confine_worker(box)
+    except (OSError, ValueError) as error:
+        sys.exit(f"worker: it could not be confined: {error}")
     requests, replies = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
@@ -183,7 +146,7 @@ def main() -> None:
         __import__(name)
     gc.collect()
     gc.freeze()
-    serve(requests, replies, box)
+    serve(requests, replies, box, sources)
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ As root every sandbox has a user id of its own, drawn at random; as an ordinary 
 have a seccomp program. A shared kernel stays the boundary: see `executor/README.md`.
 """
 
+import base64
 import os
 import secrets
 import shutil
+import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from executor.backends.sandbox import SANDBOX_FILES, SOURCE_DIR, ProcessSandbox, interpreter, worker_command
 from executor.backends.seccomp import seccomp_program
@@ -19,6 +20,8 @@ MAX_PROCESSES = 10
 SCRATCH_BYTES = 16 << 20
 _APP = "/app"
 _SCRATCH = "/tmp"
+_PRIVATE = "/private"
+_PROBE_TIMEOUT_S = 20.0
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _SYSTEM_LINKS = ("/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin")
 _WORKER_CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL")
@@ -41,35 +44,47 @@ class BubblewrapBackend:
         self._hash_seed = hash_seed
         self._seccomp = seccomp_program()
         self._as_root = _is_full_root()
+        self._has_proc = self._can_mount_proc()
         who = "a user id of its own" if self._as_root else "a user namespace of its own"
         filtered = "seccomp" if self._seccomp else "NO seccomp on this kind of machine"
+        timed = "" if self._has_proc else "CPU time of the first process only (no procfs can be mounted here), "
         self.description = (
-            f"bubblewrap: no network, read-only system, {who}, {filtered}, one process a program; the kernel is shared"
+            f"bubblewrap: no network, read-only system, {who}, {filtered}, {timed}one process a program; "
+            "the kernel is shared"
         )
 
     def start(self) -> ProcessSandbox:
-        uid = 0x40000000 + secrets.randbelow(0x30000000) if self._as_root else None
-        box = {"uid": uid, "max_processes": MAX_PROCESSES, "scratch": _SCRATCH, "owns_namespace": True}
-        if self._seccomp is None:
-            return ProcessSandbox(self._command(box, []), hash_seed=self._hash_seed)
-        filter_fd = os.memfd_create("seccomp")
-        try:
-            os.write(filter_fd, self._seccomp)
-            os.lseek(filter_fd, 0, os.SEEK_SET)
-            command = self._command(box, ["--seccomp", str(filter_fd)])
-            return ProcessSandbox(command, hash_seed=self._hash_seed, pass_fds=(filter_fd,))
-        finally:
-            os.close(filter_fd)
+        box = {
+            "uid": 0x40000000 + secrets.randbelow(0x30000000) if self._as_root else None,
+            "max_processes": MAX_PROCESSES,
+            "scratch": _SCRATCH,
+            "owns_namespace": True,
+            "seccomp": None if self._seccomp is None else base64.b64encode(self._seccomp).decode("ascii"),
+            "proc": f"{_PRIVATE}/proc" if self._has_proc else None,
+            "cgroup": False,
+            "oom_score_adj": None,
+        }
+        command = self._command(worker_command(f"{_APP}/worker.py", box), with_proc=self._has_proc)
+        return ProcessSandbox(command, hash_seed=self._hash_seed)
 
-    def _command(self, box: dict[str, Any], seccomp: list[str]) -> list[str]:
+    def _can_mount_proc(self) -> bool:
+        """Whether the kernel allows a procfs; in containers that hide parts of their own it does not."""
+        command = self._command([str(interpreter()), "-I", "-S", "-c", ""], with_proc=True)
+        try:
+            return subprocess.run(command, capture_output=True, timeout=_PROBE_TIMEOUT_S, cwd="/").returncode == 0
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+
+    def _command(self, program: list[str], *, with_proc: bool) -> list[str]:
         return [
             self._bwrap,
             *_namespaces(self._as_root),
             *_file_system(),
-            *seccomp,
+            *(_private_proc() if with_proc else ()),
+            *("--remount-ro", "/"),
             *("--clearenv", "--setenv", "PYTHONHASHSEED", str(self._hash_seed), "--chdir", "/"),
             *("--as-pid-1", "--die-with-parent", "--new-session"),
-            *worker_command(f"{_APP}/worker.py", box),
+            *program,
         ]
 
 
@@ -90,7 +105,7 @@ def _namespaces(as_root: bool) -> list[str]:
 
 
 def _file_system() -> list[str]:
-    """Nothing but the system's and Python's files and our own four, read-only; one small writable folder; no /proc."""
+    """Nothing but the system's and Python's files and our own, read-only; one small writable folder; no /proc."""
     words = ["--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     for link in map(Path, _SYSTEM_LINKS):
         if link.is_symlink():
@@ -107,7 +122,15 @@ def _file_system() -> list[str]:
     words += _open_folders(Path(_APP))
     for name in SANDBOX_FILES:
         words += ["--ro-bind", str(SOURCE_DIR / name), f"{_APP}/{name}"]
-    return [*words, "--remount-ro", "/"]
+    return words
+
+
+def _private_proc() -> list[str]:
+    """Mount a procfs in a folder that no one may enter but the worker, by a capability it drops before it greets.
+
+    The folder's owner may be the candidates' user, but the file system it lies in is read-only, so its mode stays.
+    """
+    return ["--cap-add", "CAP_DAC_READ_SEARCH", "--perms", "0000", "--dir", _PRIVATE, "--proc", f"{_PRIVATE}/proc"]
 
 
 def _open_folders(folder: Path) -> list[str]:

@@ -9,7 +9,17 @@ import tempfile
 from pathlib import Path
 from typing import Any, Protocol
 
-SANDBOX_FILES = ("worker.py", "candidate.py", "values.py", "wire.py")
+SANDBOX_FILES = (
+    "connect.py", "worker.py",
+    "candidate.py",
+    "tester.py",
+    "child.py",
+    "session.py",
+    "usage.py",
+    "confinement.py",
+    "values.py",
+    "wire.py",
+)
 """The only files of ours that a sandbox sees."""
 SOURCE_DIR = Path(__file__).resolve().parents[1]
 _STDERR_CHARS = 300
