@@ -2,26 +2,41 @@
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from executor.backends.bubblewrap import BubblewrapBackend
+from executor.backends.docker import DockerBackend, DockerSettings
 from executor.backends.process import ProcessBackend
-from executor.extract import extract_program
-from executor.judge import judge
-from executor.pool import SandboxPool
-from executor.schema import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Submission
+from executor.backends.sandbox import Backend
+from executor.calibration import PATIENT, calibration_runs, problem_of, time_factor_of
+from executor.grading import Grading, LocalGrading, OnOutcome
+from executor.pool import PoolStats, SandboxPool
+from executor.rewards import RewardConfig
+from executor.schema import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Submission, Task
 
-BACKENDS = ("auto", "bubblewrap", "process")
+if TYPE_CHECKING:
+    from executor.assertions import PairRunner
+
+LOCAL_BACKENDS = ("auto", "docker", "bubblewrap", "process")
+BACKENDS = (*LOCAL_BACKENDS, "http://HOST:PORT", "http+unix:///SOCKET")
+"""The forms of a backend's name, for help texts."""
+DEFAULT_DOCKER = DockerSettings()
 _log = logging.getLogger(__name__)
 
 
 class Executor(Protocol):
-    """Runs programs. A context manager; `close` ends what it started."""
+    """Runs and grades programs. A context manager; `close` ends what it started."""
 
     @property
     def description(self) -> str:
         """One line: what runs the programs, and what it does not protect."""
+        ...
+
+    @property
+    def time_factor(self) -> float:
+        """How many times longer than on the reference machine a program may take here, at least 1.0."""
         ...
 
     def run(
@@ -33,6 +48,18 @@ class Executor(Protocol):
         """One execution for each run, in their order; `on_result` gets (position, execution) as each one ends."""
         ...
 
+    def grading(
+        self, limits: Limits = ..., *, rewards: RewardConfig | None = None, on_result: OnOutcome | None = None
+    ) -> Grading:
+        """Open a batch to be graded while it grows.
+
+        Args:
+            limits: hold for each program.
+            rewards: fill `Outcome.reward` by these.
+            on_result: called with (position, outcome) as each one ends, in a thread of the executor; it must be quick.
+        """
+        ...
+
     def close(self) -> None: ...
 
     def __enter__(self) -> "Executor": ...
@@ -40,81 +67,172 @@ class Executor(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
-def open_executor(backend: str = "auto", *, num_workers: int | None = None, hash_seed: int = 0) -> SandboxPool:
+class LocalExecutor:
+    """The `Executor` of this process: a pool of sandboxes, and pairs of them for tasks with checks."""
+
+    def __init__(self, backend: Backend, *, num_workers: int, time_factor: float = 1.0):
+        self.pool = SandboxPool(backend, num_workers=num_workers, time_factor=time_factor)
+        self._backend = backend
+        self._num_workers = num_workers
+        self._pairs: PairRunner | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "LocalExecutor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def description(self) -> str:
+        return f"{self.pool.description}; times x {self.time_factor:g}"
+
+    @property
+    def time_factor(self) -> float:
+        return self.pool.time_factor
+
+    def stats(self) -> PoolStats:
+        """Look at the pool; pairs of sandboxes are not counted."""
+        return self.pool.stats()
+
+    def run(
+        self,
+        runs: Sequence[Run],
+        limits: Limits = DEFAULT_LIMITS,
+        on_result: Callable[[int, Execution], None] | None = None,
+    ) -> list[Execution]:
+        return self.pool.run(runs, limits, on_result)
+
+    def grading(
+        self,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        rewards: RewardConfig | None = None,
+        on_result: OnOutcome | None = None,
+    ) -> LocalGrading:
+        return LocalGrading(self.pool.queue(), self._submit_check, limits=limits, rewards=rewards, on_result=on_result)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._pairs is not None:
+                self._pairs.close()
+                self._pairs = None
+        self.pool.close()
+
+    def _submit_check(
+        self, task: Task, source: str, limits: Limits, on_outcome: Callable[[Outcome], None]
+    ) -> Callable[[], None]:
+        from executor.assertions import PairRunner
+
+        with self._lock:
+            if self._pairs is None:
+                self._pairs = PairRunner(self._backend, num_pairs=self._num_workers, time_factor=self.time_factor)
+            return self._pairs.submit(task, source, limits, on_outcome).cancel
+
+
+def open_executor(
+    backend: str = "auto",
+    *,
+    num_workers: int | None = None,
+    hash_seed: int = 0,
+    token: str | None = None,
+    docker: DockerSettings = DEFAULT_DOCKER,
+) -> Executor:
     """Open an executor and prove that it runs a program.
 
     Args:
-        backend: `bubblewrap`; `process`, which protects nothing; or `auto`, the best that works, never `process`.
-        num_workers: programs at the same time; default: the cores this process may use.
-        hash_seed: PYTHONHASHSEED of the programs, 0 to 4294967295.
+        backend: `docker`, `bubblewrap`; `process`, which protects nothing; `auto`, the best sandbox that works, never
+            `process`; or the address of a service, `http://HOST:PORT` or `http+unix:///SOCKET`.
+        num_workers: programs at the same time; default: the cores this process may use. A service has its own.
+        hash_seed: PYTHONHASHSEED of the programs, 0 to 4294967295. A service has its own.
+        token: of a service; default: the environment's ATOMFORGE_EXECUTOR_TOKEN.
+        docker: what the containers are like.
 
     Raises:
         ValueError: no such backend, or it does not work here; one line that says why.
     """
-    if backend not in BACKENDS:
+    if backend.startswith(("http://", "http+unix://")):
+        from executor.http_client import HttpExecutor
+
+        return HttpExecutor(backend, token=token)
+    return open_local(backend, num_workers=num_workers, hash_seed=hash_seed, docker=docker)
+
+
+def open_local(
+    backend: str = "auto",
+    *,
+    num_workers: int | None = None,
+    hash_seed: int = 0,
+    docker: DockerSettings = DEFAULT_DOCKER,
+) -> LocalExecutor:
+    """Open an executor in this process; arguments and errors as of `open_executor`."""
+    if backend not in LOCAL_BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
     if not 0 <= hash_seed < 1 << 32:
         raise ValueError(f"hash_seed must be within 0 and 4294967295, not {hash_seed}")
     workers = len(os.sched_getaffinity(0)) if num_workers is None else num_workers
-    if backend == "process":
-        pool = SandboxPool(ProcessBackend(hash_seed=hash_seed), num_workers=workers)
-        _log.warning("executor: %s", pool.description)
-    else:
+    reasons: list[str] = []
+    for name in ("docker", "bubblewrap") if backend == "auto" else (backend,):
         try:
-            pool = SandboxPool(BubblewrapBackend(hash_seed=hash_seed), num_workers=workers)
+            executor = _opened(name, workers=workers, hash_seed=hash_seed, docker=docker)
         except ValueError as error:
-            advice = "; `process` runs without a sandbox and must be named" if backend == "auto" else ""
-            raise ValueError(f"no sandbox: {error}{advice}") from None
-        _log.info("executor: %s%s", pool.description, " (auto: the only sandbox there is)" * (backend == "auto"))
-    problem = _probe(pool)
-    if problem is not None:
-        pool.close()
-        raise ValueError(f"the backend {pool.backend_name} does not work here: {problem}")
-    return pool
+            reasons.append(str(error))
+            continue
+        chosen = "" if backend != "auto" else f" (auto: {reasons[0]})" if reasons else " (auto: the first choice)"
+        log = _log.warning if name == "process" else _log.info
+        log("executor: %s%s", executor.description, chosen)
+        return executor
+    advice = "; `process` runs without a sandbox and must be named" if backend == "auto" else ""
+    raise ValueError(f"no sandbox: {'; '.join(reasons)}{advice}")
 
 
-def _probe(pool: SandboxPool) -> str | None:
-    """Run a program for which there is one right answer; why it did not work, or None."""
-    run = Run(source="def solve(x):\n    return x + 1\n", entry_point="solve", calls=([41],))
-    [execution] = pool.run([run], Limits(wall_time_s=60.0, cpu_time_s=20.0))
-    if execution.failure is None and execution.results[0].value == 42:
-        return None
-    return pool.last_loss or execution.detail or "a program that adds one gave no 42"
+def _opened(name: str, *, workers: int, hash_seed: int, docker: DockerSettings) -> LocalExecutor:
+    """Open one backend, prove that it runs a program, and find the factor of its time limits.
+
+    Raises:
+        ValueError: it does not work here.
+    """
+    backend: Backend
+    if name == "docker":
+        backend = DockerBackend(docker, hash_seed=hash_seed)
+    elif name == "bubblewrap":
+        backend = BubblewrapBackend(hash_seed=hash_seed)
+    else:
+        backend = ProcessBackend(hash_seed=hash_seed)
+    executor = LocalExecutor(backend, num_workers=workers)
+    try:
+        executions = executor.run(calibration_runs(), PATIENT)
+        problem = next((found for found in map(problem_of, executions) if found is not None), None)
+        if problem is not None:
+            raise ValueError(f"the backend {name} does not work here: {executor.pool.last_loss or problem}")
+        executor.pool.time_factor = time_factor_of(executions)
+    except BaseException:
+        executor.close()
+        raise
+    return executor
 
 
 def grade(
     executor: Executor,
     submissions: Sequence[Submission],
     limits: Limits = DEFAULT_LIMITS,
-    on_result: Callable[[int, Outcome], None] | None = None,
+    on_result: OnOutcome | None = None,
+    *,
+    rewards: RewardConfig | None = None,
 ) -> list[Outcome]:
-    """Take the programs out of completions, run them on the inputs of their tests, and judge what they returned.
+    """Take the programs out of completions, have them run, and judge what they returned.
 
     Args:
-        executor: runs the programs; it never sees an expected value.
+        executor: runs the programs; no sandbox of a program ever sees an expected value.
         submissions: completions with their tasks.
         limits: hold for each program.
         on_result: called with (position in `submissions`, outcome) as each one ends.
+        rewards: fill `Outcome.reward` by these.
 
     Returns:
         One outcome for each submission, in their order.
     """
-    outcomes: dict[int, Outcome] = {}
-
-    def take(index: int, execution: Execution) -> None:
-        outcomes[index] = judge(submissions[index].task, execution)
-        if on_result is not None:
-            on_result(index, outcomes[index])
-
-    executor.run([run_of(submission) for submission in submissions], limits, take)
-    return [outcomes[index] for index in range(len(submissions))]
-
-
-def run_of(submission: Submission) -> Run:
-    """Make the program of a submission and the calls its tests make; no expected value is in it."""
-    task = submission.task
-    return Run(
-        source=extract_program(submission.completion, task.entry_point, prompt=task.prompt),
-        entry_point=task.entry_point,
-        calls=tuple(test.args for test in task.tests),
-    )
+    with executor.grading(limits, rewards=rewards, on_result=on_result) as grading:
+        for submission in submissions:
+            grading.add(submission)
+        return grading.outcomes()

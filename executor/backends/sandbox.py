@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 SANDBOX_FILES = (
-    "connect.py", "worker.py",
+    "connect.py",
+    "worker.py",
     "candidate.py",
     "tester.py",
     "child.py",
@@ -115,8 +116,13 @@ def interpreter() -> Path:
 
 
 def worker_command(worker: Path | str, box: dict[str, Any]) -> list[str]:
-    """Make the command that runs the worker.
+    """Make the command that runs the worker with this very Python."""
+    return [str(interpreter()), *worker_arguments(worker, box)]
 
-    It is `-I -S` taken apart: `-I` would make Python ignore PYTHONHASHSEED, which here is the only variable there is.
+
+def worker_arguments(program: Path | str, box: dict[str, Any] | None) -> list[str]:
+    """Make the arguments of a Python that runs a program of ours in a sandbox.
+
+    It is `-I -S` taken apart: `-I` would make Python ignore PYTHONHASHSEED, which there is the only variable.
     """
-    return [str(interpreter()), "-s", "-P", "-S", "-B", str(worker), json.dumps(box)]
+    return ["-s", "-P", "-S", "-B", str(program), *([] if box is None else [json.dumps(box)])]

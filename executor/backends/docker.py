@@ -1,0 +1,288 @@
+"""Docker: the worker as process 1 of a hardened container, one sandbox a container, spoken to through a Unix socket.
+
+Needs the engine of this very machine: container and host share a folder with the socket. The image is that of
+`atomforge executor build`. A shared kernel stays the boundary, unless `runtime` names one that brings its own (gVisor's
+`runsc`). It never runs privileged containers and gives none the engine's socket.
+"""
+
+import base64
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import socket
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from executor.backends.sandbox import worker_arguments
+from executor.backends.seccomp import seccomp_program
+from executor.image import DEFAULT_TAG, SOURCES_LABEL, sources_digest
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+LABEL = "atomforge.executor"
+"""Label of the containers; its value names the process that started them."""
+MAX_PROCESSES = 10
+"""Of one candidate, threads included."""
+PIDS_LIMIT = MAX_PROCESSES + 8
+SCRATCH_BYTES = 16 << 20
+START_TIMEOUT_S = 30.0
+_SCRATCH = "/tmp"
+_HANDSHAKE = "/handshake"
+_POLL_S = 0.1
+_KILLED_CODE = 137
+_NO_QUEUES = {"kernel.shmmni": "0", "kernel.msgmni": "0", "kernel.sem": "0 0 0 0"}
+_MODEST_UIDS = (20_000, 40_000)
+"""Where the engine maps user ids, those of a container end at 65535."""
+_UIDS = (0x40000000, 0x70000000)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DockerSettings:
+    """What the containers of sandboxes are like."""
+
+    image: str = DEFAULT_TAG
+    memory_bytes: int = 1 << 30
+    """Of a whole container: the candidate with all its processes and files, and the worker."""
+    runtime: str | None = None
+    """Of the engine, such as `runsc`; None: its default."""
+    socket_dir: str | None = None
+    """Folder that engine and this process see under the same path; None: the one for temporary files."""
+
+    def __post_init__(self) -> None:
+        if self.memory_bytes < 64 << 20:
+            raise ValueError(f"docker: memory_bytes must be at least {64 << 20} (64 MiB), not {self.memory_bytes}")
+
+
+class DockerBackend:
+    """Starts sandboxes as containers.
+
+    Raises:
+        ValueError: there is no engine, no right to use it, no image, or an image of other sources than these.
+    """
+
+    name = "docker"
+
+    def __init__(self, settings: DockerSettings, *, hash_seed: int = 0):
+        import docker
+        from docker.errors import DockerException
+
+        self._settings = settings
+        self._hash_seed = hash_seed
+        try:
+            self._client = docker.from_env(timeout=60)
+            info = self._client.info()
+            _check_image(self._client, settings.image)
+            _check_runtime(info, settings.runtime)
+            _remove_left_over(self._client)
+        except DockerException as error:
+            raise ValueError(f"no Docker engine can be used: {_one_line(error)}") from None
+        options = " ".join(info.get("SecurityOptions") or [])
+        self._uids = _MODEST_UIDS if "name=userns" in options or "name=rootless" in options else _UIDS
+        program = seccomp_program()
+        self._seccomp = None if program is None else base64.b64encode(program).decode("ascii")
+        runtime = f"runtime {settings.runtime}" if settings.runtime else "the kernel is shared"
+        filtered = "seccomp" if self._seccomp else "the engine's seccomp alone"
+        self.description = (
+            f"docker: a container a sandbox, no network, read-only, a user id of its own, {filtered}, "
+            f"{settings.memory_bytes >> 20} MiB, one process a program; {runtime}"
+        )
+
+    def start(self) -> "DockerSandbox":
+        from docker.errors import DockerException
+
+        folder = Path(tempfile.mkdtemp(prefix="atomforge-", dir=self._settings.socket_dir))
+        container = None
+        try:
+            shared = folder / "shared"  # the folder around it lets nobody else on this machine in
+            shared.mkdir()
+            shared.chmod(0o755)
+            with socket.socket(socket.AF_UNIX) as listener:
+                listener.bind(str(shared / "socket"))
+                (shared / "socket").chmod(0o666)
+                listener.listen(1)
+                container = self._client.containers.create(**self._options(shared))
+                container.start()
+                connection = _accept(listener, container)
+        except (DockerException, OSError) as error:
+            if container is not None:
+                _remove(container)
+            raise OSError(_one_line(error)) from None
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return DockerSandbox(container, connection)
+
+    def _options(self, shared: Path) -> dict[str, Any]:
+        first, last = self._uids
+        uid = first + secrets.randbelow(last - first)
+        box = {
+            "uid": uid,
+            "max_processes": MAX_PROCESSES,
+            "scratch": _SCRATCH,
+            "owns_namespace": True,
+            "seccomp": self._seccomp,
+            "proc": "/proc",
+            "cgroup": True,
+            "oom_score_adj": 1000,
+        }
+        worker = worker_arguments("/app/worker.py", box)
+        read_only = {"size": "4k", "ro": None}
+        return {
+            "image": self._settings.image,
+            "entrypoint": ["python3", *worker_arguments("/app/connect.py", None)],
+            "command": [f"{_HANDSHAKE}/socket", *worker],
+            "environment": {"PYTHONHASHSEED": str(self._hash_seed)},
+            "labels": {LABEL: f"{os.getpid()}.{_boot_and_start()}"},
+            "hostname": "sandbox",
+            "user": "0:0",
+            "working_dir": "/",
+            "runtime": self._settings.runtime,
+            "network_mode": "none",
+            "read_only": True,
+            "cap_drop": ["ALL"],
+            "cap_add": ["SETUID", "SETGID", "KILL"],
+            "security_opt": ["no-new-privileges"],
+            "ipc_mode": "private",
+            "sysctls": _NO_QUEUES,
+            "pids_limit": PIDS_LIMIT,
+            "mem_limit": self._settings.memory_bytes,
+            "memswap_limit": self._settings.memory_bytes,
+            "tmpfs": {
+                _SCRATCH: f"size={SCRATCH_BYTES},nr_inodes=1024,mode=1777,nosuid,nodev",
+                "/dev/shm": _options_of(read_only),
+                "/dev/mqueue": _options_of(read_only),
+            },
+            "volumes": {str(shared): {"bind": _HANDSHAKE, "mode": "ro"}},
+            "ulimits": _ulimits(),
+            "log_config": _small_log(),
+        }
+
+
+class DockerSandbox:
+    """A sandbox that is a container."""
+
+    def __init__(self, container: "Container", connection: socket.socket):
+        self._container = container
+        self.requests_fd = connection.detach()
+        self.replies_fd = os.dup(self.requests_fd)
+        self.killed_from_outside = False
+
+    def kill(self) -> str:
+        from docker.errors import DockerException, NotFound
+
+        for fd in (self.requests_fd, self.replies_fd):
+            os.close(fd)
+        said = ""
+        try:
+            self._container.reload()
+            state = self._container.attrs["State"]
+            if not state["Running"]:
+                # Process 1 cannot be sent SIGKILL from within its own namespace.
+                self.killed_from_outside = state["ExitCode"] == _KILLED_CODE and not state["OOMKilled"]
+                said = self._container.logs(tail=5, stdout=False).decode(errors="replace")[-300:]
+        except NotFound:
+            self.killed_from_outside = True  # only from outside can a container be removed
+        except DockerException as error:
+            self.killed_from_outside = True  # the engine itself is away
+            _log.warning("the engine could not say what became of a container: %s", _one_line(error))
+        _remove(self._container)
+        return " ".join(said.split())
+
+
+def _accept(listener: socket.socket, container: "Container") -> socket.socket:
+    """Wait for the worker to connect.
+
+    Raises:
+        OSError: the container ended before, or it took too long.
+    """
+    listener.settimeout(_POLL_S)
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(TimeoutError):
+            return listener.accept()[0]
+        container.reload()
+        if container.status in ("exited", "dead"):
+            said = container.logs(tail=5).decode(errors="replace")[-300:]
+            raise OSError(f"the container ended at once: {said or container.attrs['State']}")
+    raise OSError(
+        f"the container did not connect within {START_TIMEOUT_S:g} s; the engine must be that of this machine"
+    )
+
+
+def _check_image(client: "DockerClient", image: str) -> None:
+    from docker.errors import ImageNotFound
+
+    try:
+        labels = client.images.get(image).labels or {}
+    except ImageNotFound:
+        raise ValueError(f"Docker has no image {image}: run `atomforge executor build`") from None
+    if labels.get(SOURCES_LABEL) != sources_digest():
+        raise ValueError(f"the image {image} was built from other sources: run `atomforge executor build`")
+
+
+def _check_runtime(info: dict[str, Any], runtime: str | None) -> None:
+    known = sorted(info.get("Runtimes") or {})
+    if runtime is not None and runtime not in known:
+        raise ValueError(f"docker: the engine has no runtime {runtime!r}; it has {', '.join(known)}")
+
+
+def _remove_left_over(client: "DockerClient") -> None:
+    """Remove the ended containers of processes that did not live to do it themselves."""
+    for container in client.containers.list(all=True, filters={"label": LABEL, "status": "exited"}):
+        if not _is_alive(container.labels[LABEL]):
+            _remove(container)
+
+
+def _is_alive(owner: str) -> bool:
+    pid, _, began = owner.partition(".")
+    return pid.isdigit() and _boot_and_start(int(pid)) == began
+
+
+def _boot_and_start(pid: int | None = None) -> str:
+    """Tell a process from another that had its id: the boot and the clock tick it began at; `-` when there is none."""
+    try:
+        stat = Path(f"/proc/{pid or os.getpid()}/stat").read_text()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "-"
+    return f"{boot}.{stat[stat.rindex(')') + 2 :].split()[19]}"
+
+
+def _remove(container: "Container") -> None:
+    from docker.errors import APIError, DockerException
+
+    try:
+        container.remove(force=True)
+    except APIError as error:
+        if error.status_code not in (404, 409):  # gone, or on its way
+            _log.warning("a container could not be removed: %s", _one_line(error))
+    except DockerException as error:
+        _log.warning("a container could not be removed: %s", _one_line(error))
+
+
+def _options_of(mount: dict[str, str | None]) -> str:
+    return ",".join(key if value is None else f"{key}={value}" for key, value in mount.items())
+
+
+def _ulimits() -> list[Any]:
+    from docker.types import Ulimit
+
+    return [Ulimit(name="core", soft=0, hard=0)]
+
+
+def _small_log() -> Any:
+    from docker.types import LogConfig
+
+    return LogConfig(type="json-file", config={"max-size": "64k", "max-file": "1"})
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]
