@@ -12,7 +12,8 @@ from executor.wire import read_frame, write_frame
 class FakeSandbox:
     """Answers every program with its source as the value of every call, and canaries rightly.
 
-    `die` and `hang` sources do that instead, `raise...` ones raise; the first `bad_canaries` canaries are got wrong.
+    `die` and `hang` sources do that instead, those with `raise` in them raise, with `late`
+    in them run out of time; the first `bad_canaries` canaries are got wrong.
     """
 
     killed_from_outside = False
@@ -47,9 +48,9 @@ class FakeSandbox:
                 while read_frame(reader) is not None:
                     pass
                 break
-            line = b'e"ValueError"\n' if source.startswith("raise") else b"v" + json.dumps(source).encode() + b"\n"
+            line = b'e"ValueError"\n' if "raise" in source else b"v" + json.dumps(source).encode() + b"\n"
             body = line * len(json.loads(calls))
-            end = "output_limit" if source == "flood" else None
+            end = "output_limit" if source == "flood" else "timeout" if "late" in source else None
             reply = {"id": header["id"], "end": end, "exit_code": 0, "cpu_s": 0.0, "wall_s": 0.1}
             write_frame(writer, {**reply, "clean": source != "dirty"}, body)
             if source == "dirty":
