@@ -1,12 +1,16 @@
-"""A known-good program with a known answer: what a sandbox must still get right before its failures are believed."""
+"""What a sandbox must still get right before its failures are believed, and the failures that wait for that."""
 
 import secrets
+import time
 from typing import Any
 
+from executor.job import Job, encode_calls, header_of
 from executor.results import execution_of
-from executor.schema import Limits, Run
+from executor.schema import Execution, Limits, Run
 
 CANARY_LIMITS = Limits(cpu_time_s=5.0, wall_time_s=20.0)
+MAX_DOUBTS = 64
+MAX_DOUBT_S = 0.5
 _SOURCE = """\
 def solve(x, items):
     total = x
@@ -17,7 +21,7 @@ def solve(x, items):
 
 
 class Canary:
-    """One canary, with arguments of its own: an answer kept from an earlier one is wrong."""
+    """A known-good program with arguments of its own: an answer kept from an earlier one is wrong."""
 
     def __init__(self) -> None:
         number, words = secrets.randbelow(1 << 32), [secrets.token_hex(2 + i) for i in range(3)]
@@ -27,7 +31,37 @@ class Canary:
             total = total * 3 + len(word)
         self.answer = {"total": total, "items": {"$tuple": sorted(words)}}
 
+    @property
+    def message(self) -> tuple[dict[str, Any], bytes]:
+        """Header and body, as the worker reads them."""
+        return header_of(self.run, CANARY_LIMITS), encode_calls(self.run)
+
     def is_right(self, reply: dict[str, Any], body: bytes) -> bool:
         """Whether the sandbox ran it and got it right."""
         execution = execution_of(self.run, CANARY_LIMITS, reply, body)
         return execution.failure is None and execution.results[0].value == self.answer
+
+
+class Doubts:
+    """Failures that a sandbox stated and no canary has confirmed yet, oldest first."""
+
+    def __init__(self) -> None:
+        self._items: list[tuple[Job, Execution]] = []
+        self._oldest_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def add(self, job: Job, execution: Execution) -> None:
+        if not self._items:
+            self._oldest_at = time.monotonic()
+        self._items.append((job, execution))
+
+    def take_all(self) -> list[tuple[Job, Execution]]:
+        """Empty it."""
+        items, self._items = self._items, []
+        return items
+
+    def are_due(self, now: float) -> bool:
+        """Whether they should wait no longer, even if there is other work."""
+        return len(self._items) >= MAX_DOUBTS or (bool(self._items) and now - self._oldest_at > MAX_DOUBT_S)

@@ -17,6 +17,12 @@ def encode_calls(run: Run) -> bytes:
     return json.dumps(run.calls, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
+def header_of(run: Run, limits: Limits) -> dict[str, Any]:
+    """Make what the worker is told beside the calls."""
+    told = {name: getattr(limits, name) for name in limits.__slots__ if name != "source_bytes"}
+    return {"source": run.source, "entry_point": run.entry_point, **told}
+
+
 @dataclass(eq=False, slots=True)
 class Job:
     """A program that was handed in; `deliver` is called at most once."""
@@ -34,10 +40,9 @@ class Job:
     sent_at: float = 0.0
 
     @property
-    def header(self) -> dict[str, Any]:
-        """What the worker is told beside the calls."""
-        limits = {name: getattr(self.limits, name) for name in self.limits.__slots__ if name != "source_bytes"}
-        return {"source": self.run.source, "entry_point": self.run.entry_point, **limits}
+    def message(self) -> tuple[dict[str, Any], bytes]:
+        """Header and body, as the worker reads them."""
+        return header_of(self.run, self.limits), self.calls
 
     @property
     def source_bytes(self) -> int:

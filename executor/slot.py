@@ -13,16 +13,17 @@ import logging
 import selectors
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor as ThreadPool
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from executor.backends.sandbox import Backend, Sandbox
-from executor.canary import CANARY_LIMITS, Canary
+from executor.canary import Canary, Doubts
 from executor.channel import Channel, ChannelLost
-from executor.job import Job, encode_calls
+from executor.ending import Ending
+from executor.job import Job
 from executor.results import execution_of
 from executor.schema import Execution, Status
 
@@ -32,8 +33,6 @@ MAX_FAILED_STARTS = 3
 START_DELAYS_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 MAX_DEATHS = 2
 MAX_OUTSIDE_DEATHS = 20
-MAX_UNCONFIRMED = 64
-MAX_UNCONFIRMED_S = 0.5
 
 _log = logging.getLogger(__name__)
 Ticket = Job | Canary
@@ -91,13 +90,10 @@ class Slot:
         self._was_ready = False
         self._start_at = 0.0
         self._starting: Future[Sandbox] | None = None
-        self._ending: Future[None] | None = None
-        self._ended: Sandbox | None = None
-        self._accused: list[Job] = []
+        self._ending: Ending | None = None
         self._suspects: deque[Job] = deque()
         self._alone: Job | None = None
-        self._unconfirmed: list[tuple[Job, Execution]] = []
-        self._oldest_unconfirmed_at = 0.0
+        self._doubts = Doubts()
 
     @property
     def is_busy(self) -> bool:
@@ -126,12 +122,12 @@ class Slot:
     def send(self, job: Job) -> None:
         assert self.channel is not None
         job.sent_at = time.monotonic()
-        self.channel.send(job, job.header, job.calls)
+        self.channel.send(job, *job.message)
 
     def advance(self, now: float) -> None:
         """Take what starting and ending sandboxes came to, and start one where one is due."""
-        if self._ending is not None and self._ending.done():
-            self._bury()
+        if self._ending is not None and self._ending.is_done:
+            self._bury(self._ending)
         if self._starting is not None and self._starting.done():
             self._take_started(now)
         idle = self.channel is None and self._starting is None and self._ending is None
@@ -148,7 +144,7 @@ class Slot:
         channel = self.channel
         if channel is None:
             return
-        quiet = not channel.in_flight and not self._unconfirmed
+        quiet = not channel.in_flight and not self._doubts
         if self._suspects and quiet:
             self._alone = self._suspects.popleft()
             self.send(self._alone)
@@ -215,7 +211,7 @@ class Slot:
         if self.channel is not None:
             self._end(self.channel)
         if self._ending is not None:
-            self._ending.result()
+            self._ending.last_words()
             self._ending = None
 
     def _take(self, channel: Channel[Ticket], ticket: Ticket, reply: dict[str, Any], body: bytes) -> None:
@@ -230,34 +226,29 @@ class Slot:
             if answered and ticket is not self._alone:
                 self._jobs.finish(ticket, execution)
             else:
-                if not self._unconfirmed:
-                    self._oldest_unconfirmed_at = time.monotonic()
-                self._unconfirmed.append((ticket, execution))
+                self._doubts.add(ticket, execution)
         if not reply["clean"]:
             self._counters.num_replaced += 1
             _log.info("sandbox replaced: a reset could not be proven")
             self._confirm()
-            self._give_back_in_flight(channel)
+            self._give_back(channel)
             self._end(channel)
 
     def _confirm(self) -> None:
-        confirmed, self._unconfirmed, self._alone = self._unconfirmed, [], None
-        for job, execution in confirmed:
+        self._alone = None
+        for job, execution in self._doubts.take_all():
             self._jobs.finish(job, execution)
 
     def _needs_canary(self, channel: Channel[Ticket], now: float) -> bool:
-        if not self._unconfirmed or any(isinstance(ticket, Canary) for ticket in channel.in_flight):
+        if not self._doubts or any(isinstance(ticket, Canary) for ticket in channel.in_flight):
             return False
         is_last = channel.num_answered >= MAX_CANDIDATES_PER_SANDBOX
         is_idle = not channel.in_flight and (is_last or not self._jobs.has_waiting())
-        waited_s = now - self._oldest_unconfirmed_at
-        return is_idle or waited_s > MAX_UNCONFIRMED_S or len(self._unconfirmed) >= MAX_UNCONFIRMED
+        return is_idle or self._doubts.are_due(now)
 
     def _send_canary(self, channel: Channel[Ticket]) -> None:
         canary = Canary()
-        limits = {name: getattr(CANARY_LIMITS, name) for name in CANARY_LIMITS.__slots__ if name != "source_bytes"}
-        header = {"source": canary.run.source, "entry_point": canary.run.entry_point, **limits}
-        channel.send(canary, header, encode_calls(canary.run))
+        channel.send(canary, *canary.message)
         self._counters.num_canaries += 1
 
     def _condemn(self, channel: Channel[Ticket]) -> None:
@@ -265,64 +256,54 @@ class Slot:
         self._counters.num_failed_canaries += 1
         self._counters.num_replaced += 1
         self.last_loss = "a known-good program failed in it"
-        _log.warning("sandbox replaced: %s; %d failures are run again", self.last_loss, len(self._unconfirmed))
-        doubted, self._unconfirmed = [job for job, _ in self._unconfirmed], []
+        _log.warning("sandbox replaced: %s; %d failures are run again", self.last_loss, len(self._doubts))
+        doubted = [job for job, _ in self._doubts.take_all()]
         if self._alone is not None:
             self._blame(self._alone, from_outside=False)
             self._alone = None
         else:
             self._suspects.extend(doubted)
             self._counters.num_retried += len(doubted)
-        self._give_back_in_flight(channel)
+        self._give_back(channel)
         self._end(channel)
 
     def _lose(self, channel: Channel[Ticket], why: str) -> None:
         """Replace a sandbox that died; whose fault it was is known when it has been looked at."""
         self.last_loss = why
         self._counters.num_replaced += 1
+        accused: list[Job] = []
         if not channel.ready:
             self._count_failed_start()
             if self._alone is not None:
                 self._suspects.appendleft(self._alone)
         elif self._alone is not None:
-            self._accused = [self._alone]
+            accused = [self._alone]
         elif channel.in_flight and isinstance(channel.in_flight[0], Job):
-            self._accused = [channel.in_flight[0]]
-        spared = [job for job, _ in self._unconfirmed if job is not self._alone]
-        self._unconfirmed = []
+            accused = [channel.in_flight[0]]
+        spared = [job for job, _ in self._doubts.take_all() if job is not self._alone]
         self._jobs.give_back(spared)
-        self._give_back_in_flight(channel)
+        self._give_back(channel, but=(*accused, self._alone))
         self._alone = None
-        self._end(channel)
+        self._end(channel, accused)
 
-    def _give_back_in_flight(self, channel: Channel[Ticket]) -> None:
-        kept = (*self._accused, self._alone)
-        self._jobs.give_back(job for job in channel.in_flight if isinstance(job, Job) and job not in kept)
+    def _give_back(self, channel: Channel[Ticket], but: Sequence[Job | None] = ()) -> None:
+        self._jobs.give_back(job for job in channel.in_flight if isinstance(job, Job) and job not in but)
 
-    def _end(self, channel: Channel[Ticket]) -> None:
+    def _end(self, channel: Channel[Ticket], accused: Sequence[Job] = ()) -> None:
         for fd in (channel.sandbox.replies_fd, channel.sandbox.requests_fd):
             if fd in self._selector.get_map():
                 self._selector.unregister(fd)
         self.channel = None
-        self._ended = channel.sandbox
-        self._ending = self._threads.submit(self._kill, channel.sandbox)
-        self._ending.add_done_callback(lambda _: self._wake())
+        self._ending = Ending(channel.sandbox, accused, threads=self._threads, wake=self._wake)
 
-    def _kill(self, sandbox: Sandbox) -> None:
-        self.last_loss = sandbox.kill() or self.last_loss
-
-    def _bury(self) -> None:
-        assert self._ending is not None
-        assert self._ended is not None
-        error = self._ending.exception()
-        if error is not None:
-            _log.warning("a sandbox could not be ended: %s", error)
-        from_outside = error is None and self._ended.killed_from_outside
-        accused, self._accused = self._accused, []
-        self._ending = self._ended = None
-        for job in accused:
-            _log.warning("sandbox replaced: %s%s", self.last_loss, " (killed from outside)" * from_outside)
-            self._blame(job, from_outside=from_outside)
+    def _bury(self, ending: Ending) -> None:
+        self._ending = None
+        self.last_loss = ending.last_words() or self.last_loss
+        if ending.accused:
+            outside = " (killed from outside)" * ending.was_from_outside
+            _log.warning("sandbox replaced: %s%s", self.last_loss, outside)
+        for job in ending.accused:
+            self._blame(job, from_outside=ending.was_from_outside)
 
     def _blame(self, job: Job, *, from_outside: bool) -> None:
         job.num_outside_deaths += from_outside
