@@ -12,11 +12,8 @@ MAX_NAME_CHARS = 200
 def execution_of(run: Run, limits: Limits, reply: dict[str, Any], body: bytes) -> Execution:
     """Read what the worker says of a candidate's end (trusted) and what the candidate wrote (not trusted)."""
     results, failure, detail = _read_lines(body, len(run.calls))
-    end, code = reply["end"], reply["exit_code"]
-    if end is not None:
-        failure, detail = Status(end), _LIMIT_DETAILS[end]
-    elif failure is None and len(results) < len(run.calls):
-        failure, detail = _early_end(code, reply["cpu_s"] >= limits.cpu_time_s)
+    if reply["end"] is not None or (failure is None and len(results) < len(run.calls)):
+        failure, detail = failure_of(limits, reply)
     return Execution(failure=failure, results=tuple(results), duration_s=reply["wall_s"], detail=detail)
 
 
@@ -27,8 +24,12 @@ _LIMIT_DETAILS = {
 }
 
 
-def _early_end(code: int, used_up_its_time: bool) -> tuple[Status, str]:
-    if -code == signal.SIGXCPU or (-code == signal.SIGKILL and used_up_its_time):
+def failure_of(limits: Limits, reply: dict[str, Any]) -> tuple[Status, str]:
+    """Name what ended a candidate before it had answered every call, from what the worker says of its end."""
+    end, code = reply["end"], reply["exit_code"]
+    if end is not None:
+        return Status(end), _LIMIT_DETAILS[end]
+    if -code == signal.SIGXCPU or (-code == signal.SIGKILL and reply["cpu_s"] >= limits.cpu_time_s):
         return Status.TIMEOUT, _LIMIT_DETAILS["timeout"]
     if code < 0:
         try:
@@ -46,16 +47,21 @@ def _read_lines(body: bytes, num_calls: int) -> tuple[list[CallResult], Status |
         for line in lines:
             kind, text = line[:1], line[1:].decode("ascii")
             if kind == b"l" and not results:
-                return [], *_load_failure(text)
+                return [], *load_failure_of(text)
             if len(results) == num_calls:
                 raise ValueError("more results than calls")
-            results.append(_read_result(kind, text))
+            results.append(read_result(kind, text))
     except ValueError as error:
         return results, Status.CRASH, f"wrote malformed results: {str(error)[:MAX_NAME_CHARS]}"
     return results, None, ""
 
 
-def _read_result(kind: bytes, text: str) -> CallResult:
+def read_result(kind: bytes, text: str) -> CallResult:
+    """Read a result line: its first byte and the rest.
+
+    Raises:
+        ValueError: it makes no sense.
+    """
     if kind == b"v":
         return CallResult(value=parse_tagged(text))
     if kind == b"u":
@@ -69,7 +75,12 @@ def _read_result(kind: bytes, text: str) -> CallResult:
     raise ValueError(f"a line of kind {kind!r}")
 
 
-def _load_failure(text: str) -> tuple[Status, str]:
+def load_failure_of(text: str) -> tuple[Status, str]:
+    """Read the rest of an `l` line.
+
+    Raises:
+        ValueError: it makes no sense.
+    """
     parts = parse_json(text)
     if not isinstance(parts, list) or len(parts) != 2 or not all(isinstance(part, str) for part in parts):
         raise ValueError("a malformed load error")
