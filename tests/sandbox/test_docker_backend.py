@@ -1,0 +1,196 @@
+"""What Docker sandboxes promise beyond verdicts: hardened containers, refused images, nothing left behind."""
+
+import io
+import os
+import tarfile
+
+import pytest
+
+from executor.backends.docker import LABEL, DockerBackend, DockerSettings
+from executor.client import open_executor
+from executor.image import DEFAULT_TAG
+from executor.schema import Limits, Run, Status
+
+PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
+
+
+def run_one(executor, source, *args, limits=PATIENT):
+    [execution] = executor.run([Run(source=source, entry_point="solve", calls=(list(args),))], limits)
+    return execution
+
+
+def value_of(executor, source):
+    execution = run_one(executor, source)
+    assert execution.failure is None, execution
+    assert execution.results[0].error is None, execution
+    return execution.results[0].value
+
+
+def containers_of_ours(client):
+    return client.containers.list(all=True, filters={"label": LABEL})
+
+
+def test_the_container_is_hardened(docker_executor, docker_engine):
+    value_of(docker_executor, "def solve(): return 1")
+    container = containers_of_ours(docker_engine)[0]
+    host, config = container.attrs["HostConfig"], container.attrs["Config"]
+    assert not host["Privileged"]
+    assert host["ReadonlyRootfs"]
+    assert host["NetworkMode"] == "none"
+    assert host["CapDrop"] == ["ALL"]
+    assert sorted(word.removeprefix("CAP_") for word in host["CapAdd"]) == ["KILL", "SETGID", "SETUID"]
+    assert host["SecurityOpt"] == ["no-new-privileges"]  # and so the engine's own seccomp profile
+    assert host["Memory"] == host["MemorySwap"] == 1 << 30
+    assert host["PidsLimit"] == 18
+    assert host["IpcMode"] == "private"
+    assert [bind.rsplit(":", 1)[1] for bind in host["Binds"]] == ["ro"]
+    assert "docker.sock" not in str(container.attrs["Mounts"])
+    assert config["Image"] == DEFAULT_TAG
+
+
+def test_a_candidate_sees_little(docker_executor):
+    source = """
+import os
+def solve():
+    writable = [
+        folder for folder, _, _ in os.walk("/")
+        if not folder.startswith(("/proc", "/sys")) and os.access(folder, os.W_OK)
+    ]
+    status = dict(line.split(":\\t", 1) for line in open("/proc/self/status").read().splitlines())
+    return {
+        "writable": writable,
+        "handshake": os.listdir("/handshake"),
+        "environment": sorted(os.environ),
+        "capabilities": [int(status[name], 16) for name in ("CapPrm", "CapEff", "CapInh")],
+        "no_new_privileges": status["NoNewPrivs"].strip(),
+        "seccomp": status["Seccomp"].strip(),
+        "groups": status["Groups"].strip(),
+        "interfaces": [line.split(":")[0].strip() for line in open("/proc/net/dev").read().splitlines()[2:]],
+        "app": sorted(name for name in os.listdir("/app") if name.endswith(".py")),
+    }
+"""
+    found = value_of(docker_executor, source)
+    assert found["writable"] == ["/tmp"]
+    assert found["handshake"] == []
+    assert set(found["environment"]) <= {"PYTHONHASHSEED", "LC_CTYPE"}
+    assert found["capabilities"] == [0, 0, 0]
+    assert found["no_new_privileges"] == "1"
+    assert found["seccomp"] == "2"
+    assert found["groups"] == ""
+    assert found["interfaces"] == ["lo"]
+    assert "client.py" not in found["app"]
+    assert "worker.py" in found["app"]
+
+
+def test_all_processes_of_a_candidate_share_one_memory_limit(docker_engine):
+    """Each process stays within its own limit; together they are over that of the container."""
+    source = """
+import os, time
+def solve():
+    for _ in range(5):
+        if os.fork() == 0:
+            held = bytearray(60 << 20)
+            time.sleep(20)
+    held = bytearray(60 << 20)
+    time.sleep(20)
+    return len(held)
+"""
+    settings = DockerSettings(memory_bytes=128 << 20)
+    with open_executor("docker", num_workers=1, docker=settings) as opened:
+        execution = run_one(opened, source, limits=Limits(cpu_time_s=10.0, wall_time_s=15.0))
+        assert execution.failure is Status.MEMORY, execution
+        assert execution.duration_s < 10.0
+        assert value_of(opened, "def solve(): return 5") == 5
+        assert opened.stats().num_replaced == 0
+
+
+def test_children_share_the_cpu_time_of_their_parent(docker_executor):
+    source = """
+import os
+def solve():
+    for _ in range(3): os.fork()
+    while True: pass
+"""
+    execution = run_one(docker_executor, source, limits=Limits(cpu_time_s=1.0, wall_time_s=20.0))
+    assert execution.failure is Status.TIMEOUT
+    assert execution.duration_s < 5.0  # eight processes on any number of cores
+
+
+def test_containers_end_with_the_executor(docker_engine):
+    before = {container.id for container in containers_of_ours(docker_engine)}
+    with open_executor("docker", num_workers=2) as opened:
+        value_of(opened, "def solve(): return 1")
+        assert len({container.id for container in containers_of_ours(docker_engine)} - before) >= 1
+    assert {container.id for container in containers_of_ours(docker_engine)} <= before
+
+
+def test_what_a_killed_process_left_is_removed_and_what_others_use_is_not(docker_engine):
+    owners = {"dead": "999999.of-another-boot.1", "alive": None}
+    with open_executor("docker", num_workers=1) as opened:
+        value_of(opened, "def solve(): return 1")
+        owners["alive"] = containers_of_ours(docker_engine)[0].labels[LABEL]
+    made = {}
+    try:
+        for name, owner in owners.items():
+            made[name] = docker_engine.containers.create(DEFAULT_TAG, ["true"], labels={LABEL: owner})
+            made[name].start()
+            made[name].wait()
+        DockerBackend(DockerSettings())
+        left = {container.id for container in containers_of_ours(docker_engine)}
+        assert made["dead"].id not in left
+        assert made["alive"].id in left  # this very process started it
+    finally:
+        for container in made.values():
+            if container.id in {found.id for found in containers_of_ours(docker_engine)}:
+                container.remove(force=True)
+
+
+def test_an_image_that_is_missing_or_of_other_sources_is_refused(docker_engine):
+    with pytest.raises(ValueError, match="no image atomforge-none:1: run `atomforge executor build`"):
+        open_executor("docker", docker=DockerSettings(image="atomforge-none:1"))
+    context = io.BytesIO()
+    with tarfile.open(fileobj=context, mode="w") as archive:
+        content = f"FROM {DEFAULT_TAG}\nLABEL atomforge.sources=older\n".encode()
+        member = tarfile.TarInfo("Dockerfile")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    context.seek(0)
+    docker_engine.images.build(fileobj=context, custom_context=True, tag="atomforge-executor:stale", rm=True)
+    try:
+        with pytest.raises(ValueError, match="built from other sources: run `atomforge executor build`"):
+            open_executor("docker", docker=DockerSettings(image="atomforge-executor:stale"))
+    finally:
+        docker_engine.images.remove("atomforge-executor:stale", force=True)
+
+
+def test_an_unknown_runtime_is_one_line(docker_engine):
+    with pytest.raises(ValueError, match="no runtime 'runscc'; it has .*runc"):
+        open_executor("docker", docker=DockerSettings(runtime="runscc"))
+
+
+def test_without_an_engine_it_is_one_line_and_auto_goes_on(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    with pytest.raises(ValueError, match="no Docker engine can be used") as caught:
+        open_executor("docker")
+    assert "\n" not in str(caught.value)
+    with open_executor("auto", num_workers=1) as opened:
+        assert opened.description.startswith("bubblewrap")
+    assert "auto: no Docker engine can be used" in caplog.text
+
+
+def test_auto_takes_docker_where_its_image_is_built(docker_engine):
+    with open_executor("auto", num_workers=1) as opened:
+        assert opened.description.startswith("docker: ")
+
+
+def test_too_little_memory_for_a_worker_is_refused():
+    with pytest.raises(ValueError, match="memory_bytes must be at least"):
+        DockerSettings(memory_bytes=1 << 20)
+
+
+def test_the_folder_of_the_handshake_is_gone(docker_executor, tmp_path):
+    settings = DockerSettings(socket_dir=str(tmp_path))
+    with open_executor("docker", num_workers=1, docker=settings) as opened:
+        value_of(opened, "def solve(): return 1")
+        assert os.listdir(tmp_path) == []
