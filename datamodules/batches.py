@@ -16,7 +16,9 @@ class TaskPrompt(NamedTuple):
     """One task as a model sees it, with what is needed to judge an answer.
 
     `prompt_ids` is `<bos>` and the encoded prompt with its final newline; `tests` are tagged rows of
-    `{"args", "expected"}`.
+    `{"args", "expected"}`. Where there is a `reference` (source of a right program), what it returns on `inputs` (lists
+    of tagged arguments) is expected, and there are no `tests`. `retest` is the same task with inputs that are disjoint
+    from these, None where there are none.
     """
 
     task_id: str
@@ -27,6 +29,9 @@ class TaskPrompt(NamedTuple):
     language: str
     depth: int
     atoms: list[str]
+    reference: str | None = None
+    inputs: tuple[list, ...] = ()
+    retest: "TaskPrompt | None" = None
 
 
 class SFTBatch(NamedTuple):

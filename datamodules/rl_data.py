@@ -5,10 +5,11 @@ module's `collect` and serves the responses it gives back. Prompts and order are
 trainer must have `use_distributed_sampler: false` (every rank keeps its own prompts) and
 `reload_dataloaders_every_n_epochs: 1`. The class generates, judges and executes nothing.
 
-Rewards come from the tests in `reward_tests`; validation is judged by those in `tests`.
+Rewards come from inputs drawn anew in every iteration, or from the tests in `reward_tests`; validation is judged by
+those in `tests`.
 """
 
-import json
+import logging
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,7 +20,12 @@ from transformers import PreTrainedTokenizerFast
 from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
 from datamodules.eval_data import load_dataset, split_of, task_prompts
 from datamodules.mixture import DrawPlan
+from datamodules.reward_tasks import RewardTask, prompt_for_reward, reward_tasks
 from datamodules.rollout_collate import plan_minibatches, split_minibatch
+
+MAX_FRESH_TESTS = 200
+_REWARD_COLUMNS = ("solution", "tests", "reward_tests", "domains")
+_log = logging.getLogger(__name__)
 
 
 class Collects(Protocol):
@@ -29,7 +35,7 @@ class Collects(Protocol):
     """Iterations completed."""
     tokenizer: PreTrainedTokenizerFast
 
-    def collect(self, prompts: list[TaskPrompt], iteration: int) -> list[RolloutSample]:
+    def collect(self, prompts: list[TaskPrompt], iteration: int, *, samples_per_prompt: int) -> list[RolloutSample]:
         """Answer and judge the prompts, in order; the same arguments give the same samples."""
         ...
 
@@ -45,6 +51,8 @@ class RLDataModule(LightningDataModule):
         minibatch_size: responses of one optimizer step, all ranks together; it must divide the responses of an
             iteration. With `trainer.accumulate_grad_batches: k` a step is computed in k parts.
         num_ppo_epochs: how often an iteration's responses are gone through.
+        fresh_reward_tests: inputs drawn anew for each task in each iteration, on which its responses are judged for
+            reward; 0 = the stored tests of `reward_tests`, which also serve where nothing new can be drawn.
         val_split: split of the validation tasks.
         num_val_tasks: tasks used in validation, evenly spread; null = all.
         seed: of the order of prompts and minibatches.
@@ -59,6 +67,7 @@ class RLDataModule(LightningDataModule):
         samples_per_prompt: int = 4,
         minibatch_size: int = 32,
         num_ppo_epochs: int = 1,
+        fresh_reward_tests: int = 16,
         val_split: str = "synthetic_val",
         num_val_tasks: int | None = 128,
         seed: int = 0,
@@ -73,6 +82,8 @@ class RLDataModule(LightningDataModule):
         for name, value in sizes.items():
             if value < 1:
                 raise ValueError(f"{name} is {value}: at least 1 is needed")
+        if not 0 <= fresh_reward_tests <= MAX_FRESH_TESTS:
+            raise ValueError(f"fresh_reward_tests is {fresh_reward_tests}: it must be from 0 to {MAX_FRESH_TESTS}")
         if not splits:
             raise ValueError("splits is empty: name at least one split, such as synthetic_rl")
         num_responses = prompts_per_iteration * samples_per_prompt
@@ -87,9 +98,11 @@ class RLDataModule(LightningDataModule):
         self.samples_per_prompt = samples_per_prompt
         self.minibatch_size = minibatch_size
         self.num_ppo_epochs = num_ppo_epochs
+        self.fresh_reward_tests = fresh_reward_tests
         self.val_split = val_split
         self.num_val_tasks = num_val_tasks
         self.seed = seed
+        self._has_told_of_stored_tests = False
 
     def prepare_data(self) -> None:
         dataset = load_dataset(self.data_dir)
@@ -99,8 +112,8 @@ class RLDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         self._check_trainer()
         dataset = load_dataset(self.data_dir)
-        self._prompts = {split: self._reward_prompts(dataset, split) for split in self.splits}
-        sizes = {split: len(prompts) for split, prompts in self._prompts.items()}
+        self._tasks = {split: self._reward_tasks(dataset, split) for split in self.splits}
+        sizes = {split: len(tasks) for split, tasks in self._tasks.items()}
         self.plan = DrawPlan(sizes, sizes, batch_size=self.prompts_per_iteration, seed=self.seed)
         table = split_of(dataset, self.val_split, data_dir=self.data_dir)
         self._val_prompts = task_prompts(table, self.tokenizer, self.num_val_tasks)
@@ -113,8 +126,13 @@ class RLDataModule(LightningDataModule):
     def prompts_of(self, iteration: int) -> list[TaskPrompt]:
         """List this rank's prompts of an iteration, each as often as it is answered, copies side by side."""
         rank, world_size = self._rank_and_world_size()
-        mine = self.plan.batch(iteration)[rank::world_size]
-        return [self._prompts[split][index] for split, index in mine for _ in range(self.samples_per_prompt)]
+        mine = [self._tasks[split][index] for split, index in self.plan.batch(iteration)[rank::world_size]]
+        prompts = [
+            prompt_for_reward(task, num_fresh=self.fresh_reward_tests, seed=self.seed, iteration=iteration)
+            for task in mine
+        ]
+        self._tell_of_stored_tests(prompts, iteration)
+        return [prompt for prompt in prompts for _ in range(self.samples_per_prompt)]
 
     def minibatches(self, samples: list[RolloutSample], iteration: int) -> list[RolloutBatch]:
         """Batches of this rank in the order they are trained on."""
@@ -142,19 +160,35 @@ class RLDataModule(LightningDataModule):
         if iteration != module.iteration:
             # after a restore Lightning asks once with the epoch before; it asks again before it trains
             return _as_loader([None])
-        return _as_loader(self.minibatches(module.collect(self.prompts_of(iteration), iteration), iteration))
+        prompts = self.prompts_of(iteration)
+        samples = module.collect(prompts, iteration, samples_per_prompt=self.samples_per_prompt)
+        return _as_loader(self.minibatches(samples, iteration))
 
     def val_dataloader(self) -> DataLoader:
         rank, world_size = self._rank_and_world_size()
         return _as_loader([(self.val_split, self._val_prompts[rank::world_size])])
 
-    def _reward_prompts(self, dataset: Any, split: str) -> list[TaskPrompt]:
+    def _reward_tasks(self, dataset: Any, split: str) -> list[RewardTask]:
         table = split_of(dataset, split, data_dir=self.data_dir)
         if "reward_tests" not in table.column_names:
             raise ValueError(f"{self.data_dir}, split {split}: column reward_tests is missing")
-        rows = table["reward_tests"]
-        prompts = task_prompts(table, self.tokenizer)
-        return [prompt._replace(tests=json.loads(row)) for prompt, row in zip(prompts, rows, strict=True)]
+        columns = [column for column in _REWARD_COLUMNS if column in table.column_names]
+        try:
+            return reward_tasks(table.select_columns(columns).to_list(), task_prompts(table, self.tokenizer))
+        except ValueError as error:
+            raise ValueError(f"{self.data_dir}, split {split}: {error}") from None
+
+    def _tell_of_stored_tests(self, prompts: list[TaskPrompt], iteration: int) -> None:
+        """Say once that fresh tests were asked for and some tasks cannot have them."""
+        stored = [prompt.task_id for prompt in prompts if prompt.reference is None]
+        if self.fresh_reward_tests == 0 or not stored or self._has_told_of_stored_tests:
+            return
+        self._has_told_of_stored_tests = True
+        _log.warning(
+            "fresh_reward_tests: %d of the %d tasks of iteration %d keep their stored reward tests (%s ...): the data "
+            "set tells no domains of their parameters, or these hold too few new inputs; said once",
+            *(len(stored), len(prompts), iteration, stored[0]),
+        )
 
     def _check_trainer(self) -> None:
         trainer = self.trainer

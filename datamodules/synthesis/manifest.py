@@ -16,7 +16,9 @@ from datamodules.synthesis.overlap import Keys, num_containing, overlaps
 from datamodules.synthesis.rows import Row
 
 FILE_NAME = "manifest.json"
-FORMAT = "atomforge data set 1"
+FORMAT = "atomforge data set 2"
+OLDER_FORMATS = ("atomforge data set 1",)
+"""Without the column `domains`: training reads them, with stored reward tests only."""
 TRAINING_SPLITS = ("synthetic_train", "synthetic_rl")
 
 
@@ -88,6 +90,11 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         raise ValueError(f"{directory} is not a data set of atomforge: it has no {FILE_NAME}") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError):
         raise ValueError(f"{path} is not readable JSON") from None
+    if isinstance(manifest, dict) and manifest.get("format") in OLDER_FORMATS:
+        raise ValueError(
+            f"{directory} was built by an older version ({manifest['format']!r}, now {FORMAT!r}): training still reads "
+            "it; for all else build it anew into another directory"
+        )
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ValueError(f"{path} is not the manifest of an atomforge data set of this version ({FORMAT!r})")
     return manifest

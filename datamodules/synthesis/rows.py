@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from datamodules.synthesis.composition import ENTRY_POINT, Call, depth, distinct_atoms
+from datamodules.atoms.domain_json import domains_to_json
+from datamodules.synthesis.composition import ENTRY_POINT, Call, depth, distinct_atoms, parameters
 from datamodules.synthesis.describe import choose_frame, choose_phrasings, describe
 from datamodules.synthesis.oracle import Candidate, Observation
 
@@ -19,6 +20,7 @@ COLUMNS = (
     "entry_point",
     "tests",
     "reward_tests",
+    "domains",
     "atoms",
     "depth",
     "skeleton",
@@ -39,6 +41,7 @@ def make_row(candidate: Candidate, observation: Observation, *, task_id: str, pr
         "entry_point": ENTRY_POINT,
         "tests": _tests(candidate.inputs.tests, observation.expected[:num_tests]),
         "reward_tests": _tests(candidate.inputs.reward_tests, observation.expected[num_tests:]),
+        "domains": domains_to_json([param.domain for param in parameters(candidate.tree)]),
         "atoms": [atom.name for atom in distinct_atoms(candidate.tree)],
         "depth": depth(candidate.tree),
         "skeleton": candidate.skeleton,

@@ -29,6 +29,7 @@ COLUMNS = [
     "entry_point",
     "tests",
     "reward_tests",
+    "domains",
     "atoms",
     "depth",
     "skeleton",

@@ -32,6 +32,7 @@ def row(split: str, index: int) -> dict:
         "entry_point": "solve",
         "tests": json.dumps(tests),
         "reward_tests": json.dumps(tests[:1]),
+        "domains": json.dumps([{"kind": "Ints", "low": -20, "high": 50}]),
         "atoms": ["add"],
         "depth": 1 if split == "atomic" else 2,
         "skeleton": f"add({index})",

@@ -29,7 +29,8 @@ class Collector:
     def __init__(self, tokenizer, iteration=0):
         self.tokenizer, self.iteration, self.asked = tokenizer, iteration, []
 
-    def collect(self, prompts, iteration):
+    def collect(self, prompts, iteration, *, samples_per_prompt):
+        assert samples_per_prompt == 2
         self.asked.append((iteration, [prompt.task_id for prompt in prompts]))
         return [sample(prompt.prompt_ids, [5, 6]) for prompt in prompts]
 
@@ -119,7 +120,7 @@ def test_ranks_divide_the_prompts_of_one(data_dir, tokenizer):
 
 
 def test_rewards_and_validation_use_their_own_tests(data_dir, tokenizer):
-    data = data_of(data_dir, tokenizer, num_val_tasks=3)
+    data = data_of(data_dir, tokenizer, num_val_tasks=3, fresh_reward_tests=0)
     rows = {row["task_id"]: row for split in load_dataset(data_dir).values() for row in split}
     for prompt in data.prompts_of(0):
         assert prompt.tests == json.loads(rows[prompt.task_id]["reward_tests"])
@@ -128,6 +129,85 @@ def test_rewards_and_validation_use_their_own_tests(data_dir, tokenizer):
     assert split == "synthetic_val"
     assert len(prompts) == 3
     assert all(prompt.tests == json.loads(rows[prompt.task_id]["tests"]) for prompt in prompts)
+
+
+def inputs_by_task(data, iteration):
+    return {prompt.task_id: prompt.inputs for prompt in data.prompts_of(iteration)}
+
+
+def test_fresh_inputs_belong_to_seed_iteration_and_task(data_dir, tokenizer):
+    data = data_of(data_dir, tokenizer, prompts_per_iteration=6, minibatch_size=4)
+    rows = {row["task_id"]: row for row in load_dataset(data_dir)["synthetic_rl"]}
+    prompts = data.prompts_of(0)
+    for prompt in prompts:
+        row = rows[prompt.task_id]
+        stored = [test["args"] for test in json.loads(row["tests"]) + json.loads(row["reward_tests"])]
+        assert prompt.reference == row["solution"]
+        assert prompt.tests == []
+        assert len({args[0] for args in prompt.inputs}) == 16
+        assert all(args not in stored and -20 <= args[0] <= 50 for args in prompt.inputs)
+        assert prompt.retest.tests == json.loads(row["reward_tests"])
+        assert prompt.retest.reference is None
+    assert prompts[0] is prompts[1]  # the responses to a prompt are judged alike
+    drawn = inputs_by_task(data, 0)
+    assert len(drawn) == len(set(map(str, drawn.values()))) == 6
+    again = data_of(data_dir, tokenizer, prompts_per_iteration=6, minibatch_size=4)
+    assert inputs_by_task(again, 0) == drawn
+    assert all(inputs_by_task(data, 1)[task] != drawn[task] for task in drawn)
+    other = data_of(data_dir, tokenizer, prompts_per_iteration=6, minibatch_size=4, seed=1)
+    assert all(inputs_by_task(other, 0)[task] != drawn[task] for task in drawn)
+    for rank in (0, 1):
+        part = data_of(data_dir, tokenizer, prompts_per_iteration=6, minibatch_size=4, rank=rank, world_size=2)
+        assert inputs_by_task(part, 0).items() <= drawn.items()
+
+
+def test_stored_rewards_are_retested_on_draws(data_dir, tokenizer):
+    [prompt, *_] = data_of(data_dir, tokenizer, fresh_reward_tests=0).prompts_of(0)
+    assert len(prompt.tests) == 1
+    assert len(prompt.retest.inputs) == 1
+    assert prompt.retest.reference.startswith("def solve")
+
+
+def altered(data_dir, directory, change):
+    """Copy the data set with another column `domains` in the split for RL."""
+    dataset = load_dataset(data_dir)
+    dataset["synthetic_rl"] = change(dataset["synthetic_rl"])
+    dataset.save_to_disk(str(directory))
+    return directory
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.remove_columns("domains"),
+        lambda table: table.map(lambda row: {"domains": '[{"kind": "Ints", "low": 0, "high": 15}]'}),
+    ],
+    ids=["no column", "too narrow"],
+)
+def test_without_domains_the_stored_tests_serve_and_one_line_says_so(data_dir, tokenizer, tmp_path, caplog, change):
+    data = data_of(altered(data_dir, tmp_path / "data", change), tokenizer)
+    for iteration in range(2):
+        for prompt in data.prompts_of(iteration):
+            assert len(prompt.tests) == 1
+            assert (prompt.reference, prompt.inputs, prompt.retest) == (None, (), None)
+    [record] = caplog.records
+    assert record.getMessage().startswith(
+        "fresh_reward_tests: 4 of the 4 tasks of iteration 0 keep their stored reward tests (synthetic_rl/"
+    )
+
+
+@pytest.mark.parametrize(
+    ("domains", "message"),
+    [
+        ("[]", "domains must be a list with one domain for each parameter"),
+        ('[{"kind": "Ints", "low": 0}]', "domain 0: Ints has exactly the fields low, high, not"),
+        ('[{"kind": "Bools"}, {"kind": "Bools"}]', "there are 2 domains, but another number of arguments"),
+    ],
+)
+def test_unreadable_domains_are_named(data_dir, tokenizer, tmp_path, domains, message):
+    directory = altered(data_dir, tmp_path / "data", lambda table: table.map(lambda row: {"domains": domains}))
+    with pytest.raises(ValueError, match=f"split synthetic_rl: task synthetic_rl/0: {message}"):
+        data_of(directory, tokenizer)
 
 
 def test_the_loader_serves_what_was_collected(data_dir, tokenizer):
@@ -151,6 +231,7 @@ def test_a_stale_epoch_collects_nothing(data_dir, tokenizer):
         ({"splits": []}, "splits is empty"),
         ({"splits": ["nothing"]}, "has no split nothing"),
         ({"val_split": "nothing"}, "has no split nothing"),
+        ({"fresh_reward_tests": -1}, "fresh_reward_tests is -1: it must be from 0 to 200"),
         ({"samples_per_prompt": 0}, "samples_per_prompt is 0"),
         ({"prompts_per_iteration": 3, "minibatch_size": 6, "world_size": 2}, "prompts_per_iteration 3 does not divide"),
         ({"accumulate": 3}, "minibatch_size 4 does not divide into 1 ranks x accumulate_grad_batches 3"),
