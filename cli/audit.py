@@ -7,6 +7,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from executor.client import BACKENDS
+
 if TYPE_CHECKING:
     from datamodules.synthesis.audit import Audit
 
@@ -19,7 +21,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Recompute the overlap of every two splits by prompt, program, skeleton and behaviour.",
     )
     parser.add_argument("directory", type=Path, help="written by `atomforge synthesize`")
-    parser.add_argument("--backend", default="auto", help="sandbox: auto, bubblewrap or process (auto)")
+    parser.add_argument("--backend", default="auto", help=f"where programs run: {', '.join(BACKENDS)} (auto)")
     parser.add_argument("--num-workers", type=int, default=None, help="programs at the same time (cores)")
 
 

@@ -44,7 +44,7 @@ class CountProgress:
             self._bar.stop()
 
     def advance(self, count: int) -> None:
-        """Note that `count` more are done."""
+        """Note that `count` more are done; any one thread may call."""
         self._done += count
         now = time.monotonic()
         rate = self._done / max(now - self._started_at, 1e-9)

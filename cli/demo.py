@@ -20,7 +20,10 @@ import yaml
 from cli.config_files import read_yaml
 from cli.errors import UsageError, did_you_mean
 from cli.json_file import write_json
+from executor.client import BACKENDS
 
+_GIVEN = ("output", "seed", "data", "backend")
+"""Keys of the file that are options, too."""
 MODELS = ("untrained", "sft", "ppo")
 _TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,),
@@ -102,6 +105,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--output", default=None, help="directory for everything (the file's `output`)")
     parser.add_argument("--seed", type=int, default=None, help="seed of training and sampling (the file's `seed`)")
     parser.add_argument("--data", default=None, help="use this data set instead of building one")
+    parser.add_argument(
+        "--backend", default=None, help=f"where programs run: {', '.join(BACKENDS)} (the file's `backend`)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -111,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
         ValueError: the config is wrong, or `output` holds a demo of another config; one line.
     """
     config = load_config(args.config)
-    given = {name: getattr(args, name) for name in ("output", "seed", "data") if getattr(args, name) is not None}
+    given = {name: getattr(args, name) for name in _GIVEN if getattr(args, name) is not None}
     config = replace(config, **given)
     claim_output(config)
     clock = _clock(Path(config.output) / "times.json")
@@ -153,7 +159,7 @@ def load_config(path: str) -> DemoConfig:
 
 
 def claim_output(config: DemoConfig) -> None:
-    """Write the config into `output`, or see that the one there is the same.
+    """Write the config into `output`, or see that the one there is the same; where programs run may change.
 
     Raises:
         UsageError: it is another one.
@@ -162,7 +168,7 @@ def claim_output(config: DemoConfig) -> None:
     mine = asdict(config)
     if path.exists():
         theirs = json.loads(path.read_text(encoding="utf-8"))
-        changed = [name for name in mine if mine[name] != theirs.get(name)]
+        changed = [name for name in mine if name != "backend" and mine[name] != theirs.get(name)]
         if changed:
             raise UsageError(
                 f"{config.output} holds a demo with other values of {', '.join(changed)}: give another --output, "
@@ -179,7 +185,7 @@ def fit_arguments(config: DemoConfig, name: str) -> list[str]:
     arguments = ["fit", *(word for layer in layers for word in ("--config", layer))]
     arguments += ["--run_dir", f"{config.output}/{name}", "--seed_everything", str(config.seed)]
     arguments += ["--data.init_args.data_dir", str(config.data_dir), "--data.init_args.seed", str(config.seed)]
-    arguments += ["--model.init_args.seed", str(config.seed)]
+    arguments += ["--model.init_args.seed", str(config.seed), "--model.init_args.executor_backend", config.backend]
     if not has_native_bf16():
         arguments += ["--trainer.precision", "32-true"]
     if name == "ppo":

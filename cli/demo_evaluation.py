@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from cli.count_progress import CountProgress
 from cli.demo import MODELS, DemoConfig, has_native_bf16
 from cli.json_file import write_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+    from executor.client import Executor
     from lightning_modules.evaluation import Evaluation
 
 
@@ -37,14 +38,17 @@ def evaluate_models(config: DemoConfig) -> None:
     todo = [(m, s) for m in MODELS for s in splits if not evaluation_path(config, m, s).exists()]
     if not todo:
         return
+    from datamodules.eval_data import load_dataset, split_of
     from executor.client import open_executor
 
+    dataset = load_dataset(config.data_dir)
+    tables = {split: split_of(dataset, split, data_dir=config.data_dir) for split in splits}
     (Path(config.output) / "evaluation").mkdir(exist_ok=True)
     with open_executor(config.backend) as executor:
         for model in dict.fromkeys(name for name, _ in todo):
             policy = load_model(config, model)
             for split in [s for m, s in todo if m == model]:
-                result = _evaluate(config, model, split, *policy, executor=executor)
+                result = _evaluate(config, model, split, tables[split], policy, executor)
                 write_json(evaluation_path(config, model, split), result.to_json())
 
 
@@ -60,29 +64,28 @@ def load_model(config: DemoConfig, model: str) -> tuple[PreTrainedModel, PreTrai
     return build_causal_lm(Architecture(**arguments["architecture"]), tokenizer, arguments["seed"]), tokenizer
 
 
-def _evaluate(config: DemoConfig, model: str, split: str, causal_lm: Any, tokenizer: Any, *, executor: Any) -> Any:
+def _evaluate(
+    config: DemoConfig,
+    model: str,
+    split: str,
+    table: Any,
+    policy: tuple[PreTrainedModel, PreTrainedTokenizerFast],
+    executor: Executor,
+) -> Evaluation:
     import torch
 
-    from datamodules.eval_data import load_dataset, split_of, task_prompts
+    from datamodules.eval_data import task_prompts
     from lightning_modules.evaluation import evaluate
 
     plan, label = config.evaluation, f"{model} on {split}"
-    table = split_of(load_dataset(config.data_dir), split, data_dir=config.data_dir)
+    causal_lm, tokenizer = policy
     prompts = task_prompts(table, tokenizer, config.num_tasks(model, split))
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.nn.Module.to(causal_lm, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = {"auto": "bfloat16" if has_native_bf16() else "float32"}.get(plan.dtype, plan.dtype)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     started = time.monotonic()
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(f"{label}: {stage}", total=total)
-            bar.update(tasks[stage], completed=done)
-
+    with CountProgress(f"{label}: completions judged", len(prompts) * (1 + plan.num_samples)) as progress:
         result = evaluate(
-            causal_lm.to(device),
+            causal_lm,
             tokenizer,
             prompts,
             executor,
@@ -92,7 +95,7 @@ def _evaluate(config: DemoConfig, model: str, split: str, causal_lm: Any, tokeni
             seed=config.seed,
             batch_size=plan.batch_size,
             dtype=getattr(torch, dtype),
-            on_progress=show,
+            on_judged=progress.advance,
         )
     print(f"{label}: {len(prompts)} tasks in {time.monotonic() - started:.0f} s", flush=True)
     return result

@@ -5,20 +5,17 @@ nothing: to compare two policies, pair their JSON files task by task (`lightning
 """
 
 import argparse
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import UsageError
 from cli.json_file import write_json
+from executor.client import BACKENDS
 
 if TYPE_CHECKING:
     from lightning_modules.evaluation import Evaluation
     from lightning_modules.intervals import Interval
-
-_LINE_EVERY_S = 10.0
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -38,7 +35,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--max-new-tokens", type=_count, default=256, help="longest completion in tokens (256)")
     parser.add_argument("--batch-size", type=_count, default=128, help="completions generated at a time (128)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the samples (0)")
-    parser.add_argument("--backend", default="auto", help="sandbox: auto, bubblewrap or process (auto)")
+    parser.add_argument("--backend", default="auto", help=f"where programs run: {', '.join(BACKENDS)} (auto)")
     parser.add_argument("--output", type=Path, default=None, help="JSON file for completions and verdicts")
 
 
@@ -99,6 +96,7 @@ def print_table(scores: "Mapping[str, Interval]", statuses: Mapping[str, int], *
 def _evaluate(args: argparse.Namespace, table: Any) -> "Evaluation":
     import torch
 
+    from cli.count_progress import CountProgress
     from datamodules.eval_data import task_prompts
     from executor.client import open_executor
     from lightning_modules.evaluation import evaluate
@@ -107,7 +105,11 @@ def _evaluate(args: argparse.Namespace, table: Any) -> "Evaluation":
     causal_lm, tokenizer = load_policy(args.checkpoint)
     torch.nn.Module.to(causal_lm, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     prompts = task_prompts(table, tokenizer, args.num_tasks)
-    with open_executor(args.backend) as executor:
+    num_completions = len(prompts) * (1 + args.num_samples)
+    with (
+        open_executor(args.backend) as executor,
+        CountProgress("completions judged", num_completions) as progress,
+    ):
         return evaluate(
             causal_lm,
             tokenizer,
@@ -118,27 +120,8 @@ def _evaluate(args: argparse.Namespace, table: Any) -> "Evaluation":
             max_new_tokens=args.max_new_tokens,
             seed=args.seed,
             batch_size=args.batch_size,
-            on_progress=_Lines(),
+            on_judged=progress.advance,
         )
-
-
-class _Lines:
-    """Prints how far generation and execution are, a line every few seconds."""
-
-    def __init__(self) -> None:
-        self._printed_at = self._started_at = time.monotonic()
-        self._stage = ""
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if stage != self._stage:
-            self._stage, self._started_at = stage, now
-        if now - self._printed_at < _LINE_EVERY_S:
-            return
-        self._printed_at = now
-        rate = done / max(now - self._started_at, 1e-9)
-        left = f", {(total - done) / rate:.0f} s left" if rate > 0 else ""
-        print(f"{stage}: {done} of {total}, {rate:.1f}/s{left}", file=sys.stderr, flush=True)
 
 
 def _count(text: str) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.config_files import read_yaml
 from cli.errors import UsageError
+from executor.client import BACKENDS
 
 if TYPE_CHECKING:
     from datamodules.synthesis.config import SynthesisConfig
@@ -26,7 +27,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--config", required=True, help="YAML file, e.g. configs/synthesis_small.yaml")
     parser.add_argument("--output", required=True, type=Path, help="directory to write; it must not exist yet")
     parser.add_argument("--seed", type=int, default=None, help="in place of the config's seed")
-    parser.add_argument("--backend", default="auto", help="sandbox: auto, bubblewrap or process (auto)")
+    parser.add_argument("--backend", default="auto", help=f"where programs run: {', '.join(BACKENDS)} (auto)")
     parser.add_argument("--num-workers", type=int, default=None, help="programs at the same time (cores)")
 
 

@@ -5,7 +5,6 @@ task id to an estimate in [0, 1]; intervals and paired differences (`lightning_m
 """
 
 import hashlib
-import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,16 +14,17 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import TaskPrompt
-from executor.client import Executor, grade
+from executor.client import Executor
 from executor.pass_at_k import pass_at_k
-from executor.schema import Limits, Outcome, Status, Submission, Task, Test
+from executor.schema import DEFAULT_LIMITS, Limits, Outcome, Status
 from lightning_modules.generation import Generated, Sampling, generate
+from lightning_modules.judging import Judging, tasks_of
 
 GREEDY = -1
 """Number of the greedy completion of a task, where sampled ones have 0, 1, ..."""
 
-Progress = Callable[[str, int, int], None]
-"""Called with the stage (`generate` or `execute`), how many are done, and of how many."""
+OnJudged = Callable[[int], None]
+"""Called with the number of further completions that were judged, maybe from another thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,14 +133,14 @@ def evaluate(
     batch_size: int,
     greedy: bool = True,
     dtype: torch.dtype | None = None,
-    limits: Limits | None = None,
-    on_progress: Progress | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    on_judged: OnJudged = lambda num_judged: None,
 ) -> Evaluation:
     """Complete each prompt greedily and `num_samples` times at `temperature`, run all of it, judge it.
 
-    What is drawn for a task depends on (seed, task id, number of the sample) alone, not on the other tasks or on
-    `batch_size`; the model runs in its own precision, whatever autocast is on outside, or with a copy of its weights in
-    `dtype`.
+    Programs are run while others are still being generated. What is drawn for a task depends on (seed, task id, number
+    of the sample) alone, not on the other tasks or on `batch_size`; the model runs in its own precision, whatever
+    autocast is on outside, or with a copy of its weights in `dtype`.
 
     Raises:
         ValueError: nothing was asked for, or a prompt does not fit the model's context.
@@ -160,57 +160,34 @@ def evaluate(
         ([(task, number) for task in range(len(prompts)) for number in range(num_samples)], temperature),
     ]
     plan = [item for part, _ in plans for item in part]
-    one_more = _counter("generate", len(plan), on_progress)
+    tasks = tasks_of(prompts)
     generated: list[Generated] = []
-    for part, part_temperature in plans:
-        with torch.autocast(causal_lm.device.type, enabled=False):
-            generated += generate(
-                causal_lm,
-                [prompts[task].prompt_ids for task, _ in part],
-                [sample_id(prompts[task].task_id, number) for task, number in part],
-                sampling=Sampling(max_new_tokens=max_new_tokens, temperature=part_temperature),
-                seed=seed,
-                eos_id=_token_id(tokenizer.eos_token_id),
-                pad_id=_token_id(tokenizer.pad_token_id),
-                batch_size=batch_size,
-                dtype=dtype,
-                on_finished=one_more,
-            )
-    completions = [completion_text(tokenizer, item.token_ids) for item in generated]
-    submissions = [submission(prompts[task], text) for (task, _), text in zip(plan, completions, strict=True)]
-    one_judged = _counter("execute", len(plan), on_progress)
-    outcomes = grade(executor, submissions, limits or Limits(), on_result=one_judged) if submissions else []
-    samples = [_judged(*item) for item in zip(completions, generated, outcomes, strict=True)]
+    with executor.grading(limits, on_result=lambda _index, _outcome: on_judged(1)) as grading:
+        judging = Judging(grading, tokenizer, [tasks[task] for task, _ in plan])
+        for part, part_temperature in plans:
+            num_before = len(generated)
+            with torch.autocast(causal_lm.device.type, enabled=False):
+                generated += generate(
+                    causal_lm,
+                    [prompts[task].prompt_ids for task, _ in part],
+                    [sample_id(prompts[task].task_id, number) for task, number in part],
+                    sampling=Sampling(max_new_tokens=max_new_tokens, temperature=part_temperature),
+                    seed=seed,
+                    eos_id=_token_id(tokenizer.eos_token_id),
+                    pad_id=_token_id(tokenizer.pad_token_id),
+                    batch_size=batch_size,
+                    dtype=dtype,
+                    on_finished=lambda index, item, first=num_before: judging.add(first + index, item),
+                )
+        outcomes = judging.outcomes()
+    samples = [_judged(*item) for item in zip(judging.completions(), generated, outcomes, strict=True)]
     return _collect(prompts, plan, samples, settings)
-
-
-def completion_text(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int]) -> str:
-    """Decode a completion; special tokens, `<eos>` among them, are left out."""
-    return str(tokenizer.decode(list(token_ids), skip_special_tokens=True))
-
-
-def submission(prompt: TaskPrompt, completion: str) -> Submission:
-    """Pair a completion with the tests of its task."""
-    tests = tuple(Test(args=test["args"], expected=test["expected"]) for test in prompt.tests)
-    return Submission(
-        task=Task(task_id=prompt.task_id, entry_point=prompt.entry_point, tests=tests), completion=completion
-    )
 
 
 def sample_id(task_id: str, number: int) -> int:
     """Name the random numbers of one completion: 63 bits of a hash of the task and the number of the sample."""
     digest = hashlib.sha256(f"{task_id}\0{number}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
-
-
-def _counter(stage: str, total: int, on_progress: Progress | None) -> Callable[[int, object], None]:
-    done = itertools.count(1)
-
-    def one_more(_index: int, _result: object) -> None:
-        if on_progress is not None:
-            on_progress(stage, next(done), total)
-
-    return one_more
 
 
 def _judged(completion: str, generated: Generated, outcome: Outcome) -> JudgedSample:

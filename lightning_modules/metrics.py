@@ -31,9 +31,10 @@ def pass_at_k(num_samples: Tensor, num_correct: Tensor, k: int) -> Tensor:
 
 
 class PassAtK(Metric):
-    """Mean over tasks of the unbiased pass@k for several k.
+    """Mean over tasks of the unbiased pass@k for several k, from (n, c) of each task.
 
-    State: the sum of the estimates for each k and the number of tasks; both add up over ranks.
+    A task with fewer than k judged samples counts for no such k. State: for each k the sum of the estimates and the
+    number of tasks; both add up over batches and ranks.
 
     Args:
         ks: the values of k.
@@ -50,13 +51,20 @@ class PassAtK(Metric):
             raise ValueError(f"ks is {list(ks)}: at least one k, each at least 1")
         self.ks = tuple(ks)
         self.add_state("total", torch.zeros(len(self.ks), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("num_tasks", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("num_tasks", torch.zeros(len(self.ks), dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, num_samples: Tensor, num_correct: Tensor) -> None:
-        """Add tasks: [B] samples judged and [B] samples that passed."""
-        self.total += torch.stack([pass_at_k(num_samples, num_correct, k).sum() for k in self.ks]).to(self.total)
-        self.num_tasks += num_samples.numel()
+        """Add tasks: [B] samples judged and [B] samples that passed, on any device."""
+        num_samples, num_correct = num_samples.to(self.total.device), num_correct.to(self.total.device)
+        for i, k in enumerate(self.ks):
+            enough = num_samples >= k
+            self.total[i] += pass_at_k(num_samples[enough], num_correct[enough], k).sum()
+            self.num_tasks[i] += torch.count_nonzero(enough)
 
     def compute(self) -> Tensor:
         """[len(ks)] float64, a scalar where there is one k (torchmetrics squeezes); nan where no task was added."""
         return self.total / self.num_tasks
+
+    def by_tag(self, template: str) -> dict[str, float]:
+        """Compute, over all ranks, and name each value by putting k into the template."""
+        return {template.format(k=k): float(value) for k, value in zip(self.ks, self.compute().view(-1), strict=True)}

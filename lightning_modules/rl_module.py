@@ -6,12 +6,11 @@ that training depends on; iteration counter and KL price move in `on_train_epoch
 and randomness is a function of (seed, iteration, sample): so a run resumed at an iteration's end goes on as if never
 stopped.
 
-The class joins parts that live elsewhere: `generation`, `rollout`, `advantages`, `losses`, `kl_control`, `evaluation`.
-It trains the weights of one language model and a value head on it; sharded strategies are not supported.
+The class joins parts that live elsewhere: `answering`, `retest`, `rollout`, `advantages`, `ppo_loss`, `kl_control`,
+`evaluation`. It trains the weights of one language model and a value head on it; sharded strategies are not supported.
 """
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -21,25 +20,19 @@ from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
 from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
-from executor.client import Executor, grade, open_executor
-from executor.rewards import RewardConfig, reward_of
-from executor.schema import Outcome
-from lightning_modules.evaluation import Evaluation, completion_text, evaluate, submission
-from lightning_modules.generation import Generated, Sampling, decoding_dtype, generate
+from executor.rewards import RewardConfig
+from lightning_modules.answering import AnswerSettings, answer_prompts
+from lightning_modules.evaluation import Evaluation, evaluate
+from lightning_modules.generation import Sampling, decoding_dtype
 from lightning_modules.kl_control import KLConfig, controller_of
-from lightning_modules.losses import ppo_policy_loss, ppo_value_loss
-from lightning_modules.numerics import token_entropy, token_logprobs
-from lightning_modules.packed_loss import block_causal_mask
+from lightning_modules.metrics import PassAtK
 from lightning_modules.policy import PAYLOAD_KEY, ActorCritic, checkpoint_payload, load_policy
 from lightning_modules.ppo_config import PPOConfig, RLOptimizerConfig
+from lightning_modules.ppo_loss import ppo_loss
 from lightning_modules.reference import Reference
-from lightning_modules.rollout import (
-    Collection,
-    Response,
-    build_samples,
-    groups_and_sample_ids,
-    score_tokens,
-)
+from lightning_modules.retest import retest
+from lightning_modules.rollout import Collection, Response, build_samples, groups_and_sample_ids
+from lightning_modules.run_executor import RunExecutor
 from lightning_modules.validation_scores import ValidationScores
 
 STATE_KEY = "rl_state"
@@ -63,7 +56,8 @@ class PPOModule(LightningModule):
         reward: what an outcome is worth.
         generate_batch_size: responses decoded together, in training and validation.
         score_batch_size: rows read together when the responses are scored.
-        executor_backend: `auto`, or a backend by name.
+        retest_share: share of the passes that are run again on other inputs, which is measured and trains nothing.
+        executor_backend: `auto`, or a backend by name or address.
         seed: of the responses.
     """
 
@@ -78,6 +72,7 @@ class PPOModule(LightningModule):
         reward: RewardConfig = DEFAULT_REWARD,
         generate_batch_size: int = 128,
         score_batch_size: int = 32,
+        retest_share: float = 0.25,
         executor_backend: str = "auto",
         seed: int = 0,
     ) -> None:
@@ -91,6 +86,8 @@ class PPOModule(LightningModule):
         for name, value in (("generate_batch_size", generate_batch_size), ("score_batch_size", score_batch_size)):
             if value < 1:
                 raise ValueError(f"{name} is {value}: at least 1 is needed")
+        if not 0.0 <= retest_share <= 1.0:
+            raise ValueError(f"retest_share is {retest_share}: it must be from 0.0 (off) to 1.0")
         self.init_from = init_from
         self.ppo = ppo
         self.sampling = sampling
@@ -98,7 +95,7 @@ class PPOModule(LightningModule):
         self.reward_config = reward
         self.generate_batch_size = generate_batch_size
         self.score_batch_size = score_batch_size
-        self.executor_backend = executor_backend
+        self.retest_share = retest_share
         self.seed = seed
         causal_lm, self.tokenizer = load_policy(init_from)
         self.policy = ActorCritic(causal_lm).train()
@@ -106,79 +103,76 @@ class PPOModule(LightningModule):
         self.kl_controller = controller_of(kl)
         self.iteration = 0
         self.last_evaluations: dict[str, Evaluation] = {}
-        self._executor: Executor | None = None
+        self._executor = RunExecutor(executor_backend)
         self._collection: Collection | None = None
         self._is_stopped = False
         self._update_s = 0.0
         self._batch_started_at = 0.0
 
-    def collect(self, prompts: list[TaskPrompt], iteration: int) -> list[RolloutSample]:
+    def collect(self, prompts: list[TaskPrompt], iteration: int, *, samples_per_prompt: int) -> list[RolloutSample]:
         """Answer each prompt once, run and judge the answers, and prepare them for training.
 
         Args:
             prompts: N prompts; the copies of one prompt stand side by side and are numbered from 0.
             iteration: names the random numbers.
+            samples_per_prompt: copies of each; pass@k is measured for this k.
 
         Returns:
             N samples, in the order of the prompts.
         """
         self.policy.eval()  # without dropout, as the training steps
         groups, sample_ids = groups_and_sample_ids(prompts)
-        started = time.perf_counter()
-        generated = generate(
-            self.policy.causal_lm,
-            [prompt.prompt_ids for prompt in prompts],
+        executor = self._executor.open(self.trainer)
+        answers = answer_prompts(
+            self.policy,
+            self.reference,
+            self.tokenizer,
+            executor,
+            prompts,
             sample_ids,
-            sampling=self.sampling,
-            seed=self.seed,
+            self._answer_settings(),
             iteration=iteration,
-            eos_id=self._token_id("eos_token_id"),
-            pad_id=self._token_id("pad_token_id"),
-            batch_size=self.generate_batch_size,
-            dtype=decoding_dtype(str(self.trainer.precision)),
+            reading_context=self.trainer.precision_plugin.forward_context,
         )
-        generate_s = time.perf_counter() - started
-        with ThreadPoolExecutor(max_workers=1) as thread:  # programs run while the policy reads the responses again
-            judging = thread.submit(self._judge, prompts, generated)
-            started = time.perf_counter()
-            with self.trainer.precision_plugin.forward_context():
-                scores = score_tokens(
-                    self.policy,
-                    self.reference,
-                    [prompt.prompt_ids for prompt in prompts],
-                    [item.token_ids for item in generated],
-                    batch_size=self.score_batch_size,
-                    pad_id=self._token_id("pad_token_id"),
-                    temperature=self.sampling.temperature,
-                )
-            score_s = time.perf_counter() - started
-            outcomes, execute_s = judging.result()
         responses = [
-            Response(prompt.prompt_ids, group, item, outcome, reward_of(outcome, self.reward_config))
-            for prompt, group, item, outcome in zip(prompts, groups, generated, outcomes, strict=True)
+            Response(prompt.prompt_ids, group, item, outcome)
+            for prompt, group, item, outcome in zip(prompts, groups, answers.generated, answers.outcomes, strict=True)
         ]
         collection = build_samples(
-            responses, scores, config=self.ppo, kl_coef=self.kl_controller.coef, sum_over_ranks=self._sum_over_ranks
+            responses,
+            answers.scores,
+            config=self.ppo,
+            kl_coef=self.kl_controller.coef,
+            sum_over_ranks=self._sum_over_ranks,
         )
-        num_tokens = sum(len(item.token_ids) for item in generated)
-        times = {
-            "time/generate_s": generate_s,
-            "time/score_s": score_s,
-            "time/execute_s": execute_s,
-            "throughput/generate_tokens_per_s": num_tokens / generate_s,
-        }
-        self._collection = collection._replace(metrics=collection.metrics | times)
+        pass_at_k = PassAtK(sorted({1, samples_per_prompt})).to(self.device)
+        pass_at_k.update(collection.num_judged, collection.num_correct)
+        metrics = collection.metrics | answers.metrics | pass_at_k.by_tag("rollout/pass_at_{k}")
+        if self.retest_share > 0.0:
+            found = retest(
+                executor,
+                prompts,
+                answers.completions,
+                answers.outcomes,
+                sample_ids,
+                share=self.retest_share,
+                seed=self.seed,
+                iteration=iteration,
+            )
+            metrics |= found.metrics(self._sum_over_ranks)
+        self._collection = collection._replace(metrics=metrics)
         self.policy.train()
         return collection.samples
 
-    def _judge(self, prompts: list[TaskPrompt], generated: list[Generated]) -> tuple[list[Outcome], float]:
-        started = time.perf_counter()
-        submissions = [
-            submission(prompt, completion_text(self.tokenizer, item.token_ids))
-            for prompt, item in zip(prompts, generated, strict=True)
-        ]
-        outcomes = grade(self._opened_executor(), submissions)
-        return outcomes, time.perf_counter() - started
+    def _answer_settings(self) -> AnswerSettings:
+        return AnswerSettings(
+            sampling=self.sampling,
+            reward=self.reward_config,
+            seed=self.seed,
+            generate_batch_size=self.generate_batch_size,
+            score_batch_size=self.score_batch_size,
+            dtype=decoding_dtype(str(self.trainer.precision)),
+        )
 
     def setup(self, stage: str) -> None:
         if self.trainer.precision == "16-mixed":
@@ -208,47 +202,15 @@ class PPOModule(LightningModule):
 
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> Tensor:
         num_tokens = self.trainer.strategy.reduce(batch.num_tokens, reduce_op="mean").clamp(min=1)
-        trained, temperature = batch.loss_mask, self.sampling.temperature
-        chosen = torch.nn.functional.pad(trained, (0, 1))
-        logits, values = self.policy(batch.input_ids, block_causal_mask(batch.segment_ids), batch.position_ids, chosen)
-        tokens = batch.input_ids[:, 1:][trained]
-        every = torch.ones_like(tokens, dtype=torch.bool)
-        policy = ppo_policy_loss(
-            token_logprobs(logits, tokens, temperature=temperature),
-            batch.old_logprobs[trained],
-            batch.advantages[trained],
-            every,
-            clip_low=self.ppo.clip_low,
-            clip_high=self.ppo.clip_high,
-            num_tokens=num_tokens,
-        )
-        value = ppo_value_loss(
-            values.float(),
-            batch.values[trained],
-            batch.returns[trained],
-            every,
-            clip=self.ppo.value_clip,
-            num_tokens=num_tokens,
-        )
-        with torch.set_grad_enabled(self.ppo.entropy_coef > 0):
-            entropy = token_entropy(logits, temperature=temperature).sum() / num_tokens
-        loss = policy.loss + self.ppo.value_coef * value.loss - self.ppo.entropy_coef * entropy
-        approx_kl = self.trainer.strategy.reduce(policy.metrics["approx_kl"], reduce_op="mean")
+        result = ppo_loss(self.policy, batch, self.ppo, temperature=self.sampling.temperature, num_tokens=num_tokens)
+        approx_kl = self.trainer.strategy.reduce(result.approx_kl, reduce_op="mean")
         if self.ppo.target_kl is not None and bool(approx_kl > self.ppo.target_kl):
             self._is_stopped = True
-        metrics = {
-            "policy/loss": policy.loss.detach(),
-            "policy/approx_kl": policy.metrics["approx_kl"],
-            "policy/clip_frac": policy.metrics["clip_fraction"],
-            "policy/entropy": entropy.detach(),
-            "policy/stopped_share": float(self._is_stopped),
-            "value/loss": value.loss.detach(),
-            "value/clip_frac": value.metrics["clip_fraction"],
-        }
+        metrics = result.metrics | {"policy/stopped_share": float(self._is_stopped)}
         if batch_idx == 0:
-            metrics["policy/first_ratio"] = policy.metrics["ratio"]
+            metrics["policy/first_ratio"] = result.ratio
         self.log_dict(metrics, on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
-        return loss * 0.0 if self._is_stopped else loss
+        return result.loss * 0.0 if self._is_stopped else result.loss
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Take the gradients from what must not move: a zero gradient would still move it, by its momentum."""
@@ -290,7 +252,7 @@ class PPOModule(LightningModule):
             self.policy.causal_lm,
             self.tokenizer,
             prompts,
-            self._opened_executor(),
+            self._executor.open(self.trainer),
             num_samples=0,
             max_new_tokens=self.sampling.max_new_tokens,
             seed=self.seed,
@@ -330,14 +292,7 @@ class PPOModule(LightningModule):
         self.kl_controller = replace(self.kl_controller, coef=state["kl_coef"])
 
     def teardown(self, stage: str) -> None:
-        if self._executor is not None:
-            self._executor.close()
-            self._executor = None
-
-    def _opened_executor(self) -> Executor:
-        if self._executor is None:
-            self._executor = open_executor(self.executor_backend)
-        return self._executor
+        self._executor.close()
 
     def _sum_over_ranks(self, tensor: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(tensor.to(self.device), reduce_op="sum").to(tensor.device)
@@ -347,8 +302,3 @@ class PPOModule(LightningModule):
         total, count = collection.kl_per_response * collection.num_known, collection.num_known
         sums = self._sum_over_ranks(torch.tensor([total, count], dtype=torch.float64))
         return float(sums[0] / sums[1].clamp(min=1)), int(sums[1])
-
-    def _token_id(self, name: str) -> int:
-        value = getattr(self.tokenizer, name)
-        assert isinstance(value, int)  # tokenizers without these are refused when they are loaded
-        return value

@@ -5,14 +5,17 @@ prompt. The value of a token is that of the state it was chosen in. An infrastru
 response is left out of the loss, of whitening and of every mean.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from datamodules.batches import RolloutSample, TaskPrompt
+from executor.rewards import RewardConfig
 from executor.schema import Outcome, Reward, Status
 from lightning_modules.advantages import generalized_advantages, token_rewards, uniform_groups
 from lightning_modules.evaluation import sample_id
@@ -30,16 +33,22 @@ from lightning_modules.policy import ActorCritic
 from lightning_modules.ppo_config import PPOConfig
 from lightning_modules.reference import Reference
 
+REWARD_PARTS = tuple(field.name.removesuffix("_coef") for field in fields(RewardConfig))
+"""The same on every rank, also on one without a reward, for ranks must log the same tags."""
+
 
 class Response(NamedTuple):
-    """One completion with its verdict; `reward` is None where the verdict is unknown."""
+    """One completion with its verdict; the verdict's `reward` is None where it is unknown."""
 
     prompt_ids: list[int]
     group: int
     """Number of the prompt within the iteration on this rank: 0, 1, ..."""
     generated: Generated
     outcome: Outcome
-    reward: Reward | None
+
+    @property
+    def reward(self) -> Reward | None:
+        return self.outcome.reward
 
 
 class TokenScores(NamedTuple):
@@ -60,6 +69,10 @@ class Collection(NamedTuple):
     """Mean over the responses with a reward of the summed k1, nats."""
     num_known: int
     """Responses with a reward."""
+    num_judged: Tensor
+    """[G] long, responses with a verdict, by group (n of pass@k)"""
+    num_correct: Tensor
+    """[G] long, responses that passed (c of pass@k)"""
 
 
 @torch.no_grad()
@@ -184,22 +197,31 @@ def build_samples(
         "rollout/logprob_gap": _logprob_gap(responses, scores),
     }
     kl_per_response = float(masked_mean((kl * scores.mask).sum(1), known))
-    return Collection(samples, metrics, kl_per_response, int(known.sum()))
+    return Collection(samples, metrics, kl_per_response, int(known.sum()), *_counts(responses))
+
+
+def _counts(responses: Sequence[Response]) -> tuple[Tensor, Tensor]:
+    groups = torch.tensor([response.group for response in responses])
+    judged = torch.tensor([response.outcome.status is not Status.INFRA for response in responses])
+    passed = torch.tensor([response.outcome.passed for response in responses])
+    size = int(groups.max()) + 1
+    return torch.bincount(groups[judged], minlength=size), torch.bincount(groups[passed], minlength=size)
 
 
 def _response_metrics(responses: Sequence[Response]) -> dict[str, float]:
-    """Means over responses: rewards and parts, verdicts, lengths. Rewards leave unknown verdicts out."""
+    """Means over responses: rewards and parts, verdicts, lengths. Unknown rewards are left out; nan where all are."""
     rewards = [response.reward for response in responses if response.reward is not None]
-    totals = torch.tensor([reward.total for reward in rewards] or [0.0], dtype=torch.float64)
-    num_known = max(1, len(rewards))
-    parts = sorted({name for reward in rewards for name in reward.parts})
+    totals = torch.tensor([reward.total for reward in rewards], dtype=torch.float64)
     statuses = Counter(response.outcome.status for response in responses)
     lengths = [len(response.generated.token_ids) for response in responses]
     return {
         "reward/mean": float(totals.mean()),
-        "reward/std": float(totals.std(correction=0)),
-        "reward/pass_rate": statuses[Status.PASSED] / num_known,
-        **{f"reward/{name}": sum(reward.parts[name] for reward in rewards) / num_known for name in parts},
+        "reward/std": float(totals.std(correction=0)) if rewards else math.nan,
+        "reward/pass_rate": statuses[Status.PASSED] / len(rewards) if rewards else math.nan,
+        **{
+            f"reward/{name}": sum(reward.parts[name] for reward in rewards) / len(rewards) if rewards else math.nan
+            for name in REWARD_PARTS
+        },
         **{
             f"rollout/status/{status}": statuses[status] / len(responses)
             for status in Status

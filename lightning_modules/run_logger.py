@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard.summary import hparams as hparams_summaries
@@ -46,3 +47,13 @@ class RunLogger(TensorBoardLogger):
             writer = self.experiment._get_file_writer()
             for summary in hparams_summaries(plain, {}):
                 writer.add_summary(summary)
+
+    @rank_zero_only
+    def record_executor(self, description: str, *, time_factor: float) -> None:
+        """Write into `executor.yaml` what runs the programs, and by how much limits are stretched for this machine."""
+        target = Path(self.log_dir) / "executor.yaml"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f".{target.name}.tmp")
+        text = yaml.safe_dump({"description": description, "time_factor": time_factor}, sort_keys=False, width=1000)
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(target)

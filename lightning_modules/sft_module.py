@@ -15,12 +15,12 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import SFTBatch, TaskPrompt
-from executor.client import Executor, open_executor
 from lightning_modules.evaluation import Evaluation, evaluate
 from lightning_modules.generation import decoding_dtype
 from lightning_modules.optimizers import AdamWConfig, build_adamw, build_schedule
 from lightning_modules.packed_loss import completion_loss
 from lightning_modules.policy import PAYLOAD_KEY, Architecture, build_causal_lm, checkpoint_payload, load_policy
+from lightning_modules.run_executor import RunExecutor
 from lightning_modules.validation_scores import ValidationScores
 
 DEFAULT_OPTIMIZER = AdamWConfig()
@@ -35,7 +35,7 @@ class SFTModule(LightningModule):
         optimizer: AdamW and its schedule.
         max_new_tokens: longest completion in validation and test, tokens.
         eval_batch_size: completions decoded together in validation and test.
-        executor_backend: `auto`, or a backend by name.
+        executor_backend: `auto`, or a backend by name or address.
         seed: of the first weights.
     """
 
@@ -60,11 +60,10 @@ class SFTModule(LightningModule):
         self.optimizer_config = optimizer
         self.max_new_tokens = max_new_tokens
         self.eval_batch_size = eval_batch_size
-        self.executor_backend = executor_backend
         self.seed = seed
         self.last_evaluations: dict[str, Evaluation] = {}
         self._is_built = False
-        self._executor: Executor | None = None
+        self._executor = RunExecutor(executor_backend)
         self._scores = ValidationScores(self.device)
         self._last_step_at = 0.0
 
@@ -160,20 +159,16 @@ class SFTModule(LightningModule):
         checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy, self.tokenizer)
 
     def teardown(self, stage: str) -> None:
-        if self._executor is not None:
-            self._executor.close()
-            self._executor = None
+        self._executor.close()
 
     def _evaluate(self, split: str, prompts: list[TaskPrompt]) -> None:
         """Complete `prompts` greedily, run them, and keep the verdicts for the end of the epoch."""
-        if self._executor is None:
-            self._executor = open_executor(self.executor_backend)
         started = time.perf_counter()
         result = evaluate(
             self.policy,
             self.tokenizer,
             prompts,
-            self._executor,
+            self._executor.open(self.trainer),
             num_samples=0,
             max_new_tokens=self.max_new_tokens,
             seed=self.seed,

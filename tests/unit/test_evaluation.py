@@ -3,12 +3,14 @@ import json
 import numpy as np
 import pytest
 import torch
+from fake_executor import FakeExecutor
 
 import lightning_modules.evaluation as evaluation_module
+import lightning_modules.generation as generation_module
 from datamodules.batches import TaskPrompt
 from datamodules.prompts import encode_completion, encode_prompt
 from datamodules.tokenizer import train_tokenizer
-from executor.schema import Outcome, Status
+from executor.schema import Status, Submission
 from lightning_modules.callbacks import sample_text
 from lightning_modules.evaluation import GREEDY, Evaluation, JudgedSample, TaskResult, evaluate, sample_id
 from lightning_modules.generation import Generated
@@ -38,15 +40,10 @@ def prompts_of(tokenizer, num_tasks: int) -> list[TaskPrompt]:
 TESTS = [{"args": [1], "expected": 2}]
 
 
-def judge_by_text(executor, submissions, limits, on_result=None):
-    """A stand-in for the sandbox: the completion is the name of the status it gets."""
-    outcomes = []
-    for index, item in enumerate(submissions):
-        assert item.task.tests[0].expected == 2
-        status = Status(item.completion)
-        outcomes.append(Outcome(status=status, num_passed=int(status == "passed"), num_tests=1, duration_s=0.0))
-        on_result(index, outcomes[-1])
-    return outcomes
+def status_by_text(submission: Submission) -> Status:
+    """The completion is the name of the status it gets."""
+    assert submission.task.tests[0].expected == 2
+    return Status(submission.completion)
 
 
 @pytest.fixture
@@ -55,17 +52,16 @@ def scripted(monkeypatch, tokenizer):
     names = {sample_id(f"t{i}", number): (i, number) for i in range(3) for number in range(GREEDY, 4)}
 
     def generate(causal_lm, prompt_ids, sample_ids, *, sampling, on_finished, **options):
-        results = []
-        for index, name in enumerate(sample_ids):
+        results = {}
+        for index, name in reversed(list(enumerate(sample_ids))):  # rows end in whichever order
             task, number = names[name]
             assert (sampling.temperature == 0.0) == (number == GREEDY)
             text = SCRIPT[task][number + 1]
-            results.append(Generated(encode_completion(tokenizer, text), [], True))
-            on_finished(index, results[-1])
-        return results
+            results[index] = Generated(encode_completion(tokenizer, text), [], True)
+            on_finished(index, results[index])
+        return [results[index] for index in range(len(sample_ids))]
 
     monkeypatch.setattr(evaluation_module, "generate", generate)
-    monkeypatch.setattr(evaluation_module, "grade", judge_by_text)
 
 
 SCRIPT = [
@@ -75,15 +71,16 @@ SCRIPT = [
 ]
 
 
-def run(model, tokenizer, num_tasks=3, num_samples=4, **options) -> Evaluation:
+def run(model, tokenizer, num_tasks=3, num_samples=4, verdict=status_by_text, **options) -> Evaluation:
     defaults = {"max_new_tokens": 8, "seed": 0, "batch_size": 4}
     prompts = prompts_of(tokenizer, num_tasks)
-    return evaluate(model, tokenizer, prompts, None, num_samples=num_samples, **(defaults | options))  # type: ignore
+    executor = FakeExecutor(verdict)
+    return evaluate(model, tokenizer, prompts, executor, num_samples=num_samples, **(defaults | options))
 
 
 def test_counts_scores_and_statuses_by_hand(model, tokenizer, scripted):
     seen = []
-    result = run(model, tokenizer, on_progress=lambda *step: seen.append(step))
+    result = run(model, tokenizer, on_judged=seen.append)
     assert [(task.num_samples, task.num_correct) for task in result.tasks] == [(4, 2), (1, 1), (4, 0)]
     assert result.scores(1) == {"t0": 0.5, "t1": 1.0, "t2": 0.0}  # infra is neither tried nor failed
     assert result.scores(2) == pytest.approx({"t0": 1 - 1 / 6, "t2": 0.0})  # t1 has one judged sample: left out
@@ -95,8 +92,7 @@ def test_counts_scores_and_statuses_by_hand(model, tokenizer, scripted):
         "wrong": 1,
         "infra": 1,
     }
-    assert [step for step in seen if step[0] == "generate"] == [("generate", i, 15) for i in range(1, 16)]
-    assert seen[-1] == ("execute", 15, 15)
+    assert seen == [1] * 15
 
 
 def test_json_round_trip(model, tokenizer, scripted):
@@ -122,28 +118,47 @@ def completions(result: Evaluation) -> dict[str, list[str]]:
     return {task.task_id: [sample.completion for sample in task.completions()] for task in result.tasks}
 
 
-def all_wrong(executor, submissions, limits, on_result=None):
-    return [Outcome(status=Status.WRONG, num_passed=0, num_tests=1, duration_s=0.0) for _ in submissions]
+def all_wrong(submission: Submission) -> Status:
+    return Status.WRONG
 
 
-def test_samples_of_a_task_depend_on_seed_and_task_alone(model, tokenizer, monkeypatch):
-    monkeypatch.setattr(evaluation_module, "grade", all_wrong)
-    base = completions(run(model, tokenizer, num_tasks=4, batch_size=5))
+def test_programs_are_handed_in_while_others_are_being_generated(model, tokenizer, monkeypatch):
+    executor, events = FakeExecutor(), []
+
+    def generate(*arguments, on_finished, **options):
+        def finished(index, item):
+            on_finished(index, item)
+            events.append((index, len(executor.submissions)))
+
+        return generation_module.generate(*arguments, on_finished=finished, **options)
+
+    monkeypatch.setattr(evaluation_module, "generate", generate)
+    prompts = prompts_of(tokenizer, 4)
+    result = evaluate(model, tokenizer, prompts, executor, num_samples=2, max_new_tokens=8, seed=0, batch_size=3)
+    assert [handed_in for _, handed_in in events] == list(range(1, 13))  # 4 greedy and 8 sampled, each at its end
+    texts = [submission.completion for submission in executor.submissions]
+    assert sorted(texts) == sorted(sample.completion for task in result.tasks for sample in task.completions())
+
+
+def test_samples_of_a_task_depend_on_seed_and_task_alone(model, tokenizer):
+    def run_all_wrong(**options):
+        return completions(run(model, tokenizer, verdict=all_wrong, **options))
+
+    base = run_all_wrong(num_tasks=4, batch_size=5)
     assert len({tuple(texts) for texts in base.values()}) == 4
-    fewer = completions(run(model, tokenizer, num_tasks=2, batch_size=2, num_samples=2))
+    fewer = run_all_wrong(num_tasks=2, batch_size=2, num_samples=2)
     assert fewer == {name: base[name][:3] for name in ("t0", "t1")}
-    other = completions(run(model, tokenizer, num_tasks=4, batch_size=5, seed=1))
+    other = run_all_wrong(num_tasks=4, batch_size=5, seed=1)
     assert [texts[0] for texts in other.values()] == [texts[0] for texts in base.values()]  # greedy
     assert other != base
-    cold = completions(run(model, tokenizer, num_tasks=4, batch_size=5, temperature=0.5))
+    cold = run_all_wrong(num_tasks=4, batch_size=5, temperature=0.5)
     assert cold != base
 
 
-def test_evaluation_runs_in_the_models_own_precision(model, tokenizer, monkeypatch):
-    monkeypatch.setattr(evaluation_module, "grade", all_wrong)
-    plain = run(model, tokenizer)
+def test_evaluation_runs_in_the_models_own_precision(model, tokenizer):
+    plain = run(model, tokenizer, verdict=all_wrong)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert run(model, tokenizer) == plain
+        assert run(model, tokenizer, verdict=all_wrong) == plain
 
 
 def test_mean_interval_has_the_width_theory_gives():

@@ -48,6 +48,14 @@ def test_metric_is_the_mean_over_tasks_and_survives_any_split_over_ranks():
     assert merged.compute().tolist() == pytest.approx(expected)
 
 
+def test_a_task_with_too_few_samples_counts_for_smaller_k_alone():
+    metric = PassAtK((1, 4))
+    metric.update(torch.tensor([4, 2, 0]), torch.tensor([2, 2, 0]))  # the third task was never judged
+    # k=1: (1/2 + 1) / 2; k=4: 1 of the one task with four samples
+    assert metric.compute().tolist() == [0.75, 1.0]
+    assert metric.by_tag("at_{k}") == {"at_1": 0.75, "at_4": 1.0}
+
+
 def test_empty_is_nan_and_reset_forgets():
     metric = PassAtK((1,))
     metric.update(torch.tensor([2]), torch.tensor([2]))

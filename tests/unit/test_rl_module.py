@@ -1,25 +1,30 @@
 import zlib
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from fake_executor import FakeExecutor
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from small_data import write_small_data
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import lightning_modules.evaluation as evaluation_module
-import lightning_modules.rl_module as rl_module
+import lightning_modules.run_executor as run_executor
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
-from executor.schema import Outcome, Status
+from executor.pass_at_k import pass_at_k
+from executor.schema import Status, Submission
 from lightning_modules.checkpointing import RunCheckpoint
 from lightning_modules.generation import Sampling
-from lightning_modules.kl_control import KLConfig
+from lightning_modules.kl_control import KLConfig, controller_of
 from lightning_modules.policy import Architecture, build_causal_lm, load_policy
 from lightning_modules.ppo_config import PPOConfig, RLOptimizerConfig
 from lightning_modules.rl_module import PPOModule
+from lightning_modules.run_logger import RunLogger
 from lightning_modules.tags import documented
 
 TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
@@ -27,30 +32,21 @@ PPO = PPOConfig(critic_warmup_iterations=1, target_kl=None, entropy_coef=0.01)
 FAST = RLOptimizerConfig(lr=1e-3, value_lr=1e-2, warmup_iterations=3)
 
 
-class ClosedOnce:
-    """Stands in for the sandbox; what it would run is judged by `verdict`."""
-
-    closed = 0
-
-    def close(self) -> None:
-        ClosedOnce.closed += 1
-
-
-def verdict(completion: str) -> Status:
+def verdict(submission: Submission) -> Status:
     """Pass about half of all texts, and lose one in eight, as a function of the text alone."""
-    number = zlib.crc32(completion.encode()) % 8
+    number = zlib.crc32(submission.completion.encode()) % 8
     return Status.INFRA if number == 7 else Status.PASSED if number < 4 else Status.WRONG
 
 
-def grade_by_text(executor, submissions, limits=None, on_result=None):
-    return [Outcome(status=verdict(item.completion), num_passed=0, num_tests=1, duration_s=0.0) for item in submissions]
+def use(monkeypatch: pytest.MonkeyPatch, judge=verdict) -> FakeExecutor:
+    fake = FakeExecutor(judge)
+    monkeypatch.setattr(run_executor, "open_executor", lambda backend: fake)
+    return fake
 
 
 @pytest.fixture(autouse=True)
-def no_sandbox(monkeypatch):
-    monkeypatch.setattr(rl_module, "grade", grade_by_text)
-    monkeypatch.setattr(evaluation_module, "grade", grade_by_text)
-    monkeypatch.setattr(rl_module, "open_executor", lambda backend: ClosedOnce())
+def executor(monkeypatch):
+    return use(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -94,12 +90,11 @@ def data_of(data_dir: Path, **settings) -> RLDataModule:
 
 
 def train(start, data_dir, tmp_path, *, module=None, data=None, max_epochs=2, ckpt_path=None, callbacks=(), **settings):
-    options = {"limit_val_batches": 0, "gradient_clip_val": 1.0} | settings
+    options = {"limit_val_batches": 0, "gradient_clip_val": 1.0, "logger": False} | settings
     trainer = Trainer(
         max_epochs=max_epochs,
         accelerator="cpu",
         devices=1,
-        logger=False,
         enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -231,8 +226,7 @@ def test_every_setting_changes_the_outcome(start, data_dir, tmp_path, default_we
 @pytest.fixture(scope="module")
 def default_weights(start, data_dir, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rl_module, "grade", grade_by_text)
-        patch.setattr(rl_module, "open_executor", lambda backend: ClosedOnce())
+        use(patch)
         module, _ = train(start, data_dir, tmp_path_factory.mktemp("run"), max_epochs=3)
     return weights(module)
 
@@ -255,10 +249,99 @@ def test_checkpoints_hold_no_reference(start, data_dir, tmp_path):
     assert all(name.startswith("policy.") for name in module.state_dict())
 
 
-def test_the_executor_is_closed(start, data_dir, tmp_path):
-    before = ClosedOnce.closed
-    train(start, data_dir, tmp_path, max_epochs=1)
-    assert ClosedOnce.closed == before + 1
+def test_the_executor_is_recorded_and_closed(start, data_dir, tmp_path, executor):
+    logger = RunLogger(tmp_path / "run")
+    train(start, data_dir, tmp_path, max_epochs=2, limit_val_batches=1, logger=logger)
+    assert executor.num_closed == 1
+    record = yaml.safe_load((tmp_path / "run" / "executor.yaml").read_text())
+    assert record == {"description": "runs nothing", "time_factor": 1.5}
+    events = EventAccumulator(str(tmp_path / "run")).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("executor/time_factor")] == [(0, 1.5)]
+    assert [tag for tag in events.Tags()["scalars"] if tag != "epoch" and documented(tag) is None] == []
+
+
+class Collections(Callback):
+    """Keep what every iteration was trained on."""
+
+    def __init__(self) -> None:
+        self.seen = []
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        self.seen.append(pl_module._collection)
+
+
+def test_a_fault_of_the_sandbox_is_never_a_reward(start, data_dir, tmp_path, executor):
+    """Responses whose verdict is INFRA have no reward: they are in no loss and no mean."""
+    collections = Collections()
+    module = module_of(start, retest_share=0.0)
+    train(start, data_dir, tmp_path, module=module, max_epochs=2, callbacks=[collections])
+    submissions = iter(executor.submissions)
+    num_infra = 0
+    for collection in collections.seen:
+        statuses = [verdict(next(submissions)) for _ in collection.samples]
+        by_text = Counter(statuses)
+        num_infra += by_text[Status.INFRA]
+        num_trained = sum(bool(sample.loss_mask.any()) for sample in collection.samples)
+        assert num_trained == collection.num_known == len(statuses) - by_text[Status.INFRA]
+        assert int(collection.num_judged.sum()) == collection.num_known
+        metrics = collection.metrics
+        # the default reward is 1 for a pass and 0 for all else
+        assert metrics["reward/mean"] == pytest.approx(by_text[Status.PASSED] / collection.num_known)
+        assert metrics["reward/pass_rate"] == metrics["reward/mean"]
+        assert metrics["rollout/num_infra"] == by_text[Status.INFRA]
+    assert num_infra > 0
+
+
+def test_an_iteration_of_nothing_but_faults_moves_nothing(start, data_dir, tmp_path, monkeypatch):
+    use(monkeypatch, lambda submission: Status.INFRA)
+    records = Records()
+    module = module_of(start, ppo=replace(PPO, critic_warmup_iterations=0, entropy_coef=0.0))
+    _, trainer = train(start, data_dir, tmp_path, module=module, callbacks=[records])
+    assert same(records.starts[0], weights(module))
+    assert module.kl_controller == controller_of(KLConfig(init_coef=0.1, target=0.5, horizon=50))
+    assert trainer.callback_metrics["rollout/num_infra"].item() == 8
+    assert trainer.callback_metrics["rollout/pass_at_1"].isnan()
+
+
+def test_pass_at_k_of_an_iteration_leaves_faults_out(start, data_dir, tmp_path, executor):
+    collections = Collections()
+    module = module_of(start, retest_share=0.0)
+    data = data_of(data_dir, prompts_per_iteration=6, samples_per_prompt=4, minibatch_size=8)
+    _, trainer = train(start, data_dir, tmp_path, module=module, data=data, max_epochs=1, callbacks=[collections])
+    verdicts: dict[str, list[Status]] = {}
+    for item in executor.submissions:
+        verdicts.setdefault(item.task.task_id, []).append(verdict(item))
+    counts = [(len(found) - found.count(Status.INFRA), found.count(Status.PASSED)) for found in verdicts.values()]
+    assert len(counts) == 6
+    assert any(n < 4 for n, _ in counts)
+    for k in (1, 4):
+        each = [pass_at_k(n, c, k) for n, c in counts if n >= k]
+        assert trainer.callback_metrics[f"rollout/pass_at_{k}"].item() == pytest.approx(sum(each) / len(each))
+
+
+def test_rewards_come_from_draws_and_the_meter_from_the_stored_tests(start, data_dir, tmp_path, monkeypatch):
+    """Programs that know the stored tests by heart earn nothing where inputs are drawn; elsewhere the meter tells."""
+
+    def knows_the_stored_tests(submission):
+        return Status.PASSED if submission.task.tests else Status.WRONG
+
+    use(monkeypatch, knows_the_stored_tests)
+    module = module_of(start, retest_share=1.0)
+    _, trainer = train(start, data_dir, tmp_path, module=module, max_epochs=1)
+    assert trainer.callback_metrics["reward/mean"].item() == 0.0
+    assert trainer.callback_metrics["reward/num_retested"].item() == 0
+    assert "reward/retest_gap" not in trainer.callback_metrics
+    data = data_of(data_dir, fresh_reward_tests=0)
+    _, trainer = train(start, data_dir, tmp_path, module=module_of(start, retest_share=1.0), data=data, max_epochs=1)
+    assert trainer.callback_metrics["reward/mean"].item() == 1.0
+    assert trainer.callback_metrics["reward/num_retested"].item() == 8
+    assert trainer.callback_metrics["reward/retest_gap"].item() == 1.0
+
+
+def test_the_meter_trains_nothing(start, data_dir, tmp_path, default_weights):
+    off, trainer = train(start, data_dir, tmp_path, module=module_of(start, retest_share=0.0), max_epochs=3)
+    assert same(weights(off), default_weights)
+    assert "reward/num_retested" not in trainer.callback_metrics
 
 
 def test_bad_settings_are_refused_in_one_line(start, tmp_path):
@@ -270,22 +353,20 @@ def test_bad_settings_are_refused_in_one_line(start, tmp_path):
         module_of(start, sampling=Sampling(max_new_tokens=3, temperature=0.0))
     with pytest.raises(ValueError, match="generate_batch_size is 0"):
         module_of(start, generate_batch_size=0)
+    with pytest.raises(ValueError, match="retest_share is 1.5"):
+        module_of(start, retest_share=1.5)
     with pytest.raises(ValueError, match="ppo.gamma"):
         PPOConfig(gamma=1.5)
 
 
 def test_the_reward_rises(start, data_dir, tmp_path, monkeypatch):
-    def likes_letters(executor, submissions, limits=None, on_result=None):
+    def likes_letters(submission):
         """Pass what holds more ASCII letters than other characters: rare at first, easy to learn."""
-        statuses = [
-            Status.PASSED
-            if sum(c.isascii() and c.isalpha() for c in item.completion) * 2 > len(item.completion)
-            else Status.WRONG
-            for item in submissions
-        ]
-        return [Outcome(status=status, num_passed=0, num_tests=1, duration_s=0.0) for status in statuses]
+        text = submission.completion
+        num_letters = sum(c.isascii() and c.isalpha() for c in text)
+        return Status.PASSED if num_letters * 2 > len(text) else Status.WRONG
 
-    monkeypatch.setattr(rl_module, "grade", likes_letters)
+    use(monkeypatch, likes_letters)
     rates = []
 
     class PassRates(Callback):

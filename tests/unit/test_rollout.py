@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,16 +10,18 @@ from lightning_modules.generation import Generated
 from lightning_modules.policy import ActorCritic
 from lightning_modules.ppo_config import PPOConfig
 from lightning_modules.reference import Reference, weights_sha256
-from lightning_modules.rollout import Response, TokenScores, build_samples, score_tokens
+from lightning_modules.rollout import REWARD_PARTS, Response, TokenScores, build_samples, score_tokens
 
 PLAIN = PPOConfig(whiten=False, gae_lambda=1.0)
 
 
 def response(reward, *, group=0, length=2, finished=True):
     status = Status.INFRA if reward is None else Status.PASSED if reward > 0 else Status.WRONG
-    outcome = Outcome(status=status, num_passed=0, num_tests=1, duration_s=0.0)
-    judged = None if reward is None else Reward(total=reward, parts={"passed": reward})
-    return Response([1, 4], group, Generated([5] * length, [-1.0] * length, finished), outcome, judged)
+    judged = (
+        None if reward is None else Reward(total=reward, parts={**dict.fromkeys(REWARD_PARTS, 0.0), "passed": reward})
+    )
+    outcome = Outcome(status=status, num_passed=0, num_tests=1, duration_s=0.0, reward=judged)
+    return Response([1, 4], group, Generated([5] * length, [-1.0] * length, finished), outcome)
 
 
 def scores_of(lengths, *, logprob=-1.0, ref_logprob=-1.5, value=0.25):
@@ -52,6 +55,14 @@ def test_an_infrastructure_fault_is_left_out_of_everything():
     alone = build_samples(both[:1], scores_of([2]), config=replace(PLAIN, whiten=True), kl_coef=0.0)
     whitened = build_samples(both, scores_of([2, 3]), config=replace(PLAIN, whiten=True), kl_coef=0.0)
     torch.testing.assert_close(whitened.samples[0].advantages, alone.samples[0].advantages)
+
+
+def test_an_iteration_of_nothing_but_faults_has_no_reward():
+    result = build_samples([response(None)], scores_of([2]), config=PLAIN, kl_coef=0.1)
+    assert not result.samples[0].loss_mask.any()
+    tags = ("reward/mean", "reward/std", "reward/pass_rate", "reward/passed", "reward/loads")
+    assert all(math.isnan(result.metrics[tag]) for tag in tags)
+    assert (result.num_judged.tolist(), result.num_correct.tolist()) == ([0], [0])
 
 
 def test_advantages_are_whitened_over_all_trained_tokens():

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_executor import FakeExecutor
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from small_data import write_small_data
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import lightning_modules.evaluation as evaluation_module
-import lightning_modules.sft_module as sft_module
+import lightning_modules.run_executor as run_executor
 from datamodules.mixture import MixturePart
 from datamodules.sft_data import SFTDataModule
-from executor.schema import Outcome, Status
+from executor.schema import Status, Submission
 from lightning_modules.callbacks import SampleTexts
 from lightning_modules.optimizers import AdamWConfig, build_adamw, lr_factor
 from lightning_modules.policy import Architecture, load_policy
@@ -24,28 +24,15 @@ TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, i
 FAST = AdamWConfig(lr=1e-2, warmup_steps=2)
 
 
-class ClosableExecutor:
-    """Stands in for the sandbox; what it would run is judged by `half_pass`."""
-
-    num_open = 0
-
-    def __init__(self) -> None:
-        ClosableExecutor.num_open += 1
-
-    def close(self) -> None:
-        ClosableExecutor.num_open -= 1
-
-
-def half_pass(executor, submissions, limits, on_result=None):
-    statuses = [Status.PASSED, Status.WRONG]
-    return [Outcome(status=statuses[i % 2], num_passed=0, num_tests=3, duration_s=0) for i in range(len(submissions))]
+def half_pass(submission: Submission) -> Status:
+    return Status.PASSED if int(submission.task.task_id[-1]) % 2 == 0 else Status.WRONG
 
 
 @pytest.fixture(autouse=True)
-def no_sandbox(monkeypatch):
-    monkeypatch.setattr(evaluation_module, "grade", half_pass)
-    monkeypatch.setattr(sft_module, "open_executor", lambda backend: ClosableExecutor())
-    ClosableExecutor.num_open = 0
+def executor(monkeypatch):
+    fake = FakeExecutor(half_pass)
+    monkeypatch.setattr(run_executor, "open_executor", lambda backend: fake)
+    return fake
 
 
 @pytest.fixture(scope="module")
@@ -131,14 +118,14 @@ def test_checkpoint_loads_as_a_policy(data_dir, tmp_path):
     )
 
 
-def test_loss_falls_and_tags_are_logged_and_documented(data_dir, tmp_path):
+def test_loss_falls_and_tags_are_logged_and_documented(data_dir, tmp_path, executor):
     logger = TensorBoardLogger(str(tmp_path), name="", version="")
     module = module_of()
     trainer = trainer_of(
         tmp_path, logger=logger, log_every_n_steps=1, max_epochs=6, limit_val_batches=1.0, callbacks=[SampleTexts(2)]
     )
     trainer.fit(module, data_of(data_dir))
-    assert ClosableExecutor.num_open == 0
+    assert executor.num_closed == 1
     events = EventAccumulator(str(tmp_path))
     events.Reload()
     tags = set(events.Tags()["scalars"]) - {"epoch"}

@@ -1,0 +1,63 @@
+"""From completions to verdicts: each program is run as soon as its completion ends, while others are still written."""
+
+from collections.abc import Sequence
+
+from transformers import PreTrainedTokenizerFast
+
+from datamodules.batches import TaskPrompt
+from executor.grading import Grading
+from executor.schema import Outcome, Submission, Task, Test
+from lightning_modules.generation import Generated
+
+
+class Judging:
+    """Gives completions to a grading in whichever order they end, and takes the verdicts in the order of the tasks.
+
+    Args:
+        grading: where the programs go.
+        tokenizer: of the completions.
+        tasks: N, one for each completion.
+    """
+
+    def __init__(self, grading: Grading, tokenizer: PreTrainedTokenizerFast, tasks: Sequence[Task]) -> None:
+        self._grading = grading
+        self._tokenizer = tokenizer
+        self._tasks = tasks
+        self._places: dict[int, int] = {}
+        self._texts: dict[int, str] = {}
+
+    def add(self, index: int, generated: Generated) -> None:
+        """Start judging the completion of task `index`; fits `on_finished` of `generate`."""
+        self._texts[index] = completion_text(self._tokenizer, generated.token_ids)
+        submission = Submission(task=self._tasks[index], completion=self._texts[index])
+        self._places[index] = self._grading.add(submission)
+
+    def completions(self) -> list[str]:
+        """N texts."""
+        return [self._texts[index] for index in range(len(self._tasks))]
+
+    def outcomes(self) -> list[Outcome]:
+        """Wait for the N verdicts; every completion has been added."""
+        outcomes = self._grading.outcomes()
+        return [outcomes[self._places[index]] for index in range(len(self._tasks))]
+
+
+def completion_text(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int]) -> str:
+    """Decode a completion; special tokens, `<eos>` among them, are left out."""
+    return str(tokenizer.decode(list(token_ids), skip_special_tokens=True))
+
+
+def tasks_of(prompts: Sequence[TaskPrompt]) -> list[Task]:
+    """Say what an answer to each prompt is graded against; the copies of a prompt share one record."""
+    known = {id(prompt): _task_of(prompt) for prompt in {id(prompt): prompt for prompt in prompts}.values()}
+    return [known[id(prompt)] for prompt in prompts]
+
+
+def _task_of(prompt: TaskPrompt) -> Task:
+    return Task(
+        task_id=prompt.task_id,
+        entry_point=prompt.entry_point,
+        tests=tuple(Test(args=test["args"], expected=test["expected"]) for test in prompt.tests),
+        reference=prompt.reference,
+        inputs=prompt.inputs,
+    )

@@ -1,0 +1,76 @@
+"""The whole loss of PPO on one packed minibatch: clipped policy, clipped critic, entropy.
+
+The parts are in `losses`; nothing here steps an optimizer or decides to stop.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from datamodules.batches import RolloutBatch
+from lightning_modules.losses import ppo_policy_loss, ppo_value_loss
+from lightning_modules.numerics import token_entropy, token_logprobs
+from lightning_modules.packed_loss import block_causal_mask
+from lightning_modules.policy import ActorCritic
+from lightning_modules.ppo_config import PPOConfig
+
+
+class MinibatchLoss(NamedTuple):
+    """The loss, a scalar with gradients, and what was measured on the way, scalars without."""
+
+    loss: Tensor
+    approx_kl: Tensor
+    """Distance from the policy that sampled (k3), nats a token."""
+    ratio: Tensor
+    """Mean probability ratio to the policy that sampled."""
+    metrics: dict[str, Tensor]
+    """By tag."""
+
+
+def ppo_loss(
+    policy: ActorCritic, batch: RolloutBatch, config: PPOConfig, *, temperature: float, num_tokens: Tensor
+) -> MinibatchLoss:
+    """Read a minibatch and make its loss.
+
+    Args:
+        policy: is trained.
+        batch: R packed rows.
+        config: clips and weights.
+        temperature: of sampling.
+        num_tokens: scalar that sums over tokens are divided by.
+    """
+    trained = batch.loss_mask
+    chosen = torch.nn.functional.pad(trained, (0, 1))
+    logits, values = policy(batch.input_ids, block_causal_mask(batch.segment_ids), batch.position_ids, chosen)
+    tokens = batch.input_ids[:, 1:][trained]
+    every = torch.ones_like(tokens, dtype=torch.bool)
+    policy_part = ppo_policy_loss(
+        token_logprobs(logits, tokens, temperature=temperature),
+        batch.old_logprobs[trained],
+        batch.advantages[trained],
+        every,
+        clip_low=config.clip_low,
+        clip_high=config.clip_high,
+        num_tokens=num_tokens,
+    )
+    value_part = ppo_value_loss(
+        values.float(),
+        batch.values[trained],
+        batch.returns[trained],
+        every,
+        clip=config.value_clip,
+        num_tokens=num_tokens,
+    )
+    with torch.set_grad_enabled(config.entropy_coef > 0):
+        entropy = token_entropy(logits, temperature=temperature).sum() / num_tokens
+    metrics = {
+        "policy/loss": policy_part.loss.detach(),
+        "policy/approx_kl": policy_part.metrics["approx_kl"],
+        "policy/clip_frac": policy_part.metrics["clip_fraction"],
+        "policy/entropy": entropy.detach(),
+        "value/loss": value_part.loss.detach(),
+        "value/clip_frac": value_part.metrics["clip_fraction"],
+    }
+    loss = policy_part.loss + config.value_coef * value_part.loss - config.entropy_coef * entropy
+    return MinibatchLoss(loss, policy_part.metrics["approx_kl"], policy_part.metrics["ratio"], metrics)
