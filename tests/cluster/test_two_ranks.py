@@ -1,9 +1,8 @@
-"""Two ranks over gloo train as one rank does: same global minibatches, same losses, same weights.
+"""Two ranks over gloo train on the same responses and minibatches as one, and report the same scores.
 
-Real processes, started by Lightning through the command line, on a model of a few hundred weights.
+Real processes, started by Lightning, on models of a few thousand weights.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -11,77 +10,64 @@ from pathlib import Path
 
 import pytest
 import torch
-from datasets import Dataset, DatasetDict
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 ROOT = Path(__file__).resolve().parents[2]
-SPLITS = ("atomic", "synthetic_train", "synthetic_rl", "synthetic_val", "synthetic_test")
+sys.path.insert(0, str(ROOT / "tests" / "unit"))
+from small_data import write_small_data  # noqa: E402
+
+from datamodules.eval_data import load_dataset  # noqa: E402
+from datamodules.tokenizer import train_tokenizer, training_texts  # noqa: E402
+from lightning_modules.policy import Architecture, build_causal_lm  # noqa: E402
+
+TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
 
 
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("cluster") / "data"
-    tables = {split: Dataset.from_list([_row(split, index) for index in range(12)]) for split in SPLITS}
-    DatasetDict(tables).save_to_disk(str(directory))
-    return directory
-
-
-def _row(split: str, index: int) -> dict:
-    number = SPLITS.index(split) * 100 + index
-    tests = json.dumps([{"args": [x], "expected": x + number} for x in (0, 5)])
-    return {
-        "task_id": f"{split}/{index}",
-        "prompt": f"Write solve(x) that adds {number} to x" + " please" * (index % 3),
-        "language": "en",
-        "solution": f"def solve(x):\n    return x + {number}\n",
-        "entry_point": "solve",
-        "tests": tests,
-        "reward_tests": tests,
-        "atoms": ["add"],
-        "depth": 1 if split == "atomic" else 2,
-        "skeleton": f"add({index})",
-    }
-
-
-def _fit(*arguments: str) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    done = subprocess.run(
-        [sys.executable, "-m", "cli.main", "fit", *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+def ends_of_training(kind: str, num_ranks: int, scratch: Path) -> list[dict]:
+    """Train and read what each rank ended with."""
+    script = Path(__file__).with_name(f"two_ranks_{kind}.py")
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'unit'}", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(script), str(num_ranks), str(scratch / "data"), str(scratch)]
+    done = subprocess.run(command, env=environment, cwd=scratch, timeout=200, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+    return [torch.load(scratch / f"{kind}_{num_ranks}_{rank}.pt", weights_only=True) for rank in range(num_ranks)]
 
 
-def _sft(run_dir: Path, data_dir: Path, num_ranks: int) -> None:
-    _fit(
-        *("--config", "configs/sft.yaml", "--run_dir", str(run_dir), "--data.init_args.data_dir", str(data_dir)),
-        *("--trainer.accelerator", "cpu", "--trainer.devices", str(num_ranks), "--trainer.precision", "32-true"),
-        *("--trainer.strategy", "ddp" if num_ranks > 1 else "auto", "--trainer.max_epochs", "2"),
-        *("--trainer.limit_val_batches", "0", "--trainer.log_every_n_steps", "1", "--num_threads", "1"),
-        *("--model.init_args.architecture.hidden_size", "32", "--model.init_args.architecture.num_layers", "1"),
-        *("--model.init_args.architecture.intermediate_size", "32", "--data.init_args.vocab_size", "300"),
-        *("--data.init_args.steps_per_epoch", "3", "--data.init_args.batch_size", "8"),
-    )
+def assert_ranks_are_one(one: dict, two: list[dict]) -> None:
+    assert one["weights"].keys() == two[0]["weights"].keys()
+    for name, value in one["weights"].items():
+        assert torch.equal(two[0]["weights"][name], two[1]["weights"][name])
+        torch.testing.assert_close(two[0]["weights"][name], value, rtol=0, atol=2e-5)
 
 
-def _weights(run_dir: Path) -> dict[str, torch.Tensor]:
-    return torch.load(run_dir / "checkpoints" / "final.ckpt", weights_only=True)["state_dict"]
+def test_sft_on_two_ranks_is_sft_on_one(tmp_path):
+    write_small_data(tmp_path / "data")
+    [one] = ends_of_training("sft", 1, tmp_path)
+    two = ends_of_training("sft", 2, tmp_path)
+    assert_ranks_are_one(one, two)
+    # three tasks on two ranks, 2 and 1: of tasks 0, 1 and 2 the even ones pass
+    assert one["metrics"]["pass_at_k/synthetic_val/greedy"] == pytest.approx(2 / 3)
+    shared = [tag for tag in one["metrics"] if tag.startswith(("pass_at_k/", "failures/", "response/", "loss/val"))]
+    assert len(shared) >= 12
+    for tag in shared:
+        assert two[0]["metrics"][tag] == pytest.approx(one["metrics"][tag].item(), rel=1e-5), tag
 
 
-def _losses(run_dir: Path) -> list[float]:
-    events = EventAccumulator(str(run_dir)).Reload()
-    return [event.value for event in events.Scalars("loss/train")]
-
-
-def test_sft_on_two_ranks_equals_one(data_dir: Path, tmp_path: Path) -> None:
-    for num_ranks in (1, 2):
-        _sft(tmp_path / str(num_ranks), data_dir, num_ranks)
-    one, two = _weights(tmp_path / "1"), _weights(tmp_path / "2")
-    assert one.keys() == two.keys()
-    for name in one:
-        torch.testing.assert_close(two[name], one[name], rtol=0, atol=1e-5)
-    assert len(_losses(tmp_path / "1")) == 6
+def test_ppo_on_two_ranks_is_ppo_on_one(tmp_path):
+    data_dir = write_small_data(tmp_path / "data", synthetic_rl=6)
+    tokenizer = train_tokenizer(training_texts(load_dataset(data_dir)), 300, data_dir / "tokenizer")
+    model = build_causal_lm(TINY, tokenizer, 1)
+    with torch.no_grad():  # sharper than a fresh one
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.mul_(8)
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    model.save_pretrained(tmp_path / "start")
+    tokenizer.save_pretrained(tmp_path / "start")
+    [one] = ends_of_training("ppo", 1, tmp_path)
+    two = ends_of_training("ppo", 2, tmp_path)
+    assert_ranks_are_one(one, two)
+    assert any(not torch.equal(one["weights"][f"causal_lm.{name}"], value) for name, value in start.items())
+    assert two[0]["kl_coef"] == two[1]["kl_coef"] == pytest.approx(one["kl_coef"])
+    for tag in ("rollout/pass_at_1", "rollout/pass_at_4", "reward/retest_gap", "reward/num_retested"):
+        assert two[0]["metrics"][tag] == pytest.approx(one["metrics"][tag].item()), tag
+    assert 0 < one["metrics"]["reward/retest_gap"] < 1
