@@ -1,0 +1,59 @@
+import torch
+from fake_executor import FakeExecutor
+
+from datamodules.batches import TaskPrompt
+from executor.schema import Outcome, Status
+from lightning_modules.retest import Retest, retest
+
+AGAIN = TaskPrompt("t", "p", [1], "solve", [{"args": [1], "expected": 2}], "en", 2, ["add"])
+FRESH = AGAIN._replace(tests=[], reference="def solve(x): return x + 1", inputs=([5],), retest=AGAIN)
+NUM = 400
+
+
+def outcome(status: Status) -> Outcome:
+    return Outcome(status=status, num_passed=0, num_tests=1, duration_s=0.0)
+
+
+def measure(executor, order=range(NUM), *, share=0.25, seed=0, iteration=0, prompt=FRESH) -> Retest:
+    """Program i passed unless i is odd; its name is 1000 + i."""
+    outcomes = [outcome(Status.WRONG if i % 2 else Status.PASSED) for i in order]
+    names = [1000 + i for i in order]
+    options = {"share": share, "seed": seed, "iteration": iteration}
+    return retest(executor, [prompt] * len(names), [str(i) for i in order], outcomes, names, **options)
+
+
+def chosen(**options) -> set[str]:
+    executor = FakeExecutor()
+    measure(executor, **options)
+    assert all(submission.task.tests for submission in executor.submissions)
+    return {submission.completion for submission in executor.submissions}
+
+
+def test_a_share_of_the_passes_is_chosen_by_name_alone():
+    base = chosen()
+    assert all(int(text) % 2 == 0 for text in base)
+    assert 30 <= len(base) <= 70  # of 200 passes, 50 expected with a standard deviation of 6
+    assert chosen(order=range(NUM - 1, -1, -1)) == base
+    assert chosen(order=range(0, 100)) == {text for text in base if int(text) < 100}
+    assert base < chosen(share=0.5)
+    assert len(chosen(share=1.0)) == 200
+    assert chosen(seed=1) != base != chosen(iteration=1)
+
+
+def test_faults_and_tasks_without_other_inputs_do_not_count():
+    def third(submission):
+        return (Status.INFRA, Status.PASSED, Status.TIMEOUT)[int(submission.completion) % 3]
+
+    # of the even numbers below 12, 0 and 6 meet a fault, 4 and 10 pass, 2 and 8 fail
+    assert measure(FakeExecutor(third), range(12), share=1.0) == Retest(4, 2)
+    executor = FakeExecutor()
+    assert measure(executor, share=1.0, prompt=AGAIN) == Retest(0, 0)
+    assert executor.submissions == []
+
+
+def test_ranks_are_added_before_they_are_divided():
+    def other_rank(mine):
+        return mine + torch.tensor([6.0, 1.0])
+
+    assert Retest(2, 1).metrics(other_rank) == {"reward/num_retested": 8.0, "reward/retest_gap": 0.25}
+    assert Retest(0, 0).metrics(lambda mine: mine) == {"reward/num_retested": 0.0}
