@@ -1,4 +1,4 @@
-"""AdamW with a warm-up and a decay, as plain functions of a config record."""
+"""AdamW, with a warm-up and a decay for SFT and two groups for PPO, as plain functions of a config record."""
 
 import math
 from collections.abc import Iterable
@@ -8,6 +8,8 @@ from typing import Literal
 from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+
+from lightning_modules.ppo_config import RLOptimizerConfig
 
 Schedule = Literal["cosine", "linear", "constant"]
 
@@ -76,3 +78,12 @@ def build_schedule(optimizer: Optimizer, config: AdamWConfig, *, num_steps: floa
             raise ValueError(f"schedule {config.schedule} needs an end: set trainer.max_epochs or trainer.max_steps")
         num_steps = 0
     return LambdaLR(optimizer, lambda step: lr_factor(step, num_steps=int(num_steps), config=config))
+
+
+def build_actor_critic_adamw(causal_lm: nn.Module, value_head: nn.Module, config: RLOptimizerConfig) -> AdamW:
+    """Group the parameters by learning rate: those of the language model first, then those of the value head."""
+    groups = [
+        {"params": list(causal_lm.parameters()), "lr": config.lr, "weight_decay": config.weight_decay},
+        {"params": list(value_head.parameters()), "lr": config.value_lr, "weight_decay": 0.0},
+    ]
+    return AdamW(groups, betas=config.betas)

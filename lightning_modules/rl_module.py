@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
 from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
 from executor.rewards import RewardConfig
@@ -26,6 +26,7 @@ from lightning_modules.evaluation import Evaluation, evaluate
 from lightning_modules.generation import Sampling, decoding_dtype
 from lightning_modules.kl_control import KLConfig, controller_of
 from lightning_modules.metrics import PassAtK
+from lightning_modules.optimizers import build_actor_critic_adamw
 from lightning_modules.policy import PAYLOAD_KEY, ActorCritic, checkpoint_payload, load_policy
 from lightning_modules.ppo_config import PPOConfig, RLOptimizerConfig
 from lightning_modules.ppo_loss import ppo_loss
@@ -134,10 +135,8 @@ class PPOModule(LightningModule):
             iteration=iteration,
             reading_context=self.trainer.precision_plugin.forward_context,
         )
-        responses = [
-            Response(prompt.prompt_ids, group, item, outcome)
-            for prompt, group, item, outcome in zip(prompts, groups, answers.generated, answers.outcomes, strict=True)
-        ]
+        prompt_ids = [prompt.prompt_ids for prompt in prompts]
+        responses = list(map(Response, prompt_ids, groups, answers.generated, answers.outcomes))
         collection = build_samples(
             responses,
             answers.scores,
@@ -149,6 +148,7 @@ class PPOModule(LightningModule):
         pass_at_k.update(collection.num_judged, collection.num_correct)
         metrics = collection.metrics | answers.metrics | pass_at_k.by_tag("rollout/pass_at_{k}")
         if self.retest_share > 0.0:
+            started_at = time.perf_counter()
             found = retest(
                 executor,
                 prompts,
@@ -159,6 +159,7 @@ class PPOModule(LightningModule):
                 seed=self.seed,
                 iteration=iteration,
             )
+            metrics["time/execute_s"] += time.perf_counter() - started_at
             metrics |= found.metrics(self._sum_over_ranks)
         self._collection = collection._replace(metrics=metrics)
         self.policy.train()
@@ -179,12 +180,7 @@ class PPOModule(LightningModule):
             raise ValueError("trainer.precision 16-mixed is not supported by PPOModule; use bf16-mixed or 32-true")
 
     def configure_optimizers(self) -> Optimizer:
-        config = self.optimizer_config
-        groups = [
-            {"params": list(self.policy.causal_lm.parameters()), "lr": config.lr, "weight_decay": config.weight_decay},
-            {"params": list(self.policy.value_head.parameters()), "lr": config.value_lr, "weight_decay": 0.0},
-        ]
-        return AdamW(groups, betas=config.betas)
+        return build_actor_critic_adamw(self.policy.causal_lm, self.policy.value_head, self.optimizer_config)
 
     def on_train_epoch_start(self) -> None:
         self.policy.eval()  # dropout would make the first ratio differ from 1

@@ -55,7 +55,7 @@ TAGS: dict[str, str] = {
     "rollout/logprob_gap": "mean distance of log-probabilities at sampling from those of training; 0, or 0.01 in bf16",
     "time/generate_s": "seconds of sampling in the iteration",
     "time/score_s": "seconds policy, critic and reference took to read the responses",
-    "time/execute_s": "seconds waited for verdicts after sampling and scoring; near 0, programs run meanwhile",
+    "time/execute_s": "seconds waited for verdicts and retests once sampling and scoring are done; near 0",
     "time/update_s": "seconds of the optimizer steps of the iteration",
     "executor/time_factor": "how much slower than the reference machine this one is; limits are stretched by it",
     "throughput/generate_tokens_per_s": "tokens sampled each second, of one rank",
