@@ -186,7 +186,8 @@ def grade_files(tmp_path, tasks, samples):
 
 
 def test_the_format_of_human_eval_compressed_or_not(tmp_path, capsys):
-    completions = [HUMAN_EVAL_TASK["canonical_solution"], "    return None\n", "    return items[9]\n", "    return (\n"]
+    wrong = ["    return None\n", "    return items[9]\n", "    return (\n"]
+    completions = [HUMAN_EVAL_TASK["canonical_solution"], *wrong]
     rows = [{"task_id": "HumanEval/0", "completion": text} for text in completions]
     tasks = compressed(tmp_path / "tasks.jsonl.gz", [HUMAN_EVAL_TASK])
     code, results = grade_files(tmp_path, tasks, compressed(tmp_path / "samples.jsonl.gz", rows))
