@@ -240,3 +240,10 @@ def test_other_directories_are_refused(written, damage):
         (written / "manifest.json").write_text("{")
     with pytest.raises(ValueError, match=r"not a data set|does not load|not readable JSON"):
         audit(written, InProcess())
+
+
+def test_an_older_format_is_named(written):
+    path = written / "manifest.json"
+    path.write_text(path.read_text().replace("atomforge data set 2", "atomforge data set 1"))
+    with pytest.raises(ValueError, match=r"was built by an older version \('atomforge data set 1', now .* anew"):
+        is_built(written, CONFIG)
