@@ -1,4 +1,4 @@
-"""Run by `test_ordinary_user.py` as another user: grades the hostile programs and controls, prints their statuses."""
+"""Run by `test_ordinary_user.py` as another user: grades everything under bubblewrap, prints statuses as JSON."""
 
 import json
 import sys
@@ -6,44 +6,23 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 # ruff: noqa: E402
-from hostile_programs import HOSTILE, ODD_BUT_RIGHT, POISON_AND_PROBE, RIGHT
+from judging import hostile_outcomes, odd_outcomes, policy_outcomes, probe_outcomes
 
-from executor.client import open_executor
-from executor.judge import judge
-from executor.schema import Limits, Run, Task, Test
-
-SQUARE = Task(
-    task_id="square", entry_point="solve", tests=tuple(Test(args=[n], expected=n * n + 1) for n in (0, 3, 10, -4))
-)
-PROBE = Task(task_id="probe", entry_point="solve", tests=(Test(args=[], expected=False),))
+from executor.client import open_local
 
 
-def statuses(executor, task, sources, limits):
-    runs = [
-        Run(source=source, entry_point=task.entry_point, calls=tuple(test.args for test in task.tests))
-        for source in sources
-    ]
-    return [str(judge(task, execution).status) for execution in executor.run(runs, limits)]
-
-
-def main():
-    patient = Limits(cpu_time_s=10.0, wall_time_s=30.0)
-    with open_executor("bubblewrap", num_workers=1) as executor:
-        mixed = [source for _, hostile in HOSTILE.values() for source in (hostile, RIGHT)]
-        graded = statuses(executor, SQUARE, mixed, Limits(cpu_time_s=0.7, wall_time_s=2.0))
-        odd = statuses(executor, SQUARE, ODD_BUT_RIGHT.values(), patient)
-        probing = [
-            source
-            for poison, probe in POISON_AND_PROBE.values()
-            for source in (f"{poison}\ndef solve(): return False", f"{probe}\ndef solve(): return found")
-        ]
-        probed = statuses(executor, PROBE, probing, patient)
+def main() -> None:
+    with open_local("bubblewrap", num_workers=1) as executor:
+        hostile, controls = hostile_outcomes(executor)
+        num_replaced = executor.stats().num_replaced
         report = {
             "description": executor.description,
-            "hostile": dict(zip(HOSTILE, graded[::2], strict=True)),
-            "controls": dict(zip(HOSTILE, graded[1::2], strict=True)),
-            "odd": dict(zip(ODD_BUT_RIGHT, odd, strict=True)),
-            "probes": dict(zip(POISON_AND_PROBE, probed[1::2], strict=True)),
+            "hostile": {name: outcome.status for name, outcome in hostile.items()},
+            "num_replaced": num_replaced,
+            "controls": {name: outcome.passed for name, outcome in controls.items()},
+            "odd": {name: outcome.passed for name, outcome in odd_outcomes(executor).items()},
+            "probes": {name: all(one.passed for one in all3) for name, all3 in probe_outcomes(executor).items()},
+            "policy": {name: outcome.passed is passes for name, (outcome, passes) in policy_outcomes(executor).items()},
         }
     print(json.dumps(report))
 

@@ -1,15 +1,42 @@
-"""Real sandboxes for the hostile tests. Without one they fail, unless ATOMFORGE_SKIP_SANDBOX_TESTS=1 says otherwise."""
+"""Real sandboxes for the hostile tests, of both kinds.
+
+Without bubblewrap they fail, unless ATOMFORGE_SKIP_SANDBOX_TESTS=1 says otherwise. Docker is tried in addition: its
+tests are skipped where no engine is to be had, or ATOMFORGE_SKIP_DOCKER_TESTS=1 says so.
+"""
 
 import os
 
 import pytest
+from engine import NoEngine, running_engine
 
 from executor.client import open_executor
 
 
 @pytest.fixture(scope="session")
-def executor():
+def docker_engine():
+    """A connection to an engine with the image of the sandboxes."""
+    try:
+        with running_engine() as client:
+            yield client
+    except NoEngine as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def bubblewrap_executor():
     if os.environ.get("ATOMFORGE_SKIP_SANDBOX_TESTS") == "1":
         pytest.skip("ATOMFORGE_SKIP_SANDBOX_TESTS=1")
     with open_executor("bubblewrap", num_workers=1) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def docker_executor(docker_engine):
+    with open_executor("docker", num_workers=1) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session", params=["bubblewrap", "docker"])
+def executor(request):
+    """Each kind of sandbox in turn."""
+    return request.getfixturevalue(f"{request.param}_executor")

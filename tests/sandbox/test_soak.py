@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from hostile_programs import HOSTILE, RIGHT
+from hostile import HOSTILE, RIGHT
 
-from executor.client import grade, open_executor
+from executor.client import grade
 from executor.schema import Limits, Status, Submission, Task, Test
 
 NUM_BATCHES = 40
@@ -28,23 +28,22 @@ def num_children() -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_twenty_thousand_programs_leave_no_trace():
+def test_twenty_thousand_programs_leave_no_trace(executor):
     hostile = [source for _, source in HOSTILE.values()]
     sizes = []
-    with open_executor("bubblewrap", num_workers=2) as executor:
-        for batch in range(NUM_BATCHES):
-            submissions = []
-            for place in range(BATCH):
-                number = batch * BATCH + place
-                is_hostile = number % HOSTILE_EVERY == 0
-                source = hostile[number // HOSTILE_EVERY % len(hostile)] if is_hostile else f"# {number}\n{RIGHT}"
-                submissions.append(Submission(task=TASK, completion=f"`````python\n{source}\n`````"))
-            outcomes = grade(executor, submissions, LIMITS)
-            for place, outcome in enumerate(outcomes):
-                is_hostile = (batch * BATCH + place) % HOSTILE_EVERY == 0
-                assert outcome.status != Status.INFRA, outcome
-                assert outcome.passed != is_hostile, (batch, place, outcome)
-            sizes.append((resident_bytes(), len(os.listdir("/proc/self/fd")), num_children()))
+    for batch in range(NUM_BATCHES):
+        submissions = []
+        for place in range(BATCH):
+            number = batch * BATCH + place
+            is_hostile = number % HOSTILE_EVERY == 0
+            source = hostile[number // HOSTILE_EVERY % len(hostile)] if is_hostile else f"# {number}\n{RIGHT}"
+            submissions.append(Submission(task=TASK, completion=f"`````python\n{source}\n`````"))
+        outcomes = grade(executor, submissions, LIMITS)
+        for place, outcome in enumerate(outcomes):
+            is_hostile = (batch * BATCH + place) % HOSTILE_EVERY == 0
+            assert outcome.status != Status.INFRA, outcome
+            assert outcome.passed != is_hostile, (batch, place, outcome)
+        sizes.append((resident_bytes(), len(os.listdir("/proc/self/fd")), num_children()))
     warm, last = sizes[4], sizes[-1]
     assert last[0] < warm[0] + 20_000_000
     assert last[1:] == warm[1:]
