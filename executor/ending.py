@@ -29,9 +29,9 @@ class Ending:
         return self._future.exception() is None and self._sandbox.killed_from_outside
 
     def last_words(self) -> str:
-        """Wait until it has ended; return what it said, in one line."""
+        """Wait until it has ended; return why, in its own words where it said any."""
         error = self._future.exception()
         if error is None:
-            return self._future.result()
+            return self._future.result() or self._why
         _log.warning("a sandbox could not be ended: %s", error)
-        return ""
+        return self._why

@@ -101,6 +101,8 @@ class Slot:
 
     @property
     def is_hopeless(self) -> bool:
+        if self._ending is not None:
+            return False  # its last words are still to be heard
         return self.num_failed_starts >= (len(START_DELAYS_S) if self._was_ready else MAX_FAILED_STARTS)
 
     def forgive(self) -> None:
@@ -255,8 +257,8 @@ class Slot:
         """After a failed canary nothing that waited for it is believed; what was alone is to blame."""
         self._counters.num_failed_canaries += 1
         self._counters.num_replaced += 1
-        self.last_loss = "a known-good program failed in it"
-        _log.warning("sandbox replaced: %s; %d failures are run again", self.last_loss, len(self._doubts))
+        why = "a known-good program failed in it"
+        _log.warning("sandbox replaced: %s; %d failures are run again", why, len(self._doubts))
         doubted = [job for job, _ in self._doubts.take_all()]
         if self._alone is not None:
             self._blame(self._alone, from_outside=False)
@@ -265,11 +267,10 @@ class Slot:
             self._suspects.extend(doubted)
             self._counters.num_retried += len(doubted)
         self._give_back(channel)
-        self._end(channel)
+        self._end(channel, why=why)
 
     def _lose(self, channel: Channel[Ticket], why: str) -> None:
         """Replace a sandbox that died; whose fault it was is known when it has been looked at."""
-        self.last_loss = why
         self._counters.num_replaced += 1
         accused: list[Job] = []
         if not channel.ready:
@@ -284,17 +285,17 @@ class Slot:
         self._jobs.give_back(spared)
         self._give_back(channel, but=(*accused, self._alone))
         self._alone = None
-        self._end(channel, accused)
+        self._end(channel, accused, why=why)
 
     def _give_back(self, channel: Channel[Ticket], but: Sequence[Job | None] = ()) -> None:
         self._jobs.give_back(job for job in channel.in_flight if isinstance(job, Job) and job not in but)
 
-    def _end(self, channel: Channel[Ticket], accused: Sequence[Job] = ()) -> None:
+    def _end(self, channel: Channel[Ticket], accused: Sequence[Job] = (), *, why: str = "") -> None:
         for fd in (channel.sandbox.replies_fd, channel.sandbox.requests_fd):
             if fd in self._selector.get_map():
                 self._selector.unregister(fd)
         self.channel = None
-        self._ending = Ending(channel.sandbox, accused, threads=self._threads, wake=self._wake)
+        self._ending = Ending(channel.sandbox, accused, why=why, threads=self._threads, wake=self._wake)
 
     def _bury(self, ending: Ending) -> None:
         self._ending = None
