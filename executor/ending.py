@@ -13,8 +13,11 @@ _log = logging.getLogger(__name__)
 class Ending:
     """The end of one sandbox, and the programs that may be to blame for it."""
 
-    def __init__(self, sandbox: Sandbox, accused: Sequence[Job], *, threads: ThreadPool, wake: Callable[[], None]):
+    def __init__(
+        self, sandbox: Sandbox, accused: Sequence[Job], *, why: str, threads: ThreadPool, wake: Callable[[], None]
+    ):
         self.accused = accused
+        self._why = why
         self._sandbox = sandbox
         self._future = threads.submit(sandbox.kill)
         self._future.add_done_callback(lambda _: wake())
