@@ -1,0 +1,222 @@
+"""Faults: sandboxes killed from outside, bombs only, full scratch, clients that leave, an engine that goes away.
+
+Whatever happens, every program gets its own verdict, and a fault of ours is never a verdict.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from docker.errors import APIError
+from engine import NoEngine, answering, started_engine
+from hostile import HOSTILE, RIGHT
+from judging import PATIENT, SQUARE, TIGHT, outcomes
+
+from executor.backends.docker import LABEL
+from executor.client import open_local
+from executor.image import DEFAULT_TAG
+from executor.schema import Limits, Run, Status, Submission
+
+KINDS = ("bubblewrap", "docker")
+
+
+def our_containers(client):
+    """The running containers that this process started."""
+    containers = client.containers.list(filters={"label": LABEL})
+    return [container for container in containers if container.labels[LABEL].startswith(f"{os.getpid()}.")]
+
+
+def kill_a_container(client) -> None:
+    containers = our_containers(client)
+    if containers:
+        with contextlib.suppress(APIError):  # it ended a moment ago
+            random.choice(containers).kill()
+
+
+def kill_a_bubblewrap() -> None:
+    children = [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+    sandboxes = []
+    for pid in children:
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{pid}/comm").read_text().strip() == "bwrap":
+                sandboxes.append(pid)
+    if sandboxes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(random.choice(sandboxes), signal.SIGKILL)
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def kill_one(kind, request):
+    """Kills one of the sandboxes this process has, from outside."""
+    if kind == "bubblewrap":
+        request.getfixturevalue("bubblewrap_executor").close  # noqa: B018  # skips where there is none
+        return kill_a_bubblewrap
+    client = request.getfixturevalue("docker_engine")
+    return lambda: kill_a_container(client)
+
+
+def programs(num: int) -> tuple[list[Run], list[object]]:
+    """Programs of every verdict, a few milliseconds each, and what each must come to."""
+    runs, wanted = [], []
+    for index in range(num):
+        body, outcome = [
+            (f"return x + {index}", 7 + index),
+            ("raise KeyError(x)", "KeyError"),
+            ("import os; os._exit(3)", Status.CRASH),
+            ("return {1: (x, {2.5})}", {"$dict": [[1, {"$tuple": [7, {"$set": [2.5]}]}]]}),
+        ][index % 4]
+        source = f"import time\ndef solve(x):\n    time.sleep(0.004)\n    {body}\n"
+        runs.append(Run(source=source, entry_point="solve", calls=([7],)))
+        wanted.append(outcome)
+    return runs, wanted
+
+
+def what_came(execution):
+    if execution.failure is not None:
+        return execution.failure
+    [result] = execution.results
+    return result.error if result.error is not None else result.value
+
+
+def run_under_fire(kind, kill_one, *, num_programs: int, num_kills: int) -> None:
+    runs, wanted = programs(num_programs)
+    done = threading.Event()
+    killed = 0
+
+    def shoot():
+        nonlocal killed
+        while killed < num_kills and not done.wait(random.uniform(0.02, 0.3)):
+            kill_one()
+            killed += 1
+
+    with open_local(kind, num_workers=2) as executor:
+        gunner = threading.Thread(target=shoot)
+        gunner.start()
+        try:
+            executions = executor.run(runs, PATIENT)
+        finally:
+            done.set()
+            gunner.join()
+        stats = executor.stats()
+    assert killed >= num_kills // 2
+    assert stats.num_replaced >= 1
+    assert [what_came(execution) for execution in executions] == wanted
+
+
+def test_killed_sandboxes_cost_no_program_its_verdict(kind, kill_one):
+    run_under_fire(kind, kill_one, num_programs=400, num_kills=6)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_many_killed_sandboxes_cost_no_program_its_verdict(kind, kill_one):
+    run_under_fire(kind, kill_one, num_programs=10_000, num_kills=60)
+
+
+def test_a_batch_of_nothing_but_bombs_ends_and_the_next_is_right(executor):
+    names = [
+        "processes/fork_bomb_forgiving",
+        "processes/stopper_daemons",
+        "memory/in_children",
+        "memory/touched_in_children",
+        "memory/recursion_unlimited",
+        "output/flood_fd_3",
+        "signals/kill_everything_often",
+    ]
+    bombs = [HOSTILE[name][1] for name in names] * 2
+    found = outcomes(executor, SQUARE, bombs, TIGHT)
+    assert not {Status.PASSED, Status.INFRA} & {outcome.status for outcome in found}
+    assert all(outcome.passed for outcome in outcomes(executor, SQUARE, [RIGHT] * 5, PATIENT))
+
+
+def test_a_full_scratch_is_empty_for_the_next(executor):
+    fill = (
+        "def solve(n):\n    i = 0\n    try:\n        while True:\n            i += 1\n"
+        "            with open(f'f{i}', 'wb') as f: f.write(bytes(1 << 20))\n    except OSError: return i\n"
+    )
+    use = "def solve(n):\n    with open('f', 'wb') as f: f.write(bytes(12 << 20))\n    return n * n + 1\n"
+    found = outcomes(executor, SQUARE, [fill, use, fill, use], PATIENT)
+    assert [outcome.status for outcome in found] == ["wrong", "passed"] * 2
+
+
+def test_a_client_that_leaves_takes_its_programs_along(executor):
+    slow = "import time\ndef solve(n):\n    time.sleep(0.2)\n    return n * n + 1\n"
+    with executor.grading(PATIENT) as batch:
+        for number in range(200):
+            batch.add(Submission(task=SQUARE, completion=f"```python\n# {number}\n{slow}\n```"))
+    started = time.monotonic()
+    assert outcomes(executor, SQUARE, [RIGHT], PATIENT)[0].passed
+    assert time.monotonic() - started < 10  # 200 of them would take 160 s
+    assert executor.stats().num_waiting == 0
+
+
+def test_an_error_of_the_callers_own_leaves_the_executor_usable(executor):
+    def refuse(index, execution):
+        raise ArithmeticError("the caller's own")
+
+    runs = [Run(source=RIGHT, entry_point="solve", calls=([n],)) for n in range(20)]
+    with pytest.raises(ArithmeticError):
+        executor.run(runs, PATIENT, refuse)
+    assert outcomes(executor, SQUARE, [RIGHT], PATIENT)[0].passed
+
+
+def test_clients_do_not_wait_for_each_others_batches(executor):
+    """A short batch that comes second is done long before the long one."""
+    nap = "import time\ndef solve(n):\n    time.sleep(0.02)\n    return n * n + 1\n"
+    with executor.grading(PATIENT) as long_batch:
+        for number in range(100):
+            long_batch.add(Submission(task=SQUARE, completion=f"```python\n# {number}\n{nap}\n```"))
+        assert outcomes(executor, SQUARE, [RIGHT] * 3, Limits(cpu_time_s=5.0, wall_time_s=20.0))[2].passed
+        assert executor.stats().num_waiting > 50
+        assert all(outcome.passed for outcome in long_batch.outcomes())
+
+
+@pytest.fixture
+def engine_of_our_own(docker_engine, tmp_path, monkeypatch):
+    """A second engine with the image, which a test may stop; this process uses no other meanwhile."""
+    folder = tmp_path / "e"
+    folder.mkdir()
+    url = f"unix://{folder}/docker.sock"
+    try:
+        with started_engine(folder) as process:
+            client = answering(url)
+            assert client is not None
+            client.images.load(b"".join(docker_engine.images.get(DEFAULT_TAG).save(named=True)))
+            monkeypatch.setenv("DOCKER_HOST", url)
+            yield process, folder
+    except NoEngine as reason:
+        pytest.skip(f"no engine of our own: {reason}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_engine_that_goes_away_is_no_verdict(engine_of_our_own):
+    process, folder = engine_of_our_own
+    runs, wanted = programs(600)
+    with open_local("docker", num_workers=1) as executor:
+        answered = 0
+
+        def stop_the_engine(index, execution):
+            nonlocal answered
+            answered += 1
+            if answered == 100:
+                process.terminate()  # and with it all its containers
+                process.wait(timeout=60)
+
+        executions = executor.run(runs, PATIENT, stop_the_engine)
+        came = [what_came(execution) for execution in executions]
+        assert Status.INFRA in came
+        assert all(one in (right, Status.INFRA) for one, right in zip(came, wanted, strict=True))
+        with started_engine(folder):
+            executions = executor.run(runs[:40], PATIENT)
+            assert [what_came(execution) for execution in executions] == wanted[:40]
