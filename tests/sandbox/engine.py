@@ -70,6 +70,8 @@ def started_engine(folder: Path | None = None) -> Iterator[subprocess.Popen[byte
         raise NoEngine("no Docker engine answers and only root could start one")
     command = [program, "--bridge", "none", "--iptables=false"]
     if folder is not None:
+        # An engine without a bridge removes that of the machine's own engine, unless it has a network of its own.
+        command = ["unshare", "--net", *command]
         command += ["--host", f"unix://{folder}/docker.sock", "--pidfile", f"{folder}/docker.pid"]
         command += ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
     with tempfile.TemporaryFile() as log:

@@ -49,6 +49,16 @@ PROGRAMS = {
         "import os, shutil, subprocess\ndef solve(n):\n    shutil.copy('/usr/bin/id', 'id')\n    os.chmod('id', 0o6755)\n"
         "    return int(subprocess.check_output(['./id', '-u'])) or 10",
     ),
+    "read_the_workers_proc": (
+        "exception",
+        "import os\ndef solve(n): return os.listdir('/private')[0] + os.listdir('/private/proc')[0]",
+    ),
+    "read_the_workers_proc_by_name": ("exception", "def solve(n): return open('/private/proc/1/environ').read()"),
+    "connect_to_the_handshake": (
+        "exception",
+        "import socket\ndef solve(n): socket.socket(socket.AF_UNIX).connect('/handshake/socket'); return 0",
+    ),
+    "write_to_the_handshake": ("exception", "def solve(n): open('/handshake/x', 'w')"),
     "read_shadow": ("exception", "def solve(n): return open('/etc/shadow').read()"),
     "read_root_home": (
         "exception",
