@@ -163,6 +163,7 @@ def test_closing_leaves_no_process_and_no_descriptor(kind):
         with open_local(kind, num_workers=2) as opened:
             run_one(opened, "def solve(x): return x", 5)
         assert children_of(os.getpid()) == children
+    del opened
     gc.collect()  # connections to the engine
     assert open_fds() <= before + 2
 
