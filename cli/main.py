@@ -22,6 +22,7 @@ SUBCOMMANDS = {
     "audit": "recompute the overlaps between the splits of a data set",
     "grade": "grade completions from anywhere against tasks",
     "executor": "build the image of the Docker sandboxes",
+    "serve": "run and grade programs for others over HTTP",
     "demo": "the whole way at small size: data, SFT, PPO, evaluation",
 }
 _LIGHTNING_SUBCOMMANDS = ("fit", "validate", "test")

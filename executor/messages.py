@@ -35,6 +35,10 @@ Settings = TypeVar("Settings", Limits, RewardConfig)
 DONE = "done"
 
 
+class MalformedBody(ValueError):
+    """The body is no JSON at all."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GradeRequest:
     """A batch to grade."""
@@ -199,9 +203,9 @@ def _parsed(body: bytes) -> Any:
     try:
         return parse_json(body.decode("utf-8"))
     except UnicodeDecodeError:
-        raise ValueError("the body is not UTF-8") from None
+        raise MalformedBody("the body is not UTF-8") from None
     except ValueError as error:
-        raise ValueError(f"the body is not JSON: {error}") from None
+        raise MalformedBody(f"the body is not JSON: {error}") from None
 
 
 def _object(value: Any, what: str, *, allowed: Sequence[str] | None = None) -> dict[str, Any]:

@@ -1,0 +1,257 @@
+"""An executor that lives elsewhere: the same protocol as in this process, spoken to a service over HTTP.
+
+What is added to a batch goes out at once, in parts, so that programs run while others are still being written. Nothing
+is judged here. What the service could not be brought to answer is INFRA, never a wrong answer.
+"""
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from executor.courier import Courier, ServiceLost, deliver
+from executor.grading import OnOutcome
+from executor.messages import execution_of_row, grade_body, outcome_of, run_body
+from executor.rewards import RewardConfig
+from executor.schema import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Status, Submission
+from executor.slot import no_verdict
+
+TOKEN_VARIABLE = "ATOMFORGE_EXECUTOR_TOKEN"
+MAX_PART = 256
+"""Programs of one request."""
+NUM_CONNECTIONS = 2
+"""Requests of a batch under way at once."""
+GRACE_S = 120.0
+"""Beyond the longest time that the programs themselves could take, before a batch is given up."""
+
+
+class HttpExecutor:
+    """The `Executor` of a service.
+
+    Args:
+        url: `http://HOST:PORT` or `http+unix:///PATH`.
+        token: of the service; default: the environment's ATOMFORGE_EXECUTOR_TOKEN.
+
+    Raises:
+        ValueError: nobody answers there, the token is not the service's, or it runs no program; one line.
+    """
+
+    def __init__(self, url: str, *, token: str | None = None):
+        self._url = url
+        self._token = os.environ.get(TOKEN_VARIABLE) if token is None else token
+        courier = Courier(url, self._token)
+        try:
+            told = courier.get("/healthz")
+        except ServiceLost as loss:
+            raise ValueError(f"no executor service: {loss}") from None
+        finally:
+            courier.close()
+        try:
+            self.time_factor = float(told["time_factor"])
+            self._num_slots = int(told["num_slots"])
+            self.description = f"{url}: {told['description']}"
+        except (KeyError, TypeError, ValueError):
+            raise ValueError(f"{url} is no executor service") from None
+        [execution] = self.run([Run(source="def solve(x):\n    return x + 1\n", entry_point="solve", calls=([41],))])
+        if execution.failure is not None or execution.results[0].value != 42:
+            raise ValueError(f"{url} does not run programs: {execution.detail or execution.failure}")
+
+    def __enter__(self) -> "HttpExecutor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing stays open between batches."""
+
+    def run(
+        self,
+        runs: Sequence[Run],
+        limits: Limits = DEFAULT_LIMITS,
+        on_result: Callable[[int, Execution], None] | None = None,
+    ) -> list[Execution]:
+        with _RunBatch(self._url, self._token, limits, self._patience_s(limits), on_result) as batch:
+            for run in runs:
+                batch.add(run)
+            return batch.results()
+
+    def grading(
+        self,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        rewards: RewardConfig | None = None,
+        on_result: OnOutcome | None = None,
+    ) -> "HttpGrading":
+        return HttpGrading(self._url, self._token, limits, self._patience_s(limits), on_result, rewards=rewards)
+
+    def _patience_s(self, limits: Limits) -> float:
+        """Bound what a program may take of a busy service's time, in seconds."""
+        return 2.0 * limits.wall_time_s * self.time_factor / self._num_slots
+
+
+class _Left(Exception):
+    """The caller has left the batch."""
+
+
+class _Batch:
+    """Items on their way to the service, and what came of each; threads of its own carry them."""
+
+    path: str
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        limits: Limits,
+        patience_s: float,
+        on_result: Callable[[int, Any], None] | None,
+    ):
+        self._url = url
+        self._token = token
+        self._limits = limits
+        self._patience_s = patience_s
+        self._on_result = on_result
+        self._items: list[Any] = []
+        self._waiting: deque[int] = deque()
+        self._results: dict[int, Any] = {}
+        self._num_threads = 0
+        self._error: Exception | None = None
+        self._is_closed = False
+        self._changed = threading.Condition()
+
+    def add(self, item: Any) -> int:
+        with self._changed:
+            index = len(self._items)
+            self._items.append(item)
+            self._waiting.append(index)
+            self._changed.notify_all()
+            if self._num_threads < NUM_CONNECTIONS:
+                self._num_threads += 1
+                threading.Thread(target=self._carry, name="executor-client", daemon=True).start()
+        return index
+
+    def results(self) -> list[Any]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._error or len(self._results) == len(self._items))
+            if self._error is not None:
+                raise self._error
+            return [self._results[index] for index in range(len(self._items))]
+
+    def close(self) -> None:
+        """Send no more; what is under way ends unheard."""
+        with self._changed:
+            self._is_closed = True
+            self._waiting.clear()
+            self._changed.notify_all()
+
+    def body_of(self, numbers: Sequence[int]) -> bytes:
+        raise NotImplementedError
+
+    def read(self, row: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def no_verdict(self, index: int, detail: str) -> Any:
+        raise NotImplementedError
+
+    def _carry(self) -> None:
+        """Carry parts until the batch is closed."""
+        courier = Courier(self._url, self._token)
+        try:
+            while (part := self._next_part()) is not None:
+                deadline = time.monotonic() + GRACE_S + len(part) * self._patience_s
+                left = deliver(courier, self.path, part, body_of=self.body_of, take=self._take, deadline=deadline)
+                for index in left:
+                    self._finish(index, self.no_verdict(index, f"{self._url} could not be brought to answer"))
+        except _Left:
+            return  # with the connection closed, the service drops what it has not begun
+        except Exception as error:  # a refusal: it is the caller's to see
+            self._fail(error)
+        finally:
+            courier.close()
+
+    def _next_part(self) -> list[int] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._is_closed or self._error)
+            if self._is_closed or self._error is not None:
+                return None
+            # while little waits, a share for the other connection too
+            size = min(MAX_PART, max(1, len(self._waiting) // NUM_CONNECTIONS))
+            return [self._waiting.popleft() for _ in range(size)]
+
+    def _take(self, index: int, row: dict[str, Any]) -> None:
+        if self._is_closed:
+            raise _Left
+        self._finish(index, self.read(row))
+
+    def _finish(self, index: int, result: Any) -> None:
+        with self._changed:
+            self._results[index] = result
+            self._changed.notify_all()
+        if self._on_result is not None:
+            try:
+                self._on_result(index, result)
+            except Exception as error:  # the caller's own: it is the caller's to see
+                self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        with self._changed:
+            self._error = self._error or error
+            self._changed.notify_all()
+
+
+class HttpGrading(_Batch):
+    """A batch being graded by a service while it grows; see `executor.grading.Grading`."""
+
+    path = "/v1/grade"
+
+    def __init__(self, *arguments: Any, rewards: RewardConfig | None = None):
+        super().__init__(*arguments)
+        self._rewards = rewards
+
+    def __enter__(self) -> "HttpGrading":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def add(self, submission: Submission) -> int:
+        return super().add(submission)
+
+    def outcomes(self) -> list[Outcome]:
+        return self.results()
+
+    def body_of(self, numbers: Sequence[int]) -> bytes:
+        return grade_body([self._items[number] for number in numbers], self._limits, self._rewards)
+
+    def read(self, row: dict[str, Any]) -> Outcome:
+        return outcome_of(row)
+
+    def no_verdict(self, index: int, detail: str) -> Outcome:
+        task = self._items[index].task
+        return Outcome(
+            status=Status.INFRA, num_passed=0, num_tests=max(1, len(task.calls)), duration_s=0.0, detail=detail
+        )
+
+
+class _RunBatch(_Batch):
+    """Programs being run by a service."""
+
+    path = "/v1/run"
+
+    def __enter__(self) -> "_RunBatch":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def body_of(self, numbers: Sequence[int]) -> bytes:
+        return run_body([self._items[number] for number in numbers], self._limits)
+
+    def read(self, row: dict[str, Any]) -> Execution:
+        return execution_of_row(row)
+
+    def no_verdict(self, index: int, detail: str) -> Execution:
+        return no_verdict(detail)
