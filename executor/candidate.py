@@ -14,6 +14,7 @@ import json
 import math
 import os
 import resource
+import signal
 import sys
 import types
 from collections.abc import Callable
@@ -86,6 +87,7 @@ def become(uid: int | None) -> None:
 
 def _confine(program: dict[str, Any], box: dict[str, Any], *, results_fd: int, calls_fd: int | None) -> None:
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as in any Python; the worker has put it off
     os.chdir(box["scratch"])
     os.umask(0o077)
     os.dup2(results_fd, RESULTS_FD)

@@ -48,6 +48,7 @@ class Dialogue:
         self._tester = tester
         self._is_abandoned = is_abandoned
         patience_s = limits.wall_time_s * TESTER_PATIENCE
+        self._num_answers = 0
         self._left_s = {candidate: limits.wall_time_s, tester: patience_s}
         self._session_s = limits.wall_time_s + patience_s + GRACE_S
 
@@ -94,6 +95,7 @@ class Dialogue:
                 self._conclude(line)
             self._candidate.send_line(self._read_call(line))
             self._tester.send_line(self._read_answer(self._hear(self._candidate)))
+            self._num_answers += 1
 
     def _begin_candidate(self, source: str) -> None:
         limits = {name: getattr(self._limits, name) for name in ("cpu_time_s", "memory_bytes", "output_bytes")}
@@ -135,14 +137,22 @@ class Dialogue:
         if self._candidate.reply is not None:
             raise _Over(*failure_of(self._limits, self._candidate.reply))
         if self._tester.reply is not None:
-            self._blame_check(f"it ended without a verdict: {failure_of(self._limits, self._tester.reply)[1]}")
+            status, detail = failure_of(self._limits, self._tester.reply)
+            self._blame_values(status, detail)
+            self._blame_check(f"it ended without a verdict: {detail}")
         if self._is_abandoned():
             raise Abandoned
 
     def _run_out(self, speaker: Link) -> NoReturn:
         if speaker is self._candidate:
             raise _Over(Status.TIMEOUT, "ran out of time")
+        self._blame_values(Status.TIMEOUT, "ran out of time")
         self._blame_check("it ran out of time itself")
+
+    def _blame_values(self, status: Status, detail: str) -> None:
+        """Where the program has answered, what the check died of is its values: no mask is to be had by them."""
+        if self._num_answers > 0:
+            raise _Over(status, f"with what the program returned, its check {detail}")
 
     def _blame_check(self, why: str) -> NoReturn:
         raise _Over(Status.INFRA, f"the check of task {self._task.task_id} is at fault: {why}")

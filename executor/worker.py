@@ -137,6 +137,8 @@ def main() -> None:
         confine_worker(box)
     except (OSError, ValueError) as error:
         sys.exit(f"worker: it could not be confined: {error}")
+    # Process 1 gets no signal from its namespace for which it has no handler, and Python has one for this.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     requests, replies = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):

@@ -131,6 +131,20 @@ def test_a_fault_of_the_check_is_no_verdict(runner, check, words):
     assert outcome.num_passed == 0
 
 
+@pytest.mark.parametrize(
+    ("check", "status"),
+    [
+        ("def check(c):\n    c(0)\n    while True: pass", Status.TIMEOUT),
+        ("import os\ndef check(c):\n    c(0)\n    os.kill(os.getpid(), 9)", Status.CRASH),
+    ],
+)
+def test_what_a_check_dies_of_after_an_answer_is_the_program_s_doing(runner, check, status):
+    """Else a program could buy itself a mask by returning what its check cannot bear."""
+    outcome = judge(runner, RIGHT, check, Limits(cpu_time_s=0.2, wall_time_s=0.3))
+    assert outcome.status is status, outcome
+    assert "with what the program returned" in outcome.detail
+
+
 def test_each_side_has_its_own_time(runner):
     slow_check = "import time\ndef check(c):\n    time.sleep(0.8)\n    assert c(1) == 2\n    time.sleep(0.8)\n"
     limits = Limits(cpu_time_s=0.5, wall_time_s=0.6)
