@@ -35,6 +35,8 @@ from executor.schema import Limits, Outcome, Status, Submission, Task, Test
 HOSTILE_SHARE = 0.02
 BATCH = 512
 MAX_DIFFERENT = 0.001
+GROWTH_ALLOWED = {"memory_mib": 64.0, "num_fds": 32, "num_processes": 8, "num_containers": 1}
+"""From the second fifth of the samples to the last; up to 25 connections to the engine are kept for later."""
 LIMITS = Limits(cpu_time_s=0.5, wall_time_s=1.5)
 TASK = Task(task_id="square", entry_point="solve", tests=tuple(Test(args=[n], expected=n * n + 1) for n in (0, 3, -4)))
 _KNOWN = {
@@ -136,7 +138,7 @@ def problems_of(
     ]
     fifth = len(samples) // 5
     if fifth:
-        for name, room in (("memory_mib", 64.0), ("num_fds", 8), ("num_processes", 8), ("num_containers", 1)):
+        for name, room in GROWTH_ALLOWED.items():
             begin = sum(getattr(sample, name) for sample in samples[fifth : 2 * fifth]) / fifth
             end = sum(getattr(sample, name) for sample in samples[-fifth:]) / fifth
             if end > begin + room:

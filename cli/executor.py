@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from docker.errors import DockerException
 
     started = time.monotonic()
-    client = _connect()
+    client = connect()
     base_image = OFFLINE_BASE_TAG if args.offline else args.base_image or DEFAULT_BASE_IMAGE
     try:
         with _Lines() as lines:
@@ -77,7 +77,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _connect() -> "DockerClient":
+def connect() -> "DockerClient":
+    """Connect to the engine.
+
+    Raises:
+        UsageError: none answers, or we may not use it.
+    """
     import docker
     from docker.errors import DockerException
 

@@ -3,6 +3,7 @@
 It starts no containers and does not decide when an image is needed: `executor.backends.docker` and the command line do.
 """
 
+import contextlib
 import hashlib
 import io
 import os
@@ -11,7 +12,6 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,7 @@ def build_image(
     tag: str = DEFAULT_TAG,
     on_line: OnLine = lambda line: None,
 ) -> str:
-    """Build the image of the sandboxes.
+    """Build the image of the sandboxes; one that had the tag before goes, unless it is in use or has other names.
 
     Args:
         client: a connection to the engine.
@@ -78,6 +78,12 @@ def build_image(
     Raises:
         ValueError: the base image cannot be had, or does not do; one line.
     """
+    from docker.errors import APIError, ImageNotFound
+
+    try:
+        before = client.images.get(tag).id
+    except ImageNotFound:
+        before = None
     steps = client.api.build(
         fileobj=_context(),
         custom_context=True,
@@ -98,6 +104,10 @@ def build_image(
             on_line(line)
     image_id = client.images.get(tag).id
     assert image_id is not None
+    if before not in (None, image_id):
+        with contextlib.suppress(APIError):  # gone already, or a container still uses it
+            if not client.images.get(before).tags:
+                client.images.remove(before)
     return image_id
 
 
@@ -198,7 +208,7 @@ def _run(command: list[str], on_line: OnLine) -> None:
             raise ValueError(f"{program} failed with exit code {process.returncode}: {said}")
 
 
-@contextmanager
+@contextlib.contextmanager
 def _group(command: list[str]) -> Iterator["subprocess.Popen[str]"]:
     """Start a process in a group of its own, which ends with the block whatever happens."""
     settings: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
