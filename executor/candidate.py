@@ -180,6 +180,7 @@ def _answer(function: Any, args: list, named: dict[str, Any], state: Callable[[s
 def _load(source: str, entry_point: str) -> Any:
     module = types.ModuleType("candidate")
     sys.modules["candidate"] = sys.modules["__main__"] = module
+    source = source.removeprefix("\ufeff")  # the byte order mark of a file
     exec(compile(source, "<candidate>", "exec", dont_inherit=True), module.__dict__)
     if entry_point not in module.__dict__:
         raise NameError(f"the program does not define {entry_point}")

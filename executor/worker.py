@@ -110,23 +110,58 @@ def _clean_scratch(box: dict[str, Any]) -> bool:
     attributes = os.listxattr(scratch)
     os.chmod(scratch, SCRATCH_MODE)
     os.utime(scratch, ns=(0, 0))
+    _reset_devices(box["devices"])
     return not os.listdir(scratch) and not attributes
 
 
 def _remove_within(folder: str) -> None:
-    for name in os.listdir(folder):
-        with contextlib.suppress(OSError, RecursionError):  # what is left is seen afterwards
-            _remove(os.path.join(folder, name))
+    """Empty a folder as far as one may; what is left is seen afterwards.
+
+    It walks by steps of one folder, up and down, for trees may be deeper than a path or Python's stack can be.
+    """
+    here = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+    os.chdir(folder)
+    path: list[str] = []
+    waiting = [os.listdir(".")]
+    try:
+        while True:
+            if waiting[-1]:
+                name = waiting[-1].pop()
+                with contextlib.suppress(OSError):
+                    if not stat.S_ISDIR(os.lstat(name).st_mode):
+                        os.unlink(name)
+                        continue
+                    os.chmod(name, 0o700)
+                    os.chdir(name)
+                    path.append(name)
+                    waiting.append(os.listdir("."))
+            elif not path:
+                return
+            else:
+                waiting.pop()
+                os.chdir("..")
+                with contextlib.suppress(OSError):
+                    os.rmdir(path.pop())
+    finally:
+        os.fchdir(here)
+        os.close(here)
 
 
-def _remove(path: str) -> None:
-    if stat.S_ISDIR(os.lstat(path).st_mode):
-        os.chmod(path, 0o700)
-        for name in os.listdir(path):
-            _remove(os.path.join(path, name))
-        os.rmdir(path)
-    else:
-        os.unlink(path)
+def _devices_to_reset() -> dict[str, tuple[int, int] | None]:
+    """Find the devices that anyone may write to, and their times, where these are ours to set."""
+    found: dict[str, tuple[int, int] | None] = {}
+    for entry in os.scandir("/dev"):
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISCHR(status.st_mode) and status.st_mode & stat.S_IWOTH:
+            found[entry.path] = (status.st_atime_ns, status.st_mtime_ns) if os.geteuid() == status.st_uid else None
+    return found
+
+
+def _reset_devices(devices: dict[str, tuple[int, int] | None]) -> None:
+    """Take back the times of devices, the one trace that touching a device leaves; or set them all to now."""
+    for device, times in devices.items():
+        with contextlib.suppress(OSError):
+            os.utime(device, ns=times) if times is not None else os.utime(device)
 
 
 def main() -> None:
@@ -137,6 +172,7 @@ def main() -> None:
         confine_worker(box)
     except (OSError, ValueError) as error:
         sys.exit(f"worker: it could not be confined: {error}")
+    box["devices"] = _devices_to_reset() if box["owns_namespace"] else {}
     # Process 1 gets no signal from its namespace for which it has no handler, and Python has one for this.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     requests, replies = os.dup(0), os.dup(1)

@@ -20,9 +20,9 @@ POISON_AND_PROBE = {
                       "import os\ns = os.statvfs('/tmp')\nfound = (s.f_blocks - s.f_bfree) * s.f_frsize > 1 << 20"),
     "scratch_inodes": ("for i in range(500): open(f'/tmp/{i}', 'w').close()",
                        "import os\ns = os.statvfs('/tmp')\nfound = s.f_files - s.f_ffree > 50"),
-    "device_time": ("import os\nfor d in ('null', 'zero', 'full', 'random', 'urandom'):\n    try: os.utime(f'/dev/{d}')\n"
-                    "    except OSError: pass",
-                    "import os, time\nfound = any(abs(time.time() - os.stat(f'/dev/{d}').st_mtime) < 3"
+    "device_time": ("import os, time\nfor d in ('null', 'zero', 'full', 'random', 'urandom'):\n    try: os.utime(f'/dev/{d}')\n"
+                    "    except OSError: pass\ntime.sleep(0.5)",
+                    "import os, time\nfound = any(0.3 < time.time() - os.stat(f'/dev/{d}').st_mtime < 5"
                     " for d in ('null', 'zero', 'full', 'random', 'urandom'))"),
     "module": ("import sys, types\nsys.modules['secret'] = types.ModuleType('secret')",
                "import sys\nfound = 'secret' in sys.modules"),
