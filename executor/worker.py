@@ -98,6 +98,7 @@ def _kill_all() -> bool:
 
 def _clean_scratch(box: dict[str, Any]) -> bool:
     scratch = box["scratch"]
+    os.chmod(scratch, SCRATCH_MODE)  # an ordinary user's candidates own it, and may have locked it
     if os.listdir(scratch):
         pid = os.fork()  # the files are the candidate's: remove them as the candidate, when nothing of it runs any more
         if pid == 0:
@@ -107,11 +108,11 @@ def _clean_scratch(box: dict[str, Any]) -> bool:
             finally:
                 os._exit(0)
         os.waitpid(pid, 0)
-    attributes = os.listxattr(scratch)
-    os.chmod(scratch, SCRATCH_MODE)
+    for attribute in os.listxattr(scratch):
+        os.removexattr(scratch, attribute)
     os.utime(scratch, ns=(0, 0))
     _reset_devices(box["devices"])
-    return not os.listdir(scratch) and not attributes
+    return not os.listdir(scratch)
 
 
 def _remove_within(folder: str) -> None:
