@@ -12,6 +12,13 @@ SQUARE = Task(
     task_id="square", entry_point="solve", tests=tuple(Test(args=[n], expected=n * n + 1) for n in (0, 3, 10, -4))
 )
 PROBE = Task(task_id="probe", entry_point="solve", tests=(Test(args=[], expected=False),))
+MAY_COST_A_SANDBOX = {
+    "docker": set(),
+    # bubblewrap limits the bytes of the scratch folder but not the number of files in it: a tree of tens of thousands
+    # of folders may take longer to remove than a reset may last.
+    "bubblewrap": {"memory/many_folders", "memory/many_inodes", "memory/many_links"},
+}
+"""Programs after which a sandbox may be replaced, by the kind of sandbox."""
 TIGHT = Limits(cpu_time_s=0.5, wall_time_s=1.2)
 # Right programs are controls of the sandbox, not of its speed.
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)

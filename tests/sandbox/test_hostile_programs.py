@@ -5,7 +5,7 @@ In both kinds of sandbox, each time in one of them from the first program to the
 
 import pytest
 from hostile import HOSTILE, ODD_BUT_RIGHT, POISON_AND_PROBE
-from judging import hostile_outcomes, odd_outcomes, policy_outcomes, probe_outcomes, wrong_verdicts
+from judging import MAY_COST_A_SANDBOX, hostile_outcomes, odd_outcomes, policy_outcomes, probe_outcomes, wrong_verdicts
 
 
 def test_there_are_enough_of_them():
@@ -30,8 +30,8 @@ def test_every_control_passes(verdicts):
     assert {name: outcome for name, outcome in verdicts[1].items() if not outcome.passed} == {}
 
 
-def test_one_sandbox_lives_through_all_of_them(verdicts):
-    assert verdicts[2] == 0
+def test_one_sandbox_lives_through_all_of_them(verdicts, executor):
+    assert verdicts[2] <= len(MAY_COST_A_SANDBOX[executor.pool.backend_name])
 
 
 def test_results_before_the_end_count(verdicts):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hostile import HOSTILE
+from judging import MAY_COST_A_SANDBOX
 
 from executor.backends.sandbox import interpreter
 
@@ -54,7 +55,7 @@ def test_no_hostile_program_passes_and_each_is_called_what_it_is(report):
 
 
 def test_one_sandbox_lives_through_all_of_them(report):
-    assert report["num_replaced"] == 0
+    assert report["num_replaced"] <= len(MAY_COST_A_SANDBOX["bubblewrap"])
 
 
 @pytest.mark.parametrize("kind", ["controls", "odd", "probes", "policy"])
