@@ -34,6 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "broken_samples.jsonl").write_text(json.dumps(SAMPLE) + "\n{not json\n")
     (root / "wrong_type.jsonl").write_text(json.dumps({**TASK, "tests": 3}) + "\n")
     (root / "unknown_task.jsonl").write_text(json.dumps({**SAMPLE, "task_id": "other"}) + "\n")
+    (root / "serve_port.yaml").write_text("port: many\n")
+    (root / "serve_open.yaml").write_text("host: 0.0.0.0\n")
     (root / "text.ckpt").write_text("no checkpoint")
     (root / "not_a_dataset").mkdir()
     torch.save({"state_dict": {}}, root / "foreign.ckpt")
@@ -111,6 +113,22 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
             ["--tasks", "good.jsonl", "--samples", "samples.jsonl", "--output", "o.jsonl", "--backend", "moon"],
             "moon",
         ),
+    },
+    "executor": {
+        "unknown action": (["biuld"], "'build'"),
+        "no action": ([], "required"),
+        "unknown option": (["build", "--ofline"], "'--offline'"),
+        "contradiction": (["build", "--offline", "--base-image", "python:3.12-slim"], "--base-image"),
+        "no value": (["build", "--tag"], "--tag"),
+    },
+    "serve": {
+        "unknown key": (["--config", "good.yaml"], "good.yaml: unknown key"),
+        "wrong type": (["--config", "serve_port.yaml"], "port must be a whole number, not 'many'"),
+        "out of range": (["--config", "serve_open.yaml"], "ATOMFORGE_EXECUTOR_TOKEN"),
+        "missing config": (["--config", "none.yaml"], "none.yaml"),
+        "broken config": (["--config", "broken.yaml"], "broken.yaml"),
+        "missing option": ([], "--config"),
+        "unknown option": (["--config", "serve_open.yaml", "--port", "1"], "--port"),
     },
     "demo": {
         "unknown option": (["--config", "good.yaml", "--nonsense"], "--nonsense"),
