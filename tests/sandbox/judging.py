@@ -19,7 +19,7 @@ MAY_COST_A_SANDBOX = {
     "bubblewrap": {"memory/many_folders", "memory/many_inodes", "memory/many_links"},
 }
 """Programs after which a sandbox may be replaced, by the kind of sandbox."""
-TIGHT = Limits(cpu_time_s=0.5, wall_time_s=1.2)
+TIGHT = Limits(cpu_time_s=0.35, wall_time_s=0.8)
 # Right programs are controls of the sandbox, not of its speed.
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
 
