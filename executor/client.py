@@ -91,6 +91,11 @@ class LocalExecutor:
     def time_factor(self) -> float:
         return self.pool.time_factor
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes programs."""
+        return self.pool.is_open
+
     def stats(self) -> PoolStats:
         """Look at the pool; pairs of sandboxes are not counted."""
         return self.pool.stats()
@@ -118,6 +123,7 @@ class LocalExecutor:
                 self._pairs.close()
                 self._pairs = None
         self.pool.close()
+        self._backend.close()
 
     def _submit_check(
         self, task: Task, source: str, limits: Limits, on_outcome: Callable[[Outcome], None]

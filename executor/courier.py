@@ -4,6 +4,7 @@ A request is sent again only for what has no line yet, so nothing is judged twic
 repetition can mend is a ValueError. It does not know what the lines mean.
 """
 
+import contextlib
 import http.client
 import json
 import logging
@@ -105,7 +106,9 @@ class Courier:
     def _answer(self, method: str, path: str, body: bytes | None) -> http.client.HTTPResponse:
         kept_open = self._connection.sock is not None
         try:
-            self._connection.request(method, path, body, self._headers)
+            # A service that refuses a body may close before it has all of it; what it said is still to be read.
+            with contextlib.suppress(BrokenPipeError):
+                self._connection.request(method, path, body, self._headers)
             response = self._connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             self.close()

@@ -38,7 +38,7 @@ def extract_program(completion: str, entry_point: str, *, prompt: str | None = N
     """
     name = re.escape(entry_point)
     defines = re.compile(rf"^(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b|^{name}[ \t]*(?::[^=\n]*)?=[^=]", re.MULTILINE)
-    completion = completion.replace("\r\n", "\n")
+    completion = completion.removeprefix("\ufeff").replace("\r\n", "\n")
     code = _code_of(completion, defines)
     in_prompt = None if prompt is None else defines.search(prompt)
     if defines.search(code) is None:

@@ -8,7 +8,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from executor.courier import Courier, ServiceLost, deliver
@@ -27,6 +28,22 @@ GRACE_S = 120.0
 """Beyond the longest time that the programs themselves could take, before a batch is given up."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Terms:
+    """How to reach a service, and what it says of itself."""
+
+    url: str
+    token: str | None
+    time_factor: float = 1.0
+    num_slots: int = 1
+    max_part: int = 1
+    max_body_bytes: int = 1 << 20
+
+    def patience_s(self, limits: Limits) -> float:
+        """Bound what a program may take of a busy service's time, in seconds."""
+        return 2.0 * limits.wall_time_s * self.time_factor / self.num_slots
+
+
 class HttpExecutor:
     """The `Executor` of a service.
 
@@ -39,9 +56,8 @@ class HttpExecutor:
     """
 
     def __init__(self, url: str, *, token: str | None = None):
-        self._url = url
-        self._token = os.environ.get(TOKEN_VARIABLE) if token is None else token
-        courier = Courier(url, self._token)
+        token = os.environ.get(TOKEN_VARIABLE) if token is None else token
+        courier = Courier(url, token)
         try:
             told = courier.get("/healthz")
         except ServiceLost as loss:
@@ -49,8 +65,15 @@ class HttpExecutor:
         finally:
             courier.close()
         try:
-            self.time_factor = float(told["time_factor"])
-            self._num_slots = int(told["num_slots"])
+            self._terms = _Terms(
+                url=url,
+                token=token,
+                time_factor=float(told["time_factor"]),
+                num_slots=int(told["num_slots"]),
+                # no more at once than leaves room for others
+                max_part=max(1, min(MAX_PART, int(told["max_waiting_programs"]) // 4)),
+                max_body_bytes=int(told["max_body_bytes"]),
+            )
             self.description = f"{url}: {told['description']}"
         except (KeyError, TypeError, ValueError):
             raise ValueError(f"{url} is no executor service") from None
@@ -64,6 +87,10 @@ class HttpExecutor:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def time_factor(self) -> float:
+        return self._terms.time_factor
+
     def close(self) -> None:
         """Nothing stays open between batches."""
 
@@ -73,7 +100,7 @@ class HttpExecutor:
         limits: Limits = DEFAULT_LIMITS,
         on_result: Callable[[int, Execution], None] | None = None,
     ) -> list[Execution]:
-        with _RunBatch(self._url, self._token, limits, self._patience_s(limits), on_result) as batch:
+        with _RunBatch(self._terms, limits, on_result) as batch:
             for run in runs:
                 batch.add(run)
             return batch.results()
@@ -85,11 +112,7 @@ class HttpExecutor:
         rewards: RewardConfig | None = None,
         on_result: OnOutcome | None = None,
     ) -> "HttpGrading":
-        return HttpGrading(self._url, self._token, limits, self._patience_s(limits), on_result, rewards=rewards)
-
-    def _patience_s(self, limits: Limits) -> float:
-        """Bound what a program may take of a busy service's time, in seconds."""
-        return 2.0 * limits.wall_time_s * self.time_factor / self._num_slots
+        return HttpGrading(self._terms, limits, on_result, rewards=rewards)
 
 
 class _Left(Exception):
@@ -101,18 +124,9 @@ class _Batch:
 
     path: str
 
-    def __init__(
-        self,
-        url: str,
-        token: str | None,
-        limits: Limits,
-        patience_s: float,
-        on_result: Callable[[int, Any], None] | None,
-    ):
-        self._url = url
-        self._token = token
+    def __init__(self, terms: _Terms, limits: Limits, on_result: Callable[[int, Any], None] | None):
+        self._terms = terms
         self._limits = limits
-        self._patience_s = patience_s
         self._on_result = on_result
         self._items: list[Any] = []
         self._waiting: deque[int] = deque()
@@ -158,13 +172,24 @@ class _Batch:
 
     def _carry(self) -> None:
         """Carry parts until the batch is closed."""
-        courier = Courier(self._url, self._token)
+        terms = self._terms
+        courier = Courier(terms.url, terms.token)
         try:
             while (part := self._next_part()) is not None:
-                deadline = time.monotonic() + GRACE_S + len(part) * self._patience_s
-                left = deliver(courier, self.path, part, body_of=self.body_of, take=self._take, deadline=deadline)
-                for index in left:
-                    self._finish(index, self.no_verdict(index, f"{self._url} could not be brought to answer"))
+                for numbers, body in self._pieces(part):
+                    deadline = time.monotonic() + GRACE_S + len(numbers) * terms.patience_s(self._limits)
+                    left = deliver(
+                        courier,
+                        self.path,
+                        numbers,
+                        body_of=lambda sent, known=(numbers, body): (
+                            known[1] if sent == known[0] else self.body_of(sent)
+                        ),
+                        take=self._take,
+                        deadline=deadline,
+                    )
+                    for index in left:
+                        self._finish(index, self.no_verdict(index, f"{terms.url} could not be brought to answer"))
         except _Left:
             return  # with the connection closed, the service drops what it has not begun
         except Exception as error:  # a refusal: it is the caller's to see
@@ -172,13 +197,30 @@ class _Batch:
         finally:
             courier.close()
 
+    def _pieces(self, part: list[int]) -> Iterator[tuple[list[int], bytes]]:
+        """Split a part until the service takes the body of each piece.
+
+        Raises:
+            ValueError: a single item is too large.
+        """
+        body = self.body_of(part)
+        if len(body) <= self._terms.max_body_bytes:
+            yield part, body
+        elif len(part) > 1:
+            yield from self._pieces(part[: len(part) // 2])
+            yield from self._pieces(part[len(part) // 2 :])
+        else:
+            raise ValueError(
+                f"a program and its task make {len(body)} bytes; {self._terms.url} takes {self._terms.max_body_bytes}"
+            )
+
     def _next_part(self) -> list[int] | None:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed or self._error)
             if self._is_closed or self._error is not None:
                 return None
             # while little waits, a share for the other connection too
-            size = min(MAX_PART, max(1, len(self._waiting) // NUM_CONNECTIONS))
+            size = min(self._terms.max_part, max(1, len(self._waiting) // NUM_CONNECTIONS))
             return [self._waiting.popleft() for _ in range(size)]
 
     def _take(self, index: int, row: dict[str, Any]) -> None:
@@ -207,8 +249,10 @@ class HttpGrading(_Batch):
 
     path = "/v1/grade"
 
-    def __init__(self, *arguments: Any, rewards: RewardConfig | None = None):
-        super().__init__(*arguments)
+    def __init__(
+        self, terms: _Terms, limits: Limits, on_result: OnOutcome | None, *, rewards: RewardConfig | None = None
+    ):
+        super().__init__(terms, limits, on_result)
         self._rewards = rewards
 
     def __enter__(self) -> "HttpGrading":

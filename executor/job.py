@@ -1,6 +1,7 @@
 """One program on its way through the pool, and a client's place in line. It knows no sandbox."""
 
 import json
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 
 from executor.schema import Execution, Limits, Run
 
+_log = logging.getLogger(__name__)
 OnExecution = Callable[[Execution], None]
 
 
@@ -49,9 +51,13 @@ class Job:
         return len(self.run.source.encode("utf-8", "surrogatepass"))
 
     def deliver(self, execution: Execution) -> None:
-        if not self.queue.is_cancelled:
-            sent_at = self.sent_at or time.monotonic()
+        if self.queue.is_cancelled:
+            return
+        sent_at = self.sent_at or time.monotonic()
+        try:
             self.on_execution(replace(execution, queued_s=sent_at - self.queued_at))
+        except Exception:  # one client's bug must not end the pool for all
+            _log.exception("a callback failed; its program counts as not heard")
 
 
 class TakesJobs(Protocol):
@@ -77,7 +83,7 @@ class RunQueue:
         self.cancel()
 
     def put(self, run: Run, limits: Limits, on_execution: OnExecution, *, calls: bytes | None = None) -> None:
-        """Hand a program in; never blocks.
+        """Hand a program in; never blocks. After `cancel` it is dropped.
 
         Args:
             run: the program.
@@ -88,6 +94,8 @@ class RunQueue:
         Raises:
             RuntimeError: the pool is closed.
         """
+        if self.is_cancelled:
+            return
         encoded = encode_calls(run) if calls is None else calls
         self._pool.enqueue(Job(run=run, calls=encoded, limits=limits, on_execution=on_execution, queue=self))
 

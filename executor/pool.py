@@ -100,6 +100,11 @@ class SandboxPool:
         """Why sandboxes were last lost, in their own words where they said any."""
         return "; ".join(dict.fromkeys(slot.last_loss for slot in self._slots if slot.last_loss))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes programs: not after `close`, nor after a fault of its own."""
+        return not self._is_closed
+
     def queue(self) -> RunQueue:
         """Give a client a place in line."""
         return RunQueue(self)

@@ -126,7 +126,7 @@ def _shown(value: object) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """Parse JSON from anywhere: NaN literals, numbers too long to parse and bottomless nesting are ValueErrors."""
+    """Parse JSON from anywhere: NaN, numbers too long or too large, and bottomless nesting are ValueErrors."""
     try:
         return _STRICT.decode(text)
     except RecursionError:
@@ -137,7 +137,14 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f'{name} is not JSON; write {{"$float": ...}}')
 
 
-_STRICT = json.JSONDecoder(parse_constant=_refuse_constant)
+def _finite(text: str) -> float:
+    value = float(text)
+    if value - value != 0.0:
+        raise ValueError(f'{text[:40]} is beyond the floats; write {{"$float": "inf"}}')
+    return value
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
 
 
 def parse_tagged(text: str) -> Any:

@@ -67,6 +67,9 @@ class BubblewrapBackend:
         command = self._command(worker_command(f"{_APP}/worker.py", box), with_proc=self._has_proc)
         return ProcessSandbox(command, hash_seed=self._hash_seed)
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def _can_mount_proc(self) -> bool:
         """Whether the kernel allows a procfs; in containers that hide parts of their own it does not."""
         command = self._command([str(interpreter()), "-I", "-S", "-c", ""], with_proc=True)

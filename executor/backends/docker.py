@@ -23,8 +23,9 @@ from executor.backends.seccomp import seccomp_program
 from executor.image import DEFAULT_TAG, SOURCES_LABEL, sources_digest
 
 if TYPE_CHECKING:
-    from docker import DockerClient
     from docker.models.containers import Container
+
+    from docker import DockerClient
 
 LABEL = "atomforge.executor"
 """Label of the containers; its value names the process that started them."""
@@ -72,19 +73,27 @@ class DockerBackend:
     name = "docker"
 
     def __init__(self, settings: DockerSettings, *, hash_seed: int = 0):
-        import docker
         from docker.errors import DockerException
+
+        import docker
 
         self._settings = settings
         self._hash_seed = hash_seed
         try:
             self._client = docker.from_env(timeout=60)
+        except DockerException as error:
+            raise ValueError(f"no Docker engine can be used: {_one_line(error)}") from None
+        try:
             info = self._client.info()
             _check_image(self._client, settings.image)
             _check_runtime(info, settings.runtime)
             _remove_left_over(self._client)
         except DockerException as error:
-            raise ValueError(f"no Docker engine can be used: {_one_line(error)}") from None
+            self._client.close()
+            raise ValueError(f"the Docker engine cannot be used: {_one_line(error)}") from None
+        except ValueError:
+            self._client.close()
+            raise
         options = " ".join(info.get("SecurityOptions") or [])
         self._uids = _MODEST_UIDS if "name=userns" in options or "name=rootless" in options else _UIDS
         program = seccomp_program()
@@ -119,6 +128,9 @@ class DockerBackend:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return DockerSandbox(container, connection)
+
+    def close(self) -> None:
+        self._client.close()
 
     def _options(self, shared: Path) -> dict[str, Any]:
         first, last = self._uids

@@ -22,6 +22,9 @@ class ProcessBackend:
     def start(self) -> "_PlainSandbox":
         return _PlainSandbox(self._hash_seed)
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 class _PlainSandbox(ProcessSandbox):
     def __init__(self, hash_seed: int):

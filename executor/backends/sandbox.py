@@ -58,6 +58,10 @@ class Backend(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Let go of what was held to start sandboxes; those started live on."""
+        ...
+
 
 class ProcessSandbox:
     """A sandbox that is a child process of ours, spoken to through its standard input and output."""

@@ -128,6 +128,8 @@ class Service:
         Raises:
             Refusal: the service is ending, or has enough to do.
         """
+        if not self.executor.is_open:
+            raise Refusal(503, "the sandboxes of the service have failed; start it anew")
         if self.is_draining:
             raise Refusal(503, "the service is ending", {"Retry-After": "5"})
         most = self.settings.max_waiting_programs
@@ -178,11 +180,14 @@ class Batch:
         self.stream.put(execution_line(index, execution))
 
     async def lines(
-        self, start: Callable[[], AbstractContextManager], last_line: Callable[[], bytes]
+        self, work: AbstractContextManager, start: Callable[[], None], last_line: Callable[[], bytes]
     ) -> AsyncIterator[bytes]:
         """Start the programs and yield their lines; left early, what has not begun is dropped."""
-        work = start() if self._num_programs <= _FEW_PROGRAMS else await asyncio.to_thread(start)
         with work:
+            if self._num_programs <= _FEW_PROGRAMS:
+                start()
+            else:
+                await asyncio.to_thread(start)
             while (piece := await self.stream.take()) is not None:
                 num_lines = 0 if piece == b"\n" else piece.count(b"\n")
                 self._num_left -= num_lines
@@ -225,12 +230,17 @@ def create_app(executor: LocalExecutor, settings: ServiceSettings, token: str | 
     async def healthz(request: Request) -> Response:
         if "authorization" in request.headers:
             service.check_token(request)
-        told = {"description": executor.description, "time_factor": executor.time_factor, "version": VERSION}
-        status = "draining" if service.is_draining else "ok"
-        return JSONResponse(
-            {"status": status, "num_slots": executor.stats().num_slots, **told},
-            status_code=503 if service.is_draining else 200,
-        )
+        status = "draining" if service.is_draining else "ok" if executor.is_open else "failed"
+        told = {
+            "status": status,
+            "description": executor.description,
+            "time_factor": executor.time_factor,
+            "num_slots": executor.stats().num_slots,
+            "max_body_bytes": settings.max_body_bytes,
+            "max_waiting_programs": settings.max_waiting_programs,
+            "version": VERSION,
+        }
+        return JSONResponse(told, status_code=200 if status == "ok" else 503)
 
     @app.get("/metrics", summary="For Prometheus", response_class=PlainTextResponse)
     async def metrics(request: Request) -> Response:
@@ -244,16 +254,15 @@ def create_app(executor: LocalExecutor, settings: ServiceSettings, token: str | 
         batch = service.admit(len(parsed.submissions))
         grading = executor.grading(parsed.limits, rewards=parsed.rewards, on_result=batch.take_outcome)
 
-        def start() -> AbstractContextManager:
+        def start() -> None:
             for submission in parsed.submissions:
                 grading.add(submission)
-            return grading
 
         def last_line() -> bytes:
             tasks = [submission.task for submission in parsed.submissions]
             return done_line(report_of(tasks, grading.outcomes(), parsed.ks))
 
-        return BatchResponse(batch, batch.lines(start, last_line))
+        return BatchResponse(batch, batch.lines(grading, start, last_line))
 
     @app.post("/v1/run", summary="Run programs without judging them", openapi_extra=RUN)
     async def run(request: Request) -> Response:
@@ -262,12 +271,11 @@ def create_app(executor: LocalExecutor, settings: ServiceSettings, token: str | 
         batch = service.admit(len(parsed.runs))
         line = executor.pool.queue()
 
-        def start() -> AbstractContextManager:
+        def start() -> None:
             for index, one in enumerate(parsed.runs):
                 line.put(one, parsed.limits, lambda execution, index=index: batch.take_execution(index, execution))
-            return line
 
-        return BatchResponse(batch, batch.lines(start, done_line))
+        return BatchResponse(batch, batch.lines(line, start, done_line))
 
     @app.exception_handler(Refusal)
     async def refuse(request: Request, refusal: Refusal) -> Response:

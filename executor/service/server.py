@@ -19,15 +19,26 @@ from executor.service.logs import log_event
 from executor.service.settings import ServiceSettings
 
 HEADERS_TIMEOUT_S = 20.0
+MAX_HEADERS_BYTES = 64 << 10
 KEEP_ALIVE_S = 75.0
 MAX_CONNECTIONS = 2000
 _BACKLOG = 1024
 
 
 class TimedProtocol(HttpToolsProtocol):
-    """HTTP/1.1 that gives a connection so long to send the headers of a request, and then closes it."""
+    """HTTP/1.1 that closes a connection whose headers take too long, or are too long."""
 
     _timer: TimerHandle | None = None
+    _num_header_bytes = 0
+    """Received while no headers were complete; the piece that completes them may hold a body, and is not looked at."""
+
+    def data_received(self, data: bytes) -> None:
+        if self._timer is not None and self._num_header_bytes > MAX_HEADERS_BYTES:
+            self._expire()
+            return
+        super().data_received(data)
+        if self._timer is not None:
+            self._num_header_bytes += len(data)
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -47,6 +58,7 @@ class TimedProtocol(HttpToolsProtocol):
 
     def _await_headers(self) -> None:
         self._forget()
+        self._num_header_bytes = 0
         self._timer = self.loop.call_later(HEADERS_TIMEOUT_S, self._expire)
 
     def _forget(self) -> None:
@@ -117,6 +129,7 @@ def listen(settings: ServiceSettings) -> tuple[socket.socket, str]:
         listener.close()
         raise ValueError(f"cannot listen on {settings.host} port {settings.port}: {error.strerror}") from None
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    listener.listen(_BACKLOG)
     return listener, f"http://{host}:{listener.getsockname()[1]}"
 
 
@@ -140,4 +153,5 @@ def _listen_unix(path: Path) -> socket.socket:
         raise ValueError(f"unix_socket: cannot listen on {path}: {error.strerror}") from None
     finally:
         os.umask(umask)
+    listener.listen(_BACKLOG)
     return listener

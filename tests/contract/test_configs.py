@@ -1,5 +1,6 @@
 """Every YAML file shipped under configs/ is understood by the command it is for."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import yaml
 from cli.demo import load_config
 from cli.errors import UsageError
 from cli.lightning_cli import AtomforgeCLI
+from cli.records import record_of
 from datamodules.synthesis.config import parse_config
 from datamodules.tokenizer import train_tokenizer
+from executor.service.settings import ServiceSettings
 from lightning_modules.policy import Architecture, build_causal_lm
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -29,6 +32,7 @@ FILES = sorted(CONFIGS.rglob("*.yaml"))
 TRAINING = [path for path in FILES if {"model", "data"} <= set(content(path)) and "run_dir" in content(path)]
 OVERLAYS = [path for path in FILES if path not in TRAINING and TRAINING_KEYS & set(content(path))]
 SYNTHESIS = [path for path in FILES if path.name.startswith("synthesis")]
+SERVICE = [path for path in FILES if path.name == "executor.yaml"]
 DEMO = [path for path in FILES if path.name == "demo.yaml"]
 
 
@@ -44,9 +48,15 @@ def required(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 
 
 def test_every_file_is_of_a_known_kind() -> None:
-    assert sorted(FILES) == sorted([*TRAINING, *OVERLAYS, *SYNTHESIS, *DEMO])
+    assert sorted(FILES) == sorted([*TRAINING, *OVERLAYS, *SYNTHESIS, *DEMO, *SERVICE])
     assert {path.name for path in TRAINING} >= {"sft.yaml", "ppo.yaml"}
     assert SYNTHESIS
+
+
+@pytest.mark.parametrize("path", SERVICE, ids=name_of)
+def test_the_service_s_config_names_every_key_with_its_default(path: Path) -> None:
+    assert record_of(ServiceSettings, content(path), source=path.name) == ServiceSettings()
+    assert list(content(path)) == [field.name for field in fields(ServiceSettings)]
 
 
 @pytest.mark.parametrize("path", TRAINING, ids=name_of)

@@ -132,7 +132,9 @@ def test_what_a_killed_process_left_is_removed_and_what_others_use_is_not(docker
     made = {}
     try:
         for name, owner in owners.items():
-            made[name] = docker_engine.containers.create(DEFAULT_TAG, ["true"], labels={LABEL: owner})
+            made[name] = docker_engine.containers.create(
+                DEFAULT_TAG, ["true"], labels={LABEL: owner}, network_mode="none"
+            )
             made[name].start()
             made[name].wait()
         DockerBackend(DockerSettings())
@@ -155,7 +157,9 @@ def test_an_image_that_is_missing_or_of_other_sources_is_refused(docker_engine):
         member.size = len(content)
         archive.addfile(member, io.BytesIO(content))
     context.seek(0)
-    docker_engine.images.build(fileobj=context, custom_context=True, tag="atomforge-executor:stale", rm=True)
+    docker_engine.images.build(
+        fileobj=context, custom_context=True, tag="atomforge-executor:stale", rm=True, network_mode="none"
+    )
     try:
         with pytest.raises(ValueError, match="built from other sources: run `atomforge executor build`"):
             open_executor("docker", docker=DockerSettings(image="atomforge-executor:stale"))

@@ -49,7 +49,13 @@ class Script:
                     num_bytes = int(value) if name.lower() == b"content-length" else num_bytes
                 body = reader.read(num_bytes)
                 if line.startswith(b"GET"):
-                    told = {"description": "script", "time_factor": 1.0, "num_slots": 1}
+                    told = {
+                        "description": "script",
+                        "time_factor": 1.0,
+                        "num_slots": 1,
+                        "max_waiting_programs": 100,
+                        "max_body_bytes": 1048576,
+                    }
                     connection.sendall(whole(200, [told]))
                     continue
                 request = json.loads(body)

@@ -97,3 +97,7 @@ def test_hostile_text_takes_no_time(text):
     extract_program(text, "solve")
     extract_program(text, "solve", prompt=text)
     assert time.perf_counter() - started < 2.0
+
+
+def test_a_byte_order_mark_is_no_part_of_a_program():
+    assert extract_program("\ufeffdef solve(x):\n    return x\n", "solve") == "def solve(x):\n    return x\n"

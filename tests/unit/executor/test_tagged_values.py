@@ -126,3 +126,9 @@ def test_decoding_makes_fresh_objects():
     first[1]["a"].append(9)
     assert second == ([1], {"a": [2]})
     assert tagged == {"$tuple": [[1], {"a": [2]}]}
+
+
+@pytest.mark.parametrize("text", ["1e999", "-1e999", '{"$set": [1e400]}'])
+def test_numbers_beyond_the_floats_are_refused(text):
+    with pytest.raises(ValueError, match="beyond the floats"):
+        parse_tagged(text)
