@@ -25,12 +25,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)  # this folder has an `executor` of its own
 sys.path.append(str(ROOT / "tests" / "sandbox"))
 from hostile import HOSTILE
+from judging import SQUARE
 
 from benchmarks.served import served
 from benchmarks.soak_report import Sample, write_csv, write_svg
 from benchmarks.watch import Watch, killing
 from executor.client import Executor, open_executor
-from executor.schema import Limits, Outcome, Status, Submission, Task, Test
+from executor.schema import Limits, Outcome, Status, Submission
 
 HOSTILE_SHARE = 0.02
 BATCH = 512
@@ -38,7 +39,7 @@ MAX_DIFFERENT = 0.001
 GROWTH_ALLOWED = {"memory_mib": 64.0, "num_fds": 32, "num_processes": 8, "num_containers": 1}
 """From the second fifth of the samples to the last; up to 25 connections to the engine are kept for later."""
 LIMITS = Limits(cpu_time_s=0.5, wall_time_s=1.5)
-TASK = Task(task_id="square", entry_point="solve", tests=tuple(Test(args=[n], expected=n * n + 1) for n in (0, 3, -4)))
+TASK = SQUARE  # those programs are called as their tests call them
 _KNOWN = {
     "passed": "def solve(n):\n    return n * n + 1\n",
     "wrong": "def solve(n):\n    return n * n + 2\n",
@@ -69,7 +70,7 @@ def main() -> int:
         for number in range(1 + args.repeat):
             outcomes, samples = soak(programs, args)
             write_all(args.output, "" if number == 0 else "_repeated", programs, outcomes, samples)
-            problems += problems_of(programs, outcomes, samples)
+            problems += problems_of(programs, outcomes, () if args.kills else samples)
             runs.append(outcomes)
     except KeyboardInterrupt:
         print("\ninterrupted; nothing was written of the run that was under way", file=sys.stderr)

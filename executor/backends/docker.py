@@ -34,6 +34,7 @@ MAX_PROCESSES = 10
 PIDS_LIMIT = MAX_PROCESSES + 8
 SCRATCH_BYTES = 16 << 20
 START_TIMEOUT_S = 30.0
+END_TIMEOUT_S = 2.0
 _SCRATCH = "/tmp"
 _HANDSHAKE = "/handshake"
 _POLL_S = 0.1
@@ -194,8 +195,7 @@ class DockerSandbox:
             os.close(fd)
         said = ""
         try:
-            self._container.reload()
-            state = self._container.attrs["State"]
+            state = self._state_at_the_end()
             if not state["Running"]:
                 # Process 1 cannot be sent SIGKILL from within its own namespace.
                 self.killed_from_outside = state["ExitCode"] == _KILLED_CODE and not state["OOMKilled"]
@@ -207,6 +207,16 @@ class DockerSandbox:
             _log.warning("the engine could not say what became of a container: %s", _one_line(error))
         _remove(self._container)
         return " ".join(said.split())
+
+    def _state_at_the_end(self) -> dict[str, Any]:
+        """Ask what became of it: the engine learns of an end after our socket, and an idle worker ends by itself."""
+        deadline = time.monotonic() + END_TIMEOUT_S
+        while True:
+            self._container.reload()
+            state = self._container.attrs["State"]
+            if not state["Running"] or time.monotonic() > deadline:
+                return state
+            time.sleep(_POLL_S / 4)
 
 
 def _accept(listener: socket.socket, container: "Container") -> socket.socket:
