@@ -24,7 +24,7 @@ def test_only_the_service_has_the_engine_and_nothing_is_open_to_the_network():
 
 
 def test_the_service_s_own_config_is_read_and_needs_the_mounts_it_has():
-    path = ROOT / "docker/executor.yaml"
+    path = ROOT / "deploy/executor.yaml"
     settings = record_of(ServiceSettings, read_yaml(path), source=str(path))
     executor = services()["executor"]
     assert settings.backend == "docker"

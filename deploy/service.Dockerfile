@@ -13,6 +13,6 @@ FROM base AS executor
 RUN pip install -c constraints.txt docker fastapi httptools prometheus-client pyyaml uvicorn
 COPY cli/ cli/
 COPY executor/ executor/
-COPY docker/executor.yaml /etc/atomforge/executor.yaml
+COPY deploy/executor.yaml /etc/atomforge/executor.yaml
 ENTRYPOINT ["python", "-m", "cli.main"]
 CMD ["serve", "--config", "/etc/atomforge/executor.yaml"]
