@@ -150,7 +150,7 @@ def open_executor(
         backend: `docker`, `bubblewrap`; `process`, which protects nothing; `auto`, the best sandbox that works, never
             `process`; or the address of a service, `http://HOST:PORT` or `http+unix:///SOCKET`.
         num_workers: programs at the same time; default: the cores this process may use. A service has its own.
-        hash_seed: PYTHONHASHSEED of the programs, 0 to 4294967295. A service has its own.
+        hash_seed: PYTHONHASHSEED of the programs, 0 to 4294967295. That of a service must be the same.
         token: of a service; default: the environment's ATOMFORGE_EXECUTOR_TOKEN.
         docker: what the containers are like.
 
@@ -160,7 +160,7 @@ def open_executor(
     if backend.startswith(("http://", "http+unix://")):
         from executor.http_client import HttpExecutor
 
-        return HttpExecutor(backend, token=token)
+        return HttpExecutor(backend, token=token, hash_seed=hash_seed)
     return open_local(backend, num_workers=num_workers, hash_seed=hash_seed, docker=docker)
 
 

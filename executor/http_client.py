@@ -51,11 +51,14 @@ class HttpExecutor:
         url: `http://HOST:PORT` or `http+unix:///PATH`.
         token: of the service; default: the environment's ATOMFORGE_EXECUTOR_TOKEN.
 
+        hash_seed: PYTHONHASHSEED the programs must have.
+
     Raises:
-        ValueError: nobody answers there, the token is not the service's, or it runs no program; one line.
+        ValueError: nobody answers there, the token is not the service's, its hash seed is another, or it runs no
+            program; one line.
     """
 
-    def __init__(self, url: str, *, token: str | None = None):
+    def __init__(self, url: str, *, token: str | None = None, hash_seed: int = 0):
         token = os.environ.get(TOKEN_VARIABLE) if token is None else token
         courier = Courier(url, token)
         try:
@@ -75,8 +78,13 @@ class HttpExecutor:
                 max_body_bytes=int(told["max_body_bytes"]),
             )
             self.description = f"{url}: {told['description']}"
+            its_seed = int(told["hash_seed"])
         except (KeyError, TypeError, ValueError):
             raise ValueError(f"{url} is no executor service") from None
+        if its_seed != hash_seed:
+            raise ValueError(
+                f"{url} runs programs with PYTHONHASHSEED {its_seed}, and {hash_seed} is wanted: its key is hash_seed"
+            )
         [execution] = self.run([Run(source="def solve(x):\n    return x + 1\n", entry_point="solve", calls=([41],))])
         if execution.failure is not None or execution.results[0].value != 42:
             raise ValueError(f"{url} does not run programs: {execution.detail or execution.failure}")

@@ -236,6 +236,7 @@ def create_app(executor: LocalExecutor, settings: ServiceSettings, token: str | 
             "description": executor.description,
             "time_factor": executor.time_factor,
             "num_slots": executor.stats().num_slots,
+            "hash_seed": settings.hash_seed,
             "max_body_bytes": settings.max_body_bytes,
             "max_waiting_programs": settings.max_waiting_programs,
             "version": VERSION,

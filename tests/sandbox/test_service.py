@@ -216,6 +216,12 @@ def test_the_client_splits_what_is_too_large_for_one_request(served: Served) -> 
         assert all(outcome.passed for outcome in grade(remote, submissions))
 
 
+def test_a_service_with_another_hash_seed_is_refused(served: Served) -> None:
+    """Else a data set whose programs are run under two seeds would be checked under one."""
+    with pytest.raises(ValueError, match="PYTHONHASHSEED 0, and 7 is wanted"):
+        open_executor(served.address, hash_seed=7)
+
+
 def test_half_closed_connections_are_let_go(served: Served) -> None:
     whole = json.dumps(request_of(GOOD)).encode()
     for sent in (b"", b"POST /v1/gr", head_of("/v1/grade", len(whole)), head_of("/v1/grade", len(whole)) + whole[:20]):

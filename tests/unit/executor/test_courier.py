@@ -54,6 +54,7 @@ class Script:
                         "time_factor": 1.0,
                         "num_slots": 1,
                         "max_waiting_programs": 100,
+                        "hash_seed": 0,
                         "max_body_bytes": 1048576,
                     }
                     connection.sendall(whole(200, [told]))
