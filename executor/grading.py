@@ -56,7 +56,8 @@ class _Reference:
     """What the reference of a task returned, and the executions that wait for it."""
 
     waiting: list[tuple[int, Execution]] = field(default_factory=list)
-    tests: tuple[Test, ...] | None = None
+    tests: dict[int, Test] | None = None
+    """By position among the inputs; those on which the reference raised are no test."""
     problem: str | None = None
 
 
@@ -198,13 +199,17 @@ class LocalGrading:
         return self._references[key]
 
     def _take_reference(self, reference: _Reference, inputs: tuple[list, ...], execution: Execution) -> None:
-        errors = [result.error for result in execution.results if result.error is not None]
+        results = enumerate(zip(inputs, execution.results, strict=False))
+        tests = {
+            position: Test(args=args, expected=result.value)
+            for position, (args, result) in results
+            if result.error is None
+        }
         with self._changed:
-            if execution.failure is not None or errors:
-                reference.problem = execution.detail or (errors[0] if errors else None) or str(execution.failure)
+            if execution.failure is not None or not tests:
+                reference.problem = execution.detail or str(execution.failure or execution.results[0].error)
             else:
-                results = zip(inputs, execution.results, strict=True)
-                reference.tests = tuple(Test(args=args, expected=result.value) for args, result in results)
+                reference.tests = tests
             waiting, reference.waiting = reference.waiting, []
         for index, result in waiting:
             self._judge_by_reference(index, result, reference)
@@ -212,7 +217,10 @@ class LocalGrading:
     def _judge_by_reference(self, index: int, execution: Execution, reference: _Reference) -> None:
         task = self._submissions[index].task
         if reference.tests is not None:
-            self._finish(index, judge(replace(task, tests=reference.tests), execution))
+            answered = len(execution.results)
+            results = tuple(execution.results[position] for position in reference.tests if position < answered)
+            task = replace(task, tests=tuple(reference.tests.values()))
+            self._finish(index, judge(task, replace(execution, results=results)))
             return
         detail = f"the reference of task {task.task_id} gave no expected values: {reference.problem}"
         no_verdict = Outcome(

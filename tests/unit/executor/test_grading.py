@@ -6,6 +6,7 @@ import time
 import pytest
 from fake_sandbox import FakeBackend
 
+from executor.backends.process import ProcessBackend
 from executor.grading import LocalGrading, run_of
 from executor.pool import SandboxPool
 from executor.rewards import RewardConfig
@@ -183,3 +184,18 @@ def test_threads_may_add_at_once(pool):
 def test_the_program_of_a_submission_holds_no_expected_value():
     run = run_of(Submission(task=expecting("the-secret"), completion=program("a")))
     assert "the-secret" not in repr(run)
+
+
+def test_inputs_on_which_the_reference_raises_are_no_test():
+    """In real processes: the fake sandbox has no arguments."""
+    task = by_reference("def solve(x):\n    return 6 // x\n", inputs=([1], [0], [2]))
+    completions = {
+        "def solve(x):\n    return 6 // x\n": ("passed", 2, 2),
+        "def solve(x):\n    return 6 // x if x else 99\n": ("passed", 2, 2),
+        "def solve(x):\n    return 6 if x == 1 else 0\n": ("wrong", 1, 2),
+        "import os\ndef solve(x):\n    return 6 if x == 1 else os._exit(0)\n": ("crash", 1, 2),
+    }
+    with SandboxPool(ProcessBackend(), num_workers=1) as pool:
+        outcomes = graded(pool, [Submission(task=task, completion=text) for text in completions])
+    found = [(outcome.status, outcome.num_passed, outcome.num_tests) for outcome in outcomes]
+    assert found == [*completions.values()]
