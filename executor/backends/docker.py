@@ -23,9 +23,8 @@ from executor.backends.seccomp import seccomp_program
 from executor.image import DEFAULT_TAG, SOURCES_LABEL, sources_digest
 
 if TYPE_CHECKING:
-    from docker.models.containers import Container
-
     from docker import DockerClient
+    from docker.models.containers import Container
 
 LABEL = "atomforge.executor"
 """Label of the containers; its value names the process that started them."""
@@ -74,9 +73,8 @@ class DockerBackend:
     name = "docker"
 
     def __init__(self, settings: DockerSettings, *, hash_seed: int = 0):
-        from docker.errors import DockerException
-
         import docker
+        from docker.errors import DockerException
 
         self._settings = settings
         self._hash_seed = hash_seed
