@@ -171,7 +171,7 @@ def solve(x):
         try: os.fork()
         except OSError: pass
 """),
-    "a_child_goes_on": ({CRASH}, "import os\ndef solve(x):\n    if os.fork(): os._exit(0)\n    return 0"),
+    "a_child_goes_on": ({CRASH, WRONG}, "import os\ndef solve(x):\n    if os.fork(): os._exit(0)\n    return 0"),
     "memory": ({Status.MEMORY}, "def solve(x): return len(bytearray(1 << 40))"),
     "a_value_without_end": ({Status.OUTPUT_LIMIT}, """
 def solve(x):

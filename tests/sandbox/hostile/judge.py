@@ -82,7 +82,7 @@ PROGRAMS = {
         "            f.seek(a)\n            return b'expected' in f.read(b - a)\n    return -1",
     ),
     "expected_in_files": (
-        "wrong exception",
+        "wrong exception timeout",
         "import os\ndef solve(n):\n    for folder, _, files in os.walk('/'):\n        if folder.startswith(('/usr', '/proc', '/sys', '/lib')): continue\n"
         "        for name in files:\n            if 'test' in name or 'expected' in name or name.endswith('.jsonl'):\n"
         "                return open(os.path.join(folder, name)).read()\n    return -1",
