@@ -15,7 +15,7 @@ from executor.backends.sandbox import Backend
 from executor.channel import START_TIMEOUT_S
 from executor.dialogue import Abandoned, Dialogue
 from executor.link import Link, LinkLost, exchange
-from executor.schema import Limits, Outcome, Status, Task
+from executor.schema import Limits, Outcome, Status, Task, excess_of, unjudged
 
 MAX_CHECKS_PER_PAIR = 5000
 MAX_FAILED_STARTS = 3
@@ -102,7 +102,7 @@ class PairRunner:
         for thread in self._threads:
             thread.join()
         while self._waiting:
-            self._waiting.popleft().deliver(no_verdict("the executor was closed"))
+            self._waiting.popleft().deliver(unjudged("the executor was closed", num_tests=1))
 
     def _live(self) -> None:
         """Drive one pair; the kernel ends a sandbox with the thread that started it."""
@@ -123,24 +123,18 @@ class PairRunner:
             return None if self._is_closed else self._waiting.popleft()
 
 
-def no_verdict(why: str) -> Outcome:
-    """Make the outcome of a check that was not judged by no fault of the program."""
-    return Outcome(status=Status.INFRA, num_passed=0, num_tests=1, duration_s=0.0, detail=why)
-
-
 def _outcome_of(check: Check, pair: "_Pair") -> Outcome:
-    num_bytes = len(check.source.encode("utf-8", "surrogatepass"))
-    if num_bytes > check.limits.source_bytes:
-        detail = f"{num_bytes} bytes of source; {check.limits.source_bytes} are allowed"
+    detail = excess_of(check.source, check.limits)
+    if detail is not None:
         return Outcome(status=Status.SOURCE_TOO_LONG, num_passed=0, num_tests=1, duration_s=0.0, detail=detail)
     try:
         return pair.judge(check)
     except Abandoned:
-        return no_verdict("the executor was closed")
+        return unjudged("the executor was closed", num_tests=1)
     except Exception as error:  # a fault of ours: one program has no verdict, the others go on
         _log.exception("a check could not be made")
         pair.end()
-        return no_verdict(f"{type(error).__name__}: {error}")
+        return unjudged(f"{type(error).__name__}: {error}", num_tests=1)
 
 
 class _Pair:
@@ -164,7 +158,7 @@ class _Pair:
         while True:
             links = self._ready_links()
             if links is None:
-                return no_verdict(f"no sandbox could be started: {self._last_loss}")
+                return unjudged(f"no sandbox could be started: {self._last_loss}", num_tests=1)
             candidate, tester = links
             self._dialogue = Dialogue(
                 check.task,
@@ -185,7 +179,7 @@ class _Pair:
                 detail = "its sandbox died with it twice"
                 return Outcome(status=Status.CRASH, num_passed=0, num_tests=1, duration_s=0.0, detail=detail)
             if num_deaths[1] == MAX_DEATHS or num_outside == MAX_OUTSIDE_DEATHS:
-                return no_verdict(f"the sandboxes died again and again: {self._last_loss}")
+                return unjudged(f"the sandboxes died again and again: {self._last_loss}", num_tests=1)
 
     def tidy(self) -> None:
         """End the sessions of the last check, and the sandboxes where their reset is not proven or their time came."""

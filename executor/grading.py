@@ -16,7 +16,7 @@ from executor.extract import extract_program
 from executor.job import RunQueue, encode_calls
 from executor.judge import judge
 from executor.rewards import RewardConfig, reward_of
-from executor.schema import Execution, Limits, Outcome, Run, Status, Submission, Task, Test
+from executor.schema import Execution, Limits, Outcome, Run, Status, Submission, Task, Test, unjudged
 
 REFERENCE_PATIENCE = 3.0
 """Times the limits of a program is what the reference of its task may take."""
@@ -223,10 +223,7 @@ class LocalGrading:
             self._finish(index, judge(task, replace(execution, results=results)))
             return
         detail = f"the reference of task {task.task_id} gave no expected values: {reference.problem}"
-        no_verdict = Outcome(
-            status=Status.INFRA, num_passed=0, num_tests=len(task.inputs), duration_s=0.0, detail=detail
-        )
-        self._finish(index, no_verdict)
+        self._finish(index, unjudged(detail, num_tests=len(task.inputs)))
 
 
 def run_of(submission: Submission) -> Run:

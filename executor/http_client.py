@@ -7,6 +7,7 @@ is judged here. What the service could not be brought to answer is INFRA, never 
 import os
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,10 @@ from typing import Any
 
 from executor.courier import Courier, ServiceLost, deliver
 from executor.grading import OnOutcome
-from executor.messages import execution_of_row, grade_body, outcome_of, run_body
+from executor.messages import TOKEN_VARIABLE, execution_of_row, grade_body, outcome_of, run_body
 from executor.rewards import RewardConfig
-from executor.schema import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Status, Submission
-from executor.slot import no_verdict
+from executor.schema import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Submission, unjudged, unrun
 
-TOKEN_VARIABLE = "ATOMFORGE_EXECUTOR_TOKEN"
 MAX_PART = 256
 """Programs of one request."""
 NUM_CONNECTIONS = 2
@@ -127,7 +126,7 @@ class _Left(Exception):
     """The caller has left the batch."""
 
 
-class _Batch:
+class _Batch(ABC):
     """Items on their way to the service, and what came of each; threads of its own carry them."""
 
     path: str
@@ -169,14 +168,14 @@ class _Batch:
             self._waiting.clear()
             self._changed.notify_all()
 
-    def body_of(self, numbers: Sequence[int]) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def body_of(self, numbers: Sequence[int]) -> bytes: ...
 
-    def read(self, row: dict[str, Any]) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def read(self, row: dict[str, Any]) -> Any: ...
 
-    def no_verdict(self, index: int, detail: str) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def no_verdict(self, index: int, detail: str) -> Any: ...
 
     def _carry(self) -> None:
         """Carry parts until the batch is closed."""
@@ -283,9 +282,7 @@ class HttpGrading(_Batch):
 
     def no_verdict(self, index: int, detail: str) -> Outcome:
         task = self._items[index].task
-        return Outcome(
-            status=Status.INFRA, num_passed=0, num_tests=max(1, len(task.calls)), duration_s=0.0, detail=detail
-        )
+        return unjudged(detail, num_tests=max(1, len(task.calls)))
 
 
 class _RunBatch(_Batch):
@@ -306,4 +303,4 @@ class _RunBatch(_Batch):
         return execution_of_row(row)
 
     def no_verdict(self, index: int, detail: str) -> Execution:
-        return no_verdict(detail)
+        return unrun(detail)

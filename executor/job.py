@@ -46,10 +46,6 @@ class Job:
         """Header and body, as the worker reads them."""
         return header_of(self.run, self.limits), self.calls
 
-    @property
-    def source_bytes(self) -> int:
-        return len(self.run.source.encode("utf-8", "surrogatepass"))
-
     def deliver(self, execution: Execution) -> None:
         if self.queue.is_cancelled:
             return

@@ -33,6 +33,8 @@ from executor.values import decode_value, parse_json
 
 Settings = TypeVar("Settings", Limits, RewardConfig)
 DONE = "done"
+TOKEN_VARIABLE = "ATOMFORGE_EXECUTOR_TOKEN"
+"""Of the environment of both: the bearer token."""
 
 
 class MalformedBody(ValueError):

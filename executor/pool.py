@@ -4,7 +4,6 @@ One thread of its own watches all pipes and calls back; callers only put program
 rule of faults. When no sandbox can be started any more, what waits is INFRA. It does not judge.
 """
 
-import functools
 import logging
 import os
 import queue as stdlib_queue
@@ -18,8 +17,8 @@ from dataclasses import asdict, dataclass
 
 from executor.backends.sandbox import Backend
 from executor.job import Job, RunQueue
-from executor.schema import DEFAULT_LIMITS, Execution, Limits, Run, Status
-from executor.slot import Counters, Slot, no_verdict
+from executor.schema import DEFAULT_LIMITS, Execution, Limits, Run, Status, excess_of, unrun
+from executor.slot import Counters, Slot
 
 _WINDOW = 2
 """Programs sent to a sandbox at once, so that it never waits for us; it runs them one by one."""
@@ -129,7 +128,7 @@ class SandboxPool:
         results: dict[int, Execution] = {}
         with self.queue() as line:
             for index, run in enumerate(runs):
-                line.put(run, limits, functools.partial(_hand_over, done, index))
+                line.put(run, limits, lambda execution, index=index: done.put((index, execution)))
             while len(results) < len(runs):
                 index, execution = done.get()
                 results[index] = execution
@@ -249,9 +248,9 @@ class SandboxPool:
         while True:
             with self._lock:
                 job = self._pop()
-            if job is None or job.source_bytes <= job.limits.source_bytes:
+            detail = None if job is None else excess_of(job.run.source, job.limits)
+            if job is None or detail is None:
                 return job
-            detail = f"{job.source_bytes} bytes of source; {job.limits.source_bytes} are allowed"
             self.finish(job, Execution(failure=Status.SOURCE_TOO_LONG, results=(), duration_s=0.0, detail=detail))
 
     def _pop(self) -> Job | None:
@@ -277,7 +276,7 @@ class SandboxPool:
             slot.give_up("no sandbox could be started to retry it alone")
         if len(hopeless) == len(self._slots):
             while (job := self._next_job()) is not None:
-                self.finish(job, no_verdict("no sandbox could be started"))
+                self.finish(job, unrun("no sandbox could be started"))
             for slot in self._slots:
                 slot.forgive()
 
@@ -285,7 +284,7 @@ class SandboxPool:
         with self._lock:
             unanswered = [*self._unanswered]
         for job in unanswered:
-            self.finish(job, no_verdict("the executor was closed"))
+            self.finish(job, unrun("the executor was closed"))
         for slot in self._slots:
             slot.close()
         self._threads.shutdown()
@@ -296,10 +295,6 @@ class SandboxPool:
             os.write(self._wake_writer, b"\0")
         except BlockingIOError:  # it has been woken often enough
             return
-
-
-def _hand_over(done: "stdlib_queue.SimpleQueue[tuple[int, Execution]]", index: int, execution: Execution) -> None:
-    done.put((index, execution))
 
 
 def _empty(fd: int) -> None:

@@ -161,6 +161,24 @@ class Outcome:
         return self.status is Status.PASSED
 
 
+def unrun(detail: str) -> Execution:
+    """Make the execution of a program that we failed to run."""
+    return Execution(failure=Status.INFRA, results=(), duration_s=0.0, detail=detail)
+
+
+def unjudged(detail: str, *, num_tests: int) -> Outcome:
+    """Make the outcome of a program that was not judged by no fault of its own."""
+    return Outcome(status=Status.INFRA, num_passed=0, num_tests=num_tests, duration_s=0.0, detail=detail)
+
+
+def excess_of(source: str, limits: Limits) -> str | None:
+    """Say by how much a source is too long; None where it is not."""
+    num_bytes = len(source.encode("utf-8", "surrogatepass"))
+    return (
+        f"{num_bytes} bytes of source; {limits.source_bytes} are allowed" if num_bytes > limits.source_bytes else None
+    )
+
+
 _KINDS = ("tests", "check", "reference")
 
 

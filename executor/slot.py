@@ -25,7 +25,7 @@ from executor.channel import Channel, ChannelLost
 from executor.ending import Ending
 from executor.job import Job
 from executor.results import execution_of
-from executor.schema import Execution, Status
+from executor.schema import Execution, Status, unrun
 
 MAX_CANDIDATES_PER_SANDBOX = 5000
 MAX_FAILED_STARTS = 3
@@ -200,7 +200,7 @@ class Slot:
     def give_up(self, detail: str) -> None:
         """Let go of the suspects: there is no sandbox to retry them in."""
         while self._suspects:
-            self._jobs.finish(self._suspects.popleft(), no_verdict(detail))
+            self._jobs.finish(self._suspects.popleft(), unrun(detail))
 
     def close(self) -> None:
         """End the sandbox; blocks until it has ended."""
@@ -313,7 +313,7 @@ class Slot:
             detail = "its sandbox died with it twice"
             self._jobs.finish(job, Execution(failure=Status.CRASH, results=(), duration_s=0.0, detail=detail))
         elif job.num_outside_deaths >= MAX_OUTSIDE_DEATHS:
-            self._jobs.finish(job, no_verdict("its sandboxes were killed from outside again and again"))
+            self._jobs.finish(job, unrun("its sandboxes were killed from outside again and again"))
         else:
             self._counters.num_retried += 1
             self._suspects.append(job)
@@ -335,8 +335,3 @@ class Slot:
         self.num_failed_starts += 1
         if self._was_ready and not self.is_hopeless:
             self._start_at = time.monotonic() + START_DELAYS_S[self.num_failed_starts]
-
-
-def no_verdict(detail: str) -> Execution:
-    """Make the execution of a program that we failed to run."""
-    return Execution(failure=Status.INFRA, results=(), duration_s=0.0, detail=detail)

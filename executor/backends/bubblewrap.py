@@ -4,7 +4,6 @@ As root every sandbox has a user id of its own, drawn at random; as an ordinary 
 have a seccomp program. A shared kernel stays the boundary: see `executor/README.md`.
 """
 
-import base64
 import os
 import secrets
 import shutil
@@ -12,12 +11,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from executor.backends.sandbox import SANDBOX_FILES, SOURCE_DIR, ProcessSandbox, interpreter, worker_command
-from executor.backends.seccomp import seccomp_program
+from executor.backends.sandbox import (
+    MAX_PROCESSES,
+    SANDBOX_FILES,
+    SCRATCH_BYTES,
+    SOURCE_DIR,
+    UIDS,
+    ProcessSandbox,
+    interpreter,
+    worker_command,
+)
+from executor.backends.seccomp import boxed_seccomp_program
 
-MAX_PROCESSES = 10
-"""Of one candidate, threads included; times the address space, this bounds its memory."""
-SCRATCH_BYTES = 16 << 20
 _APP = "/app"
 _SCRATCH = "/tmp"
 _PRIVATE = "/private"
@@ -42,7 +47,7 @@ class BubblewrapBackend:
             raise ValueError("bubblewrap is not installed (Debian, Fedora, Arch: package `bubblewrap`)")
         self._bwrap = program
         self._hash_seed = hash_seed
-        self._seccomp = seccomp_program()
+        self._seccomp = boxed_seccomp_program()
         self._as_root = _is_full_root()
         self._has_proc = self._can_mount_proc()
         who = "a user id of its own" if self._as_root else "a user namespace of its own"
@@ -55,11 +60,11 @@ class BubblewrapBackend:
 
     def start(self) -> ProcessSandbox:
         box = {
-            "uid": 0x40000000 + secrets.randbelow(0x30000000) if self._as_root else None,
+            "uid": secrets.choice(UIDS) if self._as_root else None,
             "max_processes": MAX_PROCESSES,
             "scratch": _SCRATCH,
             "owns_namespace": True,
-            "seccomp": None if self._seccomp is None else base64.b64encode(self._seccomp).decode("ascii"),
+            "seccomp": self._seccomp,
             "proc": f"{_PRIVATE}/proc" if self._has_proc else None,
             "cgroup": False,
             "oom_score_adj": None,

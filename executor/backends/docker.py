@@ -5,7 +5,6 @@ Needs the engine of this very machine: container and host share a folder with th
 `runsc`). It never runs privileged containers and gives none the engine's socket.
 """
 
-import base64
 import contextlib
 import logging
 import os
@@ -18,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from executor.backends.sandbox import worker_arguments
-from executor.backends.seccomp import seccomp_program
+from executor.backends.sandbox import MAX_PROCESSES, SCRATCH_BYTES, UIDS, worker_arguments
+from executor.backends.seccomp import boxed_seccomp_program
 from executor.image import DEFAULT_TAG, SOURCES_LABEL, sources_digest
 
 if TYPE_CHECKING:
@@ -28,10 +27,7 @@ if TYPE_CHECKING:
 
 LABEL = "atomforge.executor"
 """Label of the containers; its value names the process that started them."""
-MAX_PROCESSES = 10
-"""Of one candidate, threads included."""
 PIDS_LIMIT = MAX_PROCESSES + 8
-SCRATCH_BYTES = 16 << 20
 START_TIMEOUT_S = 30.0
 END_TIMEOUT_S = 2.0
 _SCRATCH = "/tmp"
@@ -39,9 +35,8 @@ _HANDSHAKE = "/handshake"
 _POLL_S = 0.1
 _KILLED_CODE = 137
 _NO_QUEUES = {"kernel.shmmni": "0", "kernel.msgmni": "0", "kernel.sem": "0 0 0 0"}
-_MODEST_UIDS = (20_000, 40_000)
+_MODEST_UIDS = range(20_000, 40_000)
 """Where the engine maps user ids, those of a container end at 65535."""
-_UIDS = (0x40000000, 0x70000000)
 
 _log = logging.getLogger(__name__)
 
@@ -94,9 +89,8 @@ class DockerBackend:
             self._client.close()
             raise
         options = " ".join(info.get("SecurityOptions") or [])
-        self._uids = _MODEST_UIDS if "name=userns" in options or "name=rootless" in options else _UIDS
-        program = seccomp_program()
-        self._seccomp = None if program is None else base64.b64encode(program).decode("ascii")
+        self._uids = _MODEST_UIDS if "name=userns" in options or "name=rootless" in options else UIDS
+        self._seccomp = boxed_seccomp_program()
         runtime = f"runtime {settings.runtime}" if settings.runtime else "the kernel is shared"
         filtered = "seccomp" if self._seccomp else "the engine's seccomp alone"
         self.description = (
@@ -132,10 +126,8 @@ class DockerBackend:
         self._client.close()
 
     def _options(self, shared: Path) -> dict[str, Any]:
-        first, last = self._uids
-        uid = first + secrets.randbelow(last - first)
         box = {
-            "uid": uid,
+            "uid": secrets.choice(self._uids),
             "max_processes": MAX_PROCESSES,
             "scratch": _SCRATCH,
             "owns_namespace": True,
@@ -145,7 +137,6 @@ class DockerBackend:
             "oom_score_adj": 1000,
         }
         worker = worker_arguments("/app/worker.py", box)
-        read_only = {"size": "4k", "ro": None}
         return {
             "image": self._settings.image,
             "entrypoint": ["python3", *worker_arguments("/app/connect.py", None)],
@@ -168,8 +159,8 @@ class DockerBackend:
             "memswap_limit": self._settings.memory_bytes,
             "tmpfs": {
                 _SCRATCH: f"size={SCRATCH_BYTES},nr_inodes=1024,mode=1777,nosuid,nodev",
-                "/dev/shm": _options_of(read_only),
-                "/dev/mqueue": _options_of(read_only),
+                "/dev/shm": "ro,size=4k",
+                "/dev/mqueue": "ro,size=4k",
             },
             "volumes": {str(shared): {"bind": _HANDSHAKE, "mode": "ro"}},
             "ulimits": _ulimits(),
@@ -286,10 +277,6 @@ def _remove(container: "Container") -> None:
             _log.warning("a container could not be removed: %s", _one_line(error))
     except DockerException as error:
         _log.warning("a container could not be removed: %s", _one_line(error))
-
-
-def _options_of(mount: dict[str, str | None]) -> str:
-    return ",".join(key if value is None else f"{key}={value}" for key, value in mount.items())
 
 
 def _ulimits() -> list[Any]:

@@ -23,6 +23,11 @@ SANDBOX_FILES = (
 )
 """The only files of ours that a sandbox sees."""
 SOURCE_DIR = Path(__file__).resolve().parents[1]
+MAX_PROCESSES = 10
+"""Of one candidate, threads included; times the address space, this bounds its memory."""
+SCRATCH_BYTES = 16 << 20
+UIDS = range(0x40000000, 0x70000000)
+"""A sandbox draws one for its candidates: the kernel counts processes by user, over all sandboxes of the machine."""
 _STDERR_CHARS = 300
 _END_S = 0.2
 _KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from executor.backends.docker import DockerSettings
+from executor.messages import TOKEN_VARIABLE
 from executor.schema import Limits
 
-TOKEN_VARIABLE = "ATOMFORGE_EXECUTOR_TOKEN"
 MIN_TOKEN_CHARS = 16
 MAX_SOCKET_BYTES = 107
 """Of the path of a Unix socket."""

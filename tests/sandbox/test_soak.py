@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 from hostile import HOSTILE, RIGHT
+from judging import SQUARE
 
 from executor.client import grade
-from executor.schema import Limits, Status, Submission, Task, Test
+from executor.schema import Limits, Status, Submission
 
 NUM_BATCHES = 40
 BATCH = 500
 HOSTILE_EVERY = 50
-TASK = Task(task_id="t", entry_point="solve", tests=tuple(Test(args=[n], expected=n * n + 1) for n in (0, 3, 10, -4)))
 LIMITS = Limits(cpu_time_s=0.5, wall_time_s=1.5)
 
 
@@ -37,7 +37,7 @@ def test_twenty_thousand_programs_leave_no_trace(executor):
             number = batch * BATCH + place
             is_hostile = number % HOSTILE_EVERY == 0
             source = hostile[number // HOSTILE_EVERY % len(hostile)] if is_hostile else f"# {number}\n{RIGHT}"
-            submissions.append(Submission(task=TASK, completion=f"`````python\n{source}\n`````"))
+            submissions.append(Submission(task=SQUARE, completion=f"`````python\n{source}\n`````"))
         outcomes = grade(executor, submissions, LIMITS)
         for place, outcome in enumerate(outcomes):
             is_hostile = (batch * BATCH + place) % HOSTILE_EVERY == 0
