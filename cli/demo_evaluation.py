@@ -54,7 +54,8 @@ def evaluate_models(config: DemoConfig) -> None:
 
 def load_model(config: DemoConfig, model: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """Load a trained model, or build the one that SFT began with."""
-    from lightning_modules.policy import Architecture, build_causal_lm, load_policy
+    from lightning_modules.architecture import Architecture, build_causal_lm
+    from lightning_modules.model_loading import load_policy
 
     if model != "untrained":
         return load_policy(Path(config.output) / model)

@@ -100,7 +100,7 @@ def _evaluate(args: argparse.Namespace, table: Any) -> "Evaluation":
     from datamodules.eval_data import task_prompts
     from executor.client import open_executor
     from lightning_modules.evaluation import evaluate
-    from lightning_modules.policy import load_policy
+    from lightning_modules.model_loading import load_policy
 
     causal_lm, tokenizer = load_policy(args.checkpoint)
     torch.nn.Module.to(causal_lm, torch.device("cuda" if torch.cuda.is_available() else "cpu"))

@@ -18,7 +18,7 @@ from executor.rewards import RewardConfig
 from executor.schema import Outcome
 from lightning_modules.generation import Generated, Sampling, generate
 from lightning_modules.judging import Judging, tasks_of
-from lightning_modules.policy import ActorCritic
+from lightning_modules.policy import Policy
 from lightning_modules.reference import Reference
 from lightning_modules.rollout import TokenScores, score_tokens
 
@@ -47,7 +47,7 @@ class Answers(NamedTuple):
 
 
 def answer_prompts(
-    policy: ActorCritic,
+    policy: Policy,
     reference: Reference,
     tokenizer: PreTrainedTokenizerFast,
     executor: Executor,

@@ -1,4 +1,4 @@
-"""AdamW, with a warm-up and a decay for SFT and two groups for PPO, as plain functions of a config record."""
+"""AdamW as functions of a config record: with warm-up and decay for SFT, in two groups for reinforcement learning."""
 
 import math
 from collections.abc import Iterable
@@ -9,7 +9,8 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from lightning_modules.ppo_config import RLOptimizerConfig
+from lightning_modules.policy import Policy
+from lightning_modules.rl_config import RLOptimizerConfig
 
 Schedule = Literal["cosine", "linear", "constant"]
 
@@ -80,10 +81,10 @@ def build_schedule(optimizer: Optimizer, config: AdamWConfig, *, num_steps: floa
     return LambdaLR(optimizer, lambda step: lr_factor(step, num_steps=int(num_steps), config=config))
 
 
-def build_actor_critic_adamw(causal_lm: nn.Module, value_head: nn.Module, config: RLOptimizerConfig) -> AdamW:
-    """Group the parameters by learning rate: those of the language model first, then those of the value head."""
+def build_rl_adamw(policy: Policy, config: RLOptimizerConfig) -> AdamW:
+    """Group the parameters by learning rate: those of the language model first, then those of the critic."""
     groups = [
-        {"params": list(causal_lm.parameters()), "lr": config.lr, "weight_decay": config.weight_decay},
-        {"params": list(value_head.parameters()), "lr": config.value_lr, "weight_decay": 0.0},
+        {"params": list(policy.causal_lm.parameters()), "lr": config.lr, "weight_decay": config.weight_decay},
+        {"params": policy.critic_parameters(), "lr": config.value_lr, "weight_decay": 0.0},
     ]
-    return AdamW(groups, betas=config.betas)
+    return AdamW([group for group in groups if group["params"]], betas=config.betas)

@@ -6,10 +6,9 @@ Shapes: `R` rows, `T` tokens of a row, `D` hidden size, `V` vocabulary. Samples 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import PreTrainedModel
 
 from datamodules.batches import SFTBatch
-from lightning_modules.policy import last_hidden_states, output_layer
+from lightning_modules.policy import Policy
 
 IGNORE = -100
 
@@ -23,20 +22,15 @@ def block_causal_mask(segment_ids: Tensor) -> Tensor:
     return same.tril().unsqueeze(1)
 
 
-def completion_loss(causal_lm: PreTrainedModel, batch: SFTBatch) -> tuple[Tensor, Tensor]:
+def completion_loss(policy: Policy, batch: SFTBatch) -> tuple[Tensor, Tensor]:
     """Sum the cross-entropy of the labelled tokens; the output layer runs at the positions before them alone.
 
     Returns:
         The sum in nats (float32, scalar) and the number of labelled tokens (long, scalar).
     """
-    hidden = last_hidden_states(
-        causal_lm,
-        batch.input_ids,
-        attention_mask=block_causal_mask(batch.segment_ids),
-        position_ids=batch.position_ids,
-    )
     targets = batch.labels[:, 1:]
     predicted = targets != IGNORE
-    logits = output_layer(causal_lm)(hidden[:, :-1][predicted])
+    mask = block_causal_mask(batch.segment_ids)
+    logits, _ = policy(batch.input_ids, mask, batch.position_ids, functional.pad(predicted, (0, 1)))
     loss = functional.cross_entropy(logits.float(), targets[predicted], reduction="sum")
     return loss, torch.count_nonzero(predicted)

@@ -7,24 +7,21 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from lightning_modules.policy import last_hidden_states, output_layer
+from lightning_modules.policy import Policy
 
 
 class Reference:
     """A frozen copy of a causal LM, kept out of the module tree: it has no part in checkpoints or optimizers."""
 
     def __init__(self, causal_lm: PreTrainedModel) -> None:
-        self._causal_lm = copy.deepcopy(causal_lm).requires_grad_(False).eval()
+        self._policy = Policy(copy.deepcopy(causal_lm)).requires_grad_(False).eval()
         self.sha256 = weights_sha256(causal_lm)
 
     @torch.no_grad()
     def logits(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, chosen: Tensor) -> Tensor:
         """[B, T] ids, mask (1 = token), positions and chosen (True = wanted) -> [M, V], on the device of the ids."""
-        self._causal_lm.to(input_ids.device)  # pyright: ignore[reportArgumentType]
-        hidden = last_hidden_states(
-            self._causal_lm, input_ids, attention_mask=attention_mask, position_ids=position_ids
-        )
-        return output_layer(self._causal_lm)(hidden[chosen])
+        self._policy.to(input_ids.device)
+        return self._policy(input_ids, attention_mask, position_ids, chosen)[0]
 
 
 def weights_sha256(causal_lm: PreTrainedModel) -> str:

@@ -1,4 +1,4 @@
-"""Reinforcement learning by PPO from programs that are really run.
+"""Reinforcement learning from programs that are really run: PPO, and what differs from it in the advantages alone.
 
 One Lightning epoch is one iteration, under automatic optimization: `RLDataModule` asks `collect` for the judged
 responses of the iteration and serves them as minibatches, `training_step` sees one of them. `collect` changes no state
@@ -6,7 +6,7 @@ that training depends on; iteration counter and KL price move in `on_train_epoch
 and randomness is a function of (seed, iteration, sample): so a run resumed at an iteration's end goes on as if never
 stopped.
 
-The class joins parts that live elsewhere: `answering`, `retest`, `rollout`, `advantages`, `ppo_loss`, `kl_control`,
+The class joins parts that live elsewhere: `answering`, `retest`, `rollout`, `advantages`, `rl_loss`, `kl_control`,
 `evaluation`. It trains the weights of one language model and a value head on it; sharded strategies are not supported.
 """
 
@@ -26,31 +26,34 @@ from lightning_modules.evaluation import Evaluation, evaluate
 from lightning_modules.generation import Sampling, decoding_dtype
 from lightning_modules.kl_control import KLConfig, controller_of
 from lightning_modules.metrics import PassAtK
-from lightning_modules.optimizers import build_actor_critic_adamw
-from lightning_modules.policy import PAYLOAD_KEY, ActorCritic, checkpoint_payload, load_policy
-from lightning_modules.ppo_config import PPOConfig, RLOptimizerConfig
-from lightning_modules.ppo_loss import ppo_loss
+from lightning_modules.model_loading import PAYLOAD_KEY, checkpoint_payload, load_policy
+from lightning_modules.optimizers import build_rl_adamw
+from lightning_modules.policy import Policy
 from lightning_modules.reference import Reference
 from lightning_modules.retest import retest
+from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimizerConfig
+from lightning_modules.rl_loss import rl_loss
 from lightning_modules.rollout import Collection, Response, build_samples, groups_and_sample_ids
 from lightning_modules.run_executor import RunExecutor
 from lightning_modules.validation_scores import ValidationScores
 
 STATE_KEY = "rl_state"
-DEFAULT_PPO = PPOConfig()
+DEFAULT_ALGORITHM = AlgorithmConfig()
+DEFAULT_CRITIC = CriticConfig()
 DEFAULT_KL = KLConfig()
 DEFAULT_SAMPLING = Sampling(max_new_tokens=256)
 DEFAULT_OPTIMIZER = RLOptimizerConfig()
 DEFAULT_REWARD = RewardConfig()
 
 
-class PPOModule(LightningModule):
-    """PPO on a causal LM with a value head, rewarded by executed tests, held near the policy it starts from.
+class RLModule(LightningModule):
+    """Trains a causal LM, rewarded by executed tests, held near the policy it starts from.
 
     Args:
         init_from: the policy to start from and stay near, required: a checkpoint, run directory, Hugging Face folder or
             hub id.
-        ppo: the algorithm.
+        algorithm: what is made of rewards.
+        critic: of the estimator `gae`; null for the others.
         kl: price of leaving the starting policy.
         sampling: length and temperature of the responses.
         optimizer: AdamW.
@@ -66,7 +69,8 @@ class PPOModule(LightningModule):
         self,
         *,
         init_from: str | None = None,
-        ppo: PPOConfig = DEFAULT_PPO,
+        algorithm: AlgorithmConfig = DEFAULT_ALGORITHM,
+        critic: CriticConfig | None = DEFAULT_CRITIC,
         kl: KLConfig = DEFAULT_KL,
         sampling: Sampling = DEFAULT_SAMPLING,
         optimizer: RLOptimizerConfig = DEFAULT_OPTIMIZER,
@@ -83,14 +87,15 @@ class PPOModule(LightningModule):
                 "init_from is missing: set model.init_args.init_from to the checkpoint or run to start from"
             )
         if sampling.temperature == 0.0:
-            raise ValueError("sampling.temperature is 0.0: PPO needs responses that differ; 1.0 is usual")
+            raise ValueError("sampling.temperature is 0.0: training needs responses that differ; 1.0 is usual")
         for name, value in (("generate_batch_size", generate_batch_size), ("score_batch_size", score_batch_size)):
             if value < 1:
                 raise ValueError(f"{name} is {value}: at least 1 is needed")
         if not 0.0 <= retest_share <= 1.0:
             raise ValueError(f"retest_share is {retest_share}: it must be from 0.0 (off) to 1.0")
         self.init_from = init_from
-        self.ppo = ppo
+        self.algorithm = algorithm
+        self.critic = critic
         self.sampling = sampling
         self.optimizer_config = optimizer
         self.reward_config = reward
@@ -99,7 +104,7 @@ class PPOModule(LightningModule):
         self.retest_share = retest_share
         self.seed = seed
         causal_lm, self.tokenizer = load_policy(init_from)
-        self.policy = ActorCritic(causal_lm).train()
+        self.policy = Policy(causal_lm, critic=None if critic is None else critic.trunk).train()
         self.reference = Reference(causal_lm)
         self.kl_controller = controller_of(kl)
         self.iteration = 0
@@ -140,7 +145,8 @@ class PPOModule(LightningModule):
         collection = build_samples(
             responses,
             answers.scores,
-            config=self.ppo,
+            algorithm=self.algorithm,
+            critic=self.critic,
             kl_coef=self.kl_controller.coef,
             sum_over_ranks=self._sum_over_ranks,
         )
@@ -177,17 +183,17 @@ class PPOModule(LightningModule):
 
     def setup(self, stage: str) -> None:
         if self.trainer.precision == "16-mixed":
-            raise ValueError("trainer.precision 16-mixed is not supported by PPOModule; use bf16-mixed or 32-true")
+            raise ValueError("trainer.precision 16-mixed is not supported by RLModule; use bf16-mixed or 32-true")
 
     def configure_optimizers(self) -> Optimizer:
-        return build_actor_critic_adamw(self.policy.causal_lm, self.policy.value_head, self.optimizer_config)
+        return build_rl_adamw(self.policy, self.optimizer_config)
 
     def on_train_epoch_start(self) -> None:
         self.policy.eval()  # dropout would make the first ratio differ from 1
         self._is_stopped = False
         self._update_s = 0.0
         # set from the iteration, not by a scheduler: Lightning saves checkpoints before it steps one at an epoch's end
-        own_iteration = max(0, self.iteration - self.ppo.critic_warmup_iterations)
+        own_iteration = max(0, self.iteration - self._num_warmup_iterations())
         self.trainer.optimizers[0].param_groups[0]["lr"] = self.optimizer_config.lr_at(own_iteration)
 
     def on_train_batch_start(self, batch: RolloutBatch, batch_idx: int) -> None:
@@ -198,9 +204,16 @@ class PPOModule(LightningModule):
 
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> Tensor:
         num_tokens = self.trainer.strategy.reduce(batch.num_tokens, reduce_op="mean").clamp(min=1)
-        result = ppo_loss(self.policy, batch, self.ppo, temperature=self.sampling.temperature, num_tokens=num_tokens)
+        result = rl_loss(
+            self.policy,
+            batch,
+            self.algorithm,
+            self.critic,
+            temperature=self.sampling.temperature,
+            num_tokens=num_tokens,
+        )
         approx_kl = self.trainer.strategy.reduce(result.approx_kl, reduce_op="mean")
-        if self.ppo.target_kl is not None and bool(approx_kl > self.ppo.target_kl):
+        if self.algorithm.target_kl is not None and bool(approx_kl > self.algorithm.target_kl):
             self._is_stopped = True
         metrics = result.metrics | {"policy/stopped_share": float(self._is_stopped)}
         if batch_idx == 0:
@@ -214,7 +227,7 @@ class PPOModule(LightningModule):
             self.policy.parameters()
             if self._is_stopped
             else self.policy.causal_lm.parameters()
-            if self.iteration < self.ppo.critic_warmup_iterations
+            if self.iteration < self._num_warmup_iterations()
             else ()
         )
         for parameter in frozen:
@@ -278,7 +291,7 @@ class PPOModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint.get(STATE_KEY)
         if state is None:
-            raise ValueError("the checkpoint is not one of PPOModule; start from it with model.init_args.init_from")
+            raise ValueError("the checkpoint is not one of RLModule; start from it with model.init_args.init_from")
         if state["reference_sha256"] != self.reference.sha256:
             raise ValueError(
                 f"init_from {self.init_from} holds other weights than this run began with: the KL penalty would "
@@ -289,6 +302,9 @@ class PPOModule(LightningModule):
 
     def teardown(self, stage: str) -> None:
         self._executor.close()
+
+    def _num_warmup_iterations(self) -> int:
+        return 0 if self.critic is None else self.critic.warmup_iterations
 
     def _sum_over_ranks(self, tensor: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(tensor.to(self.device), reduce_op="sum").to(tensor.device)

@@ -1,4 +1,4 @@
-"""From prompts, completions and verdicts to the samples PPO trains on. Nothing here generates or executes.
+"""From prompts, completions and verdicts to the samples that are trained on. Nothing here generates or executes.
 
 Shapes: `N` responses of an iteration on this rank, padded on the right to `L` tokens, `T` tokens of a row with its
 prompt. The value of a token is that of the state it was chosen in. An infrastructure fault is no reward: such a
@@ -29,9 +29,9 @@ from lightning_modules.numerics import (
     token_logprobs,
     whiten,
 )
-from lightning_modules.policy import ActorCritic
-from lightning_modules.ppo_config import PPOConfig
+from lightning_modules.policy import Policy
 from lightning_modules.reference import Reference
+from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
 
 REWARD_PARTS = tuple(field.name.removesuffix("_coef") for field in fields(RewardConfig))
 """The same on every rank, also on one without a reward, for ranks must log the same tags."""
@@ -77,7 +77,7 @@ class Collection(NamedTuple):
 
 @torch.no_grad()
 def score_tokens(
-    policy: ActorCritic,
+    policy: Policy,
     reference: Reference,
     prompt_ids: Sequence[list[int]],
     response_ids: Sequence[list[int]],
@@ -100,7 +100,7 @@ def score_tokens(
     Returns:
         Scores on the CPU in float32, 0 outside the mask.
     """
-    device = policy.value_head.weight.device
+    device = policy.causal_lm.device
     num, width = len(prompt_ids), max(len(ids) for ids in response_ids)
     lengths = torch.tensor([len(ids) for ids in response_ids])
     mask = torch.arange(width) < lengths[:, None]
@@ -124,7 +124,8 @@ def score_tokens(
         logprobs = token_logprobs(logits, tokens, temperature=temperature)
         ref_logits = reference.logits(ids, present, positions, wanted)
         ref_logprobs = token_logprobs(ref_logits, tokens, temperature=temperature)
-        for target, source in zip(scores[:3], (logprobs, ref_logprobs, values.float()), strict=True):
+        values = torch.zeros_like(logprobs) if values is None else values.float()
+        for target, source in zip(scores[:3], (logprobs, ref_logprobs, values), strict=True):
             parts = source.cpu().split([int(lengths[i]) for i in chosen])
             for i, part in zip(chosen, parts, strict=True):
                 target[i, : lengths[i]] = part
@@ -140,7 +141,8 @@ def build_samples(
     responses: Sequence[Response],
     scores: TokenScores,
     *,
-    config: PPOConfig,
+    algorithm: AlgorithmConfig,
+    critic: CriticConfig | None,
     kl_coef: float,
     sum_over_ranks: Callable[[Tensor], Tensor] = lambda tensor: tensor,
 ) -> Collection:
@@ -149,7 +151,8 @@ def build_samples(
     Args:
         responses: N of them, in the order of `scores`.
         scores: [N, L] each.
-        config: Discounts, whitening, and what is left out.
+        algorithm: Estimator, whitening, and what is left out.
+        critic: Of `gae`.
         kl_coef: Price of one nat.
         sum_over_ranks: Adds a tensor up over all ranks, for whitening over the whole iteration.
 
@@ -161,16 +164,17 @@ def build_samples(
     uniform = uniform_groups(totals, known, torch.tensor([response.group for response in responses]))
     kl = kl_k1(scores.logprobs, scores.ref_logprobs)
     rewards = token_rewards(totals, kl, scores.mask, kl_coef=kl_coef)
+    assert critic is not None
     advantages, returns = generalized_advantages(
-        rewards, scores.values, scores.mask, gamma=config.gamma, gae_lambda=config.gae_lambda
+        rewards, scores.values, scores.mask, gamma=algorithm.gamma, gae_lambda=critic.gae_lambda
     )
     kept = known.clone()
-    if config.drop_uniform_groups:
+    if algorithm.drop_uniform_groups:
         kept &= ~uniform
-    if config.mask_truncated:
+    if algorithm.mask_truncated:
         kept &= torch.tensor([response.generated.finished for response in responses])
     loss_mask = scores.mask & kept[:, None]
-    if config.whiten:
+    if algorithm.whiten:
         advantages = whiten(advantages, loss_mask, sums=sum_over_ranks(moment_sums(advantages, loss_mask)))
     samples = [
         RolloutSample(

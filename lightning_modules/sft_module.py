@@ -12,14 +12,16 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import SFTBatch, TaskPrompt
+from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.evaluation import Evaluation, evaluate
 from lightning_modules.generation import decoding_dtype
+from lightning_modules.model_loading import PAYLOAD_KEY, checkpoint_payload, load_policy
 from lightning_modules.optimizers import AdamWConfig, build_adamw, build_schedule
 from lightning_modules.packed_loss import completion_loss
-from lightning_modules.policy import PAYLOAD_KEY, Architecture, build_causal_lm, checkpoint_payload, load_policy
+from lightning_modules.policy import Policy
 from lightning_modules.run_executor import RunExecutor
 from lightning_modules.validation_scores import ValidationScores
 
@@ -39,7 +41,7 @@ class SFTModule(LightningModule):
         seed: of the first weights.
     """
 
-    policy: PreTrainedModel
+    policy: Policy
 
     def __init__(
         self,
@@ -75,15 +77,15 @@ class SFTModule(LightningModule):
         if self._is_built:
             return
         if self.init_from is None:
-            self.policy = build_causal_lm(self.architecture, self.tokenizer, self.seed)
+            causal_lm = build_causal_lm(self.architecture, self.tokenizer, self.seed)
         else:
-            self.policy, tokenizer = load_policy(self.init_from)
+            causal_lm, tokenizer = load_policy(self.init_from)
             if tokenizer.get_vocab() != self.tokenizer.get_vocab():
                 raise ValueError(
                     f"{self.init_from} has another tokenizer than the data: set data.init_args.tokenizer to where the "
                     "model's own comes from"
                 )
-        self.policy.train()
+        self.policy = Policy(causal_lm).train()
         self._is_built = True
 
     def configure_optimizers(self) -> Any:
@@ -156,7 +158,7 @@ class SFTModule(LightningModule):
         self.log_dict(self._scores.compute(), sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy, self.tokenizer)
+        checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy.causal_lm, self.tokenizer)
 
     def teardown(self, stage: str) -> None:
         self._executor.close()
@@ -165,7 +167,7 @@ class SFTModule(LightningModule):
         """Complete `prompts` greedily, run them, and keep the verdicts for the end of the epoch."""
         started = time.perf_counter()
         result = evaluate(
-            self.policy,
+            self.policy.causal_lm,
             self.tokenizer,
             prompts,
             self._executor.open(self.trainer),

@@ -13,8 +13,8 @@ from datamodules.rl_data import RLDataModule
 from executor.schema import Status, Submission
 from lightning_modules.generation import Sampling
 from lightning_modules.kl_control import KLConfig
-from lightning_modules.ppo_config import PPOConfig, RLOptimizerConfig
-from lightning_modules.rl_module import PPOModule
+from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimizerConfig
+from lightning_modules.rl_module import RLModule
 
 
 def verdict(submission: Submission) -> Status:
@@ -28,9 +28,10 @@ def verdict(submission: Submission) -> Status:
 def main(num_ranks: int, data_dir: str, scratch: str) -> None:
     torch.set_num_threads(1)
     run_executor.open_executor = lambda backend: FakeExecutor(verdict)
-    module = PPOModule(
+    module = RLModule(
         init_from=str(Path(scratch, "start")),
-        ppo=PPOConfig(critic_warmup_iterations=0, target_kl=None),
+        algorithm=AlgorithmConfig(target_kl=None),
+        critic=CriticConfig(warmup_iterations=0),
         kl=KLConfig(init_coef=0.1, target=0.5, horizon=50),
         sampling=Sampling(max_new_tokens=8),
         optimizer=RLOptimizerConfig(lr=1e-3, value_lr=1e-2, warmup_iterations=1),

@@ -14,7 +14,7 @@ from cli.records import record_of
 from datamodules.synthesis.config import parse_config
 from datamodules.tokenizer import train_tokenizer
 from executor.service.settings import ServiceSettings
-from lightning_modules.policy import Architecture, build_causal_lm
+from lightning_modules.architecture import Architecture, build_causal_lm
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TRAINING_KEYS = {"model", "data", "trainer", "checkpoint", "num_threads"}

@@ -8,15 +8,10 @@ from tokenizers import Tokenizer
 from datamodules.batches import SFTBatch
 from datamodules.packing import Sample, pack
 from datamodules.tokenizer import load_tokenizer, train_tokenizer
+from lightning_modules.architecture import Architecture, build_causal_lm
+from lightning_modules.model_loading import PAYLOAD_KEY, checkpoint_payload, load_policy
 from lightning_modules.packed_loss import block_causal_mask, completion_loss
-from lightning_modules.policy import (
-    PAYLOAD_KEY,
-    ActorCritic,
-    Architecture,
-    build_causal_lm,
-    checkpoint_payload,
-    load_policy,
-)
+from lightning_modules.policy import Policy
 
 TINY = Architecture(hidden_size=32, num_layers=2, num_heads=4, num_kv_heads=2, intermediate_size=48, max_position=64)
 SAMPLES = [Sample([1, 70, 71], [72, 73, 2]), Sample([1, 80], [81, 82, 83, 2]), Sample([1, 90, 91, 92], [93, 2])]
@@ -121,19 +116,19 @@ def test_payload_is_plain_strings(tokenizer):
     assert Tokenizer.from_str(payload["tokenizer"]).get_vocab_size() == len(tokenizer)
 
 
-def test_actor_critic_gives_the_causal_lms_logits_and_zero_first_values(tokenizer):
+def test_policy_gives_the_causal_lms_logits_and_zero_first_values(tokenizer):
     model = build_causal_lm(TINY, tokenizer, 0)
     ids = torch.tensor([[1, 70, 71, 72], [1, 80, 0, 0]])
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     positions = torch.arange(4).expand(2, 4)
-    actor_critic = ActorCritic(model)
+    policy = Policy(model, critic="shared")
     chosen = torch.tensor([[False, True, False, True], [True, True, False, False]])
-    logits, values = actor_critic(ids, mask, positions, chosen)
+    logits, values = policy(ids, mask, positions, chosen)
     assert torch.equal(values, torch.zeros(4))
     expected = model(ids, attention_mask=mask, position_ids=positions).logits
     torch.testing.assert_close(logits, torch.stack([expected[0, 1], expected[0, 3], expected[1, 0], expected[1, 1]]))
-    actor_critic.value_head.bias.data.fill_(2.0)
-    assert torch.equal(actor_critic(ids, mask, positions, chosen)[1], torch.full((4,), 2.0))
+    policy.value_head.bias.data.fill_(2.0)
+    assert torch.equal(policy(ids, mask, positions, chosen)[1], torch.full((4,), 2.0))
 
 
 def test_block_causal_mask_by_hand():
@@ -171,7 +166,7 @@ def test_packed_logits_are_those_of_the_sample_alone(tokenizer):
 def test_completion_loss_is_the_sum_of_the_full_loss_and_its_gradient(tokenizer):
     model = build_causal_lm(TINY, tokenizer, 0)
     batch = pack(SAMPLES, max_length=9, pad_id=0)
-    loss, num_tokens = completion_loss(model, batch)
+    loss, num_tokens = completion_loss(Policy(model), batch)
     assert num_tokens == 3 + 4 + 2
     loss.backward()
     gradient = model.model.layers[0].mlp.up_proj.weight.grad.clone()

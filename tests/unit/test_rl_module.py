@@ -18,17 +18,19 @@ from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
 from executor.pass_at_k import pass_at_k
 from executor.schema import Status, Submission
+from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.checkpointing import RunCheckpoint
 from lightning_modules.generation import Sampling
 from lightning_modules.kl_control import KLConfig, controller_of
-from lightning_modules.policy import Architecture, build_causal_lm, load_policy
-from lightning_modules.ppo_config import PPOConfig, RLOptimizerConfig
-from lightning_modules.rl_module import PPOModule
+from lightning_modules.model_loading import load_policy
+from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimizerConfig
+from lightning_modules.rl_module import RLModule
 from lightning_modules.run_logger import RunLogger
 from lightning_modules.tags import documented
 
 TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
-PPO = PPOConfig(critic_warmup_iterations=1, target_kl=None, entropy_coef=0.01)
+PPO = AlgorithmConfig(target_kl=None, entropy_coef=0.01)
+CRITIC = CriticConfig(warmup_iterations=1)
 FAST = RLOptimizerConfig(lr=1e-3, value_lr=1e-2, warmup_iterations=3)
 
 
@@ -73,15 +75,16 @@ def save_policy(folder: Path, data_dir: Path, *, seed: int) -> str:
     return str(folder)
 
 
-def module_of(start: str, **settings) -> PPOModule:
+def module_of(start: str, **settings) -> RLModule:
     options = {
-        "ppo": PPO,
+        "algorithm": PPO,
+        "critic": CRITIC,
         "kl": KLConfig(init_coef=0.1, target=0.5, horizon=50),
         "sampling": Sampling(max_new_tokens=8),
         "optimizer": FAST,
         "generate_batch_size": 5,
     }
-    return PPOModule(init_from=start, **(options | settings))
+    return RLModule(init_from=start, **(options | settings))
 
 
 def data_of(data_dir: Path, **settings) -> RLDataModule:
@@ -110,7 +113,7 @@ def train(start, data_dir, tmp_path, *, module=None, data=None, max_epochs=2, ck
     return module, trainer
 
 
-def weights(module: PPOModule) -> dict[str, torch.Tensor]:
+def weights(module: RLModule) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in module.policy.state_dict().items()}
 
 
@@ -177,7 +180,7 @@ def test_the_critic_warms_up_alone(start, data_dir, tmp_path):
 
 def test_an_early_stop_leaves_everything_where_it_is(start, data_dir, tmp_path):
     # the first minibatch of an iteration is at distance 0, so it is taken; the others are past so small a limit
-    module = module_of(start, ppo=replace(PPO, target_kl=1e-9, critic_warmup_iterations=0))
+    module = module_of(start, algorithm=replace(PPO, target_kl=1e-9), critic=replace(CRITIC, warmup_iterations=0))
     records = Records()
     _, trainer = train(start, data_dir, tmp_path, module=module, max_epochs=1, callbacks=[records])
     steps = records.steps
@@ -197,17 +200,17 @@ def test_accumulation_gives_the_gradient_of_the_whole_minibatch(start, data_dir,
 @pytest.mark.parametrize(
     "settings",
     [
-        {"ppo": replace(PPO, clip_low=0.0)},
-        {"ppo": replace(PPO, clip_high=0.0)},
-        {"ppo": replace(PPO, value_clip=0.001)},
-        {"ppo": replace(PPO, value_coef=1.0)},
-        {"ppo": replace(PPO, entropy_coef=0.5)},
-        {"ppo": replace(PPO, gamma=0.5)},
-        {"ppo": replace(PPO, gae_lambda=0.2)},
-        {"ppo": replace(PPO, whiten=False)},
-        {"ppo": replace(PPO, critic_warmup_iterations=0)},
-        {"ppo": replace(PPO, drop_uniform_groups=True)},
-        {"ppo": replace(PPO, mask_truncated=True)},
+        {"algorithm": replace(PPO, clip_low=0.0)},
+        {"algorithm": replace(PPO, clip_high=0.0)},
+        {"critic": replace(CRITIC, clip=0.001)},
+        {"critic": replace(CRITIC, coef=1.0)},
+        {"algorithm": replace(PPO, entropy_coef=0.5)},
+        {"algorithm": replace(PPO, gamma=0.5)},
+        {"critic": replace(CRITIC, gae_lambda=0.2)},
+        {"algorithm": replace(PPO, whiten=False)},
+        {"critic": replace(CRITIC, warmup_iterations=0)},
+        {"algorithm": replace(PPO, drop_uniform_groups=True)},
+        {"algorithm": replace(PPO, mask_truncated=True)},
         {"kl": KLConfig(init_coef=0.5)},
         {"optimizer": replace(FAST, lr=1e-2)},
         {"optimizer": replace(FAST, value_lr=1e-1)},
@@ -295,7 +298,7 @@ def test_a_fault_of_the_sandbox_is_never_a_reward(start, data_dir, tmp_path, exe
 def test_an_iteration_of_nothing_but_faults_moves_nothing(start, data_dir, tmp_path, monkeypatch):
     use(monkeypatch, lambda submission: Status.INFRA)
     records = Records()
-    module = module_of(start, ppo=replace(PPO, critic_warmup_iterations=0, entropy_coef=0.0))
+    module = module_of(start, algorithm=replace(PPO, entropy_coef=0.0), critic=replace(CRITIC, warmup_iterations=0))
     _, trainer = train(start, data_dir, tmp_path, module=module, callbacks=[records])
     assert same(records.starts[0], weights(module))
     assert module.kl_controller == controller_of(KLConfig(init_coef=0.1, target=0.5, horizon=50))
@@ -346,17 +349,17 @@ def test_the_meter_trains_nothing(start, data_dir, tmp_path, default_weights):
 
 def test_bad_settings_are_refused_in_one_line(start, tmp_path):
     with pytest.raises(ValueError, match="init_from is missing"):
-        PPOModule()
+        RLModule()
     with pytest.raises(ValueError, match="there is nothing at"):
-        PPOModule(init_from=str(tmp_path / "absent.ckpt"))
+        RLModule(init_from=str(tmp_path / "absent.ckpt"))
     with pytest.raises(ValueError, match="temperature is 0.0"):
         module_of(start, sampling=Sampling(max_new_tokens=3, temperature=0.0))
     with pytest.raises(ValueError, match="generate_batch_size is 0"):
         module_of(start, generate_batch_size=0)
     with pytest.raises(ValueError, match="retest_share is 1.5"):
         module_of(start, retest_share=1.5)
-    with pytest.raises(ValueError, match="ppo.gamma"):
-        PPOConfig(gamma=1.5)
+    with pytest.raises(ValueError, match="algorithm.gamma"):
+        AlgorithmConfig(gamma=1.5)
 
 
 def test_the_reward_rises(start, data_dir, tmp_path, monkeypatch):
@@ -375,7 +378,8 @@ def test_the_reward_rises(start, data_dir, tmp_path, monkeypatch):
 
     module = module_of(
         start,
-        ppo=PPOConfig(critic_warmup_iterations=2),
+        algorithm=AlgorithmConfig(),
+        critic=CriticConfig(warmup_iterations=2),
         kl=KLConfig(init_coef=0.0),
         optimizer=replace(FAST, lr=3e-3),
     )

@@ -7,12 +7,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from executor.schema import Outcome, Reward, Status
 from lightning_modules.generation import Generated
-from lightning_modules.policy import ActorCritic
-from lightning_modules.ppo_config import PPOConfig
+from lightning_modules.policy import Policy
 from lightning_modules.reference import Reference, weights_sha256
+from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
 from lightning_modules.rollout import REWARD_PARTS, Response, TokenScores, build_samples, score_tokens
 
-PLAIN = PPOConfig(whiten=False, gae_lambda=1.0)
+PLAIN = AlgorithmConfig(whiten=False)
+CRITIC = CriticConfig(gae_lambda=1.0)
 
 
 def response(reward, *, group=0, length=2, finished=True):
@@ -32,7 +33,7 @@ def scores_of(lengths, *, logprob=-1.0, ref_logprob=-1.5, value=0.25):
 def test_rewards_advantages_and_returns_by_hand():
     # k1 is .5 a token, at .1 a nat: token rewards -.05 and 1 - .05; with lambda = gamma = 1 the returns are
     # .9 and .95, the advantages .9 - .25 and .95 - .25
-    result = build_samples([response(1.0)], scores_of([2]), config=PLAIN, kl_coef=0.1)
+    result = build_samples([response(1.0)], scores_of([2]), algorithm=PLAIN, critic=CRITIC, kl_coef=0.1)
     [sample] = result.samples
     torch.testing.assert_close(sample.returns, torch.tensor([0.9, 0.95]))
     torch.testing.assert_close(sample.advantages, torch.tensor([0.65, 0.7]))
@@ -44,7 +45,7 @@ def test_rewards_advantages_and_returns_by_hand():
 
 def test_an_infrastructure_fault_is_left_out_of_everything():
     both = [response(1.0, length=2), response(None, length=3)]
-    result = build_samples(both, scores_of([2, 3]), config=PLAIN, kl_coef=0.0)
+    result = build_samples(both, scores_of([2, 3]), algorithm=PLAIN, critic=CRITIC, kl_coef=0.0)
     assert result.samples[0].loss_mask.all()
     assert not result.samples[1].loss_mask.any()
     assert result.metrics["reward/mean"] == 1.0
@@ -52,13 +53,13 @@ def test_an_infrastructure_fault_is_left_out_of_everything():
     assert result.metrics["rollout/num_infra"] == 1.0
     assert result.metrics["rollout/status/infra"] == 0.5
     assert result.num_known == 1
-    alone = build_samples(both[:1], scores_of([2]), config=replace(PLAIN, whiten=True), kl_coef=0.0)
-    whitened = build_samples(both, scores_of([2, 3]), config=replace(PLAIN, whiten=True), kl_coef=0.0)
+    alone = build_samples(both[:1], scores_of([2]), algorithm=replace(PLAIN, whiten=True), critic=CRITIC, kl_coef=0.0)
+    whitened = build_samples(both, scores_of([2, 3]), algorithm=replace(PLAIN, whiten=True), critic=CRITIC, kl_coef=0.0)
     torch.testing.assert_close(whitened.samples[0].advantages, alone.samples[0].advantages)
 
 
 def test_an_iteration_of_nothing_but_faults_has_no_reward():
-    result = build_samples([response(None)], scores_of([2]), config=PLAIN, kl_coef=0.1)
+    result = build_samples([response(None)], scores_of([2]), algorithm=PLAIN, critic=CRITIC, kl_coef=0.1)
     assert not result.samples[0].loss_mask.any()
     tags = ("reward/mean", "reward/std", "reward/pass_rate", "reward/passed", "reward/loads")
     assert all(math.isnan(result.metrics[tag]) for tag in tags)
@@ -67,7 +68,11 @@ def test_an_iteration_of_nothing_but_faults_has_no_reward():
 
 def test_advantages_are_whitened_over_all_trained_tokens():
     result = build_samples(
-        [response(1.0), response(0.0, length=3)], scores_of([2, 3]), config=PPOConfig(), kl_coef=0.05
+        [response(1.0), response(0.0, length=3)],
+        scores_of([2, 3]),
+        algorithm=AlgorithmConfig(),
+        critic=CRITIC,
+        kl_coef=0.05,
     )
     advantages = torch.cat([sample.advantages for sample in result.samples])
     assert advantages.mean().item() == pytest.approx(0.0, abs=1e-6)
@@ -76,8 +81,10 @@ def test_advantages_are_whitened_over_all_trained_tokens():
 
 def test_uniform_groups_are_counted_and_dropped_where_asked():
     rows = [response(1.0, group=0), response(1.0, group=0), response(1.0, group=1), response(0.0, group=1)]
-    kept = build_samples(rows, scores_of([2] * 4), config=PLAIN, kl_coef=0.0)
-    dropped = build_samples(rows, scores_of([2] * 4), config=replace(PLAIN, drop_uniform_groups=True), kl_coef=0.0)
+    kept = build_samples(rows, scores_of([2] * 4), algorithm=PLAIN, critic=CRITIC, kl_coef=0.0)
+    dropped = build_samples(
+        rows, scores_of([2] * 4), algorithm=replace(PLAIN, drop_uniform_groups=True), critic=CRITIC, kl_coef=0.0
+    )
     assert kept.metrics["rollout/uniform_share"] == dropped.metrics["rollout/uniform_share"] == 0.5
     assert [bool(sample.loss_mask.any()) for sample in kept.samples] == [True] * 4
     assert [bool(sample.loss_mask.any()) for sample in dropped.samples] == [False, False, True, True]
@@ -85,8 +92,10 @@ def test_uniform_groups_are_counted_and_dropped_where_asked():
 
 def test_truncated_responses_are_left_out_where_asked():
     rows = [response(1.0), response(0.0, finished=False)]
-    kept = build_samples(rows, scores_of([2, 2]), config=PLAIN, kl_coef=0.0)
-    dropped = build_samples(rows, scores_of([2, 2]), config=replace(PLAIN, mask_truncated=True), kl_coef=0.0)
+    kept = build_samples(rows, scores_of([2, 2]), algorithm=PLAIN, critic=CRITIC, kl_coef=0.0)
+    dropped = build_samples(
+        rows, scores_of([2, 2]), algorithm=replace(PLAIN, mask_truncated=True), critic=CRITIC, kl_coef=0.0
+    )
     assert [bool(sample.loss_mask.any()) for sample in kept.samples] == [True, True]
     assert [bool(sample.loss_mask.any()) for sample in dropped.samples] == [True, False]
     assert kept.metrics["rollout/finished"] == 0.5
@@ -104,9 +113,9 @@ def policy():
         max_position_embeddings=32,
         initializer_range=0.4,
     )
-    actor_critic = ActorCritic(LlamaForCausalLM(config)).eval()
-    torch.nn.init.normal_(actor_critic.value_head.weight)
-    return actor_critic
+    built = Policy(LlamaForCausalLM(config), critic="shared").eval()
+    torch.nn.init.normal_(built.value_head.weight)
+    return built
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])

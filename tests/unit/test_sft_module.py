@@ -14,9 +14,10 @@ import lightning_modules.run_executor as run_executor
 from datamodules.mixture import MixturePart
 from datamodules.sft_data import SFTDataModule
 from executor.schema import Status, Submission
+from lightning_modules.architecture import Architecture
 from lightning_modules.callbacks import SampleTexts
+from lightning_modules.model_loading import load_policy
 from lightning_modules.optimizers import AdamWConfig, build_adamw, lr_factor
-from lightning_modules.policy import Architecture, load_policy
 from lightning_modules.sft_module import SFTModule
 from lightning_modules.tags import TAGS, documented
 
@@ -95,7 +96,7 @@ def test_a_resumed_run_ends_with_bitwise_the_same_parameters(data_dir, tmp_path)
     assert trainer.global_step == 12
     for (name, a), b in zip(straight.policy.named_parameters(), resumed.policy.parameters(), strict=True):
         assert torch.equal(a, b), name
-    assert not torch.equal(straight.policy.lm_head.weight, half.policy.lm_head.weight)
+    assert not torch.equal(straight.policy.causal_lm.lm_head.weight, half.policy.causal_lm.lm_head.weight)
 
 
 def test_checkpoint_loads_as_a_policy(data_dir, tmp_path):
@@ -109,7 +110,7 @@ def test_checkpoint_loads_as_a_policy(data_dir, tmp_path):
 
     trained = module_of(architecture=None, init_from=str(path))
     trainer_of(tmp_path, max_epochs=1, limit_train_batches=0).fit(trained, data_of(data_dir))
-    assert torch.equal(trained.policy.lm_head.weight, module.policy.lm_head.weight)
+    assert torch.equal(trained.policy.causal_lm.lm_head.weight, module.policy.causal_lm.lm_head.weight)
     other = write_small_data(tmp_path / "other")
     with pytest.raises(ValueError, match="another tokenizer than the data"):
         trainer_of(tmp_path).fit(module_of(architecture=None, init_from=str(path)), data_of(other, vocab_size=280))

@@ -1,4 +1,4 @@
-"""The whole loss of PPO on one packed minibatch: clipped policy, clipped critic, entropy.
+"""The whole loss of reinforcement learning on one packed minibatch: clipped policy, clipped critic, entropy.
 
 The parts are in `losses`; nothing here steps an optimizer or decides to stop.
 """
@@ -12,8 +12,8 @@ from datamodules.batches import RolloutBatch
 from lightning_modules.losses import ppo_policy_loss, ppo_value_loss
 from lightning_modules.numerics import token_entropy, token_logprobs
 from lightning_modules.packed_loss import block_causal_mask
-from lightning_modules.policy import ActorCritic
-from lightning_modules.ppo_config import PPOConfig
+from lightning_modules.policy import Policy
+from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
 
 
 class MinibatchLoss(NamedTuple):
@@ -28,15 +28,22 @@ class MinibatchLoss(NamedTuple):
     """By tag."""
 
 
-def ppo_loss(
-    policy: ActorCritic, batch: RolloutBatch, config: PPOConfig, *, temperature: float, num_tokens: Tensor
+def rl_loss(
+    policy: Policy,
+    batch: RolloutBatch,
+    algorithm: AlgorithmConfig,
+    critic: CriticConfig | None,
+    *,
+    temperature: float,
+    num_tokens: Tensor,
 ) -> MinibatchLoss:
     """Read a minibatch and make its loss.
 
     Args:
         policy: is trained.
         batch: R packed rows.
-        config: clips and weights.
+        algorithm: clips and weights.
+        critic: of the policy, None where it has none.
         temperature: of sampling.
         num_tokens: scalar that sums over tokens are divided by.
     """
@@ -50,27 +57,30 @@ def ppo_loss(
         batch.old_logprobs[trained],
         batch.advantages[trained],
         every,
-        clip_low=config.clip_low,
-        clip_high=config.clip_high,
+        clip_low=algorithm.clip_low,
+        clip_high=algorithm.clip_high,
         num_tokens=num_tokens,
     )
-    value_part = ppo_value_loss(
-        values.float(),
-        batch.values[trained],
-        batch.returns[trained],
-        every,
-        clip=config.value_clip,
-        num_tokens=num_tokens,
-    )
-    with torch.set_grad_enabled(config.entropy_coef > 0):
+    with torch.set_grad_enabled(algorithm.entropy_coef > 0):
         entropy = token_entropy(logits, temperature=temperature).sum() / num_tokens
     metrics = {
         "policy/loss": policy_part.loss.detach(),
         "policy/approx_kl": policy_part.metrics["approx_kl"],
         "policy/clip_frac": policy_part.metrics["clip_fraction"],
         "policy/entropy": entropy.detach(),
-        "value/loss": value_part.loss.detach(),
-        "value/clip_frac": value_part.metrics["clip_fraction"],
     }
-    loss = policy_part.loss + config.value_coef * value_part.loss - config.entropy_coef * entropy
+    loss = policy_part.loss - algorithm.entropy_coef * entropy
+    if critic is not None:
+        assert values is not None
+        value_part = ppo_value_loss(
+            values.float(),
+            batch.values[trained],
+            batch.returns[trained],
+            every,
+            clip=critic.clip,
+            num_tokens=num_tokens,
+        )
+        metrics["value/loss"] = value_part.loss.detach()
+        metrics["value/clip_frac"] = value_part.metrics["clip_fraction"]
+        loss = loss + critic.coef * value_part.loss
     return MinibatchLoss(loss, policy_part.metrics["approx_kl"], policy_part.metrics["ratio"], metrics)
