@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
@@ -17,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 from datamodules.batches import SFTBatch
 from datamodules.eval_data import load_dataset, split_of, task_prompts
 from datamodules.mixture import DrawPlan, MixturePart, chosen_tasks, shares
-from datamodules.packing import Sample, pack
+from datamodules.packing import IGNORE, Sample, pack
 from datamodules.prompts import encode_completions, encode_prompts
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
 
@@ -142,15 +143,21 @@ class SFTDataModule(LightningDataModule):
     def val_dataloader(self) -> list[DataLoader]:
         rank, world_size = self._rank_and_world_size()
         samples = self._val_samples[rank::world_size]
+        largest_share = -(-len(self._val_samples) // world_size)
         batches = [
-            pack(samples[i : i + self.batch_size], max_length=self.max_length, pad_id=self._pad_id())
-            for i in range(0, len(samples), self.batch_size)
+            self._val_batch(samples[first : first + self.batch_size])
+            for first in range(0, largest_share, self.batch_size)
         ]
         return [_as_loader(batches), _as_loader([(VAL_SPLIT, self._val_prompts[rank::world_size])])]
 
     def test_dataloader(self) -> DataLoader:
         rank, world_size = self._rank_and_world_size()
         return _as_loader([(split, prompts[rank::world_size]) for split, prompts in self._test_prompts])
+
+    def _val_batch(self, samples: list[Sample]) -> SFTBatch:
+        """Pack; of no samples a batch without labels, for sharded ranks have to run equal numbers of them."""
+        batch = pack(samples or self._val_samples[:1], max_length=self.max_length, pad_id=self._pad_id())
+        return batch if samples else batch._replace(labels=torch.full_like(batch.labels, IGNORE), num_samples=0)
 
     def _setup_training(self, dataset: Mapping) -> None:
         self._train_samples: dict[str, list[Sample]] = {}

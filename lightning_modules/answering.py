@@ -79,7 +79,7 @@ def answer_prompts(
     with executor.grading(rewards=settings.reward) as grading:
         judging = Judging(grading, tokenizer, tasks_of(prompts))
         generated = generate(
-            policy.causal_lm,
+            policy.sampling_model(settings.dtype),
             prompt_ids,
             sample_ids,
             sampling=settings.sampling,
@@ -88,7 +88,6 @@ def answer_prompts(
             eos_id=eos_id,
             pad_id=pad_id,
             batch_size=settings.generate_batch_size,
-            dtype=settings.dtype,
             on_finished=judging.add,
         )
         generated_at = time.perf_counter()

@@ -18,16 +18,20 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from lightning_modules.architecture import ATTENTION
 from lightning_modules.checkpointing import checkpoints_of
+from lightning_modules.lora import LoRASettings
 
 PAYLOAD_KEY = "atomforge"
 
 
-def checkpoint_payload(causal_lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> dict[str, str]:
+def checkpoint_payload(
+    causal_lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, lora: LoRASettings | None = None
+) -> dict[str, str]:
     """Describe model and tokenizer as plain strings, for a checkpoint to hold under `PAYLOAD_KEY`."""
     specials = {"clean_up_tokenization_spaces": False, "split_special_tokens": tokenizer.split_special_tokens}
     names = ("bos_token", "eos_token", "pad_token")
     specials |= {name: str(token) for name in names if (token := getattr(tokenizer, name)) is not None}
-    return {
+    adapters = {} if lora is None else {"lora": lora.to_json()}
+    return adapters | {
         "model_config": causal_lm.config.to_json_string(use_diff=False),
         "tokenizer": tokenizer.backend_tokenizer.to_str(),
         "tokenizer_config": json.dumps(specials),

@@ -84,7 +84,11 @@ def build_schedule(optimizer: Optimizer, config: AdamWConfig, *, num_steps: floa
 def build_rl_adamw(policy: Policy, config: RLOptimizerConfig) -> AdamW:
     """Group the parameters by learning rate: those of the language model first, then those of the critic."""
     groups = [
-        {"params": list(policy.causal_lm.parameters()), "lr": config.lr, "weight_decay": config.weight_decay},
+        {
+            "params": [parameter for parameter in policy.causal_lm.parameters() if parameter.requires_grad],
+            "lr": config.lr,
+            "weight_decay": config.weight_decay,
+        },
         {"params": policy.critic_parameters(), "lr": config.value_lr, "weight_decay": 0.0},
     ]
-    return AdamW([group for group in groups if group["params"]], betas=config.betas)
+    return AdamW([group for group in groups if group["params"]], betas=config.betas, fused=True)

@@ -3,11 +3,14 @@
 Shapes: `R` rows, `T` tokens of a row, `D` hidden size, `V` vocabulary. Samples of a row do not see one another.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from datamodules.batches import SFTBatch
+from lightning_modules.engine import uses_flex_attention
 from lightning_modules.policy import Policy
 
 IGNORE = -100
@@ -22,6 +25,27 @@ def block_causal_mask(segment_ids: Tensor) -> Tensor:
     return same.tril().unsqueeze(1)
 
 
+def packed_mask(segment_ids: Tensor, *, flex: bool) -> Any:
+    """Make the attention mask of packed rows as the model takes it.
+
+    Args:
+        segment_ids: [R, T] long.
+        flex: for flex attention, which skips blocks of 128 x 128 without a pair that may attend.
+
+    Returns:
+        `block_causal_mask`, or the `BlockMask` that says the same.
+    """
+    if not flex:
+        return block_causal_mask(segment_ids)
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    def may_attend(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return (segment_ids[row, query] == segment_ids[row, key]) & (query >= key)
+
+    num_rows, length = segment_ids.shape
+    return create_block_mask(may_attend, num_rows, None, length, length, device=segment_ids.device)
+
+
 def completion_loss(policy: Policy, batch: SFTBatch) -> tuple[Tensor, Tensor]:
     """Sum the cross-entropy of the labelled tokens; the output layer runs at the positions before them alone.
 
@@ -30,7 +54,7 @@ def completion_loss(policy: Policy, batch: SFTBatch) -> tuple[Tensor, Tensor]:
     """
     targets = batch.labels[:, 1:]
     predicted = targets != IGNORE
-    mask = block_causal_mask(batch.segment_ids)
+    mask = packed_mask(batch.segment_ids, flex=uses_flex_attention(policy.causal_lm))
     logits, _ = policy(batch.input_ids, mask, batch.position_ids, functional.pad(predicted, (0, 1)))
     loss = functional.cross_entropy(logits.float(), targets[predicted], reduction="sum")
     return loss, torch.count_nonzero(predicted)

@@ -6,8 +6,14 @@ Shapes: `B` rows, `T` tokens of a row, `M` chosen positions, `D` hidden size, `V
 import copy
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 from transformers import PreTrainedModel
+
+from lightning_modules.engine import use_attention, uses_flex_attention
+from lightning_modules.lora import has_lora, merge_lora
+from lightning_modules.sharding import Unsharded, shard
 
 Trunk = Literal["shared", "separate"]
 
@@ -21,12 +27,15 @@ class Policy(nn.Module):
     Args:
         causal_lm: is trained.
         critic: what the value head reads: the hidden states of the causal LM, or those of a second one; None for none.
+        compiled: whether transformer blocks run through `torch.compile`; sampling from the causal LM never does.
     """
 
-    def __init__(self, causal_lm: PreTrainedModel, *, critic: Trunk | None = None) -> None:
+    def __init__(self, causal_lm: PreTrainedModel, *, critic: Trunk | None = None, compiled: bool = False) -> None:
         super().__init__()
         self.causal_lm = causal_lm
+        self._read = torch.compile(last_hidden_states, dynamic=True) if compiled else last_hidden_states
         self.critic_trunk: nn.Module | None = copy.deepcopy(causal_lm.base_model) if critic == "separate" else None
+        self._unsharded: Unsharded | None = None
         self.value_head: nn.Linear | None = None
         if critic is not None:
             self.value_head = nn.Linear(causal_lm.config.get_text_config().hidden_size, 1)
@@ -40,7 +49,7 @@ class Policy(nn.Module):
 
         Args:
             input_ids: [B, T] long.
-            attention_mask: [B, T] with 1 = token, or [B, 1, T, T] bool with True = may attend.
+            attention_mask: [B, T] with 1 = token, or [B, 1, T, T] bool with True = may attend (or a `BlockMask`).
             position_ids: [B, T] long.
             chosen: [B, T] bool, True = wanted.
 
@@ -48,13 +57,35 @@ class Policy(nn.Module):
             Logits [M, V] and values [M] (None without a critic), row by row; the value at t is that of the state after
             token t.
         """
-        hidden = last_hidden_states(self.causal_lm.base_model, input_ids, attention_mask, position_ids)[chosen]
+        hidden = self._read(self.causal_lm.base_model, input_ids, attention_mask, position_ids)[chosen]
         logits = output_layer(self.causal_lm)(hidden)
         if self.value_head is None:
             return logits, None
         if self.critic_trunk is not None:
-            hidden = last_hidden_states(self.critic_trunk, input_ids, attention_mask, position_ids)[chosen]
+            hidden = self._read(self.critic_trunk, input_ids, attention_mask, position_ids)[chosen]
         return logits, self.value_head(hidden).squeeze(-1)
+
+    def shard(self, mesh: DeviceMesh) -> None:
+        """Cut the parameters over the ranks of `mesh`, in place."""
+        self._unsharded = Unsharded(self.causal_lm)
+        shard(self, mesh)
+
+    def sampling_model(self, dtype: torch.dtype | None) -> PreTrainedModel:
+        """Return a causal LM to sample from: its own where that is plain, or else a plain copy of the present weights.
+
+        Args:
+            dtype: of the weights; None = as they are. Where they are sharded all ranks call this together.
+        """
+        causal_lm = self.causal_lm
+        flex, adapted = uses_flex_attention(causal_lm), has_lora(causal_lm)
+        if not (self._unsharded or flex or adapted) and dtype in (None, causal_lm.dtype):
+            return causal_lm
+        plain = (self._unsharded or Unsharded(causal_lm)).copy_of(causal_lm, dtype)
+        if adapted:
+            merge_lora(plain)
+        if flex:
+            use_attention(plain, "sdpa")
+        return plain
 
     def critic_parameters(self) -> list[nn.Parameter]:
         """List what only the critic has."""

@@ -5,23 +5,43 @@ import hashlib
 
 import torch
 from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
 from transformers import PreTrainedModel
 
+from lightning_modules.lora import adapters_off, has_lora
 from lightning_modules.policy import Policy
 
 
 class Reference:
-    """A frozen copy of a causal LM, kept out of the module tree: it has no part in checkpoints or optimizers."""
+    """The causal LM of a policy as it is now: a frozen copy, or, where adapters are trained, the policy without them.
 
-    def __init__(self, causal_lm: PreTrainedModel) -> None:
-        self._policy = Policy(copy.deepcopy(causal_lm)).requires_grad_(False).eval()
-        self.sha256 = weights_sha256(causal_lm)
+    It is kept out of the module tree: it has no part in checkpoints or optimizers.
+
+    Args:
+        policy: not sharded yet.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._is_adapted = has_lora(policy.causal_lm)
+        self._policy = policy if self._is_adapted else _frozen(policy.causal_lm)
+
+    def shard(self, mesh: DeviceMesh) -> None:
+        """Cut the copy over the ranks of `mesh`; without one there is nothing to cut."""
+        if not self._is_adapted:
+            self._policy.shard(mesh)
 
     @torch.no_grad()
     def logits(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, chosen: Tensor) -> Tensor:
         """[B, T] ids, mask (1 = token), positions and chosen (True = wanted) -> [M, V], on the device of the ids."""
+        if self._is_adapted:
+            with adapters_off(self._policy.causal_lm):
+                return self._policy(input_ids, attention_mask, position_ids, chosen)[0]
         self._policy.to(input_ids.device)
         return self._policy(input_ids, attention_mask, position_ids, chosen)[0]
+
+
+def _frozen(causal_lm: PreTrainedModel) -> Policy:
+    return Policy(copy.deepcopy(causal_lm)).requires_grad_(False).eval()
 
 
 def weights_sha256(causal_lm: PreTrainedModel) -> str:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from datamodules.batches import RolloutBatch
+from lightning_modules.engine import uses_flex_attention
 from lightning_modules.losses import ppo_policy_loss, ppo_value_loss
 from lightning_modules.numerics import token_entropy, token_logprobs
-from lightning_modules.packed_loss import block_causal_mask
+from lightning_modules.packed_loss import packed_mask
 from lightning_modules.policy import Policy
 from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
 
@@ -49,7 +50,8 @@ def rl_loss(
     """
     trained = batch.loss_mask
     chosen = torch.nn.functional.pad(trained, (0, 1))
-    logits, values = policy(batch.input_ids, block_causal_mask(batch.segment_ids), batch.position_ids, chosen)
+    mask = packed_mask(batch.segment_ids, flex=uses_flex_attention(policy.causal_lm))
+    logits, values = policy(batch.input_ids, mask, batch.position_ids, chosen)
     tokens = batch.input_ids[:, 1:][trained]
     every = torch.ones_like(tokens, dtype=torch.bool)
     policy_part = ppo_policy_loss(

@@ -7,7 +7,7 @@ and randomness is a function of (seed, iteration, sample): so a run resumed at a
 stopped.
 
 The class joins parts that live elsewhere: `answering`, `retest`, `rollout`, `advantages`, `rl_loss`, `kl_control`,
-`evaluation`. It trains the weights of one language model and a value head on it; sharded strategies are not supported.
+`evaluation`.
 """
 
 import time
@@ -22,19 +22,23 @@ from torch.optim import Optimizer
 from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
 from executor.rewards import RewardConfig
 from lightning_modules.answering import AnswerSettings, answer_prompts
+from lightning_modules.engine import EngineSettings, disable_dropout, prepare_causal_lm
 from lightning_modules.evaluation import Evaluation, evaluate
 from lightning_modules.generation import Sampling, decoding_dtype
+from lightning_modules.gradient_clipping import clip_by_norm
 from lightning_modules.kl_control import KLConfig, controller_of
+from lightning_modules.lora import LoRASettings, add_lora
 from lightning_modules.metrics import PassAtK
 from lightning_modules.model_loading import PAYLOAD_KEY, checkpoint_payload, load_policy
 from lightning_modules.optimizers import build_rl_adamw
 from lightning_modules.policy import Policy
-from lightning_modules.reference import Reference
+from lightning_modules.reference import Reference, weights_sha256
 from lightning_modules.retest import retest
 from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimizerConfig
 from lightning_modules.rl_loss import rl_loss
 from lightning_modules.rollout import Collection, Response, build_samples, groups_and_sample_ids
 from lightning_modules.run_executor import RunExecutor
+from lightning_modules.sharding import mesh_of
 from lightning_modules.validation_scores import ValidationScores
 
 STATE_KEY = "rl_state"
@@ -43,6 +47,7 @@ DEFAULT_CRITIC = CriticConfig()
 DEFAULT_KL = KLConfig()
 DEFAULT_SAMPLING = Sampling(max_new_tokens=256)
 DEFAULT_OPTIMIZER = RLOptimizerConfig()
+DEFAULT_ENGINE = EngineSettings()
 DEFAULT_REWARD = RewardConfig()
 
 
@@ -57,6 +62,8 @@ class RLModule(LightningModule):
         kl: price of leaving the starting policy.
         sampling: length and temperature of the responses.
         optimizer: AdamW.
+        engine: how the model is computed.
+        lora: adapters to train instead of the whole model, which without them is the reference; null = none.
         reward: what an outcome is worth.
         generate_batch_size: responses decoded together, in training and validation.
         score_batch_size: rows read together when the responses are scored.
@@ -74,6 +81,8 @@ class RLModule(LightningModule):
         kl: KLConfig = DEFAULT_KL,
         sampling: Sampling = DEFAULT_SAMPLING,
         optimizer: RLOptimizerConfig = DEFAULT_OPTIMIZER,
+        engine: EngineSettings = DEFAULT_ENGINE,
+        lora: LoRASettings | None = None,
         reward: RewardConfig = DEFAULT_REWARD,
         generate_batch_size: int = 128,
         score_batch_size: int = 32,
@@ -98,14 +107,22 @@ class RLModule(LightningModule):
         self.critic = critic
         self.sampling = sampling
         self.optimizer_config = optimizer
+        self.lora = lora
         self.reward_config = reward
         self.generate_batch_size = generate_batch_size
         self.score_batch_size = score_batch_size
         self.retest_share = retest_share
         self.seed = seed
         causal_lm, self.tokenizer = load_policy(init_from)
-        self.policy = Policy(causal_lm, critic=None if critic is None else critic.trunk).train()
-        self.reference = Reference(causal_lm)
+        self._reference_sha256 = weights_sha256(causal_lm)
+        if lora is not None:
+            add_lora(causal_lm, lora, seed=seed)
+        prepare_causal_lm(causal_lm, engine)
+        trunk = None if critic is None else critic.trunk
+        self.policy = Policy(causal_lm, critic=trunk, compiled=engine.compile).train()
+        disable_dropout(self.policy)  # or the first ratio would differ from 1
+        self.reference = Reference(self.policy)
+        self._is_sharded = False
         self.kl_controller = controller_of(kl)
         self.iteration = 0
         self.last_evaluations: dict[str, Evaluation] = {}
@@ -126,7 +143,6 @@ class RLModule(LightningModule):
         Returns:
             N samples, in the order of the prompts.
         """
-        self.policy.eval()  # without dropout, as the training steps
         groups, sample_ids = groups_and_sample_ids(prompts)
         executor = self._executor.open(self.trainer)
         answers = answer_prompts(
@@ -168,7 +184,6 @@ class RLModule(LightningModule):
             metrics["time/execute_s"] += time.perf_counter() - started_at
             metrics |= found.metrics(self._sum_over_ranks)
         self._collection = collection._replace(metrics=metrics)
-        self.policy.train()
         return collection.samples
 
     def _answer_settings(self) -> AnswerSettings:
@@ -185,11 +200,17 @@ class RLModule(LightningModule):
         if self.trainer.precision == "16-mixed":
             raise ValueError("trainer.precision 16-mixed is not supported by RLModule; use bf16-mixed or 32-true")
 
+    def configure_model(self) -> None:
+        mesh = mesh_of(self.trainer.strategy)
+        if mesh is not None and not self._is_sharded:
+            self.reference.shard(mesh)
+            self.policy.shard(mesh)
+            self._is_sharded = True
+
     def configure_optimizers(self) -> Optimizer:
         return build_rl_adamw(self.policy, self.optimizer_config)
 
     def on_train_epoch_start(self) -> None:
-        self.policy.eval()  # dropout would make the first ratio differ from 1
         self._is_stopped = False
         self._update_s = 0.0
         # set from the iteration, not by a scheduler: Lightning saves checkpoints before it steps one at an epoch's end
@@ -232,10 +253,20 @@ class RLModule(LightningModule):
         )
         for parameter in frozen:
             parameter.grad = None
-        gradients = [parameter.grad for parameter in self.policy.parameters() if parameter.grad is not None]
-        self.log(
-            "optim/grad_norm", torch.nn.utils.get_total_norm(gradients), on_step=False, on_epoch=True, batch_size=1
-        )
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by norm and log the norm.
+
+        Raises:
+            ValueError: the trainer asks for clipping by value.
+        """
+        norm = clip_by_norm(self.policy.parameters(), gradient_clip_val, gradient_clip_algorithm)
+        self.log("optim/grad_norm", norm, on_step=False, on_epoch=True, batch_size=1)
 
     def on_train_epoch_end(self) -> None:
         collection = self._collection
@@ -258,7 +289,7 @@ class RLModule(LightningModule):
         split, prompts = batch
         started = time.perf_counter()
         result = evaluate(
-            self.policy.causal_lm,
+            self.policy.sampling_model(decoding_dtype(str(self.trainer.precision))),
             self.tokenizer,
             prompts,
             self._executor.open(self.trainer),
@@ -266,7 +297,6 @@ class RLModule(LightningModule):
             max_new_tokens=self.sampling.max_new_tokens,
             seed=self.seed,
             batch_size=self.generate_batch_size,
-            dtype=decoding_dtype(str(self.trainer.precision)),
         )
         self.last_evaluations[split] = result
         self._scores.add_greedy(split, result, evaluate_s=time.perf_counter() - started)
@@ -281,18 +311,18 @@ class RLModule(LightningModule):
         self.log_dict({tag: value for tag, value in scores.items() if tag not in shown}, sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy.causal_lm, self.tokenizer)
+        checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy.causal_lm, self.tokenizer, self.lora)
         checkpoint[STATE_KEY] = {
             "iteration": self.iteration,
             "kl_coef": self.kl_controller.coef,
-            "reference_sha256": self.reference.sha256,
+            "reference_sha256": self._reference_sha256,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint.get(STATE_KEY)
         if state is None:
             raise ValueError("the checkpoint is not one of RLModule; start from it with model.init_args.init_from")
-        if state["reference_sha256"] != self.reference.sha256:
+        if state["reference_sha256"] != self._reference_sha256:
             raise ValueError(
                 f"init_from {self.init_from} holds other weights than this run began with: the KL penalty would "
                 "change; put the checkpoint back that the run was started from"

@@ -4,7 +4,6 @@ The class joins parts that live elsewhere: the model (`policy`), the loss (`pack
 and the executed pass rate (`evaluation`). It works with `datamodules.sft_data.SFTDataModule`.
 """
 
-import math
 import time
 from typing import Any
 
@@ -16,16 +15,21 @@ from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import SFTBatch, TaskPrompt
 from lightning_modules.architecture import Architecture, build_causal_lm
+from lightning_modules.engine import EngineSettings, prepare_causal_lm
 from lightning_modules.evaluation import Evaluation, evaluate
 from lightning_modules.generation import decoding_dtype
+from lightning_modules.gradient_clipping import clip_by_norm
+from lightning_modules.lora import LoRASettings, add_lora
 from lightning_modules.model_loading import PAYLOAD_KEY, checkpoint_payload, load_policy
 from lightning_modules.optimizers import AdamWConfig, build_adamw, build_schedule
 from lightning_modules.packed_loss import completion_loss
 from lightning_modules.policy import Policy
 from lightning_modules.run_executor import RunExecutor
+from lightning_modules.sharding import mesh_of
 from lightning_modules.validation_scores import ValidationScores
 
 DEFAULT_OPTIMIZER = AdamWConfig()
+DEFAULT_ENGINE = EngineSettings()
 
 
 class SFTModule(LightningModule):
@@ -35,6 +39,8 @@ class SFTModule(LightningModule):
         architecture: sizes of a model built from scratch; null = the default sizes.
         init_from: a checkpoint, run directory, Hugging Face folder or hub id to start from instead.
         optimizer: AdamW and its schedule.
+        engine: how the model is computed.
+        lora: adapters to train instead of the whole model; null = none.
         max_new_tokens: longest completion in validation and test, tokens.
         eval_batch_size: completions decoded together in validation and test.
         executor_backend: `auto`, or a backend by name or address.
@@ -49,6 +55,8 @@ class SFTModule(LightningModule):
         architecture: Architecture | None = None,
         init_from: str | None = None,
         optimizer: AdamWConfig = DEFAULT_OPTIMIZER,
+        engine: EngineSettings = DEFAULT_ENGINE,
+        lora: LoRASettings | None = None,
         max_new_tokens: int = 256,
         eval_batch_size: int = 64,
         executor_backend: str = "auto",
@@ -60,6 +68,8 @@ class SFTModule(LightningModule):
         self.architecture = architecture or Architecture()
         self.init_from = init_from
         self.optimizer_config = optimizer
+        self.engine = engine
+        self.lora = lora
         self.max_new_tokens = max_new_tokens
         self.eval_batch_size = eval_batch_size
         self.seed = seed
@@ -85,7 +95,13 @@ class SFTModule(LightningModule):
                     f"{self.init_from} has another tokenizer than the data: set data.init_args.tokenizer to where the "
                     "model's own comes from"
                 )
-        self.policy = Policy(causal_lm).train()
+        if self.lora is not None:
+            add_lora(causal_lm, self.lora, seed=self.seed)
+        prepare_causal_lm(causal_lm, self.engine)
+        self.policy = Policy(causal_lm, compiled=self.engine.compile).train()
+        mesh = mesh_of(self.trainer.strategy)
+        if mesh is not None:
+            self.policy.shard(mesh)
         self._is_built = True
 
     def configure_optimizers(self) -> Any:
@@ -122,15 +138,13 @@ class SFTModule(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by norm and log the norm; Lightning's own clipping refuses a fused optimizer under bf16-mixed.
+        """Clip by norm and log the norm.
 
         Raises:
             ValueError: the trainer asks for clipping by value.
         """
-        if gradient_clip_algorithm == "value":
-            raise ValueError("trainer.gradient_clip_algorithm: value is not supported, use norm or leave it out")
-        largest = math.inf if gradient_clip_val is None else gradient_clip_val
-        self.log("optim/grad_norm", torch.nn.utils.clip_grad_norm_(self.policy.parameters(), largest))
+        norm = clip_by_norm(self.policy.parameters(), gradient_clip_val, gradient_clip_algorithm)
+        self.log("optim/grad_norm", norm)
 
     def on_validation_epoch_start(self) -> None:
         self._scores = ValidationScores(self.device)
@@ -141,7 +155,7 @@ class SFTModule(LightningModule):
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         if isinstance(batch, SFTBatch):
             total, num_labels = completion_loss(self.policy, batch)
-            self._scores.add_mean("loss/val", total / num_labels, num_labels)
+            self._scores.add_mean("loss/val", total / num_labels.clamp(min=1), num_labels)
         else:
             self._evaluate(*batch)
 
@@ -158,7 +172,7 @@ class SFTModule(LightningModule):
         self.log_dict(self._scores.compute(), sync_dist=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy.causal_lm, self.tokenizer)
+        checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy.causal_lm, self.tokenizer, self.lora)
 
     def teardown(self, stage: str) -> None:
         self._executor.close()
@@ -167,7 +181,7 @@ class SFTModule(LightningModule):
         """Complete `prompts` greedily, run them, and keep the verdicts for the end of the epoch."""
         started = time.perf_counter()
         result = evaluate(
-            self.policy.causal_lm,
+            self.policy.sampling_model(decoding_dtype(str(self.trainer.precision))),
             self.tokenizer,
             prompts,
             self._executor.open(self.trainer),
@@ -175,7 +189,6 @@ class SFTModule(LightningModule):
             max_new_tokens=self.max_new_tokens,
             seed=self.seed,
             batch_size=self.eval_batch_size,
-            dtype=decoding_dtype(str(self.trainer.precision)),
         )
         self.last_evaluations[split] = result
         self._scores.add_greedy(split, result, evaluate_s=time.perf_counter() - started)

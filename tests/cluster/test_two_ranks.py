@@ -13,6 +13,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "unit"))
+from ends_of_training import RANKS  # noqa: E402
 from small_data import write_small_data  # noqa: E402
 
 from datamodules.eval_data import load_dataset  # noqa: E402
@@ -22,28 +23,33 @@ from lightning_modules.architecture import Architecture, build_causal_lm  # noqa
 TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
 
 
-def ends_of_training(kind: str, num_ranks: int, scratch: Path) -> list[dict]:
+def ends_of_training(kind: str, strategy: str, scratch: Path) -> list[dict]:
     """Train and read what each rank ended with."""
+    num_ranks = RANKS[strategy]
     script = Path(__file__).with_name(f"two_ranks_{kind}.py")
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'unit'}", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(script), str(num_ranks), str(scratch / "data"), str(scratch)]
+    command = [sys.executable, str(script), strategy, str(scratch / "data"), str(scratch)]
     done = subprocess.run(command, env=environment, cwd=scratch, timeout=200, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    return [torch.load(scratch / f"{kind}_{num_ranks}_{rank}.pt", weights_only=True) for rank in range(num_ranks)]
+    return [torch.load(scratch / f"{kind}_{strategy}_{rank}.pt", weights_only=True) for rank in range(num_ranks)]
 
 
-def assert_ranks_are_one(one: dict, two: list[dict]) -> None:
+def assert_ranks_are_one(one: dict, two: list[dict], strategy: str) -> None:
     assert one["weights"].keys() == two[0]["weights"].keys()
     for name, value in one["weights"].items():
         assert torch.equal(two[0]["weights"][name], two[1]["weights"][name])
         torch.testing.assert_close(two[0]["weights"][name], value, rtol=0, atol=2e-5)
+    assert [end["is_sharded"] for end in (one, *two)] == [False, strategy == "fsdp2", strategy == "fsdp2"]
+    assert len(one["losses"]) >= 4
+    assert two[0]["losses"] == pytest.approx(one["losses"], abs=1e-5)
 
 
-def test_sft_on_two_ranks_is_sft_on_one(tmp_path):
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_sft_on_two_ranks_is_sft_on_one(strategy, tmp_path):
     write_small_data(tmp_path / "data")
-    [one] = ends_of_training("sft", 1, tmp_path)
-    two = ends_of_training("sft", 2, tmp_path)
-    assert_ranks_are_one(one, two)
+    [one] = ends_of_training("sft", "one", tmp_path)
+    two = ends_of_training("sft", strategy, tmp_path)
+    assert_ranks_are_one(one, two, strategy)
     # three tasks on two ranks, 2 and 1: of tasks 0, 1 and 2 the even ones pass
     assert one["metrics"]["pass_at_k/synthetic_val/greedy"] == pytest.approx(2 / 3)
     shared = [tag for tag in one["metrics"] if tag.startswith(("pass_at_k/", "failures/", "response/", "loss/val"))]
@@ -52,7 +58,8 @@ def test_sft_on_two_ranks_is_sft_on_one(tmp_path):
         assert two[0]["metrics"][tag] == pytest.approx(one["metrics"][tag].item(), rel=1e-5), tag
 
 
-def test_ppo_on_two_ranks_is_ppo_on_one(tmp_path):
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_ppo_on_two_ranks_is_ppo_on_one(strategy, tmp_path):
     data_dir = write_small_data(tmp_path / "data", synthetic_rl=6)
     tokenizer = train_tokenizer(training_texts(load_dataset(data_dir)), 300, data_dir / "tokenizer")
     model = build_causal_lm(TINY, tokenizer, 1)
@@ -63,9 +70,9 @@ def test_ppo_on_two_ranks_is_ppo_on_one(tmp_path):
     start = {name: value.clone() for name, value in model.state_dict().items()}
     model.save_pretrained(tmp_path / "start")
     tokenizer.save_pretrained(tmp_path / "start")
-    [one] = ends_of_training("ppo", 1, tmp_path)
-    two = ends_of_training("ppo", 2, tmp_path)
-    assert_ranks_are_one(one, two)
+    [one] = ends_of_training("ppo", "one", tmp_path)
+    two = ends_of_training("ppo", strategy, tmp_path)
+    assert_ranks_are_one(one, two, strategy)
     assert any(not torch.equal(one["weights"][f"causal_lm.{name}"], value) for name, value in start.items())
     assert two[0]["kl_coef"] == two[1]["kl_coef"] == pytest.approx(one["kl_coef"])
     for tag in ("rollout/pass_at_1", "rollout/pass_at_4", "reward/retest_gap", "reward/num_retested"):

@@ -1,12 +1,10 @@
-"""Runs two iterations of PPO on the number of CPU ranks given; every rank saves its weights and metrics."""
+"""Runs two iterations of PPO on the CPU ranks of the strategy given."""
 
-import sys
 import zlib
 from pathlib import Path
 
-import torch
+from ends_of_training import arguments, train
 from fake_executor import FakeExecutor
-from lightning.pytorch import Trainer
 
 import lightning_modules.run_executor as run_executor
 from datamodules.rl_data import RLDataModule
@@ -25,9 +23,8 @@ def verdict(submission: Submission) -> Status:
     return Status.INFRA if number == 7 else Status.PASSED if number < 4 else Status.WRONG
 
 
-def main(num_ranks: int, data_dir: str, scratch: str) -> None:
-    torch.set_num_threads(1)
-    run_executor.open_executor = lambda backend: FakeExecutor(verdict)
+def main(strategy: str, data_dir: str, scratch: str) -> None:
+    run_executor.open_executor = lambda backend, **_: FakeExecutor(verdict)
     module = RLModule(
         init_from=str(Path(scratch, "start")),
         algorithm=AlgorithmConfig(target_kl=None),
@@ -38,20 +35,8 @@ def main(num_ranks: int, data_dir: str, scratch: str) -> None:
         retest_share=1.0,
     )
     data = RLDataModule(data_dir, prompts_per_iteration=4, samples_per_prompt=4, minibatch_size=16, num_ppo_epochs=2)
-    trainer = Trainer(
-        accelerator="cpu", devices=num_ranks, strategy="ddp" if num_ranks > 1 else "auto", max_epochs=2, logger=False,
-        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, limit_val_batches=0,
-        use_distributed_sampler=False, reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0,
-        gradient_clip_val=1.0, default_root_dir=scratch,
-    )  # fmt: skip
-    trainer.fit(module, data)
-    end = {
-        "weights": module.policy.state_dict(),
-        "metrics": dict(trainer.callback_metrics),
-        "kl_coef": module.kl_controller.coef,
-    }
-    torch.save(end, Path(scratch, f"ppo_{num_ranks}_{trainer.global_rank}.pt"))
+    train("ppo", strategy, module, data, scratch, limit_val_batches=0, gradient_clip_val=1.0)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3])
+    main(*arguments())

@@ -36,6 +36,23 @@ def texts_of(data: SFTDataModule, batch) -> list[str]:
     return texts
 
 
+def test_ranks_validate_equally_often_and_each_task_once(data_dir):
+    # three tasks in batches of one: rank 0 has two, rank 1 one and a batch without labels
+    shares = [
+        list(ready(data_dir, rank=rank, world_size=2, batch_size=2, num_val_tasks=3).val_dataloader()[0])
+        for rank in range(2)
+    ]
+    assert [len(batches) for batches in shares] == [1, 1]
+    shares = []
+    for rank in range(2):
+        data = ready(data_dir, rank=rank, world_size=2, batch_size=2, num_val_tasks=3)
+        data.batch_size = 1
+        shares.append(list(data.val_dataloader()[0]))
+    assert [[batch.num_samples for batch in batches] for batches in shares] == [[1, 1], [1, 0]]
+    assert (shares[1][1].labels == -100).all()
+    assert (shares[1][0].labels != -100).any()
+
+
 def test_num_drawn_by_hand():
     # 8 draws at 1:3 are 2 and 6; at 1:1:2 they are 2, 2, 4; of 3 draws at 1:3, 0.75 rounds to 1
     assert num_drawn(8, [1, 3]) == [2, 6]

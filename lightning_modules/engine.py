@@ -1,0 +1,59 @@
+"""How a policy is computed, which changes speed and memory and not what is trained: settings of SFT and RL alike."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+from transformers import PreTrainedModel
+
+Attention = Literal["sdpa", "flex"]
+_TRANSFORMERS_NAME = {"sdpa": "sdpa", "flex": "flex_attention"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSettings:
+    """How forward and backward passes are computed.
+
+    Args:
+        attention: `sdpa` takes the mask of packed rows as a matrix; `flex` skips its empty blocks (for CUDA).
+        compile: run the language model through `torch.compile` (needs a C++ compiler; the first steps are slow).
+        gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
+    """
+
+    attention: Attention = "sdpa"
+    compile: bool = False
+    gradient_checkpointing: bool = False
+
+
+def prepare_causal_lm(causal_lm: PreTrainedModel, settings: EngineSettings) -> None:
+    """Apply what is a property of the causal LM itself, in place.
+
+    Raises:
+        ValueError: the architecture does not support it; one line.
+    """
+    if settings.gradient_checkpointing:
+        if not causal_lm.supports_gradient_checkpointing:
+            raise ValueError(f"engine.gradient_checkpointing: {type(causal_lm).__name__} does not support it")
+        # transformers 5.17 to 5.23: the second name is to replace the first
+        enable = getattr(causal_lm, "activation_checkpointing_enable", causal_lm.gradient_checkpointing_enable)
+        enable({"use_reentrant": False})
+    use_attention(causal_lm, settings.attention)
+
+
+def use_attention(causal_lm: PreTrainedModel, attention: Attention) -> None:
+    """Choose the attention of a causal LM, in place."""
+    causal_lm.set_attn_implementation(_TRANSFORMERS_NAME[attention])
+
+
+def uses_flex_attention(causal_lm: PreTrainedModel) -> bool:
+    """Whether masks have to be `BlockMask`s."""
+    return causal_lm.config._attn_implementation == _TRANSFORMERS_NAME["flex"]
+
+
+def disable_dropout(module: nn.Module) -> None:
+    """Set every dropout rate to 0, in place, so that a policy says the same in training as in sampling."""
+    for part in module.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+        elif isinstance(getattr(part, "attention_dropout", None), float):
+            setattr(part, "attention_dropout", 0.0)  # noqa: B010 (torch types attributes of modules as modules)

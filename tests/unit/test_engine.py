@@ -1,0 +1,92 @@
+import copy
+
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+
+from datamodules.packing import Sample, pack
+from lightning_modules.engine import EngineSettings, disable_dropout, prepare_causal_lm
+from lightning_modules.packed_loss import block_causal_mask, completion_loss, packed_mask
+from lightning_modules.policy import Policy
+
+SAMPLES = [Sample([1, 5, 6], [7, 8, 2]), Sample([1, 9], [10, 11, 12, 2]), Sample([1, 4], [2])]
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=20, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=32, initializer_range=0.2, attention_dropout=0.5,
+    )  # fmt: skip
+    return LlamaForCausalLM(config)
+
+
+def loss_and_gradients(model, settings: EngineSettings) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    model = copy.deepcopy(model)
+    prepare_causal_lm(model, settings)
+    disable_dropout(model)
+    policy = Policy(model, compiled=settings.compile).train()
+    loss, _ = completion_loss(policy, pack(SAMPLES, max_length=32, pad_id=0))
+    loss.backward()
+    return loss.detach(), [parameter.grad for parameter in model.parameters()]
+
+
+def test_dropout_is_gone_from_attention_and_layers(model):
+    policy = Policy(model).train()
+    batch = pack(SAMPLES, max_length=32, pad_id=0)
+    assert completion_loss(policy, batch)[0] != completion_loss(policy, batch)[0]
+    disable_dropout(model)
+    assert completion_loss(policy, batch)[0] == completion_loss(policy, batch)[0]
+    gpt2 = GPT2LMHeadModel(GPT2Config(vocab_size=20, n_embd=16, n_layer=1, n_head=2, n_positions=32)).train()
+    disable_dropout(gpt2)
+    ids = torch.tensor([[1, 5, 6]])
+    assert torch.equal(gpt2(ids).logits, gpt2(ids).logits)
+
+
+def test_gradient_checkpointing_computes_twice_and_changes_nothing(model):
+    calls = []
+    model.model.layers[0].mlp.register_forward_pre_hook(lambda *_: calls.append(1))
+    plain = loss_and_gradients(model, EngineSettings())
+    assert len(calls) == 1
+    again = loss_and_gradients(model, EngineSettings(gradient_checkpointing=True))
+    assert len(calls) == 3
+    torch.testing.assert_close(again, plain)
+
+
+def test_flex_masks_say_what_the_dense_ones_say():
+    segments = torch.tensor([[1, 1, 2, 2, 2, 0], [1, 2, 3, 3, 0, 0]])
+    mask = packed_mask(segments, flex=True)
+    rows, queries, keys = torch.meshgrid(torch.arange(2), torch.arange(6), torch.arange(6), indexing="ij")
+    allowed = mask.mask_mod(rows, torch.zeros_like(rows), queries, keys)
+    assert torch.equal(allowed, block_causal_mask(segments)[:, 0])
+    assert torch.equal(packed_mask(segments, flex=False), block_causal_mask(segments))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [{"compile": True}])
+def test_compiled_training_is_training(model, change):
+    torch.testing.assert_close(
+        loss_and_gradients(model, EngineSettings(**change)), loss_and_gradients(model, EngineSettings()),
+        rtol=1e-4, atol=1e-5,
+    )  # fmt: skip
+
+
+def test_flex_attention_reads_packed_rows_as_dense_attention_does(model):
+    batch = pack(SAMPLES, max_length=32, pad_id=0)
+    everywhere = torch.ones_like(batch.input_ids, dtype=torch.bool)
+    logits = {}
+    for attention in ("sdpa", "flex"):
+        one = copy.deepcopy(model)
+        prepare_causal_lm(one, EngineSettings(attention=attention))
+        mask = packed_mask(batch.segment_ids, flex=attention == "flex")
+        with torch.no_grad():
+            logits[attention], _ = Policy(one).eval()(batch.input_ids, mask, batch.position_ids, everywhere)
+    kept = (batch.segment_ids > 0).flatten()
+    torch.testing.assert_close(logits["flex"][kept], logits["sdpa"][kept], atol=1e-4, rtol=1e-4)
+
+
+def test_a_model_without_checkpointing_is_refused(model):
+    model.supports_gradient_checkpointing = False
+    with pytest.raises(ValueError, match="gradient_checkpointing: LlamaForCausalLM"):
+        prepare_causal_lm(model, EngineSettings(gradient_checkpointing=True))
