@@ -74,16 +74,20 @@ class RolloutSample(NamedTuple):
 
 
 class RolloutBatch(NamedTuple):
-    """A minibatch of rollouts packed into `R` rows; `segment_ids` and `position_ids` as in `SFTBatch`.
+    """A minibatch of rollouts packed into `R` rows, as `datamodules.shared_prompts` says.
 
+    `segment_ids` is 0 on padding and 1, 2, ... for the prompts of a row with their answers. `branch_ids` is 0 on what
+    these answers share and 1, 2, ... on each of them: a token attends to what is shared and to its own branch.
     Column t of the `[R, T-1]` arrays belongs to the prediction of token t+1; they are 0 outside the responses.
     """
 
     input_ids: Tensor
-    """[R, T] long, prompt then response, sample after sample, then padding"""
+    """[R, T] long"""
     position_ids: Tensor
     """[R, T] long"""
     segment_ids: Tensor
+    """[R, T] long"""
+    branch_ids: Tensor
     """[R, T] long"""
     loss_mask: Tensor
     """[R, T-1] bool, True = trained"""

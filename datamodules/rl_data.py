@@ -140,6 +140,7 @@ class RLDataModule(LightningDataModule):
         plan = plan_minibatches(
             len(samples),
             self.minibatch_size // world_size,
+            samples_per_prompt=self.samples_per_prompt,
             num_epochs=self.num_ppo_epochs,
             seed=self.seed,
             iteration=iteration,

@@ -9,22 +9,25 @@ import torch
 
 from datamodules.batches import RolloutBatch, RolloutSample
 from datamodules.mixture import permutation
-from datamodules.packing import SHORT_ROW, first_fit
+from datamodules.shared_prompts import pack_answers
 
 TOKEN_NUMBERS = ("loss_mask", "old_logprobs", "ref_logprobs", "values", "advantages", "returns")
 
 
 def plan_minibatches(
-    num_samples: int, minibatch_size: int, *, num_epochs: int, seed: int, iteration: int
+    num_samples: int, minibatch_size: int, *, samples_per_prompt: int, num_epochs: int, seed: int, iteration: int
 ) -> list[list[int]]:
-    """Split the samples into minibatches, every epoch in an order of its own.
+    """Split the samples into minibatches, every epoch with the prompts in an order of its own.
+
+    The samples of a prompt stay side by side, so that it is read once for all that meet in a minibatch.
 
     Returns:
         `num_epochs * ceil(num_samples / minibatch_size)` lists of sample numbers.
     """
     plan = []
     for epoch in range(num_epochs):
-        order = permutation(num_samples, "minibatches", seed, iteration, epoch).tolist()
+        prompts = permutation(num_samples // samples_per_prompt, "minibatches", seed, iteration, epoch).tolist()
+        order = [prompt * samples_per_prompt + copy for prompt in prompts for copy in range(samples_per_prompt)]
         plan += [order[first : first + minibatch_size] for first in range(0, num_samples, minibatch_size)]
     return plan
 
@@ -42,32 +45,24 @@ def split_minibatch(samples: Sequence[RolloutSample], num_parts: int, *, pad_id:
 
 
 def collate_rollouts(samples: Sequence[RolloutSample], *, pad_id: int, num_tokens: float) -> RolloutBatch:
-    """Pack into rows, and shift the numbers of each response to the positions that predict its tokens."""
-    lengths = [len(sample.prompt_ids) + len(sample.response_ids) for sample in samples]
-    rows = first_fit(lengths, max(SHORT_ROW, *lengths, 0))
-    width = max(sum(lengths[i] for i in row) for row in rows)
-    shape = (len(rows), width)
-    input_ids = torch.full(shape, pad_id, dtype=torch.long)
-    position_ids = torch.zeros(shape, dtype=torch.long)
-    segment_ids = torch.zeros(shape, dtype=torch.long)
+    """Pack into rows, and put the numbers of each response where its tokens are predicted."""
+    packed = pack_answers(
+        [sample.prompt_ids.tolist() for sample in samples],
+        [sample.response_ids.tolist() for sample in samples],
+        pad_id=pad_id,
+    )
+    num_rows, width = packed.input_ids.shape
     numbers = {
-        name: torch.zeros((len(rows), width - 1), dtype=getattr(samples[0], name).dtype) for name in TOKEN_NUMBERS
+        name: torch.zeros((num_rows, width - 1), dtype=getattr(samples[0], name).dtype) for name in TOKEN_NUMBERS
     }
-    for r, row in enumerate(rows):
-        start = 0
-        for segment, i in enumerate(row, start=1):
-            sample, end = samples[i], start + lengths[i]
-            input_ids[r, start:end] = torch.cat([sample.prompt_ids, sample.response_ids])
-            position_ids[r, start:end] = torch.arange(lengths[i])
-            segment_ids[r, start:end] = segment
-            first = start + len(sample.prompt_ids) - 1
-            for name, target in numbers.items():
-                target[r, first : end - 1] = getattr(sample, name)
-            start = end
+    for sample, (row, first) in zip(samples, packed.places, strict=True):
+        for name, target in numbers.items():
+            target[row, first : first + len(sample.response_ids)] = getattr(sample, name)
     return RolloutBatch(
-        input_ids=input_ids,
-        position_ids=position_ids,
-        segment_ids=segment_ids,
+        input_ids=packed.input_ids,
+        position_ids=packed.position_ids,
+        segment_ids=packed.segment_ids,
+        branch_ids=packed.branch_ids,
         **numbers,
         num_tokens=torch.tensor(num_tokens, dtype=torch.float32),
     )

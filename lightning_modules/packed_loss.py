@@ -16,31 +16,44 @@ from lightning_modules.policy import Policy
 IGNORE = -100
 
 
-def block_causal_mask(segment_ids: Tensor) -> Tensor:
-    """[R, T] segment numbers -> [R, 1, T, T] bool, True where query t may attend to key s: same segment and s <= t.
+def block_causal_mask(segment_ids: Tensor, branch_ids: Tensor | None = None) -> Tensor:
+    """Say who sees whom in packed rows.
 
     Padding (segment 0) attends to padding, so that no query is left without a key.
+
+    Args:
+        segment_ids: [R, T] long.
+        branch_ids: [R, T] long, 0 = seen by the whole segment, else by its own branch alone; None = no branches.
+
+    Returns:
+        [R, 1, T, T] bool, True where query t may attend to key s: same segment, s <= t, and a branch it may see.
     """
-    same = segment_ids[:, :, None] == segment_ids[:, None, :]
-    return same.tril().unsqueeze(1)
+    allowed = segment_ids[:, :, None] == segment_ids[:, None, :]
+    if branch_ids is not None:
+        allowed &= (branch_ids[:, None, :] == 0) | (branch_ids[:, :, None] == branch_ids[:, None, :])
+    return allowed.tril().unsqueeze(1)
 
 
-def packed_mask(segment_ids: Tensor, *, flex: bool) -> Any:
+def packed_mask(segment_ids: Tensor, branch_ids: Tensor | None = None, *, flex: bool) -> Any:
     """Make the attention mask of packed rows as the model takes it.
 
     Args:
         segment_ids: [R, T] long.
+        branch_ids: [R, T] long, or None.
         flex: for flex attention, which skips blocks of 128 x 128 without a pair that may attend.
 
     Returns:
         `block_causal_mask`, or the `BlockMask` that says the same.
     """
     if not flex:
-        return block_causal_mask(segment_ids)
+        return block_causal_mask(segment_ids, branch_ids)
     from torch.nn.attention.flex_attention import create_block_mask
 
     def may_attend(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        return (segment_ids[row, query] == segment_ids[row, key]) & (query >= key)
+        allowed = (segment_ids[row, query] == segment_ids[row, key]) & (query >= key)
+        if branch_ids is None:
+            return allowed
+        return allowed & ((branch_ids[row, key] == 0) | (branch_ids[row, key] == branch_ids[row, query]))
 
     num_rows, length = segment_ids.shape
     return create_block_mask(may_attend, num_rows, None, length, length, device=segment_ids.device)

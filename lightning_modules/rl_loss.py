@@ -50,7 +50,7 @@ def rl_loss(
     """
     trained = batch.loss_mask
     chosen = torch.nn.functional.pad(trained, (0, 1))
-    mask = packed_mask(batch.segment_ids, flex=uses_flex_attention(policy.causal_lm))
+    mask = packed_mask(batch.segment_ids, batch.branch_ids, flex=uses_flex_attention(policy.causal_lm))
     logits, values = policy(batch.input_ids, mask, batch.position_ids, chosen)
     tokens = batch.input_ids[:, 1:][trained]
     every = torch.ones_like(tokens, dtype=torch.bool)

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from datamodules.batches import RolloutSample, TaskPrompt
+from datamodules.shared_prompts import PackedAnswers, pack_answers
 from executor.rewards import RewardConfig
 from executor.schema import Outcome, Reward, Status
 from lightning_modules.advantages import generalized_advantages, token_rewards, uniform_groups
+from lightning_modules.engine import uses_flex_attention
 from lightning_modules.evaluation import sample_id
 from lightning_modules.generation import Generated
 from lightning_modules.numerics import (
@@ -29,6 +31,7 @@ from lightning_modules.numerics import (
     token_logprobs,
     whiten,
 )
+from lightning_modules.packed_loss import packed_mask
 from lightning_modules.policy import Policy
 from lightning_modules.reference import Reference
 from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
@@ -91,50 +94,50 @@ def score_tokens(
     Args:
         policy: The policy that sampled.
         reference: The frozen policy.
-        prompt_ids: N token lists.
+        prompt_ids: N token lists; equal ones are read once where they meet in a forward pass.
         response_ids: N token lists, none empty.
-        batch_size: Rows of a forward pass; rows of alike length go together.
+        batch_size: Responses of a forward pass, so that all ranks run equally many.
         pad_id: Token on the right of shorter rows.
         temperature: The sampling temperature.
 
     Returns:
         Scores on the CPU in float32, 0 outside the mask.
     """
-    device = policy.causal_lm.device
     num, width = len(prompt_ids), max(len(ids) for ids in response_ids)
     lengths = torch.tensor([len(ids) for ids in response_ids])
     mask = torch.arange(width) < lengths[:, None]
     scores = TokenScores(torch.zeros(num, width), torch.zeros(num, width), torch.zeros(num, width), mask)
-    rows = [prompt + response for prompt, response in zip(prompt_ids, response_ids, strict=True)]
-    order = sorted(range(num), key=lambda i: len(rows[i]))
     for first in range(0, num, batch_size):
-        chosen = order[first : first + batch_size]
-        ids = torch.full((len(chosen), len(rows[chosen[-1]])), pad_id)
-        present = torch.zeros_like(ids)
-        for place, i in enumerate(chosen):
-            ids[place, : len(rows[i])] = torch.tensor(rows[i])
-            present[place, : len(rows[i])] = 1
-        chosen_tokens = torch.zeros_like(ids, dtype=torch.bool)
-        for place, i in enumerate(chosen):  # position t predicts token t + 1
-            chosen_tokens[place, len(prompt_ids[i]) - 1 : len(rows[i]) - 1] = True
-        tokens = ids[:, 1:][chosen_tokens[:, :-1]].to(device)
-        ids, present, wanted = ids.to(device), present.to(device), chosen_tokens.to(device)
-        positions = positions_of(present)
-        logits, values = policy(ids, present, positions, wanted)
-        logprobs = token_logprobs(logits, tokens, temperature=temperature)
-        ref_logits = reference.logits(ids, present, positions, wanted)
-        ref_logprobs = token_logprobs(ref_logits, tokens, temperature=temperature)
-        values = torch.zeros_like(logprobs) if values is None else values.float()
-        for target, source in zip(scores[:3], (logprobs, ref_logprobs, values), strict=True):
-            parts = source.cpu().split([int(lengths[i]) for i in chosen])
-            for i, part in zip(chosen, parts, strict=True):
-                target[i, : lengths[i]] = part
+        part = slice(first, first + batch_size)
+        packed = pack_answers(prompt_ids[part], response_ids[part], pad_id=pad_id)
+        found = _score_packed(policy, reference, packed, lengths[part].tolist(), temperature=temperature)
+        for target, source in zip(scores[:3], found, strict=True):
+            for i, (row, start) in enumerate(packed.places, start=first):
+                target[i, : lengths[i]] = source[row, start : start + int(lengths[i])]
     return scores
 
 
-def positions_of(attention_mask: Tensor) -> Tensor:
-    """[B, T] mask of right-padded rows (1 = token) -> [B, T] positions."""
-    return torch.arange(attention_mask.shape[1], device=attention_mask.device).expand_as(attention_mask)
+def _score_packed(
+    policy: Policy, reference: Reference, packed: PackedAnswers, lengths: list[int], *, temperature: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Give [R, T] log-probabilities of policy and reference and values, at the positions that predict a token."""
+    device, causal_lm = policy.causal_lm.device, policy.causal_lm
+    chosen = torch.zeros_like(packed.input_ids, dtype=torch.bool)
+    for (row, start), length in zip(packed.places, lengths, strict=True):
+        chosen[row, start : start + length] = True
+    tokens = packed.input_ids[:, 1:][chosen[:, :-1]].to(device)
+    ids, positions, wanted = packed.input_ids.to(device), packed.position_ids.to(device), chosen.to(device)
+    segments, branches = packed.segment_ids.to(device), packed.branch_ids.to(device)
+    attended = packed_mask(segments, branches, flex=uses_flex_attention(causal_lm))
+    logits, values = policy(ids, attended, positions, wanted)
+    logprobs = token_logprobs(logits, tokens, temperature=temperature)
+    ref_logprobs = token_logprobs(reference.logits(ids, attended, positions, wanted), tokens, temperature=temperature)
+    values = torch.zeros_like(logprobs) if values is None else values.float()
+
+    def placed(numbers: Tensor) -> Tensor:
+        return torch.zeros(chosen.shape).masked_scatter_(chosen, numbers.cpu())
+
+    return placed(logprobs), placed(ref_logprobs), placed(values)
 
 
 def build_samples(

@@ -73,13 +73,33 @@ def test_numbers_stand_where_their_token_is_predicted():
 def test_what_does_not_fit_a_row_takes_another():
     batch = collate_rollouts([sample([1] * 100, [7] * 50), sample([1] * 200, [8] * 50)], pad_id=0, num_tokens=1.0)
     assert batch.input_ids.shape == (2, 250)
-    assert batch.segment_ids.sum(1).tolist() == [250, 150]
+    assert (batch.segment_ids > 0).sum(1).tolist() == [250, 150]
     assert batch.loss_mask.sum(1).tolist() == [50, 50]
     assert batch.input_ids[1, 150:].tolist() == [0] * 100
 
 
+def test_a_prompt_is_read_once_for_its_answers():
+    samples = [sample([1, 2, 3], [8, 9]), sample([1, 4], [5]), sample([1, 2, 3], [7], number=4.0)]
+    batch = collate_rollouts(samples, pad_id=0, num_tokens=4.0)
+    # 1 2, then 3 8 9 and 3 7, which both see them; then the other prompt, of one answer
+    assert batch.input_ids.tolist() == [[1, 2, 3, 8, 9, 3, 7, 1, 4, 5]]
+    assert batch.position_ids.tolist() == [[0, 1, 2, 3, 4, 2, 3, 0, 1, 2]]
+    assert batch.segment_ids.tolist() == [[1, 1, 1, 1, 1, 1, 1, 2, 2, 2]]
+    assert batch.branch_ids.tolist() == [[0, 0, 1, 1, 1, 2, 2, 0, 1, 1]]
+    assert batch.old_logprobs.tolist() == [[0, 0, 0.5, 0.5, 0, 4.0, 0, 0, 0.5]]
+
+
+def test_a_family_that_outgrows_a_row_is_continued_with_its_prompt():
+    # a row holds 256: 99 shared and 51 + 51 + 51 are 252, a fourth answer is one too many
+    batch = collate_rollouts([sample([1] * 100, [7] * 50) for _ in range(4)], pad_id=0, num_tokens=1.0)
+    assert batch.branch_ids.max(1).values.tolist() == [3, 1]
+    assert batch.loss_mask.sum(1).tolist() == [150, 50]
+
+
 def num_samples(batch):
-    return int(batch.segment_ids.max(1).values.sum())
+    """Count the pairs of segment and branch."""
+    numbers = batch.segment_ids * 100 + batch.branch_ids
+    return sum(len(torch.unique(row[branches > 0])) for row, branches in zip(numbers, batch.branch_ids, strict=True))
 
 
 def test_micro_batches_share_the_tokens_of_their_step():
@@ -90,14 +110,18 @@ def test_micro_batches_share_the_tokens_of_their_step():
 
 
 def test_every_epoch_trains_on_every_sample_in_an_order_of_its_own():
-    plan = plan_minibatches(8, 4, num_epochs=2, seed=0, iteration=3)
+    def plan_of(seed, iteration):
+        return plan_minibatches(8, 4, samples_per_prompt=2, num_epochs=2, seed=seed, iteration=iteration)
+
+    plan = plan_of(0, 3)
     assert [len(numbers) for numbers in plan] == [4, 4, 4, 4]
     first, second = plan[0] + plan[1], plan[2] + plan[3]
     assert sorted(first) == sorted(second) == list(range(8))
     assert first != second
-    assert plan == plan_minibatches(8, 4, num_epochs=2, seed=0, iteration=3)
-    assert plan != plan_minibatches(8, 4, num_epochs=2, seed=0, iteration=4)
-    assert plan != plan_minibatches(8, 4, num_epochs=2, seed=1, iteration=3)
+    assert all(part[1::2] == [number + 1 for number in part[::2]] for part in plan)
+    assert plan == plan_of(0, 3)
+    assert plan != plan_of(0, 4)
+    assert plan != plan_of(1, 3)
 
 
 def test_prompts_follow_seed_and_iteration_and_every_one_comes_round(data_dir, tokenizer):
