@@ -18,6 +18,7 @@ SUBCOMMANDS = {
     "validate": "run the validation of a config on a checkpoint",
     "test": "run the test of a config on a checkpoint",
     "evaluate": "sample programs from a checkpoint, run them, print pass@k",
+    "export": "write a checkpoint as a plain Hugging Face folder",
     "synthesize": "build a data set of composed tasks",
     "audit": "recompute the overlaps between the splits of a data set",
     "grade": "grade completions from anywhere against tasks",

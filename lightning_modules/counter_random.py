@@ -25,6 +25,14 @@ def uniforms(seed: int, iteration: int, sample_ids: NDArray[np.uint64], position
     return (hashed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
+def derived_seed(*numbers: int) -> int:
+    """Make one 64-bit seed of several numbers, for torch's own generators (dropout)."""
+    state = np.zeros(1, dtype=np.uint64)
+    for number in numbers:
+        state = _mix(state ^ np.uint64(number & _MASK))
+    return int(state[0])
+
+
 def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """[B] -> [B]: one step of splitmix64 (Steele, Lea and Flood 2014), a bijection of 64-bit integers."""
     state = state + np.uint64(0x9E3779B97F4A7C15)

@@ -1,8 +1,8 @@
 """A causal LM and its tokenizer from a checkpoint, a run, a Hugging Face folder or the hub.
 
-A checkpoint of this project is one `.ckpt` file: the Lightning checkpoint with, under `PAYLOAD_KEY`, what is needed to
-rebuild the causal LM and its tokenizer as plain strings (it loads with `weights_only=True`), and the weights of the
-causal LM under `policy.causal_lm.` in its state dict. Nothing here trains or samples.
+A checkpoint of this project is the Lightning checkpoint with, under `PAYLOAD_KEY`, what is needed to rebuild the causal
+LM and its tokenizer as plain strings (it loads with `weights_only=True`), and the weights of the causal LM under
+`policy.causal_lm.` in its state dict; one `.ckpt` file, or a folder of shards. Nothing here trains or samples.
 """
 
 import json
@@ -18,9 +18,11 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 
 from lightning_modules.architecture import ATTENTION
 from lightning_modules.checkpointing import checkpoints_of
-from lightning_modules.lora import LoRASettings
+from lightning_modules.lora import LoRASettings, add_lora, merge_lora
+from lightning_modules.sharded_checkpoints import is_sharded, read_meta, read_weights
 
 PAYLOAD_KEY = "atomforge"
+_CAUSAL_LM_PREFIX = "policy.causal_lm."
 
 
 def checkpoint_payload(
@@ -42,13 +44,14 @@ def load_policy(path: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerF
     """Load a causal LM in float32 and its tokenizer.
 
     Args:
-        path: a `.ckpt` of this project, a run directory (its newest checkpoint), a Hugging Face folder, or a hub id.
+        path: a `.ckpt` of this project (file or folder of shards), a run directory (its newest checkpoint), a Hugging
+            Face folder, or a hub id.
 
     Raises:
         ValueError: there is nothing of the kind at `path`; one line.
     """
     place = Path(path).expanduser()
-    if place.is_file():
+    if place.is_file() or is_sharded(place):
         return _load_checkpoint(place)
     if place.is_dir():
         if (place / "config.json").exists():
@@ -64,33 +67,56 @@ def load_policy(path: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerF
 
 def causal_lm_state(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Pick the causal LM's weights out of a module's state dict: under `policy.causal_lm.` or else `policy.`."""
-    for prefix in ("policy.causal_lm.", "policy."):
+    for prefix in (_CAUSAL_LM_PREFIX, "policy."):
         found = {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
         if found:
             return found
     return {}
 
 
-def _load_checkpoint(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    if path.is_dir():
-        raise ValueError(f"{path} is a sharded checkpoint; only single-file checkpoints can be loaded as a model")
-    try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        payload = checkpoint[PAYLOAD_KEY]
-        config = json.loads(payload["model_config"])
-        tokenizer_json, tokenizer_config = payload["tokenizer"], json.loads(payload["tokenizer_config"])
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} is not a checkpoint of this project (no readable {PAYLOAD_KEY!r} entry)") from error
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(tokenizer_json), **tokenizer_config)
+def rebuild_causal_lm(payload: Mapping[str, str], state: Mapping[str, Tensor]) -> PreTrainedModel:
+    """Make the causal LM, in float32, that a checkpoint describes; adapters are merged into the weights.
+
+    Args:
+        payload: what the checkpoint holds under `PAYLOAD_KEY`.
+        state: the weights, by their names in the causal LM.
+
+    Raises:
+        RuntimeError, KeyError, ValueError: the description or the weights do not fit.
+    """
+    config = AutoConfig.for_model(**json.loads(payload["model_config"]))
     with torch.random.fork_rng():
-        causal_lm = AutoModelForCausalLM.from_config(
-            AutoConfig.for_model(**config), attn_implementation=ATTENTION, dtype=torch.float32
-        )
+        causal_lm = AutoModelForCausalLM.from_config(config, attn_implementation=ATTENTION, dtype=torch.float32)
+    if "lora" in payload:
+        add_lora(causal_lm, LoRASettings.from_json(payload["lora"]), seed=0)
+    causal_lm.load_state_dict(state)
+    if "lora" in payload:
+        merge_lora(causal_lm)
+    return causal_lm
+
+
+def rebuild_tokenizer(payload: Mapping[str, str]) -> PreTrainedTokenizerFast:
+    """Make the tokenizer that a checkpoint describes under `PAYLOAD_KEY`."""
+    tokenizer = Tokenizer.from_str(payload["tokenizer"])
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **json.loads(payload["tokenizer_config"]))
+
+
+def _load_checkpoint(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     try:
-        causal_lm.load_state_dict(causal_lm_state(checkpoint["state_dict"]))
-    except RuntimeError as error:
+        checkpoint = read_meta(path) if path.is_dir() else _read_file(path)
+        payload = checkpoint[PAYLOAD_KEY]
+        tokenizer = rebuild_tokenizer(payload)
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} is not a checkpoint of this project (no readable {PAYLOAD_KEY!r} entry)") from error
+    state = read_weights(path, _CAUSAL_LM_PREFIX) if path.is_dir() else checkpoint["state_dict"]
+    try:
+        return rebuild_causal_lm(payload, causal_lm_state(state)), tokenizer
+    except (RuntimeError, KeyError, ValueError) as error:
         raise ValueError(f"{path}: the weights do not fit the model the checkpoint describes") from error
-    return causal_lm, tokenizer
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
 
 
 def _load_pretrained(source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:

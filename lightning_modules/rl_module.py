@@ -271,13 +271,11 @@ class RLModule(LightningModule):
     def on_train_epoch_end(self) -> None:
         collection = self._collection
         assert collection is not None
-        num_tokens = sum(int(sample.loss_mask.sum()) for sample in collection.samples)
         metrics = collection.metrics | {
             "kl/coef": self.kl_controller.coef,
             "kl/per_response": collection.kl_per_response,
             "optim/lr": self.trainer.optimizers[0].param_groups[0]["lr"],
             "time/update_s": self._update_s,
-            "throughput/update_tokens_per_s": num_tokens / max(self._update_s, 1e-9),
         }
         self.log_dict(metrics, sync_dist=True)
         self.kl_controller = self.kl_controller.update(*self._kl_over_ranks(collection))

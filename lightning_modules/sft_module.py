@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import SFTBatch, TaskPrompt
 from lightning_modules.architecture import Architecture, build_causal_lm
+from lightning_modules.counter_random import derived_seed
 from lightning_modules.engine import EngineSettings, prepare_causal_lm
 from lightning_modules.evaluation import Evaluation, evaluate
 from lightning_modules.generation import decoding_dtype
@@ -77,7 +78,6 @@ class SFTModule(LightningModule):
         self._is_built = False
         self._executor = RunExecutor(executor_backend)
         self._scores = ValidationScores(self.device)
-        self._last_step_at = 0.0
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
@@ -111,6 +111,10 @@ class SFTModule(LightningModule):
         schedule = build_schedule(optimizer, self.optimizer_config, num_steps=num_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_train_batch_start(self, batch: SFTBatch, batch_idx: int) -> None:
+        # dropout follows from the step, not from what was drawn before: a resumed run drops what it would have dropped
+        torch.manual_seed(derived_seed(self.seed, self.trainer.current_epoch, batch_idx, self.trainer.global_rank))
+
     def training_step(self, batch: SFTBatch, batch_idx: int) -> Tensor:
         total, num_labels = completion_loss(self.policy, batch)
         # the mean over the labelled tokens of all ranks: gradients are averaged over ranks, so divide by the mean count
@@ -122,15 +126,6 @@ class SFTModule(LightningModule):
         self.log("data/padding_share", 1 - num_tokens / batch.segment_ids.numel(), batch_size=batch.num_samples)
         self.log("optim/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=batch.num_samples)
         return loss
-
-    def on_train_epoch_start(self) -> None:
-        self._last_step_at = time.perf_counter()
-
-    def on_train_batch_end(self, outputs: Any, batch: SFTBatch, batch_idx: int) -> None:
-        now = time.perf_counter()
-        num_tokens = int(torch.count_nonzero(batch.segment_ids))
-        self.log("throughput/train_tokens_per_s", num_tokens / (now - self._last_step_at), batch_size=batch.num_samples)
-        self._last_step_at = now
 
     def configure_gradient_clipping(
         self,

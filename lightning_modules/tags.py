@@ -14,7 +14,10 @@ TAGS: dict[str, str] = {
     "optim/grad_norm": "2-norm of the gradient before clipping; falls after the warm-up, spikes say lr is too high",
     "data/padding_share": "share of the minibatch's positions that are padding; flat, below 0.1 when packing works",
     "data/tokens": "tokens of the minibatch without padding, of one rank; flat",
-    "throughput/train_tokens_per_s": "tokens without padding trained on each second, of one rank; flat",
+    "throughput/train_tokens_per_s": "tokens without padding trained on each second of training, of one rank; flat",
+    "throughput/samples_per_s": "solutions or responses trained on each second of training, of one rank; flat",
+    "throughput/mfu": "model FLOPs utilization: share of the device's peak that training steps use; flat",
+    "throughput/peak_memory_mib": "most memory so far, MiB, allocated on the GPU or else resident; soon flat",
     # evaluation
     "pass_at_k/<split>/greedy": "share of tasks whose greedy completion passes all tests; rises, then levels off",
     "pass_at_k/<split>/pass_at_1": "chance that one sample passes, from n samples a task (unbiased); below greedy",
@@ -53,13 +56,18 @@ TAGS: dict[str, str] = {
     "rollout/uniform_share": "share of responses in groups of one reward; high where tasks are too easy or too hard",
     "rollout/trained_share": "share of responses that are trained on; 1 unless some are left out",
     "rollout/logprob_gap": "mean distance of log-probabilities at sampling from those of training; 0, or 0.01 in bf16",
+    "rollout/padding_share": "share of the positions of an iteration's minibatches that are padding; flat, near 0.1",
     "time/generate_s": "seconds of sampling in the iteration",
     "time/score_s": "seconds policy, critic and reference took to read the responses",
     "time/execute_s": "seconds waited for verdicts and retests once sampling and scoring are done; near 0",
     "time/update_s": "seconds of the optimizer steps of the iteration",
+    "time/share_generate": "share of the iteration's wall time spent on sampling; usually the largest",
+    "time/share_score": "share of it spent on reading the responses",
+    "time/share_execute": "share of it spent waiting for verdicts; near 0",
+    "time/share_update": "share of it spent on optimizer steps",
+    "time/share_other": "the rest: validation, checkpoints, data; with the others it adds up to 1",
     "executor/time_factor": "how much slower than the reference machine this one is; limits are stretched by it",
     "throughput/generate_tokens_per_s": "tokens sampled each second, of one rank",
-    "throughput/update_tokens_per_s": "response tokens trained on each second, of one rank",
 }
 
 

@@ -76,6 +76,14 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "foreign checkpoint": ([*EVALUATE, "--checkpoint", "foreign.ckpt"], "foreign.ckpt"),
         "missing option": (["--data", "data"], "--checkpoint"),
     },
+    "export": {
+        "unknown option": (["--checkpoint", "text.ckpt", "--outptu", "new"], "'--output'"),
+        "unknown dtype": (["--checkpoint", "text.ckpt", "--output", "new", "--dtype", "float17"], "float17"),
+        "output exists": (["--checkpoint", "text.ckpt", "--output", "data"], "data exists already"),
+        "missing checkpoint": (["--checkpoint", "none.ckpt", "--output", "new"], "none.ckpt"),
+        "no checkpoint": (["--checkpoint", "text.ckpt", "--output", "new"], "text.ckpt"),
+        "foreign checkpoint": (["--checkpoint", "foreign.ckpt", "--output", "new"], "foreign.ckpt"),
+    },
     "synthesize": {
         "unknown key": (["--config", "good.yaml", "--output", "new"], "good.yaml"),
         "unknown option": (["--config", "good.yaml", "--outptu", "new"], "--outp"),

@@ -22,6 +22,7 @@ from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.checkpointing import RunCheckpoint
 from lightning_modules.generation import Sampling
 from lightning_modules.kl_control import KLConfig, controller_of
+from lightning_modules.lora import LoRASettings, adapters_off
 from lightning_modules.model_loading import load_policy
 from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimizerConfig
 from lightning_modules.rl_module import RLModule
@@ -386,3 +387,19 @@ def test_the_reward_rises(start, data_dir, tmp_path, monkeypatch):
     data = data_of(data_dir, prompts_per_iteration=6, samples_per_prompt=8, minibatch_size=24)
     train(start, data_dir, tmp_path, module=module, data=data, max_epochs=20, callbacks=[PassRates()])
     assert sum(rates[-5:]) / 5 > sum(rates[:5]) / 5 + 0.3
+
+
+def test_adapters_alone_are_trained_against_the_model_without_them(start, data_dir, tmp_path):
+    module = module_of(start, lora=LoRASettings(r=2), critic=replace(CRITIC, warmup_iterations=0))
+    first, _ = load_policy(start)
+    ids = torch.tensor([[1, 70, 71, 72]])
+    records = Records()
+    module, trainer = train(start, data_dir, tmp_path, module=module, callbacks=[records, RunCheckpoint(str(tmp_path))])
+    changed = {name for name, value in records.steps[-1].items() if not torch.equal(value, records.starts[0][name])}
+    assert changed
+    assert all("lora_" in name or "value_head" in name for name in changed)
+    with adapters_off(module.policy.causal_lm):
+        torch.testing.assert_close(module.policy.causal_lm(ids).logits, first(ids).logits)
+    assert trainer.callback_metrics["kl/k3"] > 0  # in the second iteration the policy has left the reference
+    loaded, _ = load_policy(tmp_path)
+    torch.testing.assert_close(loaded(ids).logits, module.policy.causal_lm(ids).logits, atol=1e-4, rtol=1e-4)

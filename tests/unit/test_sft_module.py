@@ -14,12 +14,15 @@ import lightning_modules.run_executor as run_executor
 from datamodules.mixture import MixturePart
 from datamodules.sft_data import SFTDataModule
 from executor.schema import Status, Submission
-from lightning_modules.architecture import Architecture
+from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.callbacks import SampleTexts
+from lightning_modules.engine import EngineSettings
+from lightning_modules.lora import LoRASettings, adapters_off
 from lightning_modules.model_loading import load_policy
 from lightning_modules.optimizers import AdamWConfig, build_adamw, lr_factor
 from lightning_modules.sft_module import SFTModule
 from lightning_modules.tags import TAGS, documented
+from lightning_modules.telemetry import Telemetry
 
 TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
 FAST = AdamWConfig(lr=1e-2, warmup_steps=2)
@@ -27,6 +30,9 @@ FAST = AdamWConfig(lr=1e-2, warmup_steps=2)
 
 def half_pass(submission: Submission) -> Status:
     return Status.PASSED if int(submission.task.task_id[-1]) % 2 == 0 else Status.WRONG
+
+
+IDS = torch.tensor([[1, 70, 71, 72]])
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +105,45 @@ def test_a_resumed_run_ends_with_bitwise_the_same_parameters(data_dir, tmp_path)
     assert not torch.equal(straight.policy.causal_lm.lm_head.weight, half.policy.causal_lm.lm_head.weight)
 
 
+def test_dropout_resumes_too(data_dir, tmp_path):
+    lora = LoRASettings(r=2, dropout=0.5)
+    straight, half, resumed, without = (module_of(lora=one) for one in (lora, lora, lora, replace(lora, dropout=0.0)))
+    for module in (straight, without):
+        trainer_of(tmp_path).fit(module, data_of(data_dir))
+    path = tmp_path / "half.ckpt"
+    trainer_of(tmp_path, callbacks=[SaveAfter(path, 2, stop=True)]).fit(half, data_of(data_dir))
+    torch.manual_seed(99)
+    trainer_of(tmp_path).fit(resumed, data_of(data_dir), ckpt_path=str(path))
+    pairs = list(
+        zip(straight.policy.parameters(), resumed.policy.parameters(), without.policy.parameters(), strict=True)
+    )
+    assert all(torch.equal(a, b) for a, b, _ in pairs)
+    assert not all(torch.equal(a, c) for a, _, c in pairs)
+
+
+def test_adapters_alone_are_trained_and_a_checkpoint_holds_the_merged_model(data_dir, tmp_path):
+    path = tmp_path / "adapted.ckpt"
+    module = module_of(lora=LoRASettings(r=2), engine=EngineSettings(gradient_checkpointing=True))
+    trainer_of(tmp_path, max_epochs=2, callbacks=[SaveAfter(path, 2, stop=False)]).fit(module, data_of(data_dir))
+    untrained = build_causal_lm(TINY, module.tokenizer, 0)
+    causal_lm = module.policy.causal_lm
+    with adapters_off(causal_lm):
+        torch.testing.assert_close(causal_lm(IDS).logits, untrained(IDS).logits)
+    assert not torch.allclose(causal_lm(IDS).logits, untrained(IDS).logits, atol=1e-3)
+    loaded, _ = load_policy(path)
+    assert set(loaded.state_dict()) == set(untrained.state_dict())
+    torch.testing.assert_close(loaded(IDS).logits, causal_lm(IDS).logits, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("change", [{"gradient_checkpointing": True}])
+def test_how_the_model_is_computed_changes_nothing(data_dir, tmp_path, change):
+    plain, other = module_of(), module_of(engine=EngineSettings(**change))
+    for module in (plain, other):
+        trainer_of(tmp_path, max_epochs=1).fit(module, data_of(data_dir))
+    for a, b in zip(plain.policy.parameters(), other.policy.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+
+
 def test_checkpoint_loads_as_a_policy(data_dir, tmp_path):
     path = tmp_path / "one.ckpt"
     module, data = module_of(), data_of(data_dir)
@@ -123,7 +168,12 @@ def test_loss_falls_and_tags_are_logged_and_documented(data_dir, tmp_path, execu
     logger = TensorBoardLogger(str(tmp_path), name="", version="")
     module = module_of()
     trainer = trainer_of(
-        tmp_path, logger=logger, log_every_n_steps=1, max_epochs=6, limit_val_batches=1.0, callbacks=[SampleTexts(2)]
+        tmp_path,
+        logger=logger,
+        log_every_n_steps=1,
+        max_epochs=6,
+        limit_val_batches=1.0,
+        callbacks=[SampleTexts(2), Telemetry(2)],
     )
     trainer.fit(module, data_of(data_dir))
     assert executor.num_closed == 1
