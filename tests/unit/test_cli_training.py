@@ -61,11 +61,12 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     config = {
         "seed_everything": 1,
         "run_dir": "run",
+        "num_threads": 1,
         "model": {"class_path": f"{__name__}.Toy", "init_args": {"width": 3}},
         "data": {"class_path": f"{__name__}.ToyData"},
         "trainer": {
-            "max_epochs": 4, "accelerator": "cpu", "log_every_n_steps": 1, "enable_model_summary": False,
-            "num_sanity_val_steps": 0,
+            "max_epochs": 4, "accelerator": "cpu", "precision": "32-true", "log_every_n_steps": 1,
+            "enable_model_summary": False, "num_sanity_val_steps": 0,
         },
     }  # fmt: skip
     Path("base.yaml").write_text(yaml.safe_dump(config))
@@ -92,8 +93,8 @@ def curves(run_dir: str) -> dict[str, list[tuple[int, float]]]:
 def test_a_run_leaves_config_curves_and_checkpoints_in_its_directory() -> None:
     assert fit() == 0
     names = {path.name for path in Path("run").iterdir()}
-    assert {"config.yaml", "hparams.yaml", "checkpoints"} < names
-    assert len([name for name in names if name.startswith("events.")]) == len(names) - 3 == 1
+    assert {"config.yaml", "hparams.yaml", "machine.yaml", "checkpoints"} < names
+    assert len([name for name in names if name.startswith("events.")]) == len(names) - 4 == 1
     assert [path.name for path in checkpoints_of("run")] == ["epoch_00003.ckpt", "epoch_00004.ckpt"]
     assert os.readlink("run/checkpoints/last.ckpt") == os.readlink("run/checkpoints/final.ckpt") == "epoch_00004.ckpt"
     assert [step for step, _ in curves("run")["train/loss_step"]] == list(range(12))

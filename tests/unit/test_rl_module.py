@@ -42,7 +42,7 @@ def verdict(submission: Submission) -> Status:
 
 def use(monkeypatch: pytest.MonkeyPatch, judge=verdict) -> FakeExecutor:
     fake = FakeExecutor(judge)
-    monkeypatch.setattr(run_executor, "open_executor", lambda backend: fake)
+    monkeypatch.setattr(run_executor, "open_executor", lambda backend, time_factor=None: fake)
     return fake
 
 

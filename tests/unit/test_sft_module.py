@@ -32,7 +32,7 @@ def half_pass(submission: Submission) -> Status:
 @pytest.fixture(autouse=True)
 def executor(monkeypatch):
     fake = FakeExecutor(half_pass)
-    monkeypatch.setattr(run_executor, "open_executor", lambda backend: fake)
+    monkeypatch.setattr(run_executor, "open_executor", lambda backend, time_factor=None: fake)
     return fake
 
 
