@@ -123,10 +123,14 @@ class RunCheckpoint(Checkpoint):
             _link(self.folder / name, existing[-1].name)
 
     def _prune(self) -> None:
-        for path in checkpoints_of(self.run_dir)[: -self.keep]:
+        whole = checkpoints_of(self.run_dir)
+        for path in whole[: -self.keep]:
             num_epochs = int(path.stem.removeprefix("epoch_"))
             if self.keep_every_n_epochs is None or num_epochs % self.keep_every_n_epochs:
                 _remove(path)
+        for path in self.folder.iterdir():
+            if _NAME.fullmatch(path.name) and path not in whole:
+                _remove(path)  # a sharded one that a kill left half removed
 
 
 def _is_complete(path: Path) -> bool:
