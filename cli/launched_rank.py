@@ -36,7 +36,8 @@ def end() -> None:
         for name in (_LAUNCHER, _SETTINGS):
             os.environ.pop(name, None)
         if "TORCHELASTIC_RUN_ID" not in os.environ:
-            os.environ.pop("LOCAL_RANK", None)  # Lightning sets it in the main process, too, and leaves it there
+            for name in ("LOCAL_RANK", "NODE_RANK"):  # Lightning sets them in the main process and leaves them there
+                os.environ.pop(name, None)
 
 
 def hand_down(num_threads: int, precision: str) -> None:

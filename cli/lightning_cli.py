@@ -18,6 +18,7 @@ from lightning.pytorch.plugins import CheckpointIO, Precision
 
 from cli.config_files import SUBCLASS, KeyCheck, given_settings
 from cli.errors import UsageError, explain, one_line
+from cli.launched_rank import is_launched_rank
 from cli.machine_settings import settle
 from cli.parser_errors import readable
 from cli.progress import PlainProgress
@@ -106,7 +107,7 @@ class AtomforgeCLI(LightningCLI):
         config = self.config[self._only]
         self._goes_on = config.ckpt_path is not None
         path = checkpoint_to_start_from(config.run_dir, subcommand=self._only, ckpt_path=config.ckpt_path)
-        if config.ckpt_path == "last" and path is None:
+        if config.ckpt_path == "last" and path is None and not is_launched_rank():
             print(f"atomforge: no checkpoint in {config.run_dir} yet, starting at the beginning", file=sys.stderr)
         config.ckpt_path = None if path is None else str(path)
         if path is None:
@@ -138,6 +139,7 @@ class AtomforgeCLI(LightningCLI):
             precision=None if precision is None else str(precision),
             accelerator=accelerator if isinstance(accelerator, str) else "other",
             devices=config.trainer.devices,
+            num_nodes=config.trainer.num_nodes,
             recorded_in=config.run_dir if self._goes_on or self._only != "fit" else None,
             record_in=self._log_folder(config.run_dir),
         )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
 from cli.launched_rank import hand_down, handed_down, is_launched_rank
 from lightning_modules.machine import has_fast_bf16, measure, num_cores, uses_cuda
@@ -22,6 +22,7 @@ def settle(
     precision: str | None,
     accelerator: str,
     devices: Any,
+    num_nodes: int = 1,
     recorded_in: str | Path | None,
     record_in: str | Path,
 ) -> RunRecord:
@@ -32,6 +33,7 @@ def settle(
         precision: as given; None = to be chosen.
         accelerator: of the Trainer.
         devices: of the Trainer.
+        num_nodes: of the Trainer.
         recorded_in: run directory whose record holds where nothing is given; None for a run that starts anew.
         record_in: directory to write the record into.
 
@@ -48,10 +50,12 @@ def settle(
         recorded, num_threads=num_threads or recorded.num_threads, precision=precision or recorded.precision
     )
     if record.num_threads is None or record.precision is None:
-        record = _chosen(record, accelerator, num_local_ranks(accelerator, devices))
+        starts_all_ranks = num_nodes == 1 and "LOCAL_RANK" not in os.environ and not SLURMEnvironment.detect()
+        max_threads = max(1, num_cores() // num_local_ranks(accelerator, devices))
+        record = _chosen(record, accelerator, max_threads, may_measure=starts_all_ranks)
     assert record.num_threads is not None
     assert record.precision is not None
-    if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0":
+    if all(os.environ.get(name, "0") == "0" for name in ("RANK", "SLURM_PROCID", "NODE_RANK")):
         write_record(record_in, record if recorded_in == record_in else replace(record, executor=None))
     hand_down(record.num_threads, record.precision)
     return record
@@ -70,10 +74,9 @@ def num_local_ranks(accelerator: str, devices: Any) -> int:
     return max(1, int(devices))
 
 
-def _chosen(record: RunRecord, accelerator: str, num_ranks: int) -> RunRecord:
+def _chosen(record: RunRecord, accelerator: str, max_threads: int, *, may_measure: bool) -> RunRecord:
     """Fill what is open. Ranks that others started must agree without a word, so they do not measure."""
-    max_threads = max(1, num_cores() // num_ranks)
-    if "LOCAL_RANK" in os.environ or SLURMEnvironment.detect():
+    if not may_measure:
         threads, bf16, measured = max_threads, uses_cuda(accelerator) and has_fast_bf16(accelerator), {}
     else:
         found = measure(max_threads)

@@ -66,6 +66,7 @@ def test_a_rank_dies_with_its_main_process(folder: Path) -> None:
     [rank] = [
         pid for pid in children_of(process.pid) if b"cli.main" in command_of(pid) or b"cli/main" in command_of(pid)
     ]
+    os.kill(rank, signal.SIGSTOP)  # it cannot see that the other one has gone
     process.kill()
     process.wait()
     try:

@@ -27,7 +27,15 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(machine_settings, "measure", measure)
     monkeypatch.setattr(machine_settings, "num_cores", lambda: 12)
-    for name in ("LOCAL_RANK", "RANK", "SLURM_NTASKS", "SLURM_PROCID", "ATOMFORGE_LAUNCHER", "ATOMFORGE_MACHINE"):
+    for name in (
+        "LOCAL_RANK",
+        "RANK",
+        "SLURM_NTASKS",
+        "SLURM_PROCID",
+        "NODE_RANK",
+        "ATOMFORGE_LAUNCHER",
+        "ATOMFORGE_MACHINE",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ATOMFORGE_MACHINE", "")  # so that it is put back
     return calls
@@ -92,6 +100,15 @@ def test_a_rank_takes_what_its_main_process_chose(
     record = chosen(tmp_path, resumed=True)
     assert (record.num_threads, record.precision) == (3, "bf16-mixed")
     assert len(measured) == 1
+    assert not (tmp_path / "machine.yaml").exists()
+
+
+def test_nodes_that_cannot_agree_do_not_measure(
+    tmp_path: Path, measured: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODE_RANK", "1")
+    assert chosen(tmp_path, resumed=False, num_nodes=2).num_threads == 12
+    assert measured == []
     assert not (tmp_path / "machine.yaml").exists()
 
 
