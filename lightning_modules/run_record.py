@@ -4,7 +4,6 @@ It is written when the run starts, gains the executor when that is opened, and i
 measured here.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -61,6 +60,6 @@ def write_record(run_dir: str | Path, record: RunRecord) -> None:
     """Write the record, whole or not at all."""
     target = Path(run_dir) / FILE_NAME
     target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    fresh = target.with_name(f".{target.name}.tmp")
     fresh.write_text(yaml.safe_dump(asdict(record), sort_keys=False, width=1000), encoding="utf-8")
     fresh.replace(target)
