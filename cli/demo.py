@@ -38,7 +38,7 @@ class EvaluationPlan:
     """What the models are asked: `num_tasks` by split, evenly spread; the rest as in `atomforge evaluate`.
 
     The untrained model rambles to the limit on every task, so it is asked at most `max_tasks_untrained` of a split.
-    `dtype` is that of the weights while decoding; `auto` is bfloat16 where that is faster on this machine, else float32.
+    `dtype` is that of the weights while decoding; `auto` is bfloat16 where that is faster here, else float32.
     """
 
     num_tasks: dict[str, int]
