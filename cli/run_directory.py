@@ -42,10 +42,10 @@ def checkpoint_to_start_from(run_dir: str, *, subcommand: str, ckpt_path: str | 
     if not Path(ckpt_path).exists():
         known = f" ({run_dir} holds {', '.join(path.name for path in existing)})" if existing else ""
         raise UsageError(f"no checkpoint at {ckpt_path}{known}")
-    if subcommand == "fit" and existing and Path(ckpt_path).resolve() in [path.resolve() for path in existing[:-1]]:
+    if subcommand == "fit" and existing and Path(ckpt_path).resolve() != existing[-1].resolve():
         raise UsageError(
-            f"{run_dir} holds {existing[-1].name}, which is newer than {ckpt_path}: give another --run_dir to "
-            "branch off there, or delete the newer checkpoints"
+            f"{run_dir} already holds {existing[-1].name}: go on from it with `--ckpt_path last`, "
+            f"or give another --run_dir to start from {ckpt_path}"
         )
     return Path(ckpt_path)
 

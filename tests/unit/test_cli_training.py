@@ -284,16 +284,18 @@ def test_threads_and_precision_are_measured_once_and_read_back(
     assert torch.get_num_threads() == 2
 
 
-def test_going_on_from_an_older_checkpoint_of_the_run_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_the_newest_checkpoint_of_a_directory_goes_on_in_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert fit() == 0
     capsys.readouterr()
     assert fit("--ckpt_path=run/checkpoints/epoch_00003.ckpt") == 2
     assert capsys.readouterr().err == (
-        "atomforge: error: run holds epoch_00004.ckpt, which is newer than run/checkpoints/epoch_00003.ckpt: "
-        "give another --run_dir to branch off there, or delete the newer checkpoints\n"
+        "atomforge: error: run already holds epoch_00004.ckpt: go on from it with `--ckpt_path last`, "
+        "or give another --run_dir to start from run/checkpoints/epoch_00003.ckpt\n"
     )
     assert fit("--ckpt_path=run/checkpoints/epoch_00003.ckpt", "--run_dir=branch") == 0
     assert is_finished("branch")
+    assert fit("--ckpt_path=branch/checkpoints/last.ckpt") == 2
+    assert fit("--ckpt_path=run/checkpoints/last.ckpt", "--trainer.max_epochs=5") == 0
 
 
 def test_the_resolved_config_starts_the_same_run_again() -> None:
