@@ -38,7 +38,7 @@ class EvaluationPlan:
     """What the models are asked: `num_tasks` by split, evenly spread; the rest as in `atomforge evaluate`.
 
     The untrained model rambles to the limit on every task, so it is asked at most `max_tasks_untrained` of a split.
-    `dtype` is that of the weights while decoding; `auto` is bfloat16 where the machine computes in it, else float32.
+    `dtype` is that of the weights while decoding; `auto` is bfloat16 where that is faster here, else float32.
     """
 
     num_tasks: dict[str, int]
@@ -186,22 +186,9 @@ def fit_arguments(config: DemoConfig, name: str) -> list[str]:
     arguments += ["--run_dir", f"{config.output}/{name}", "--seed_everything", str(config.seed)]
     arguments += ["--data.init_args.data_dir", str(config.data_dir), "--data.init_args.seed", str(config.seed)]
     arguments += ["--model.init_args.seed", str(config.seed), "--model.init_args.executor_backend", config.backend]
-    if not has_native_bf16():
-        arguments += ["--trainer.precision", "32-true"]
     if name == "ppo":
         arguments += ["--model.init_args.init_from", f"{config.output}/sft"]
     return [*arguments, "--ckpt_path", "last"]
-
-
-def has_native_bf16() -> bool:
-    """Whether this machine's GPU, or else its CPU, computes in bfloat16; where it only emulates it, it is slower."""
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text(encoding="utf-8").split() if cpuinfo.exists() else []
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _synthesize_arguments(config: DemoConfig) -> list[str]:

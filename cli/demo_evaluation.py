@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cli.count_progress import CountProgress
-from cli.demo import MODELS, DemoConfig, has_native_bf16
+from cli.demo import MODELS, DemoConfig
 from cli.json_file import write_json
 
 if TYPE_CHECKING:
@@ -77,12 +77,13 @@ def _evaluate(
 
     from datamodules.eval_data import task_prompts
     from lightning_modules.evaluation import evaluate
+    from lightning_modules.machine import has_fast_bf16
 
     plan, label = config.evaluation, f"{model} on {split}"
     causal_lm, tokenizer = policy
     prompts = task_prompts(table, tokenizer, config.num_tasks(model, split))
     torch.nn.Module.to(causal_lm, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    dtype = {"auto": "bfloat16" if has_native_bf16() else "float32"}.get(plan.dtype, plan.dtype)
+    dtype = {"auto": "bfloat16" if has_fast_bf16() else "float32"}.get(plan.dtype, plan.dtype)
     started = time.monotonic()
     with CountProgress(f"{label}: completions judged", len(prompts) * (1 + plan.num_samples)) as progress:
         result = evaluate(

@@ -3,6 +3,7 @@
 import signal
 import sys
 
+from cli import launched_rank
 from cli.errors import Interrupted
 
 
@@ -13,6 +14,7 @@ def run(subcommand: str, arguments: list[str]) -> int:
         UsageError: whatever is wrong with the request.
         Interrupted: Ctrl-C; the checkpoints of the epochs completed are on disk.
     """
+    launched_rank.begin()
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
     from cli.lightning_cli import AtomforgeCLI
@@ -37,6 +39,8 @@ def run(subcommand: str, arguments: list[str]) -> int:
         # Ctrl-C between two epochs: Lightning's own clean-up fails on loaders that are not built yet
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise Interrupted(_how_to_go_on(subcommand, arguments)) from error
+    finally:
+        launched_rank.end()
     return 0
 
 

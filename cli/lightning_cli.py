@@ -14,16 +14,19 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.plugins.io import CheckpointIO
+from lightning.pytorch.plugins import CheckpointIO, Precision
 
 from cli.config_files import SUBCLASS, KeyCheck, given_settings
 from cli.errors import UsageError, explain, one_line
+from cli.launched_rank import is_launched_rank
+from cli.machine_settings import settle
 from cli.parser_errors import readable
 from cli.progress import PlainProgress
 from cli.resume import CheckpointFacts, differences, read_checkpoint_facts, refuse_changes
 from cli.run_directory import KeepConfig, checkpoint_to_start_from, prepare, resolved_text
 from lightning_modules.checkpointing import DirectCheckpointIO, RunCheckpoint
 from lightning_modules.run_logger import RunLogger
+from lightning_modules.run_record import RunRecord
 
 
 class RaisingParser(LightningArgumentParser):
@@ -52,6 +55,8 @@ class AtomforgeCLI(LightningCLI):
         self._arguments = arguments
         self._run = run
         self._facts: CheckpointFacts | None = None
+        self._goes_on = False
+        self._machine: RunRecord | None = None
         super().__init__(
             LightningModule,
             LightningDataModule,
@@ -74,7 +79,7 @@ class AtomforgeCLI(LightningCLI):
             "--run_dir", type=str, required=True, help="directory of the run: events, config, checkpoints"
         )
         parser.add_argument(
-            "--num_threads", type=int | None, default=None, help="CPU threads of torch; null leaves the choice to torch"
+            "--num_threads", type=int | None, default=None, help="CPU threads of torch; null = the fastest, measured"
         )
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.link_arguments("run_dir", "checkpoint.run_dir")
@@ -100,8 +105,9 @@ class AtomforgeCLI(LightningCLI):
         if not self._run:
             return
         config = self.config[self._only]
+        self._goes_on = config.ckpt_path is not None
         path = checkpoint_to_start_from(config.run_dir, subcommand=self._only, ckpt_path=config.ckpt_path)
-        if config.ckpt_path == "last" and path is None:
+        if config.ckpt_path == "last" and path is None and not is_launched_rank():
             print(f"atomforge: no checkpoint in {config.run_dir} yet, starting at the beginning", file=sys.stderr)
         config.ckpt_path = None if path is None else str(path)
         if path is None:
@@ -115,14 +121,30 @@ class AtomforgeCLI(LightningCLI):
                 print(f"atomforge: note: differs from the checkpoint's config: {line}", file=sys.stderr)
 
     def before_instantiate_classes(self) -> None:
-        """Make the run directory, set the threads."""
+        """Make the run directory, set the threads, choose the precision.
+
+        Raises:
+            UsageError: no such number of threads, or the directory cannot be written.
+        """
         config = self.config[self._only]
-        if config.num_threads is not None:
-            if config.num_threads < 1:
-                raise UsageError(f"num_threads is {config.num_threads}; it must be at least 1, or null")
-            torch.set_num_threads(config.num_threads)
-        if self._run and self._only == "fit":
+        if config.num_threads is not None and config.num_threads < 1:
+            raise UsageError(f"num_threads is {config.num_threads}; it must be at least 1, or null")
+        if not self._run:
+            return
+        if self._only == "fit":
             prepare(config.run_dir)
+        precision, accelerator = config.trainer.precision, config.trainer.accelerator
+        self._machine = settle(
+            num_threads=config.num_threads,
+            precision=None if precision is None else str(precision),
+            accelerator=accelerator if isinstance(accelerator, str) else "other",
+            devices=config.trainer.devices,
+            num_nodes=config.trainer.num_nodes,
+            recorded_in=config.run_dir if self._goes_on or self._only != "fit" else None,
+            record_in=self._log_folder(config.run_dir),
+        )
+        assert self._machine.num_threads is not None
+        torch.set_num_threads(self._machine.num_threads)
 
     def instantiate_classes(self) -> None:
         """Build model, data and Trainer.
@@ -151,12 +173,14 @@ class AtomforgeCLI(LightningCLI):
         kwargs["default_root_dir"] = trainer["default_root_dir"] or run_dir
         if trainer["logger"] in (None, True):
             step = self._facts.global_step if self._facts is not None else 0
-            folder = run_dir if self._only == "fit" else f"{run_dir}/{self._only}"
-            kwargs["logger"] = RunLogger(folder, purge_step=step if self._only == "fit" else 0)
+            kwargs["logger"] = RunLogger(self._log_folder(run_dir), purge_step=step if self._only == "fit" else 0)
         plugins = trainer["plugins"] or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             kwargs["plugins"] = [*plugins, DirectCheckpointIO()]
+        has_own_precision = any(isinstance(plugin, Precision) for plugin in plugins)
+        if trainer["precision"] is None and self._machine is not None and not has_own_precision:
+            kwargs["precision"] = self._machine.precision
         if trainer["enable_progress_bar"] is not False:
             terminal = sys.stderr.isatty() and sys.stdout.isatty()
             self.trainer_defaults["callbacks"] = [RichProgressBar() if terminal else PlainProgress()]
@@ -165,6 +189,10 @@ class AtomforgeCLI(LightningCLI):
             return super().instantiate_trainer(**kwargs)
         except (ValueError, MisconfigurationException) as error:
             raise UsageError(f"trainer: {error}") from error
+
+    def _log_folder(self, run_dir: str) -> str:
+        """Where events go; those of `validate` and `test` stay apart from the curves of the run."""
+        return run_dir if self._only == "fit" else f"{run_dir}/{self._only}"
 
     def _run_subcommand(self, subcommand: str) -> None:
         if not self._run:

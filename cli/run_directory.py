@@ -22,7 +22,8 @@ def checkpoint_to_start_from(run_dir: str, *, subcommand: str, ckpt_path: str | 
     that the same command serves the first start and every restart.
 
     Raises:
-        UsageError: `fit` without `ckpt_path` in a directory with checkpoints; `last` or a path that does not exist.
+        UsageError: `fit` without `ckpt_path` in a directory with checkpoints, or from one that is not its newest;
+            `last` or a path that does not exist.
     """
     existing = checkpoints_of(run_dir)
     if ckpt_path is None:
@@ -41,6 +42,11 @@ def checkpoint_to_start_from(run_dir: str, *, subcommand: str, ckpt_path: str | 
     if not Path(ckpt_path).exists():
         known = f" ({run_dir} holds {', '.join(path.name for path in existing)})" if existing else ""
         raise UsageError(f"no checkpoint at {ckpt_path}{known}")
+    if subcommand == "fit" and existing and Path(ckpt_path).resolve() != existing[-1].resolve():
+        raise UsageError(
+            f"{run_dir} already holds {existing[-1].name}: go on from it with `--ckpt_path last`, "
+            f"or give another --run_dir to start from {ckpt_path}"
+        )
     return Path(ckpt_path)
 
 

@@ -143,6 +143,7 @@ def open_executor(
     hash_seed: int = 0,
     token: str | None = None,
     docker: DockerSettings = DEFAULT_DOCKER,
+    time_factor: float | None = None,
 ) -> Executor:
     """Open an executor and prove that it runs a program.
 
@@ -153,6 +154,7 @@ def open_executor(
         hash_seed: PYTHONHASHSEED of the programs, 0 to 4294967295. That of a service must be the same.
         token: of a service; default: the environment's ATOMFORGE_EXECUTOR_TOKEN.
         docker: what the containers are like.
+        time_factor: as found before, at least 1.0; None = to be found now. A service keeps its own.
 
     Raises:
         ValueError: no such backend, or it does not work here; one line that says why.
@@ -161,7 +163,7 @@ def open_executor(
         from executor.http_client import HttpExecutor
 
         return HttpExecutor(backend, token=token, hash_seed=hash_seed)
-    return open_local(backend, num_workers=num_workers, hash_seed=hash_seed, docker=docker)
+    return open_local(backend, num_workers=num_workers, hash_seed=hash_seed, docker=docker, time_factor=time_factor)
 
 
 def open_local(
@@ -170,17 +172,20 @@ def open_local(
     num_workers: int | None = None,
     hash_seed: int = 0,
     docker: DockerSettings = DEFAULT_DOCKER,
+    time_factor: float | None = None,
 ) -> LocalExecutor:
     """Open an executor in this process; arguments and errors as of `open_executor`."""
     if backend not in LOCAL_BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
     if not 0 <= hash_seed < 1 << 32:
         raise ValueError(f"hash_seed must be within 0 and 4294967295, not {hash_seed}")
+    if time_factor is not None and not time_factor >= 1.0:
+        raise ValueError(f"time_factor must be at least 1.0, not {time_factor}")
     workers = len(os.sched_getaffinity(0)) if num_workers is None else num_workers
     reasons: list[str] = []
     for name in ("docker", "bubblewrap") if backend == "auto" else (backend,):
         try:
-            executor = _opened(name, workers=workers, hash_seed=hash_seed, docker=docker)
+            executor = _opened(name, workers=workers, hash_seed=hash_seed, docker=docker, time_factor=time_factor)
         except ValueError as error:
             reasons.append(str(error))
             continue
@@ -192,7 +197,9 @@ def open_local(
     raise ValueError(f"no sandbox: {'; '.join(reasons)}{advice}")
 
 
-def _opened(name: str, *, workers: int, hash_seed: int, docker: DockerSettings) -> LocalExecutor:
+def _opened(
+    name: str, *, workers: int, hash_seed: int, docker: DockerSettings, time_factor: float | None
+) -> LocalExecutor:
     """Open one backend, prove that it runs a program, and find the factor of its time limits.
 
     Raises:
@@ -211,7 +218,7 @@ def _opened(name: str, *, workers: int, hash_seed: int, docker: DockerSettings) 
         problem = next((found for found in map(problem_of, executions) if found is not None), None)
         if problem is not None:
             raise ValueError(f"the backend {name} does not work here: {executor.pool.last_loss or problem}")
-        executor.pool.time_factor = time_factor_of(executions)
+        executor.pool.time_factor = time_factor_of(executions) if time_factor is None else time_factor
     except BaseException:
         executor.close()
         raise

@@ -3,7 +3,8 @@
 Layout of `RUN_DIR/checkpoints`: `epoch_00003.ckpt` (after three epochs), `last.ckpt` (a link to the newest) and, once
 the run has reached its end, `final.ckpt` (a link to the newest too). A checkpoint is first `.epoch_00003.ckpt.tmp`,
 then flushed to disk and renamed, so one under its real name is whole; this holds for sharded checkpoints, which are
-folders, as well. Nothing is saved inside an epoch: resuming is exact at epoch boundaries only.
+folders, as well. The points that a checkpoint owns (see `run_logger`) are in
+the event file before it appears. Nothing is saved inside an epoch: resuming is exact at epoch boundaries only.
 """
 
 import os
@@ -13,11 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.apply_func import convert_tensors_to_scalars
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from lightning_modules.run_logger import RunLogger
+
 _NAME = re.compile(r"epoch_(\d+)\.ckpt")
+_SHARDED_METADATA = ("meta.pt", ".metadata")
+"""Of Lightning and of torch; without either a sharded checkpoint cannot be read."""
 
 
 def checkpoints_of(run_dir: str | Path) -> list[Path]:
@@ -26,7 +32,7 @@ def checkpoints_of(run_dir: str | Path) -> list[Path]:
     if not folder.is_dir():
         return []
     found = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
-    return [path for _, path in sorted(found)]
+    return [path for _, path in sorted(found) if _is_complete(path)]
 
 
 def is_finished(run_dir: str | Path) -> bool:
@@ -74,12 +80,13 @@ class RunCheckpoint(Checkpoint):
         self.keep_every_n_epochs = keep_every_n_epochs
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Clear what a killed run left half written; a run that goes on is no longer finished."""
+        """Clear what a killed run left half done; a run that goes on is no longer finished."""
         if trainer.is_global_zero and not trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
             self.folder.mkdir(parents=True, exist_ok=True)
             for stale in self.folder.glob(".*.tmp"):
                 _remove(stale)
             (self.folder / "final.ckpt").unlink(missing_ok=True)
+            self._link_newest("last.ckpt")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save if due. Lightning calls this after every other `on_train_epoch_end`, the module's included."""
@@ -92,29 +99,58 @@ class RunCheckpoint(Checkpoint):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Mark the run as finished (not called after an interrupt or a fault)."""
-        if trainer.is_global_zero and (self.folder / "last.ckpt").exists():
-            _link(self.folder / "final.ckpt", os.readlink(self.folder / "last.ckpt"))
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
+            self._link_newest("final.ckpt")
 
     def _save(self, trainer: Trainer, num_epochs: int) -> None:
         target = self.folder / f"epoch_{num_epochs:05d}.ckpt"
         unfinished = self.folder / f".{target.name}.tmp"
+        _log_epoch_metrics(trainer)
         trainer.save_checkpoint(unfinished, weights_only=False)  # every rank takes part
         trainer.strategy.barrier("checkpoint written")
         if trainer.is_global_zero:
             _flush(unfinished)
-            if target.is_dir():
-                _remove(target)
+            _remove(target)  # left there incomplete, if at all
             unfinished.replace(target)
             _flush(self.folder)
-            _link(self.folder / "last.ckpt", target.name)
+            self._link_newest("last.ckpt")
             self._prune()
         trainer.strategy.barrier("checkpoint in place")
 
+    def _link_newest(self, name: str) -> None:
+        existing = checkpoints_of(self.run_dir)
+        if existing:
+            _link(self.folder / name, existing[-1].name)
+
     def _prune(self) -> None:
-        for path in checkpoints_of(self.run_dir)[: -self.keep]:
+        whole = checkpoints_of(self.run_dir)
+        for path in whole[: -self.keep]:
             num_epochs = int(path.stem.removeprefix("epoch_"))
             if self.keep_every_n_epochs is None or num_epochs % self.keep_every_n_epochs:
                 _remove(path)
+        for path in self.folder.iterdir():
+            if _NAME.fullmatch(path.name) and path not in whole:
+                _remove(path)  # a sharded one that a kill left half removed
+
+
+def _is_complete(path: Path) -> bool:
+    """Whether a checkpoint can be read; torch writes the metadata of a sharded one last."""
+    return not path.is_dir() or all((path / name).is_file() for name in _SHARDED_METADATA)
+
+
+def _log_epoch_metrics(trainer: Trainer) -> None:
+    """Write the epoch's means. Lightning logs them after its last hook, so a run killed in between would lose them.
+
+    Lightning's own call then finds them written (`RunLogger.log_metrics`). Every rank takes part, for the reduction.
+    """
+    metrics = trainer._logger_connector.metrics["log"]
+    if metrics:
+        points = convert_tensors_to_scalars(metrics) | {"epoch": trainer.current_epoch}
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLogger):
+                logger.log_metrics(points, trainer.global_step - 1)
+    for logger in trainer.loggers:
+        logger.save()
 
 
 def _link(link: Path, target_name: str) -> None:

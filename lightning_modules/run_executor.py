@@ -1,11 +1,15 @@
 """The executor of a training run: opened when first needed, recorded in the run, closed at its end."""
 
+import logging
+
 from lightning.pytorch import Trainer
 
 from executor.client import Executor, open_executor
 from lightning_modules.run_logger import RunLogger
+from lightning_modules.run_record import ExecutorRecord
 
 TIME_FACTOR_TAG = "executor/time_factor"
+_log = logging.getLogger(__name__)
 
 
 class RunExecutor:
@@ -22,15 +26,17 @@ class RunExecutor:
     def open(self, trainer: Trainer) -> Executor:
         """Return the executor; the first call opens it and writes into the run what it is.
 
+        A resumed run stretches limits by the factor it began with, so that the same programs run out of time.
+
         Raises:
             ValueError: the backend does not work here; one line.
         """
         if self._opened is None:
-            self._opened = open_executor(self._backend)
-            for logger in trainer.loggers:
-                logger.log_metrics({TIME_FACTOR_TAG: self._opened.time_factor}, max(0, trainer.global_step - 1))
-                if isinstance(logger, RunLogger):
-                    logger.record_executor(self._opened.description, time_factor=self._opened.time_factor)
+            run_loggers = [logger for logger in trainer.loggers if isinstance(logger, RunLogger)]
+            recorded = next(iter(run_loggers)).recorded_executor() if run_loggers else None
+            time_factor = None if recorded is None else recorded.time_factor
+            self._opened = open_executor(self._backend, time_factor=time_factor)
+            self._tell(trainer, self._opened, recorded)
         return self._opened
 
     def close(self) -> None:
@@ -38,3 +44,22 @@ class RunExecutor:
         if self._opened is not None:
             self._opened.close()
             self._opened = None
+
+    def _tell(self, trainer: Trainer, executor: Executor, recorded: ExecutorRecord | None) -> None:
+        if recorded is not None and recorded.time_factor != executor.time_factor:
+            _log.warning(
+                "executor: it stretches limits of time by %g, and the run so far had %g: other programs may time out",
+                *(executor.time_factor, recorded.time_factor),
+            )
+        step = max(0, trainer.global_step - 1)
+        for logger in trainer.loggers:
+            if not isinstance(logger, RunLogger):
+                logger.log_metrics({TIME_FACTOR_TAG: executor.time_factor}, step)
+                continue
+            if recorded is None or logger.has_purged(recorded.step):
+                logger.log_metrics({TIME_FACTOR_TAG: executor.time_factor}, step)
+            else:
+                step = recorded.step
+            logger.record_executor(
+                ExecutorRecord(description=executor.description, time_factor=executor.time_factor, step=step)
+            )

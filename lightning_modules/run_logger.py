@@ -5,13 +5,16 @@ the directory it is given and tells TensorBoard to forget what a stopped run had
 """
 
 from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard.summary import hparams as hparams_summaries
+
+from lightning_modules.run_record import ExecutorRecord, RunRecord, read_record, write_record
 
 
 class RunLogger(TensorBoardLogger):
@@ -28,7 +31,9 @@ class RunLogger(TensorBoardLogger):
 
     def __init__(self, run_dir: str | Path, *, purge_step: int = 0) -> None:
         super().__init__(save_dir=str(run_dir), name="", version="", default_hp_metric=False, purge_step=purge_step)
+        self._purge_step = purge_step
         self._write_hparams = purge_step == 0
+        self._last_step: dict[str, int] = {}
 
     @property
     def log_dir(self) -> str:
@@ -49,11 +54,24 @@ class RunLogger(TensorBoardLogger):
                 writer.add_summary(summary)
 
     @rank_zero_only
-    def record_executor(self, description: str, *, time_factor: float) -> None:
-        """Write into `executor.yaml` what runs the programs, and by how much limits are stretched for this machine."""
-        target = Path(self.log_dir) / "executor.yaml"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_name(f".{target.name}.tmp")
-        text = yaml.safe_dump({"description": description, "time_factor": time_factor}, sort_keys=False, width=1000)
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(target)
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Write points; one that was written at this step already is not written again."""
+        new = {tag: value for tag, value in metrics.items() if step is None or self._last_step.get(tag) != step}
+        if step is not None:
+            self._last_step.update(dict.fromkeys(new, step))
+        super().log_metrics(new, step)
+
+    def has_purged(self, step: int) -> bool:
+        """Whether a point that an earlier start wrote at x = `step` is forgotten."""
+        return step >= self._purge_step
+
+    def recorded_executor(self) -> ExecutorRecord | None:
+        """Read what ran the programs before this start; None where nothing did."""
+        record = read_record(self.log_dir)
+        return None if record is None else record.executor
+
+    @rank_zero_only
+    def record_executor(self, executor: ExecutorRecord) -> None:
+        """Add what runs the programs to the record of the run."""
+        record = read_record(self.log_dir) or RunRecord()
+        write_record(self.log_dir, replace(record, executor=executor))

@@ -120,15 +120,6 @@ def test_interrupted_then_finished_then_repeated(config: Path) -> None:
     assert (output / "evaluation" / "ppo_atomic.json").stat().st_mtime_ns == evaluated_at
 
 
-def test_without_bf16_the_demo_trains_in_float32(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cli import demo
-
-    for native, precision in ((True, []), (False, ["--trainer.precision", "32-true"])):
-        monkeypatch.setattr(demo, "has_native_bf16", lambda native=native: native)
-        arguments = demo.fit_arguments(demo.load_config(str(config)), "ppo")
-        assert [a for a in arguments if "precision" in a or a == "32-true"] == precision
-
-
 def test_another_config_for_the_same_output_is_refused(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from cli.main import main
 

@@ -9,12 +9,15 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch.trainer.connectors.logger_connector import _LoggerConnector
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from cli import machine_settings
 from cli.main import main
 from lightning_modules.checkpointing import checkpoints_of, is_finished
+from lightning_modules.machine import Measured
 
 STEPS_PER_EPOCH = 3
 SFT = "lightning_modules.sft_module.SFTModule"
@@ -61,11 +64,12 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     config = {
         "seed_everything": 1,
         "run_dir": "run",
+        "num_threads": 1,
         "model": {"class_path": f"{__name__}.Toy", "init_args": {"width": 3}},
         "data": {"class_path": f"{__name__}.ToyData"},
         "trainer": {
-            "max_epochs": 4, "accelerator": "cpu", "log_every_n_steps": 1, "enable_model_summary": False,
-            "num_sanity_val_steps": 0,
+            "max_epochs": 4, "accelerator": "cpu", "precision": "32-true", "log_every_n_steps": 1,
+            "enable_model_summary": False, "num_sanity_val_steps": 0,
         },
     }  # fmt: skip
     Path("base.yaml").write_text(yaml.safe_dump(config))
@@ -92,8 +96,8 @@ def curves(run_dir: str) -> dict[str, list[tuple[int, float]]]:
 def test_a_run_leaves_config_curves_and_checkpoints_in_its_directory() -> None:
     assert fit() == 0
     names = {path.name for path in Path("run").iterdir()}
-    assert {"config.yaml", "hparams.yaml", "checkpoints"} < names
-    assert len([name for name in names if name.startswith("events.")]) == len(names) - 3 == 1
+    assert {"config.yaml", "hparams.yaml", "machine.yaml", "checkpoints"} < names
+    assert len([name for name in names if name.startswith("events.")]) == len(names) - 4 == 1
     assert [path.name for path in checkpoints_of("run")] == ["epoch_00003.ckpt", "epoch_00004.ckpt"]
     assert os.readlink("run/checkpoints/last.ckpt") == os.readlink("run/checkpoints/final.ckpt") == "epoch_00004.ckpt"
     assert [step for step, _ in curves("run")["train/loss_step"]] == list(range(12))
@@ -226,6 +230,72 @@ def test_later_configs_and_options_win_and_threads_are_set() -> None:
     assert resolved["trainer"]["max_epochs"] == 1
     assert resolved["model"]["init_args"] == {"width": 3, "learning_rate": 0.3, "betas": [0.9, 0.999]}
     assert resolved["num_threads"] == torch.get_num_threads() == 1
+
+
+def test_a_run_killed_right_after_a_checkpoint_keeps_the_epoch_s_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning logs an epoch's means after the hook that saves; they belong to the checkpoint all the same."""
+    assert fit("--run_dir=whole") == 0
+    log_means, num_calls = _LoggerConnector.update_train_epoch_metrics, 0
+
+    def dies_at_the_second(connector) -> None:
+        nonlocal num_calls
+        num_calls += 1
+        if num_calls == 2:
+            raise KeyboardInterrupt
+        log_means(connector)
+
+    monkeypatch.setattr(_LoggerConnector, "update_train_epoch_metrics", dies_at_the_second)
+    assert fit() == 130
+    assert [path.name for path in checkpoints_of("run")] == ["epoch_00001.ckpt", "epoch_00002.ckpt"]
+    assert fit("--ckpt_path=last") == 0
+    assert [step for step, _ in curves("whole")["train/loss_epoch"]] == [2, 5, 8, 11]
+    assert curves("run") == curves("whole")
+
+
+def test_threads_and_precision_are_measured_once_and_read_back(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = yaml.safe_load(Path("base.yaml").read_text())
+    base["num_threads"] = base["trainer"]["precision"] = None
+    Path("base.yaml").write_text(yaml.safe_dump(base))
+    found = Measured(num_threads=2, has_fast_bf16=True, step_s={1: 0.3, 2: 0.1}, bf16_gain=2.0)
+    monkeypatch.setattr(machine_settings, "measure", lambda max_threads: found)
+    precisions: list[str] = []
+    monkeypatch.setattr(Toy, "on_fit_start", lambda self: precisions.append(str(self.trainer.precision)))
+    assert fit("--trainer.max_epochs=1") == 0
+    assert torch.get_num_threads() == 2
+    other = Measured(num_threads=1, has_fast_bf16=False, step_s={1: 0.1, 2: 0.1}, bf16_gain=1.0)
+    monkeypatch.setattr(machine_settings, "measure", lambda max_threads: other)
+    torch.set_num_threads(1)
+    assert fit("--trainer.max_epochs=2", "--ckpt_path=last") == 0
+    assert torch.get_num_threads() == 2
+    assert "atomforge: note" not in capsys.readouterr().err
+    assert fit("--trainer.max_epochs=3", "--ckpt_path=last", "--trainer.precision=32-true") == 0
+    assert precisions == ["bf16-mixed", "bf16-mixed", "32-true"]
+    assert "note: trainer.precision is 32-true; the run so far had bf16-mixed" in capsys.readouterr().err
+    assert yaml.safe_load(Path("run/machine.yaml").read_text()) == {
+        "num_threads": 2,
+        "precision": "32-true",
+        "measured": {"step_s_by_threads": {1: 0.3, 2: 0.1}, "cpu_bf16_gain": 2.0},
+        "executor": None,
+    }
+    torch.set_num_threads(1)
+    assert main(["validate", "--config", "base.yaml", "--ckpt_path=last"]) == 0
+    assert torch.get_num_threads() == 2
+
+
+def test_only_the_newest_checkpoint_of_a_directory_goes_on_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit() == 0
+    capsys.readouterr()
+    assert fit("--ckpt_path=run/checkpoints/epoch_00003.ckpt") == 2
+    assert capsys.readouterr().err == (
+        "atomforge: error: run already holds epoch_00004.ckpt: go on from it with `--ckpt_path last`, "
+        "or give another --run_dir to start from run/checkpoints/epoch_00003.ckpt\n"
+    )
+    assert fit("--ckpt_path=run/checkpoints/epoch_00003.ckpt", "--run_dir=branch") == 0
+    assert is_finished("branch")
+    assert fit("--ckpt_path=branch/checkpoints/last.ckpt") == 2
+    assert fit("--ckpt_path=run/checkpoints/last.ckpt", "--trainer.max_epochs=5") == 0
 
 
 def test_the_resolved_config_starts_the_same_run_again() -> None:

@@ -43,7 +43,7 @@ def verdict(submission: Submission) -> Status:
 
 def use(monkeypatch: pytest.MonkeyPatch, judge=verdict) -> FakeExecutor:
     fake = FakeExecutor(judge)
-    monkeypatch.setattr(run_executor, "open_executor", lambda backend: fake)
+    monkeypatch.setattr(run_executor, "open_executor", lambda backend, time_factor=None: fake)
     return fake
 
 
@@ -257,8 +257,8 @@ def test_the_executor_is_recorded_and_closed(start, data_dir, tmp_path, executor
     logger = RunLogger(tmp_path / "run")
     train(start, data_dir, tmp_path, max_epochs=2, limit_val_batches=1, logger=logger)
     assert executor.num_closed == 1
-    record = yaml.safe_load((tmp_path / "run" / "executor.yaml").read_text())
-    assert record == {"description": "runs nothing", "time_factor": 1.5}
+    record = yaml.safe_load((tmp_path / "run" / "machine.yaml").read_text())
+    assert record["executor"] == {"description": "runs nothing", "time_factor": 1.5, "step": 0}
     events = EventAccumulator(str(tmp_path / "run")).Reload()
     assert [(event.step, event.value) for event in events.Scalars("executor/time_factor")] == [(0, 1.5)]
     assert [tag for tag in events.Tags()["scalars"] if tag != "epoch" and documented(tag) is None] == []

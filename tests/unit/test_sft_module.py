@@ -38,7 +38,7 @@ IDS = torch.tensor([[1, 70, 71, 72]])
 @pytest.fixture(autouse=True)
 def executor(monkeypatch):
     fake = FakeExecutor(half_pass)
-    monkeypatch.setattr(run_executor, "open_executor", lambda backend: fake)
+    monkeypatch.setattr(run_executor, "open_executor", lambda backend, time_factor=None: fake)
     return fake
 
 

@@ -1,0 +1,90 @@
+"""A run that is killed and started again ends as the run that was never stopped: parameters and curves, bit for bit.
+
+The real command, in processes of their own, killed with SIGKILL at random moments of training.
+"""
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
+from killed_runs import (
+    assert_same_end,
+    checkpoint_names,
+    finish,
+    run_with_kills,
+    scalars,
+    start,
+    write_inputs,
+)
+
+TWO_RANKS = ("--trainer.devices=2", "--trainer.strategy=ddp")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("resume")
+    write_inputs(folder)
+    return folder
+
+
+def compare(folder: Path, kind: str, *options: str, num_kills: int, seed: int) -> None:
+    name = f"{kind}_{len(options)}_{num_kills}"
+    finish(start(folder, kind, f"{name}_whole", *options), folder, f"{name}_whole")
+    run_with_kills(folder, kind, f"{name}_killed", *options, num_kills=num_kills, rng=random.Random(seed))
+    assert_same_end(folder / f"{name}_whole", folder / f"{name}_killed")
+    assert len(scalars(folder / f"{name}_whole")["executor/time_factor"]) == 1
+
+
+@pytest.mark.parametrize(("kind", "options", "num_kills"), [("sft", (), 2), ("ppo", (), 1), ("ppo", TWO_RANKS, 1)])
+def test_killed_runs_end_as_whole_ones(folder: Path, kind: str, options: tuple[str, ...], num_kills: int) -> None:
+    compare(folder, kind, *options, num_kills=num_kills, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("options", [(), TWO_RANKS], ids=["one", "two"])
+@pytest.mark.parametrize(("kind", "max_epochs"), [("sft", 400), ("ppo", 120)])
+def test_runs_killed_twenty_times_end_as_whole_ones(
+    folder: Path, kind: str, max_epochs: int, options: tuple[str, ...]
+) -> None:
+    compare(folder, kind, *options, f"--trainer.max_epochs={max_epochs}", num_kills=20, seed=2)
+
+
+def test_a_rank_dies_with_its_main_process(folder: Path) -> None:
+    process = start(folder, "sft", "orphans", *TWO_RANKS, "--trainer.max_epochs=100000")
+    deadline = time.monotonic() + 120
+    while not checkpoint_names(folder / "orphans"):
+        assert process.poll() is None, (folder / "orphans.log").read_text()[-2000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    [rank] = [
+        pid for pid in children_of(process.pid) if b"cli.main" in command_of(pid) or b"cli/main" in command_of(pid)
+    ]
+    os.kill(rank, signal.SIGSTOP)  # it cannot see that the other one has gone
+    process.kill()
+    process.wait()
+    try:
+        while Path(f"/proc/{rank}").exists() and state_of(rank) != "Z":
+            assert time.monotonic() < deadline, "the second rank outlives the first"
+            time.sleep(0.01)
+    finally:
+        if Path(f"/proc/{rank}").exists() and state_of(rank) != "Z":
+            os.kill(rank, signal.SIGKILL)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def command_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def state_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

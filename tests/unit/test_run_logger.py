@@ -1,0 +1,88 @@
+"""Curves over stops: what a killed run left is hidden, what was written is not written twice."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from fake_executor import FakeExecutor
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import lightning_modules.run_executor as run_executor
+from lightning_modules.run_executor import RunExecutor
+from lightning_modules.run_logger import RunLogger
+from lightning_modules.run_record import ExecutorRecord, read_record
+
+
+def curve(folder: Path, tag: str) -> list[tuple[int, float]]:
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    return [(point.step, point.value) for point in events.Scalars(tag)] if tag in events.Tags()["scalars"] else []
+
+
+def write(folder: Path, points: dict[int, float], *, purge_step: int = 0) -> Path:
+    """Write a start's points; return its event file."""
+    before = set(folder.glob("events.*"))
+    logger = RunLogger(folder, purge_step=purge_step)
+    for step, value in points.items():
+        logger.log_metrics({"x": value}, step)
+    logger.finalize("success")
+    [file] = set(folder.glob("events.*")) - before
+    return file
+
+
+@pytest.mark.parametrize("num_lost_bytes", [0, 1, 7, 20])
+def test_a_truncated_file_with_points_past_the_checkpoint_leaves_no_trace(tmp_path: Path, num_lost_bytes: int) -> None:
+    killed = write(tmp_path, {0: 0.0, 1: 1.0, 2: 2.0, 3: 3.0, 4: 4.0})
+    killed.rename(tmp_path / "events.out.tfevents.0000000001.a.1.0")  # seconds before the next
+    cut = tmp_path / "events.out.tfevents.0000000001.a.1.0"
+    cut.write_bytes(cut.read_bytes()[: len(cut.read_bytes()) - num_lost_bytes])
+    write(tmp_path, {2: 20.0, 3: 30.0, 4: 40.0, 5: 50.0}, purge_step=2)
+    assert curve(tmp_path, "x") == [(0, 0.0), (1, 1.0), (2, 20.0), (3, 30.0), (4, 40.0), (5, 50.0)]
+
+
+def test_a_point_written_at_a_step_is_not_written_again(tmp_path: Path) -> None:
+    logger = RunLogger(tmp_path)
+    logger.log_metrics({"x": 1.0}, 4)
+    logger.log_metrics({"x": 2.0, "y": 3.0}, 4)
+    logger.log_metrics({"x": 5.0}, 5)
+    logger.finalize("success")
+    assert curve(tmp_path, "x") == [(4, 1.0), (5, 5.0)]
+    assert curve(tmp_path, "y") == [(4, 3.0)]
+
+
+@pytest.fixture
+def factors(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
+    """The time factors that executors were opened with; a fresh one finds 1.5."""
+    asked: list[float | None] = []
+
+    def open_executor(backend: str, *, time_factor: float | None) -> FakeExecutor:
+        asked.append(time_factor)
+        executor = FakeExecutor()
+        executor.time_factor = 3.0 if backend == "http://service" else 1.5 if time_factor is None else time_factor
+        return executor
+
+    monkeypatch.setattr(run_executor, "open_executor", open_executor)
+    return asked
+
+
+def opened(folder: Path, *, at_step: int, purge_step: int, backend: str = "auto") -> None:
+    logger = RunLogger(folder, purge_step=purge_step)
+    RunExecutor(backend).open(SimpleNamespace(loggers=[logger], global_step=at_step))  # type: ignore[arg-type]
+    logger.finalize("success")
+
+
+def test_a_resumed_run_has_its_time_factor_back_and_one_point_of_it(tmp_path: Path, factors: list) -> None:
+    opened(tmp_path, at_step=6, purge_step=0)
+    assert read_record(tmp_path).executor == ExecutorRecord(description="runs nothing", time_factor=1.5, step=5)  # type: ignore[union-attr]
+    opened(tmp_path, at_step=12, purge_step=9)
+    assert factors == [None, 1.5]
+    assert curve(tmp_path, "executor/time_factor") == [(5, 1.5)]
+    opened(tmp_path, at_step=6, purge_step=3)  # back before that point: it is forgotten, and written again
+    assert curve(tmp_path, "executor/time_factor") == [(5, 1.5)]
+
+
+def test_a_service_with_another_factor_is_said(tmp_path: Path, factors: list, caplog: pytest.LogCaptureFixture) -> None:
+    opened(tmp_path, at_step=1, purge_step=0)
+    assert not caplog.text
+    opened(tmp_path, at_step=6, purge_step=3, backend="http://service")
+    assert "it stretches limits of time by 3, and the run so far had 1.5" in caplog.text
+    assert curve(tmp_path, "executor/time_factor") == [(0, 1.5)]
