@@ -14,7 +14,7 @@ def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, *, kl_coef: float) -
 
     Args:
         scores: [B] reward of each response.
-        kl: [B, L] k1 estimate of the divergence from the reference at each token.
+        kl: [B, L] estimate of the divergence from the reference at each token.
         mask: [B, L] bool.
         kl_coef: Price of one nat.
 
@@ -54,6 +54,66 @@ def generalized_advantages(
         advantages[:, t] = following
         next_value = values[:, t]
     return advantages, advantages + values
+
+
+def rewards_to_go(rewards: Tensor, mask: Tensor, *, gamma: float) -> Tensor:
+    """Discounted sum of a token's reward and of those after it (REINFORCE++, arXiv 2501.03262, equation 9).
+
+    Args:
+        rewards: [B, L].
+        mask: [B, L] bool.
+        gamma: Discount of one token.
+
+    Returns:
+        [B, L], 0 outside the mask.
+    """
+    inside = mask.to(rewards.dtype)
+    sums = torch.zeros_like(rewards)
+    following = torch.zeros_like(rewards[:, 0])
+    for t in range(rewards.shape[1] - 1, -1, -1):
+        following = (rewards[:, t] + gamma * following) * inside[:, t]
+        sums[:, t] = following
+    return sums
+
+
+def group_relative(scores: Tensor, known: Tensor, group_ids: Tensor, *, eps: float = 1e-4) -> Tensor:
+    """Reward minus the mean of its group, over the group's standard deviation (GRPO, arXiv 2402.03300, section 4.1.2).
+
+    Args:
+        scores: [B] rewards.
+        known: [B] bool, False where the reward is unknown; such samples take no part.
+        group_ids: [B] long, equal for the samples of one prompt, 0 .. G - 1.
+        eps: Added to the standard deviation, which is that of the sample (n - 1), as in the authors' code.
+
+    Returns:
+        [B], 0 where the reward is unknown or the group has no second one.
+    """
+    count, mean = _group_means(scores, known, group_ids)
+    centred = torch.where(known, scores - mean[group_ids], 0.0)
+    squares = torch.zeros_like(mean).index_add_(0, group_ids, centred.square())
+    deviation = (squares / (count - 1).clamp(min=1)).sqrt()
+    return torch.where(count[group_ids] > 1, centred / (deviation[group_ids] + eps), 0.0)
+
+
+def leave_one_out(scores: Tensor, known: Tensor, group_ids: Tensor) -> Tensor:
+    """Reward minus the mean of the others of its group (RLOO, arXiv 2402.14740, equation 6); arguments as above.
+
+    Returns:
+        [B], 0 where the reward is unknown or the group has no second one.
+    """
+    count, mean = _group_means(scores, known, group_ids)
+    # r - (n m - r) / (n - 1) = (r - m) n / (n - 1)
+    factor = count / (count - 1).clamp(min=1)
+    alone = ~known | (count[group_ids] < 2)
+    return torch.where(alone, 0.0, (scores - mean[group_ids]) * factor[group_ids])
+
+
+def _group_means(scores: Tensor, known: Tensor, group_ids: Tensor) -> tuple[Tensor, Tensor]:
+    """[G] known samples of each group, and [G] the mean of their rewards, 0 of none."""
+    empty = torch.zeros(int(group_ids.max()) + 1, dtype=scores.dtype, device=scores.device)
+    count = empty.index_add(0, group_ids, known.to(scores.dtype))
+    total = empty.index_add(0, group_ids, torch.where(known, scores, 0.0))
+    return count, total / count.clamp(min=1)
 
 
 def uniform_groups(scores: Tensor, known: Tensor, group_ids: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The price of leaving the reference policy, fixed or adapted so that the divergence stays near a target."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -8,11 +9,16 @@ class KLConfig:
     """How far the policy may go from the reference.
 
     Args:
+        place: Where the price is paid: `reward` takes it off the reward of each token; `loss` adds it to the loss, with
+            its gradient.
+        estimator: Of the divergence at a token: `k1` (unbiased, may be negative) or `k3` (never negative).
         init_coef: Price of one nat in units of reward, at the start.
         target: Wanted divergence in nats a response; null keeps the price fixed.
         horizon: Samples over which the price adapts; larger is slower.
     """
 
+    place: Literal["reward", "loss"] = "reward"
+    estimator: Literal["k1", "k3"] = "k1"
     init_coef: float = 0.05
     target: float | None = None
     horizon: int = 10_000

@@ -1,8 +1,8 @@
 """Decoding of Llama-style models with few operations a token: for small models most of the time is not arithmetic.
 
 Computes what `LlamaForCausalLM` and `Qwen2ForCausalLM` compute, from their own weights: projections that read the same
-input are one matrix, and with weights in bfloat16 all else stays in float32, as under autocast (on CPUs the attention of
-a single query is five times as slow in bfloat16 as in float32). It has no backward pass.
+input are one matrix, and with weights in bfloat16 all else stays in float32, as under autocast (on CPUs attention of a
+single query is five times as slow in bfloat16 as in float32). It has no backward pass.
 
 Shapes: `B` rows, `n` new tokens, `T` tokens read so far, `H` query heads, `K` key heads, `D` their size.
 """

@@ -73,6 +73,11 @@ def kl_k3(logprobs: Tensor, other_logprobs: Tensor) -> Tensor:
     return torch.expm1(log_ratio) - log_ratio
 
 
+def kl_estimate(logprobs: Tensor, other_logprobs: Tensor, estimator: str) -> Tensor:
+    """Estimate KL(p || other) of each token by `k1` or `k3`. [..] -> [..]."""
+    return {"k1": kl_k1, "k3": kl_k3}[estimator](logprobs, other_logprobs)
+
+
 def explained_variance(predictions: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     """1 - Var(targets - predictions) / Var(targets) where `mask` is True: 1 perfect, 0 no better than a constant.
 

@@ -67,6 +67,23 @@ class CriticConfig:
         _a_share("critic", gae_lambda=self.gae_lambda)
 
 
+def check_together(algorithm: AlgorithmConfig, critic: CriticConfig | None) -> None:
+    """Refuse settings that contradict each other.
+
+    Raises:
+        ValueError: naming both keys.
+    """
+    if algorithm.estimator == "gae" and critic is None:
+        raise ValueError("algorithm.estimator is gae, which needs a critic, and critic is null: name one of the two")
+    if algorithm.estimator != "gae" and critic is not None:
+        raise ValueError(f"algorithm.estimator is {algorithm.estimator}, which takes no critic: set critic to null")
+    if algorithm.estimator in ("grpo", "rloo") and algorithm.gamma != 1.0:
+        raise ValueError(
+            f"algorithm.gamma is {algorithm.gamma}: {algorithm.estimator} gives every token of a response the same "
+            "advantage and discounts nothing; set it to 1.0"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class RLOptimizerConfig:
     """AdamW over the language model and the critic.

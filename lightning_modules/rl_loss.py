@@ -1,4 +1,4 @@
-"""The whole loss of reinforcement learning on one packed minibatch: clipped policy, clipped critic, entropy.
+"""The whole loss of reinforcement learning on a packed minibatch: clipped policy, clipped critic, entropy, divergence.
 
 The parts are in `losses`; nothing here steps an optimizer or decides to stop.
 """
@@ -10,8 +10,9 @@ from torch import Tensor
 
 from datamodules.batches import RolloutBatch
 from lightning_modules.engine import uses_flex_attention
+from lightning_modules.kl_control import KLConfig
 from lightning_modules.losses import ppo_policy_loss, ppo_value_loss
-from lightning_modules.numerics import token_entropy, token_logprobs
+from lightning_modules.numerics import kl_estimate, token_entropy, token_logprobs
 from lightning_modules.packed_loss import packed_mask
 from lightning_modules.policy import Policy
 from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
@@ -34,7 +35,9 @@ def rl_loss(
     batch: RolloutBatch,
     algorithm: AlgorithmConfig,
     critic: CriticConfig | None,
+    kl: KLConfig,
     *,
+    kl_coef: float,
     temperature: float,
     num_tokens: Tensor,
 ) -> MinibatchLoss:
@@ -45,6 +48,8 @@ def rl_loss(
         batch: R packed rows.
         algorithm: clips and weights.
         critic: of the policy, None where it has none.
+        kl: where the divergence from the reference is paid for.
+        kl_coef: the present price of one nat.
         temperature: of sampling.
         num_tokens: scalar that sums over tokens are divided by.
     """
@@ -54,8 +59,9 @@ def rl_loss(
     logits, values = policy(batch.input_ids, mask, batch.position_ids, chosen)
     tokens = batch.input_ids[:, 1:][trained]
     every = torch.ones_like(tokens, dtype=torch.bool)
+    new_logprobs = token_logprobs(logits, tokens, temperature=temperature)
     policy_part = ppo_policy_loss(
-        token_logprobs(logits, tokens, temperature=temperature),
+        new_logprobs,
         batch.old_logprobs[trained],
         batch.advantages[trained],
         every,
@@ -72,6 +78,10 @@ def rl_loss(
         "policy/entropy": entropy.detach(),
     }
     loss = policy_part.loss - algorithm.entropy_coef * entropy
+    if kl.place == "loss":
+        divergence = kl_estimate(new_logprobs, batch.ref_logprobs[trained], kl.estimator).sum() / num_tokens
+        metrics["kl/loss"] = divergence.detach()
+        loss = loss + kl_coef * divergence
     if critic is not None:
         assert values is not None
         value_part = ppo_value_loss(

@@ -34,7 +34,7 @@ from lightning_modules.optimizers import build_rl_adamw
 from lightning_modules.policy import Policy
 from lightning_modules.reference import Reference, weights_sha256
 from lightning_modules.retest import retest
-from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimizerConfig
+from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimizerConfig, check_together
 from lightning_modules.rl_loss import rl_loss
 from lightning_modules.rollout import Collection, Response, build_samples, groups_and_sample_ids
 from lightning_modules.run_executor import RunExecutor
@@ -102,9 +102,11 @@ class RLModule(LightningModule):
                 raise ValueError(f"{name} is {value}: at least 1 is needed")
         if not 0.0 <= retest_share <= 1.0:
             raise ValueError(f"retest_share is {retest_share}: it must be from 0.0 (off) to 1.0")
+        check_together(algorithm, critic)
         self.init_from = init_from
         self.algorithm = algorithm
         self.critic = critic
+        self.kl = kl
         self.sampling = sampling
         self.optimizer_config = optimizer
         self.lora = lora
@@ -163,6 +165,7 @@ class RLModule(LightningModule):
             answers.scores,
             algorithm=self.algorithm,
             critic=self.critic,
+            kl=self.kl,
             kl_coef=self.kl_controller.coef,
             sum_over_ranks=self._sum_over_ranks,
         )
@@ -230,6 +233,8 @@ class RLModule(LightningModule):
             batch,
             self.algorithm,
             self.critic,
+            self.kl,
+            kl_coef=self.kl_controller.coef,
             temperature=self.sampling.temperature,
             num_tokens=num_tokens,
         )

@@ -18,12 +18,21 @@ from datamodules.batches import RolloutSample, TaskPrompt
 from datamodules.shared_prompts import PackedAnswers, pack_answers
 from executor.rewards import RewardConfig
 from executor.schema import Outcome, Reward, Status
-from lightning_modules.advantages import generalized_advantages, token_rewards, uniform_groups
+from lightning_modules.advantages import (
+    generalized_advantages,
+    group_relative,
+    leave_one_out,
+    rewards_to_go,
+    token_rewards,
+    uniform_groups,
+)
 from lightning_modules.engine import uses_flex_attention
 from lightning_modules.evaluation import sample_id
 from lightning_modules.generation import Generated
+from lightning_modules.kl_control import KLConfig
 from lightning_modules.numerics import (
     explained_variance,
+    kl_estimate,
     kl_k1,
     kl_k3,
     masked_mean,
@@ -146,6 +155,7 @@ def build_samples(
     *,
     algorithm: AlgorithmConfig,
     critic: CriticConfig | None,
+    kl: KLConfig,
     kl_coef: float,
     sum_over_ranks: Callable[[Tensor], Tensor] = lambda tensor: tensor,
 ) -> Collection:
@@ -156,6 +166,7 @@ def build_samples(
         scores: [N, L] each.
         algorithm: Estimator, whitening, and what is left out.
         critic: Of `gae`.
+        kl: Where the divergence from the reference is paid for.
         kl_coef: Price of one nat.
         sum_over_ranks: Adds a tensor up over all ranks, for whitening over the whole iteration.
 
@@ -164,13 +175,11 @@ def build_samples(
     """
     known = torch.tensor([response.reward is not None for response in responses])
     totals = torch.tensor([0.0 if response.reward is None else response.reward.total for response in responses])
-    uniform = uniform_groups(totals, known, torch.tensor([response.group for response in responses]))
-    kl = kl_k1(scores.logprobs, scores.ref_logprobs)
-    rewards = token_rewards(totals, kl, scores.mask, kl_coef=kl_coef)
-    assert critic is not None
-    advantages, returns = generalized_advantages(
-        rewards, scores.values, scores.mask, gamma=algorithm.gamma, gae_lambda=critic.gae_lambda
-    )
+    group_ids = torch.tensor([response.group for response in responses])
+    uniform = uniform_groups(totals, known, group_ids)
+    divergence = kl_estimate(scores.logprobs, scores.ref_logprobs, kl.estimator)
+    rewards = token_rewards(totals, divergence, scores.mask, kl_coef=kl_coef if kl.place == "reward" else 0.0)
+    advantages, returns = _advantages(rewards, scores, known, group_ids, algorithm, critic)
     kept = known.clone()
     if algorithm.drop_uniform_groups:
         kept &= ~uniform
@@ -194,17 +203,43 @@ def build_samples(
         for length in (len(response.generated.token_ids),)
     ]
     known_tokens = scores.mask & known[:, None]
+    k1 = kl_k1(scores.logprobs, scores.ref_logprobs)
     metrics = _response_metrics(responses) | {
-        "kl/k1": float(masked_mean(kl, known_tokens)),
+        "kl/k1": float(masked_mean(k1, known_tokens)),
         "kl/k3": float(masked_mean(kl_k3(scores.logprobs, scores.ref_logprobs), known_tokens)),
-        "value/mean": float(masked_mean(scores.values, known_tokens)),
-        "value/explained_variance": float(explained_variance(scores.values, returns, known_tokens)),
         "rollout/uniform_share": float(uniform.float().mean()),
         "rollout/trained_share": float(kept.float().mean()),
         "rollout/logprob_gap": _logprob_gap(responses, scores),
     }
-    kl_per_response = float(masked_mean((kl * scores.mask).sum(1), known))
+    if critic is not None:
+        metrics["value/mean"] = float(masked_mean(scores.values, known_tokens))
+        metrics["value/explained_variance"] = float(explained_variance(scores.values, returns, known_tokens))
+    kl_per_response = float(masked_mean((k1 * scores.mask).sum(1), known))
     return Collection(samples, metrics, kl_per_response, int(known.sum()), *_counts(responses))
+
+
+def _advantages(
+    rewards: Tensor,
+    scores: TokenScores,
+    known: Tensor,
+    group_ids: Tensor,
+    algorithm: AlgorithmConfig,
+    critic: CriticConfig | None,
+) -> tuple[Tensor, Tensor]:
+    """Estimate advantages [N, L], and returns [N, L], which are 0 without a critic.
+
+    The estimators that compare whole responses compare the sums of their token rewards.
+    """
+    if algorithm.estimator == "gae":
+        assert critic is not None
+        return generalized_advantages(
+            rewards, scores.values, scores.mask, gamma=algorithm.gamma, gae_lambda=critic.gae_lambda
+        )
+    if algorithm.estimator == "reinforce_pp":
+        return rewards_to_go(rewards, scores.mask, gamma=algorithm.gamma), torch.zeros_like(rewards)
+    compare = {"grpo": group_relative, "rloo": leave_one_out}[algorithm.estimator]
+    advantages = compare(rewards.sum(1), known, group_ids)
+    return torch.where(scores.mask, advantages[:, None], 0.0), torch.zeros_like(rewards)
 
 
 def _counts(responses: Sequence[Response]) -> tuple[Tensor, Tensor]:

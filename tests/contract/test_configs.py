@@ -85,6 +85,25 @@ def test_overlays_fit_a_base(path: Path, required: dict[str, list[str]]) -> None
     assert len(refused) < len(TRAINING), "; ".join(refused)
 
 
+@pytest.mark.parametrize("estimator", ["grpo", "rloo", "reinforce_pp"])
+def test_an_algorithm_without_a_critic_lies_over_ppo(estimator: str, required: dict[str, list[str]]) -> None:
+    files = ["--config", str(CONFIGS / "ppo.yaml"), "--config", str(CONFIGS / "rl" / f"{estimator}.yaml")]
+    module = AtomforgeCLI("fit", [*files, *required["ppo.yaml"]], run=False).model
+    assert module.algorithm.estimator == estimator
+    assert module.critic is None
+    assert module.policy.value_head is None
+    assert module.algorithm.clip_high == 0.2  # the rest is the base's
+
+
+def test_an_estimator_and_a_critic_that_do_not_fit_are_refused(required: dict[str, list[str]]) -> None:
+    files = ["--config", str(CONFIGS / "ppo.yaml"), "--model.init_args.algorithm.estimator", "grpo"]
+    with pytest.raises(UsageError, match="estimator is grpo, which takes no critic: set critic to null"):
+        AtomforgeCLI("fit", [*files, *required["ppo.yaml"]], run=False)
+    files = ["--config", str(CONFIGS / "ppo.yaml"), "--model.init_args.critic", "null"]
+    with pytest.raises(UsageError, match="gae, which needs a critic"):
+        AtomforgeCLI("fit", [*files, *required["ppo.yaml"]], run=False)
+
+
 @pytest.mark.parametrize("path", SYNTHESIS, ids=name_of)
 def test_synthesis_configs_are_read(path: Path) -> None:
     assert parse_config(content(path), source=path.name).seed == content(path).get("seed", 0)

@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from lightning_modules.advantages import generalized_advantages, token_rewards, uniform_groups
+from lightning_modules.advantages import (
+    generalized_advantages,
+    group_relative,
+    leave_one_out,
+    rewards_to_go,
+    token_rewards,
+    uniform_groups,
+)
 from lightning_modules.kl_control import KLConfig, controller_of
 
 MASK = torch.tensor([[True, True, True], [True, True, False]])
@@ -77,3 +84,45 @@ def test_without_a_target_the_price_is_fixed():
 def test_kl_config_refuses_nonsense(wrong):
     with pytest.raises(ValueError, match=f"kl.{next(iter(wrong))}"):
         KLConfig(**wrong)
+
+
+GROUPS = torch.tensor([0, 1, 0, 0, 1, 2, 0])
+SCORES = torch.tensor([1.0, 0.4, 0.0, 1.0, 1.0, 7.0, 99.0])
+KNOWN = torch.tensor([True, True, True, True, True, True, False])
+
+
+def test_group_relative_by_hand():
+    # group 0: 1, 0, 1 about 2/3: deviation sqrt((1/9 + 4/9 + 1/9) / 2) = .57735; +-1/3 and -2/3 over it
+    # group 1: .4 and 1 about .7: deviation sqrt(.18) = .42426, and .3 / .42426 = .70711; group 2 is alone
+    found = group_relative(SCORES, KNOWN, GROUPS, eps=0.0)
+    expected = torch.tensor([0.57735, -0.70711, -1.15470, 0.57735, 0.70711, 0.0, 0.0])
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_leave_one_out_by_hand():
+    # group 0: 1 - (0 + 1) / 2, 0 - (1 + 1) / 2, 1 - (1 + 0) / 2; group 1: .4 - 1 and 1 - .4; group 2 is alone
+    expected = torch.tensor([0.5, -0.6, -1.0, 0.5, 0.6, 0.0, 0.0])
+    torch.testing.assert_close(leave_one_out(SCORES, KNOWN, GROUPS), expected)
+
+
+@pytest.mark.parametrize("estimate", [group_relative, leave_one_out])
+def test_only_differences_within_a_group_count(estimate):
+    shifted = SCORES + torch.tensor([3.0, -2.0, 5.0])[GROUPS]
+    torch.testing.assert_close(estimate(shifted, KNOWN, GROUPS), estimate(SCORES, KNOWN, GROUPS), atol=1e-5, rtol=1e-5)
+    uniform = estimate(torch.full((3,), 0.3), torch.ones(3, dtype=torch.bool), torch.zeros(3, dtype=torch.long))
+    torch.testing.assert_close(uniform, torch.zeros(3))
+
+
+def test_an_unknown_reward_takes_no_part():
+    other = SCORES.clone()
+    other[-1] = -1e6
+    for estimate in (group_relative, leave_one_out):
+        assert torch.equal(estimate(SCORES, KNOWN, GROUPS), estimate(other, KNOWN, GROUPS))
+
+
+def test_rewards_to_go_by_hand():
+    # gamma .5: 4; 2 + .5 * 4 = 4; 1 + .5 * 4 = 3. The second response ends after two tokens: 6; 2 + .5 * 6 = 5
+    rewards = torch.tensor([[1.0, 2.0, 4.0], [2.0, 6.0, 9.0]])
+    torch.testing.assert_close(
+        rewards_to_go(rewards, MASK, gamma=0.5), torch.tensor([[3.0, 4.0, 4.0], [5.0, 6.0, 0.0]])
+    )

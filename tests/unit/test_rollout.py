@@ -7,6 +7,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from executor.schema import Outcome, Reward, Status
 from lightning_modules.generation import Generated
+from lightning_modules.kl_control import KLConfig
 from lightning_modules.policy import Policy
 from lightning_modules.reference import Reference, weights_sha256
 from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
@@ -14,6 +15,7 @@ from lightning_modules.rollout import REWARD_PARTS, Response, TokenScores, build
 
 PLAIN = AlgorithmConfig(whiten=False)
 CRITIC = CriticConfig(gae_lambda=1.0)
+KL = KLConfig()
 
 
 def response(reward, *, group=0, length=2, finished=True):
@@ -33,7 +35,7 @@ def scores_of(lengths, *, logprob=-1.0, ref_logprob=-1.5, value=0.25):
 def test_rewards_advantages_and_returns_by_hand():
     # k1 is .5 a token, at .1 a nat: token rewards -.05 and 1 - .05; with lambda = gamma = 1 the returns are
     # .9 and .95, the advantages .9 - .25 and .95 - .25
-    result = build_samples([response(1.0)], scores_of([2]), algorithm=PLAIN, critic=CRITIC, kl_coef=0.1)
+    result = build_samples([response(1.0)], scores_of([2]), algorithm=PLAIN, critic=CRITIC, kl=KL, kl_coef=0.1)
     [sample] = result.samples
     torch.testing.assert_close(sample.returns, torch.tensor([0.9, 0.95]))
     torch.testing.assert_close(sample.advantages, torch.tensor([0.65, 0.7]))
@@ -43,9 +45,37 @@ def test_rewards_advantages_and_returns_by_hand():
     assert result.metrics["kl/k3"] == pytest.approx(0.5 - 1 + 0.60653, abs=1e-4)  # e^-.5 = .60653
 
 
+def advantages_of(estimator, kl=KL, *, gamma=1.0, kl_coef=0.1):
+    """Those of two responses to one prompt: reward 1 with two tokens, reward 0 with three."""
+    both = [response(1.0, length=2), response(0.0, length=3)]
+    algorithm = AlgorithmConfig(estimator=estimator, whiten=False, gamma=gamma)
+    result = build_samples(both, scores_of([2, 3]), algorithm=algorithm, critic=None, kl=kl, kl_coef=kl_coef)
+    assert not any(tag.startswith("value/") for tag in result.metrics)
+    assert all(not sample.returns.any() for sample in result.samples)
+    return [sample.advantages.tolist() for sample in result.samples]
+
+
+def test_estimators_without_a_critic_by_hand():
+    # k1 is .5 a token, so at .1 a nat a response of 2 tokens pays .1, one of 3 tokens .15: .9 and -.15
+    assert advantages_of("rloo") == [pytest.approx([1.05] * 2), pytest.approx([-1.05] * 3)]
+    # about .375 by .525 each; the deviation of two is .525 * sqrt 2
+    assert advantages_of("grpo") == [pytest.approx([0.7071] * 2, abs=1e-3), pytest.approx([-0.7071] * 3, abs=1e-3)]
+    # tokens pay .05; the last has the reward; discounted by .5 to the front
+    found = advantages_of("reinforce_pp", gamma=0.5)
+    assert found == [pytest.approx([0.425, 0.95]), pytest.approx([-0.0875, -0.075, -0.05])]
+
+
+def test_where_and_how_the_divergence_is_paid_for_by_hand():
+    in_loss = KLConfig(place="loss")
+    assert advantages_of("rloo", in_loss) == [pytest.approx([1.0] * 2), pytest.approx([-1.0] * 3)]
+    # k3 is e^-.5 - 1 + .5 = .10653 a token: 1 - .021306 and -.031959
+    k3 = KLConfig(estimator="k3")
+    assert advantages_of("rloo", k3)[0] == pytest.approx([1.010653] * 2, abs=1e-5)
+
+
 def test_an_infrastructure_fault_is_left_out_of_everything():
     both = [response(1.0, length=2), response(None, length=3)]
-    result = build_samples(both, scores_of([2, 3]), algorithm=PLAIN, critic=CRITIC, kl_coef=0.0)
+    result = build_samples(both, scores_of([2, 3]), algorithm=PLAIN, critic=CRITIC, kl=KL, kl_coef=0.0)
     assert result.samples[0].loss_mask.all()
     assert not result.samples[1].loss_mask.any()
     assert result.metrics["reward/mean"] == 1.0
@@ -53,13 +83,17 @@ def test_an_infrastructure_fault_is_left_out_of_everything():
     assert result.metrics["rollout/num_infra"] == 1.0
     assert result.metrics["rollout/status/infra"] == 0.5
     assert result.num_known == 1
-    alone = build_samples(both[:1], scores_of([2]), algorithm=replace(PLAIN, whiten=True), critic=CRITIC, kl_coef=0.0)
-    whitened = build_samples(both, scores_of([2, 3]), algorithm=replace(PLAIN, whiten=True), critic=CRITIC, kl_coef=0.0)
+    alone = build_samples(
+        both[:1], scores_of([2]), algorithm=replace(PLAIN, whiten=True), critic=CRITIC, kl=KL, kl_coef=0.0
+    )
+    whitened = build_samples(
+        both, scores_of([2, 3]), algorithm=replace(PLAIN, whiten=True), critic=CRITIC, kl=KL, kl_coef=0.0
+    )
     torch.testing.assert_close(whitened.samples[0].advantages, alone.samples[0].advantages)
 
 
 def test_an_iteration_of_nothing_but_faults_has_no_reward():
-    result = build_samples([response(None)], scores_of([2]), algorithm=PLAIN, critic=CRITIC, kl_coef=0.1)
+    result = build_samples([response(None)], scores_of([2]), algorithm=PLAIN, critic=CRITIC, kl=KL, kl_coef=0.1)
     assert not result.samples[0].loss_mask.any()
     tags = ("reward/mean", "reward/std", "reward/pass_rate", "reward/passed", "reward/loads")
     assert all(math.isnan(result.metrics[tag]) for tag in tags)
@@ -81,9 +115,9 @@ def test_advantages_are_whitened_over_all_trained_tokens():
 
 def test_uniform_groups_are_counted_and_dropped_where_asked():
     rows = [response(1.0, group=0), response(1.0, group=0), response(1.0, group=1), response(0.0, group=1)]
-    kept = build_samples(rows, scores_of([2] * 4), algorithm=PLAIN, critic=CRITIC, kl_coef=0.0)
+    kept = build_samples(rows, scores_of([2] * 4), algorithm=PLAIN, critic=CRITIC, kl=KL, kl_coef=0.0)
     dropped = build_samples(
-        rows, scores_of([2] * 4), algorithm=replace(PLAIN, drop_uniform_groups=True), critic=CRITIC, kl_coef=0.0
+        rows, scores_of([2] * 4), algorithm=replace(PLAIN, drop_uniform_groups=True), critic=CRITIC, kl=KL, kl_coef=0.0
     )
     assert kept.metrics["rollout/uniform_share"] == dropped.metrics["rollout/uniform_share"] == 0.5
     assert [bool(sample.loss_mask.any()) for sample in kept.samples] == [True] * 4
@@ -92,9 +126,9 @@ def test_uniform_groups_are_counted_and_dropped_where_asked():
 
 def test_truncated_responses_are_left_out_where_asked():
     rows = [response(1.0), response(0.0, finished=False)]
-    kept = build_samples(rows, scores_of([2, 2]), algorithm=PLAIN, critic=CRITIC, kl_coef=0.0)
+    kept = build_samples(rows, scores_of([2, 2]), algorithm=PLAIN, critic=CRITIC, kl=KL, kl_coef=0.0)
     dropped = build_samples(
-        rows, scores_of([2, 2]), algorithm=replace(PLAIN, mask_truncated=True), critic=CRITIC, kl_coef=0.0
+        rows, scores_of([2, 2]), algorithm=replace(PLAIN, mask_truncated=True), critic=CRITIC, kl=KL, kl_coef=0.0
     )
     assert [bool(sample.loss_mask.any()) for sample in kept.samples] == [True, True]
     assert [bool(sample.loss_mask.any()) for sample in dropped.samples] == [True, False]

@@ -1,0 +1,85 @@
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from datamodules.batches import RolloutBatch
+from lightning_modules.kl_control import KLConfig
+from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
+from lightning_modules.rl_loss import rl_loss
+
+QUARTER = math.log(0.25)
+
+
+class FairCoin(nn.Module):
+    """A policy over two tokens whose logits are parameters, at first 0: each token has probability 1/2."""
+
+    def __init__(self, num_tokens: int, *, values: torch.Tensor | None = None) -> None:
+        super().__init__()
+        self.causal_lm = SimpleNamespace(config=SimpleNamespace(_attn_implementation="sdpa"))
+        self.logits = nn.Parameter(torch.zeros(num_tokens, 2))
+        self.values = values
+
+    def forward(self, input_ids, attention_mask, position_ids, chosen):
+        return self.logits, self.values
+
+
+def batch_of(loss_mask, *, ref_logprob=QUARTER, advantages=0.0, returns=0.0):
+    mask = torch.tensor([loss_mask])
+    shape, ids = mask.shape, torch.ones(1, len(loss_mask) + 1, dtype=torch.long)
+
+    def everywhere(number):
+        return torch.full(shape, number)
+
+    return RolloutBatch(
+        ids, torch.arange(ids.shape[1])[None], ids, ids, mask, everywhere(math.log(0.5)), everywhere(ref_logprob),
+        everywhere(0.0), everywhere(advantages), everywhere(returns), num_tokens=torch.tensor(2.0),
+    )  # fmt: skip
+
+
+def loss_of(policy, batch, kl, *, critic=None, kl_coef=0.1, **settings):
+    algorithm = AlgorithmConfig(estimator="grpo", **settings)
+    return rl_loss(policy, batch, algorithm, critic, kl, kl_coef=kl_coef, temperature=1.0, num_tokens=torch.tensor(2.0))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "divergence"),
+    [("k1", math.log(2)), ("k3", 0.5 - 1 + math.log(2))],  # p 1/2 against 1/4: log 2; r - 1 - log r with r = 1/2
+)
+def test_divergence_in_the_loss_by_hand(estimator, divergence):
+    policy = FairCoin(2)
+    result = loss_of(policy, batch_of([True, False, True]), KLConfig(place="loss", estimator=estimator))
+    assert result.loss.item() == pytest.approx(0.1 * divergence, abs=1e-6)
+    assert result.metrics["kl/loss"].item() == pytest.approx(divergence, abs=1e-6)
+    result.loss.backward()
+    # by log p the loss of a token has slope .1/2 * 1 (k1) or .1/2 * (1 - r) (k3); log p has slope 1/2 by its logit
+    slope = 0.05 * (1.0 if estimator == "k1" else 0.5) * 0.5
+    torch.testing.assert_close(policy.logits.grad[:, 1], torch.full((2,), slope))
+
+
+def test_divergence_in_the_reward_is_not_in_the_loss():
+    policy = FairCoin(2)
+    result = loss_of(policy, batch_of([True, False, True]), KLConfig(place="reward"))
+    assert result.loss.item() == 0.0
+    assert "kl/loss" not in result.metrics
+
+
+def test_without_a_critic_no_value_is_trained_and_with_one_it_is():
+    values = torch.tensor([0.5, 0.5])
+    without = loss_of(FairCoin(2), batch_of([True, False, True], returns=1.0), KLConfig())
+    assert not any(tag.startswith("value/") for tag in without.metrics)
+    critic = CriticConfig(coef=2.0, clip=None)
+    batch = batch_of([True, False, True], returns=1.0)
+    result = loss_of(FairCoin(2, values=values), batch, KLConfig(), critic=critic)
+    assert result.loss.item() == pytest.approx(2.0 * 0.5 * 0.25)  # half of (1 - .5) squared, twice
+
+
+@pytest.mark.parametrize("place", ["reward", "loss"])
+def test_a_minibatch_with_nothing_to_train_has_a_finite_loss_with_a_graph(place):
+    policy = FairCoin(0)
+    result = loss_of(policy, batch_of([False, False, False]), KLConfig(place=place, estimator="k3"), entropy_coef=0.1)
+    assert result.loss.item() == 0.0
+    result.loss.backward()
+    assert policy.logits.grad.shape == (0, 2)
