@@ -55,7 +55,7 @@ class RLModule(LightningModule):
         algorithm: what is made of rewards.
         critic: of the estimator `gae`; null for the others.
         kl: price of leaving the starting policy.
-        sampling: length and temperature of the responses.
+        sampling: length, temperature and stop strings of the responses; validation has length and stop strings from it.
         optimizer: AdamW.
         reward: what an outcome is worth.
         generate_batch_size: responses decoded together, in training and validation.
@@ -266,6 +266,7 @@ class RLModule(LightningModule):
             max_new_tokens=self.sampling.max_new_tokens,
             seed=self.seed,
             batch_size=self.generate_batch_size,
+            stop=self.sampling.stop,
             dtype=decoding_dtype(str(self.trainer.precision)),
         )
         self.last_evaluations[split] = result

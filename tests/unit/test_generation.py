@@ -4,7 +4,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from lightning_modules.counter_random import uniforms
-from lightning_modules.generation import Sampling, draw_tokens, generate
+from lightning_modules.drafts import draw_tokens
+from lightning_modules.generation import Sampling, generate
 from lightning_modules.kv_cache import new_cache, select_rows
 
 EOS, PAD, VOCAB = 2, 0, 24
