@@ -52,9 +52,7 @@ class Judging:
         return [outcomes[self._places[index]] for index in range(len(self._tasks))]
 
 
-def completion_text(
-    tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int], stop: Sequence[str] = ()
-) -> str:
+def completion_text(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int], stop: Sequence[str] = ()) -> str:
     """Decode a completion up to the first of the texts `stop`; special tokens, `<eos>` among them, are left out."""
     return cut_at_stop(decode(tokenizer, token_ids), stop)
 

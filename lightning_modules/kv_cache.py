@@ -1,7 +1,7 @@
 """A key/value cache that is written in place while it grows, for decoding token by token.
 
-transformers' own growing cache copies everything at each token; this one copies only when its buffer is full. Layers with
-sliding windows keep the transformers layer made for them; models with other state are not driven with it.
+transformers' own growing cache copies everything at each token; this one copies only when its buffer is full. Layers
+with sliding windows keep the transformers layer made for them; models with other state are not driven with it.
 """
 
 import inspect

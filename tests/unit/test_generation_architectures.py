@@ -3,9 +3,9 @@
 import pytest
 import torch
 from transformers import (
-    GenerationConfig,
     Gemma2Config,
     Gemma2ForCausalLM,
+    GenerationConfig,
     GPT2Config,
     GPT2LMHeadModel,
     GPTNeoXConfig,
@@ -121,7 +121,12 @@ def test_the_fallback_draws_what_our_loop_draws(name, temperature, monkeypatch):
     monkeypatch.setattr(generation_module, "is_drivable", lambda model: False)
     # what a checkpoint asks of `generate` would change the draws
     model.generation_config = GenerationConfig(
-        repetition_penalty=9.0, top_k=1, do_sample=True, eos_token_id=[5, 6, 7], suppress_tokens=[8, 9], min_new_tokens=9
+        repetition_penalty=9.0,
+        top_k=1,
+        do_sample=True,
+        eos_token_id=[5, 6, 7],
+        suppress_tokens=[8, 9],
+        min_new_tokens=9,
     )
     theirs = complete(model, prompts, temperature=temperature, on_finished=lambda index, row: seen.append((index, row)))
     assert [row.token_ids for row in theirs] == [row.token_ids for row in ours]
