@@ -6,10 +6,9 @@ from jsonargparse import ArgumentParser
 from lightning.pytorch import Trainer
 from small_data import write_small_data
 
-from datamodules.prompts import training_texts
+from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
-from datamodules.splits import load_dataset
-from datamodules.tokenizer import load_tokenizer, train_tokenizer
+from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
 from lightning_modules import run_executor
 from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.drafts import Sampling
@@ -61,15 +60,16 @@ def fit(start, data_dir, tmp_path, monkeypatch, stop: tuple[str, ...]):
 
 def test_stop_strings_end_what_is_collected_and_validated(start, data_dir, tmp_path, monkeypatch):
     free, validated, metrics = fit(start, data_dir, tmp_path, monkeypatch, ())
-    cut, cut_validated, cut_metrics = fit(start, data_dir, tmp_path, monkeypatch, VOWELS)
-    assert sum(any(vowel in text for vowel in VOWELS) for text in free) > 8
-    assert not any(
-        vowel in text for text in [*cut, *(sample.completion for sample in cut_validated)] for vowel in VOWELS
-    )
+    assert "\ufffd" not in validated[0].completion[:3]
+    stop = (*VOWELS, validated[0].completion[2])  # an untrained policy repeats itself when it is greedy
+    cut, cut_validated, cut_metrics = fit(start, data_dir, tmp_path, monkeypatch, stop)
+    assert sum(any(text in whole for text in stop) for whole in free) > 8
+    for completion in [*cut, *(sample.completion for sample in cut_validated)]:
+        assert not any(text in completion for text in stop)
     # the texts end in another order: each of them is the beginning of one that was drawn without stop strings
     assert all(any(whole.startswith(text) for whole in free) for text in cut)
     assert cut_metrics["rollout/finished"] > metrics["rollout/finished"] + 0.5
-    assert [sample.num_tokens for sample in cut_validated] != [sample.num_tokens for sample in validated]
+    assert cut_validated[0].num_tokens < validated[0].num_tokens
 
 
 def test_the_key_is_a_list_of_texts():
