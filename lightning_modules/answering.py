@@ -77,7 +77,7 @@ def answer_prompts(
     prompt_ids = [prompt.prompt_ids for prompt in prompts]
     started_at = time.perf_counter()
     with executor.grading(rewards=settings.reward) as grading:
-        judging = Judging(grading, tokenizer, tasks_of(prompts))
+        judging = Judging(grading, tokenizer, tasks_of(prompts), stop=settings.sampling.stop)
         generated = generate(
             policy.sampling_model(settings.dtype),
             prompt_ids,
@@ -88,6 +88,8 @@ def answer_prompts(
             eos_id=eos_id,
             pad_id=pad_id,
             batch_size=settings.generate_batch_size,
+            tokenizer=tokenizer,
+            dtype=settings.dtype,
             on_finished=judging.add,
         )
         generated_at = time.perf_counter()

@@ -17,7 +17,8 @@ from datamodules.batches import TaskPrompt
 from executor.client import Executor
 from executor.pass_at_k import pass_at_k
 from executor.schema import DEFAULT_LIMITS, Limits, Outcome, Status
-from lightning_modules.generation import Generated, Sampling, generate
+from lightning_modules.drafts import Generated, Sampling
+from lightning_modules.generation import generate
 from lightning_modules.judging import Judging, tasks_of
 
 GREEDY = -1
@@ -132,6 +133,7 @@ def evaluate(
     seed: int,
     batch_size: int,
     greedy: bool = True,
+    stop: Sequence[str] = (),
     dtype: torch.dtype | None = None,
     limits: Limits = DEFAULT_LIMITS,
     on_judged: OnJudged = lambda num_judged: None,
@@ -140,7 +142,8 @@ def evaluate(
 
     Programs are run while others are still being generated. What is drawn for a task depends on (seed, task id, number
     of the sample) alone, not on the other tasks or on `batch_size`; the model runs in its own precision, whatever
-    autocast is on outside, or with a copy of its weights in `dtype`.
+    autocast is on outside, or with a copy of its weights in `dtype`. A completion ends at the first text of `stop`,
+    which is no part of it.
 
     Raises:
         ValueError: nothing was asked for, or a prompt does not fit the model's context.
@@ -153,6 +156,7 @@ def evaluate(
         "max_new_tokens": max_new_tokens,
         "seed": seed,
         "greedy": greedy,
+        "stop": list(stop),
         "dtype": str(dtype or causal_lm.dtype).removeprefix("torch."),
     }
     plans = [
@@ -163,7 +167,7 @@ def evaluate(
     tasks = tasks_of(prompts)
     generated: list[Generated] = []
     with executor.grading(limits, on_result=lambda _index, _outcome: on_judged(1)) as grading:
-        judging = Judging(grading, tokenizer, [tasks[task] for task, _ in plan])
+        judging = Judging(grading, tokenizer, [tasks[task] for task, _ in plan], stop=stop)
         for part, part_temperature in plans:
             num_before = len(generated)
             with torch.autocast(causal_lm.device.type, enabled=False):
@@ -171,11 +175,12 @@ def evaluate(
                     causal_lm,
                     [prompts[task].prompt_ids for task, _ in part],
                     [sample_id(prompts[task].task_id, number) for task, number in part],
-                    sampling=Sampling(max_new_tokens=max_new_tokens, temperature=part_temperature),
+                    sampling=Sampling(max_new_tokens=max_new_tokens, temperature=part_temperature, stop=tuple(stop)),
                     seed=seed,
                     eos_id=_token_id(tokenizer.eos_token_id),
                     pad_id=_token_id(tokenizer.pad_token_id),
                     batch_size=batch_size,
+                    tokenizer=tokenizer,
                     dtype=dtype,
                     on_finished=lambda index, item, first=num_before: judging.add(first + index, item),
                 )

@@ -7,7 +7,8 @@ from transformers import PreTrainedTokenizerFast
 from datamodules.batches import TaskPrompt
 from executor.grading import Grading
 from executor.schema import Outcome, Submission, Task, Test
-from lightning_modules.generation import Generated
+from lightning_modules.drafts import Generated
+from lightning_modules.stop_strings import cut_at_stop, decode
 
 
 class Judging:
@@ -17,18 +18,27 @@ class Judging:
         grading: where the programs go.
         tokenizer: of the completions.
         tasks: N, one for each completion.
+        stop: texts at which a program ends.
     """
 
-    def __init__(self, grading: Grading, tokenizer: PreTrainedTokenizerFast, tasks: Sequence[Task]) -> None:
+    def __init__(
+        self,
+        grading: Grading,
+        tokenizer: PreTrainedTokenizerFast,
+        tasks: Sequence[Task],
+        *,
+        stop: Sequence[str] = (),
+    ) -> None:
         self._grading = grading
         self._tokenizer = tokenizer
         self._tasks = tasks
+        self._stop = stop
         self._places: dict[int, int] = {}
         self._texts: dict[int, str] = {}
 
     def add(self, index: int, generated: Generated) -> None:
         """Start judging the completion of task `index`; fits `on_finished` of `generate`."""
-        self._texts[index] = completion_text(self._tokenizer, generated.token_ids)
+        self._texts[index] = completion_text(self._tokenizer, generated.token_ids, self._stop)
         submission = Submission(task=self._tasks[index], completion=self._texts[index])
         self._places[index] = self._grading.add(submission)
 
@@ -42,9 +52,9 @@ class Judging:
         return [outcomes[self._places[index]] for index in range(len(self._tasks))]
 
 
-def completion_text(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int]) -> str:
-    """Decode a completion; special tokens, `<eos>` among them, are left out."""
-    return str(tokenizer.decode(list(token_ids), skip_special_tokens=True))
+def completion_text(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int], stop: Sequence[str] = ()) -> str:
+    """Decode a completion up to the first of the texts `stop`; special tokens, `<eos>` among them, are left out."""
+    return cut_at_stop(decode(tokenizer, token_ids), stop)
 
 
 def tasks_of(prompts: Sequence[TaskPrompt]) -> list[Task]:

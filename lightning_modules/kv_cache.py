@@ -1,12 +1,15 @@
 """A key/value cache that is written in place while it grows, for decoding token by token.
 
-transformers' own growing cache copies everything at each token; this one copies only when its buffer is full. Layers of
-other kinds (sliding windows, linear attention) keep the transformers layer made for them.
+transformers' own growing cache copies everything at each token; this one copies only when its buffer is full. Layers
+with sliding windows keep the transformers layer made for them; models with other state are not driven with it.
 """
 
+import inspect
+
+import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedConfig
-from transformers.cache_utils import DynamicLayer
+from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
+from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
 
 
 class BufferedLayer(DynamicLayer):
@@ -38,10 +41,20 @@ class BufferedLayer(DynamicLayer):
         return self.keys, self.values
 
     def select(self, rows: Tensor) -> None:
-        """Keep `rows`, in that order; rows may repeat."""
+        """Keep `rows`, in that order; rows may repeat. Rows that stay where they are cost nothing."""
+        assert self._key_buffer is not None
+        assert self._value_buffer is not None
         assert self.keys is not None
         assert self.values is not None
-        self._move(self.keys[rows], self.values[rows], room=max(self.capacity, self.get_seq_length()))
+        if len(rows) > len(self.keys):
+            self._move(self.keys[rows], self.values[rows], room=self._key_buffer.shape[-2])
+            return
+        self._key_buffer, self._value_buffer = self._key_buffer[: len(rows)], self._value_buffer[: len(rows)]
+        keys, values = self.keys[: len(rows)], self.values[: len(rows)]
+        moved = (rows != torch.arange(len(rows), device=rows.device)).nonzero()[:, 0]
+        if len(moved):
+            keys[moved], values[moved] = self.keys[rows[moved]], self.values[rows[moved]]
+        self.keys, self.values = keys, values
 
     def _move(self, keys: Tensor | None, values: Tensor | None, *, room: int) -> None:
         """Put `[B, H, T, D]` keys and values into new buffers with `room` positions."""
@@ -54,6 +67,15 @@ class BufferedLayer(DynamicLayer):
         self._value_buffer[:, :, :length] = values
         self.keys = self._key_buffer[:, :, :length]
         self.values = self._value_buffer[:, :, :length]
+
+
+def is_drivable(causal_lm: PreTrainedModel) -> bool:
+    """Say whether a model keeps its state in such a cache alone, and takes positions and padding with it."""
+    asked = {"input_ids", "attention_mask", "position_ids", "past_key_values", "logits_to_keep"}
+    if causal_lm._is_stateful or not asked <= set(inspect.signature(causal_lm.forward).parameters):
+        return False
+    known = (DynamicLayer, DynamicSlidingWindowLayer, DummyLayer)
+    return all(type(layer) in known for layer in DynamicCache(config=causal_lm.config).layers)
 
 
 def new_cache(config: PreTrainedConfig, capacity: int) -> DynamicCache:

@@ -2,7 +2,8 @@
 
 Computes what `LlamaForCausalLM` and `Qwen2ForCausalLM` compute, from their own weights: projections that read the same
 input are one matrix, and with weights in bfloat16 all else stays in float32, as under autocast (on CPUs attention of a
-single query is five times as slow in bfloat16 as in float32). It has no backward pass.
+single query is five times as slow in bfloat16 as in float32; on GPUs attention and its cache have the type of the
+weights). It has no backward pass.
 
 Shapes: `B` rows, `n` new tokens, `T` tokens read so far, `H` query heads, `K` key heads, `D` their size.
 """
@@ -65,6 +66,7 @@ class LlamaDecoder:
         self._eps = self.config.rms_norm_eps
         self._activation = trunk.layers[0].mlp.act_fn
         self._rotary = trunk.rotary_emb
+        self._attention_dtype = torch.float32 if self.device.type == "cpu" else dtype or causal_lm.dtype
         self._embedding = trunk.embed_tokens.weight.detach()
         self._norm = trunk.norm.weight.detach()
         self._head = _stack([output_layer(causal_lm)], dtype)
@@ -112,13 +114,15 @@ class LlamaDecoder:
         qkv = qkv.view(num_rows, length, heads + 2 * kv_heads, self._head_dim).transpose(1, 2)
         turned = qkv[:, : heads + kv_heads]
         turned = turned * cos + turned.roll(self._head_dim // 2, dims=-1) * sin
-        keys, values = cache.update(turned[:, heads:], qkv[:, heads + kv_heads :], number)
+        turned, values = turned.to(self._attention_dtype), qkv[:, heads + kv_heads :].to(self._attention_dtype)
+        keys, values = cache.update(turned[:, heads:], values, number)
         queries = turned[:, :heads]
         if length == 1:  # the queries that share a key head, side by side
             queries = queries.view(num_rows, kv_heads, heads // kv_heads, self._head_dim)
         attended = functional.scaled_dot_product_attention(
             queries, keys, values, attn_mask=mask, scale=self._scale, enable_gqa=length > 1 and heads != kv_heads
         )
+        attended = attended.to(hidden.dtype)
         if length == 1:
             return attended.reshape(num_rows, 1, heads * self._head_dim)
         return attended.transpose(1, 2).reshape(num_rows, length, heads * self._head_dim)

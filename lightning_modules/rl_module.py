@@ -60,7 +60,7 @@ class RLModule(LightningModule):
         algorithm: what is made of rewards.
         critic: of the estimator `gae`; null for the others.
         kl: price of leaving the starting policy.
-        sampling: length and temperature of the responses.
+        sampling: length, temperature and stop strings of the responses; validation has length and stop strings from it.
         optimizer: AdamW.
         engine: how the model is computed.
         lora: adapters to train instead of the whole model, which without them is the reference; null = none.
@@ -300,6 +300,8 @@ class RLModule(LightningModule):
             max_new_tokens=self.sampling.max_new_tokens,
             seed=self.seed,
             batch_size=self.generate_batch_size,
+            stop=self.sampling.stop,
+            dtype=decoding_dtype(str(self.trainer.precision)),
         )
         self.last_evaluations[split] = result
         self._scores.add_greedy(split, result, evaluate_s=time.perf_counter() - started)

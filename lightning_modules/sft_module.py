@@ -184,6 +184,7 @@ class SFTModule(LightningModule):
             max_new_tokens=self.max_new_tokens,
             seed=self.seed,
             batch_size=self.eval_batch_size,
+            dtype=decoding_dtype(str(self.trainer.precision)),
         )
         self.last_evaluations[split] = result
         self._scores.add_greedy(split, result, evaluate_s=time.perf_counter() - started)

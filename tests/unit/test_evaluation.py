@@ -155,6 +155,20 @@ def test_samples_of_a_task_depend_on_seed_and_task_alone(model, tokenizer):
     assert cold != base
 
 
+def test_stop_strings_end_completions_and_are_cut_off(model, tokenizer):
+    whole = run(model, tokenizer, verdict=all_wrong, max_new_tokens=30)
+    stop = tuple("aeiou")
+    cut = run(model, tokenizer, verdict=all_wrong, max_new_tokens=30, stop=stop)
+    for before, after in zip(whole.tasks, cut.tasks, strict=True):
+        for long, short in zip(before.completions(), after.completions(), strict=True):
+            ends = [place for place in map(long.completion.find, stop) if place >= 0]
+            assert short.completion == long.completion[: min(ends, default=None)]
+            assert short.finished == (bool(ends) or long.finished)
+            assert short.num_tokens <= long.num_tokens
+    assert completions(cut) != completions(whole)
+    assert cut.settings["stop"] == list(stop)
+
+
 def test_evaluation_runs_in_the_models_own_precision(model, tokenizer):
     plain = run(model, tokenizer, verdict=all_wrong)
     with torch.autocast("cpu", dtype=torch.bfloat16):

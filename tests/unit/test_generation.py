@@ -4,7 +4,8 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from lightning_modules.counter_random import uniforms
-from lightning_modules.generation import Sampling, draw_tokens, generate
+from lightning_modules.drafts import draw_tokens
+from lightning_modules.generation import Sampling, fill_gaps, generate
 from lightning_modules.kv_cache import new_cache, select_rows
 
 EOS, PAD, VOCAB = 2, 0, 24
@@ -166,6 +167,27 @@ def test_the_cache_grows_in_place_and_past_its_capacity(model):
         select_rows(cache, torch.tensor([1, 0]))
         rest = model(ids[[1, 0], 5:], past_key_values=cache, use_cache=True).logits
     torch.testing.assert_close(rest, whole[[1, 0], 5:], atol=1e-5, rtol=1e-4)
+
+
+def test_rows_that_go_on_move_as_little_as_possible():
+    ended = np.array([False, True, False, True, True, False, False])  # 0, 2, 5, 6 go on: 5 takes the place of 1 ...
+    assert fill_gaps(ended).tolist() == [0, 5, 2, 6]  # ... and 6 that of 3
+    assert fill_gaps(np.array([False, False, True])).tolist() == [0, 1]
+
+
+def test_rows_are_taken_out_of_the_cache_in_place(model):
+    cache, ids = new_cache(model.config, capacity=12), torch.randint(3, VOCAB, (4, 10))
+    with torch.no_grad():
+        whole = model.eval()(ids).logits
+        model(ids[:, :6], past_key_values=cache, use_cache=True)
+        buffer = cache.layers[0].keys.data_ptr()
+        select_rows(cache, torch.tensor([3, 1]))
+        assert cache.layers[0].keys.data_ptr() == buffer
+        rest = model(ids[[3, 1], 6:8], past_key_values=cache, use_cache=True).logits
+        torch.testing.assert_close(rest, whole[[3, 1], 6:8], atol=1e-5, rtol=1e-4)
+        select_rows(cache, torch.tensor([1, 1, 0]))  # and repeated, in new buffers
+        rest = model(ids[[1, 1, 3], 8:], past_key_values=cache, use_cache=True).logits
+    torch.testing.assert_close(rest, whole[[1, 1, 3], 8:], atol=1e-5, rtol=1e-4)
 
 
 def test_sampling_refuses_nonsense():

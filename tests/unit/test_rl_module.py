@@ -243,9 +243,15 @@ def test_every_setting_changes_the_outcome(start, data_dir, tmp_path, default_we
 def test_estimators_without_a_critic_differ_and_learn_what_is_rewarded(
     start, data_dir, tmp_path, estimator, monkeypatch
 ):
-    use(monkeypatch, lambda submission: Status.PASSED if len(submission.completion) % 2 else Status.WRONG)
-    module = module_of(start, algorithm=replace(PPO, estimator=estimator, entropy_coef=0.0), critic=None, kl=KLConfig())
-    data = data_of(data_dir, samples_per_prompt=8, minibatch_size=16)
+    use(monkeypatch, lambda submission: Status.PASSED if len(submission.completion) < 12 else Status.WRONG)
+    module = module_of(
+        start,
+        algorithm=replace(PPO, estimator=estimator, entropy_coef=0.0),
+        critic=None,
+        kl=KLConfig(init_coef=0.0),
+        optimizer=replace(FAST, lr=5e-3),
+    )
+    data = data_of(data_dir, samples_per_prompt=8, minibatch_size=8)
     logger = RunLogger(tmp_path / "run")
     train(start, data_dir, tmp_path, module=module, data=data, max_epochs=12, logger=logger, log_every_n_steps=1)
     events = EventAccumulator(str(tmp_path / "run")).Reload()

@@ -106,6 +106,7 @@ def test_advantages_are_whitened_over_all_trained_tokens():
         scores_of([2, 3]),
         algorithm=AlgorithmConfig(),
         critic=CRITIC,
+        kl=KL,
         kl_coef=0.05,
     )
     advantages = torch.cat([sample.advantages for sample in result.samples])

@@ -34,7 +34,7 @@ SHARES = {f"time/share_{part}" for part in ("generate", "score", "execute", "upd
 
 @pytest.fixture(autouse=True)
 def executor(monkeypatch):
-    monkeypatch.setattr(run_executor, "open_executor", lambda backend: FakeExecutor())
+    monkeypatch.setattr(run_executor, "open_executor", lambda backend, **_: FakeExecutor())
 
 
 @pytest.fixture(scope="module")
