@@ -110,6 +110,7 @@ class AtomforgeCLI(LightningCLI):
         if config.ckpt_path == "last" and path is None and not is_launched_rank():
             print(f"atomforge: no checkpoint in {config.run_dir} yet, starting at the beginning", file=sys.stderr)
         config.ckpt_path = None if path is None else str(path)
+        config.weights_only = True  # a checkpoint is data: nothing in it is run
         if path is None:
             return
         self._facts = read_checkpoint_facts(path)

@@ -18,14 +18,19 @@ def token_logprobs(logits: Tensor, token_ids: Tensor, *, temperature: float = 1.
     Returns:
         [B, T].
     """
-    logits = logits.float() / temperature
+    logits = _tempered(logits, temperature)
     return logits.gather(-1, token_ids[..., None])[..., 0] - logits.logsumexp(-1)
 
 
 def token_entropy(logits: Tensor, *, temperature: float = 1.0) -> Tensor:
     """Entropy in nats of each token's distribution: [B, T, V] -> [B, T], in float32."""
-    logprobs = torch.log_softmax(logits.float() / temperature, dim=-1)
+    logprobs = torch.log_softmax(_tempered(logits, temperature), dim=-1)
     return -(logprobs.exp() * logprobs).sum(-1)
+
+
+def _tempered(logits: Tensor, temperature: float) -> Tensor:
+    logits = logits.float()
+    return logits if temperature == 1.0 else logits / temperature  # a pass over [B, T, V] is not free
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:

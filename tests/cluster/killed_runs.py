@@ -12,6 +12,7 @@ import torch
 import yaml
 from small_data import write_small_data
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
 from datamodules.eval_data import load_dataset
 from datamodules.tokenizer import train_tokenizer, training_texts
@@ -36,7 +37,7 @@ def write_inputs(folder: Path) -> None:
     build_causal_lm(Architecture(**SIZES, max_position=128), tokenizer, 1).save_pretrained(folder / "start")
     tokenizer.save_pretrained(folder / "start")
     sft = {
-        "trainer": {"max_epochs": 30, "log_every_n_steps": 2},
+        "trainer": {"max_epochs": 20, "log_every_n_steps": 2},
         "model": {"architecture": {**SIZES, "max_position": 128}, "max_new_tokens": 6, "executor_backend": "process"},
         "data": {
             "data_dir": str(data_dir), "batch_size": 4, "max_length": 64, "steps_per_epoch": 5, "vocab_size": 300,
@@ -44,7 +45,7 @@ def write_inputs(folder: Path) -> None:
         },
     }  # fmt: skip
     ppo = {
-        "trainer": {"max_epochs": 12},
+        "trainer": {"max_epochs": 6},
         "model": {
             "init_from": str(folder / "start"), "sampling": {"max_new_tokens": 8}, "retest_share": 1.0,
             "critic": {"warmup_iterations": 0}, "kl": {"target": 0.5, "horizon": 50},
@@ -107,10 +108,24 @@ def checkpoint_names(run_dir: Path) -> set[str]:
 
 def assert_same_end(one: Path, other: Path) -> None:
     """Compare parameters, optimizer and all scalars but those of speed, bit for bit."""
-    left, right = (torch.load(run / "checkpoints" / "final.ckpt", weights_only=True) for run in (one, other))
+    left, right = (content_of(run / "checkpoints" / "final.ckpt") for run in (one, other))
     for key in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "rl_state"):
         assert_same(left.get(key), right.get(key), key)
     assert scalars(one) == scalars(other)
+
+
+def content_of(checkpoint: Path) -> dict:
+    """Read a checkpoint, with the parts of a sharded one put together."""
+    if checkpoint.is_file():
+        return torch.load(checkpoint, weights_only=True)
+    whole = checkpoint.resolve().with_suffix(".whole")
+    dcp_to_torch_save(checkpoint, whole)
+    tensors = torch.load(whole, weights_only=True)
+    whole.unlink()
+    return torch.load(checkpoint / "meta.pt", weights_only=True) | {
+        "state_dict": tensors["state_dict"],
+        "optimizer_states": tensors["optimizer_0"],
+    }
 
 
 def assert_same(left: object, right: object, where: str) -> None:

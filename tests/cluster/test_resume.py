@@ -23,6 +23,7 @@ from killed_runs import (
     write_inputs,
 )
 
+SHARDED = ("--trainer.devices=2", "--trainer.strategy=fsdp2", "--trainer.precision=32-true")
 TWO_RANKS = ("--trainer.devices=2", "--trainer.strategy=ddp")
 
 
@@ -34,21 +35,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def compare(folder: Path, kind: str, *options: str, num_kills: int, seed: int) -> None:
-    name = f"{kind}_{len(options)}_{num_kills}"
+    name = "_".join([kind, *(option.rpartition("=")[2] for option in options), str(num_kills)])
     finish(start(folder, kind, f"{name}_whole", *options), folder, f"{name}_whole")
     run_with_kills(folder, kind, f"{name}_killed", *options, num_kills=num_kills, rng=random.Random(seed))
     assert_same_end(folder / f"{name}_whole", folder / f"{name}_killed")
     assert len(scalars(folder / f"{name}_whole")["executor/time_factor"]) == 1
 
 
-@pytest.mark.parametrize(("kind", "options", "num_kills"), [("sft", (), 2), ("ppo", (), 1), ("ppo", TWO_RANKS, 1)])
+@pytest.mark.parametrize(
+    ("kind", "options", "num_kills"), [("sft", (), 2), ("ppo", (), 1), ("ppo", TWO_RANKS, 1), ("sft", SHARDED, 1)]
+)
 def test_killed_runs_end_as_whole_ones(folder: Path, kind: str, options: tuple[str, ...], num_kills: int) -> None:
     compare(folder, kind, *options, num_kills=num_kills, seed=1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("options", [(), TWO_RANKS], ids=["one", "two"])
+@pytest.mark.parametrize("options", [(), TWO_RANKS, SHARDED], ids=["one", "two", "sharded"])
 @pytest.mark.parametrize(("kind", "max_epochs"), [("sft", 400), ("ppo", 120)])
 def test_runs_killed_twenty_times_end_as_whole_ones(
     folder: Path, kind: str, max_epochs: int, options: tuple[str, ...]
