@@ -4,9 +4,9 @@
     python benchmarks/training.py --trl-python trl-env/bin/python [--rounds 3] [--only "NAME;NAME"] [--output FILE.json]
 
 In each round every contestant runs once, in a process of its own with one thread a rank, so that all share the good
-and bad minutes of the machine; ratios are taken within a round. A contestant's number is the median over its steps but the first.
-Medians, least and greatest over the rounds. The machine should do nothing else. Without --trl-python those of TRL are
-left out. Model and data: `benchmarks/trainers/material.py`.
+and bad minutes of the machine; ratios are taken within a round. A contestant's number is the median over its steps
+but the first. Medians, least and greatest over the rounds. The machine should do nothing else. Without --trl-python
+those of TRL are left out. Model and data: `benchmarks/trainers/material.py`.
 """
 
 # ruff: noqa: E402
