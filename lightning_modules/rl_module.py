@@ -15,31 +15,27 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
+from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
 from executor.rewards import RewardConfig
 from lightning_modules.answering import AnswerSettings, answer_prompts
-from lightning_modules.engine import EngineSettings, disable_dropout, prepare_causal_lm
-from lightning_modules.evaluation import Evaluation, evaluate
+from lightning_modules.engine import EngineSettings, disable_dropout
 from lightning_modules.generation import Sampling, decoding_dtype
-from lightning_modules.gradient_clipping import clip_by_norm
 from lightning_modules.kl_control import KLConfig, controller_of
-from lightning_modules.lora import LoRASettings, add_lora
+from lightning_modules.lora import LoRASettings
 from lightning_modules.metrics import PassAtK
-from lightning_modules.model_loading import PAYLOAD_KEY, checkpoint_payload, load_policy
+from lightning_modules.model_loading import load_policy
 from lightning_modules.optimizers import build_rl_adamw
-from lightning_modules.policy import Policy
+from lightning_modules.policy_module import PolicyModule
 from lightning_modules.reference import Reference, weights_sha256
 from lightning_modules.retest import retest
 from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimizerConfig, check_together
 from lightning_modules.rl_loss import rl_loss
 from lightning_modules.rollout import Collection, Response, build_samples, groups_and_sample_ids
-from lightning_modules.run_executor import RunExecutor
 from lightning_modules.sharding import mesh_of
-from lightning_modules.validation_scores import ValidationScores
 
 STATE_KEY = "rl_state"
 DEFAULT_ALGORITHM = AlgorithmConfig()
@@ -51,7 +47,7 @@ DEFAULT_ENGINE = EngineSettings()
 DEFAULT_REWARD = RewardConfig()
 
 
-class RLModule(LightningModule):
+class RLModule(PolicyModule):
     """Trains a causal LM, rewarded by executed tests, held near the policy it starts from.
 
     Args:
@@ -72,6 +68,8 @@ class RLModule(LightningModule):
         seed: of the responses.
     """
 
+    logs_each_step = False
+
     def __init__(
         self,
         *,
@@ -90,7 +88,14 @@ class RLModule(LightningModule):
         executor_backend: str = "auto",
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            engine=engine,
+            lora=lora,
+            greedy=replace(sampling, temperature=0.0),
+            eval_batch_size=generate_batch_size,
+            executor_backend=executor_backend,
+            seed=seed,
+        )
         if init_from is None:
             raise ValueError(
                 "init_from is missing: set model.init_args.init_from to the checkpoint or run to start from"
@@ -109,30 +114,26 @@ class RLModule(LightningModule):
         self.kl = kl
         self.sampling = sampling
         self.optimizer_config = optimizer
-        self.lora = lora
         self.reward_config = reward
         self.generate_batch_size = generate_batch_size
         self.score_batch_size = score_batch_size
         self.retest_share = retest_share
-        self.seed = seed
-        causal_lm, self.tokenizer = load_policy(init_from)
+        causal_lm, self._tokenizer = load_policy(init_from)
         self._reference_sha256 = weights_sha256(causal_lm)
-        if lora is not None:
-            add_lora(causal_lm, lora, seed=seed)
-        prepare_causal_lm(causal_lm, engine)
-        trunk = None if critic is None else critic.trunk
-        self.policy = Policy(causal_lm, critic=trunk, compiled=engine.compile).train()
+        self.policy = self.build_policy(causal_lm, critic=None if critic is None else critic.trunk)
         disable_dropout(self.policy)  # or the first ratio would differ from 1
         self.reference = Reference(self.policy)
         self._is_sharded = False
         self.kl_controller = controller_of(kl)
         self.iteration = 0
-        self.last_evaluations: dict[str, Evaluation] = {}
-        self._executor = RunExecutor(executor_backend)
         self._collection: Collection | None = None
         self._is_stopped = False
         self._update_s = 0.0
         self._batch_started_at = 0.0
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        return self._tokenizer
 
     def collect(self, prompts: list[TaskPrompt], iteration: int, *, samples_per_prompt: int) -> list[RolloutSample]:
         """Answer each prompt once, run and judge the answers, and prepare them for training.
@@ -259,20 +260,6 @@ class RLModule(LightningModule):
         for parameter in frozen:
             parameter.grad = None
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip by norm and log the norm.
-
-        Raises:
-            ValueError: the trainer asks for clipping by value.
-        """
-        norm = clip_by_norm(self.policy.parameters(), gradient_clip_val, gradient_clip_algorithm)
-        self.log("optim/grad_norm", norm, on_step=False, on_epoch=True, batch_size=1)
-
     def on_train_epoch_end(self) -> None:
         collection = self._collection
         assert collection is not None
@@ -289,34 +276,10 @@ class RLModule(LightningModule):
 
     def validation_step(self, batch: tuple[str, list[TaskPrompt]], batch_idx: int) -> None:
         """Complete the tasks of a split greedily and run them."""
-        split, prompts = batch
-        started = time.perf_counter()
-        result = evaluate(
-            self.policy.sampling_model(decoding_dtype(str(self.trainer.precision))),
-            self.tokenizer,
-            prompts,
-            self._executor.open(self.trainer),
-            num_samples=0,
-            max_new_tokens=self.sampling.max_new_tokens,
-            seed=self.seed,
-            batch_size=self.generate_batch_size,
-            stop=self.sampling.stop,
-            dtype=decoding_dtype(str(self.trainer.precision)),
-        )
-        self.last_evaluations[split] = result
-        self._scores.add_greedy(split, result, evaluate_s=time.perf_counter() - started)
-
-    def on_validation_epoch_start(self) -> None:
-        self._scores = ValidationScores(self.device)
-
-    def on_validation_epoch_end(self) -> None:
-        scores = self._scores.compute()
-        shown = {tag: value for tag, value in scores.items() if tag.startswith("pass_at_k/")}
-        self.log_dict(shown, prog_bar=True, sync_dist=True)
-        self.log_dict({tag: value for tag, value in scores.items() if tag not in shown}, sync_dist=True)
+        self.evaluate_split(*batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy.causal_lm, self.tokenizer, self.lora)
+        super().on_save_checkpoint(checkpoint)
         checkpoint[STATE_KEY] = {
             "iteration": self.iteration,
             "kl_coef": self.kl_controller.coef,
@@ -334,9 +297,6 @@ class RLModule(LightningModule):
             )
         self.iteration = state["iteration"]
         self.kl_controller = replace(self.kl_controller, coef=state["kl_coef"])
-
-    def teardown(self, stage: str) -> None:
-        self._executor.close()
 
     def _num_warmup_iterations(self) -> int:
         return 0 if self.critic is None else self.critic.warmup_iterations

@@ -4,36 +4,29 @@ The class joins parts that live elsewhere: the model (`policy`), the loss (`pack
 and the executed pass rate (`evaluation`). It works with `datamodules.sft_data.SFTDataModule`.
 """
 
-import time
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor
-from torch.optim import Optimizer
 from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import SFTBatch, TaskPrompt
 from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.counter_random import derived_seed
-from lightning_modules.engine import EngineSettings, prepare_causal_lm
-from lightning_modules.evaluation import Evaluation, evaluate
-from lightning_modules.generation import decoding_dtype
-from lightning_modules.gradient_clipping import clip_by_norm
-from lightning_modules.lora import LoRASettings, add_lora
-from lightning_modules.model_loading import PAYLOAD_KEY, checkpoint_payload, load_policy
+from lightning_modules.drafts import Sampling
+from lightning_modules.engine import EngineSettings
+from lightning_modules.lora import LoRASettings
+from lightning_modules.model_loading import load_policy
 from lightning_modules.optimizers import AdamWConfig, build_adamw, build_schedule
 from lightning_modules.packed_loss import completion_loss
-from lightning_modules.policy import Policy
-from lightning_modules.run_executor import RunExecutor
+from lightning_modules.policy_module import PolicyModule
 from lightning_modules.sharding import mesh_of
-from lightning_modules.validation_scores import ValidationScores
 
 DEFAULT_OPTIMIZER = AdamWConfig()
 DEFAULT_ENGINE = EngineSettings()
 
 
-class SFTModule(LightningModule):
+class SFTModule(PolicyModule):
     """Trains a causal LM on prompt and solution pairs.
 
     Args:
@@ -48,7 +41,7 @@ class SFTModule(LightningModule):
         seed: of the first weights.
     """
 
-    policy: Policy
+    logs_each_step = True
 
     def __init__(
         self,
@@ -63,21 +56,20 @@ class SFTModule(LightningModule):
         executor_backend: str = "auto",
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            engine=engine,
+            lora=lora,
+            greedy=Sampling(max_new_tokens=max_new_tokens, temperature=0.0),
+            eval_batch_size=eval_batch_size,
+            executor_backend=executor_backend,
+            seed=seed,
+        )
         if architecture is not None and init_from is not None:
             raise ValueError("architecture and init_from exclude each other: a loaded model brings its own sizes")
         self.architecture = architecture or Architecture()
         self.init_from = init_from
         self.optimizer_config = optimizer
-        self.engine = engine
-        self.lora = lora
-        self.max_new_tokens = max_new_tokens
-        self.eval_batch_size = eval_batch_size
-        self.seed = seed
-        self.last_evaluations: dict[str, Evaluation] = {}
         self._is_built = False
-        self._executor = RunExecutor(executor_backend)
-        self._scores = ValidationScores(self.device)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
@@ -95,10 +87,7 @@ class SFTModule(LightningModule):
                     f"{self.init_from} has another tokenizer than the data: set data.init_args.tokenizer to where the "
                     "model's own comes from"
                 )
-        if self.lora is not None:
-            add_lora(causal_lm, self.lora, seed=self.seed)
-        prepare_causal_lm(causal_lm, self.engine)
-        self.policy = Policy(causal_lm, compiled=self.engine.compile).train()
+        self.policy = self.build_policy(causal_lm)
         mesh = mesh_of(self.trainer.strategy)
         if mesh is not None:
             self.policy.shard(mesh)
@@ -127,64 +116,12 @@ class SFTModule(LightningModule):
         self.log("optim/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=batch.num_samples)
         return loss
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip by norm and log the norm.
-
-        Raises:
-            ValueError: the trainer asks for clipping by value.
-        """
-        norm = clip_by_norm(self.policy.parameters(), gradient_clip_val, gradient_clip_algorithm)
-        self.log("optim/grad_norm", norm)
-
-    def on_validation_epoch_start(self) -> None:
-        self._scores = ValidationScores(self.device)
-
-    def on_test_epoch_start(self) -> None:
-        self._scores = ValidationScores(self.device)
-
     def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         if isinstance(batch, SFTBatch):
             total, num_labels = completion_loss(self.policy, batch)
             self._scores.add_mean("loss/val", total / num_labels.clamp(min=1), num_labels)
         else:
-            self._evaluate(*batch)
+            self.evaluate_split(*batch)
 
     def test_step(self, batch: tuple[str, list[TaskPrompt]], batch_idx: int) -> None:
-        self._evaluate(*batch)
-
-    def on_validation_epoch_end(self) -> None:
-        scores = self._scores.compute()
-        shown = {tag: value for tag, value in scores.items() if tag.startswith(("loss/", "pass_at_k/"))}
-        self.log_dict(shown, prog_bar=True, sync_dist=True)
-        self.log_dict({tag: value for tag, value in scores.items() if tag not in shown}, sync_dist=True)
-
-    def on_test_epoch_end(self) -> None:
-        self.log_dict(self._scores.compute(), sync_dist=True)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy.causal_lm, self.tokenizer, self.lora)
-
-    def teardown(self, stage: str) -> None:
-        self._executor.close()
-
-    def _evaluate(self, split: str, prompts: list[TaskPrompt]) -> None:
-        """Complete `prompts` greedily, run them, and keep the verdicts for the end of the epoch."""
-        started = time.perf_counter()
-        result = evaluate(
-            self.policy.sampling_model(decoding_dtype(str(self.trainer.precision))),
-            self.tokenizer,
-            prompts,
-            self._executor.open(self.trainer),
-            num_samples=0,
-            max_new_tokens=self.max_new_tokens,
-            seed=self.seed,
-            batch_size=self.eval_batch_size,
-            dtype=decoding_dtype(str(self.trainer.precision)),
-        )
-        self.last_evaluations[split] = result
-        self._scores.add_greedy(split, result, evaluate_s=time.perf_counter() - started)
+        self.evaluate_split(*batch)

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 from datasets import Dataset, DatasetDict
+from transformers import PreTrainedTokenizerFast
 
 from datamodules.atoms import ATOMS
 from datamodules.packing import Sample
@@ -38,10 +39,7 @@ def make(folder: Path) -> None:
     """Fill `folder`; what is there already is left."""
     if (folder / "trained" / "config.json").exists():
         return
-    rows = [row_of(number) for number in range(NUM_SAMPLES)]
-    DatasetDict({split: Dataset.from_list(rows) for split in SPLITS}).save_to_disk(str(folder / "data"))
-    texts = [f"{row['prompt']}\n{row['solution']}" for row in rows]
-    tokenizer = train_tokenizer(texts, VOCAB_SIZE, folder / "data" / "tokenizer")
+    rows, tokenizer = make_data(folder, vocab_size=VOCAB_SIZE)
     prompts = encode_prompts(tokenizer, [row["prompt"] for row in rows])
     completions = encode_completions(tokenizer, [row["solution"] for row in rows])
     samples = [list(pair) for pair in zip(prompts, completions, strict=True)]
@@ -59,6 +57,14 @@ def make(folder: Path) -> None:
         f"{len(samples)} samples of {sum(lengths) / len(lengths):.0f} tokens (most {max(lengths)}), completions of "
         f"{sum(answers) / len(answers):.0f} (most {max(answers)}); {model.num_parameters() / 1e6:.2f} M weights"
     )
+
+
+def make_data(folder: Path, *, vocab_size: int) -> tuple[list[dict], PreTrainedTokenizerFast]:
+    """Write the data set with its tokenizer; returns its tasks, the same in all splits."""
+    rows = [row_of(number) for number in range(NUM_SAMPLES)]
+    DatasetDict({split: Dataset.from_list(rows) for split in SPLITS}).save_to_disk(str(folder / "data"))
+    texts = [f"{row['prompt']}\n{row['solution']}" for row in rows]
+    return rows, train_tokenizer(texts, vocab_size, folder / "data" / "tokenizer")
 
 
 def row_of(number: int) -> dict:

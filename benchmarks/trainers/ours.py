@@ -63,26 +63,27 @@ class Clock(Callback):
             self.parts_s.append({part: float(logged[f"time/{part}_s"]) for part in PARTS})
 
 
-def sft(folder: str, num_steps: int) -> tuple[LightningModule, LightningDataModule]:
+def sft(folder: str, num_steps: int, *, batch_size: int) -> tuple[LightningModule, LightningDataModule]:
     data = SFTDataModule(
-        f"{folder}/data", {"synthetic_train": MixturePart()}, batch_size=16, max_length=256, steps_per_epoch=num_steps,
+        f"{folder}/data", {"synthetic_train": MixturePart()}, batch_size=batch_size, max_length=256, steps_per_epoch=num_steps,
         num_val_tasks=4, tokenizer=f"{folder}/start",
     )  # fmt: skip
     return SFTModule(init_from=f"{folder}/start", optimizer=AdamWConfig(lr=1e-4)), data
 
 
-def rl(folder: str, algorithm: str, mode: str, *, real: bool) -> tuple[LightningModule, LightningDataModule]:
+def rl(folder: str, algorithm: str, mode: str, *, init_from: str, max_new_tokens: int = 64, real: bool = False):
+    """Make module and data of an algorithm; `real`: rewards from programs that run."""
     trunk = "shared" if mode == "shipped" else "separate"
     critic = CriticConfig(trunk=trunk, warmup_iterations=0) if algorithm == "ppo" else None
     kl = KLConfig() if algorithm == "ppo" else KLConfig(place="loss", estimator="k3", init_coef=0.02)
     module = RLModule(
-        init_from=f"{folder}/{'trained' if real else 'start'}",
+        init_from=init_from,
         algorithm=AlgorithmConfig(
             estimator="gae" if algorithm == "ppo" else "grpo", whiten=algorithm == "ppo", target_kl=None
         ),
         critic=critic,
         kl=kl,
-        sampling=Sampling(max_new_tokens=64),
+        sampling=Sampling(max_new_tokens=max_new_tokens),
         retest_share=0.25 if real else 0.0,
     )
     data = RLDataModule(
@@ -92,6 +93,23 @@ def rl(folder: str, algorithm: str, mode: str, *, real: bool) -> tuple[Lightning
     return module, data
 
 
+def judge_at_once() -> None:
+    """Put the stand-in in the place of the executor, for this process."""
+    run_executor.open_executor = lambda backend, **_: InstantExecutor()  # pyright: ignore
+
+
+def fit(module: LightningModule, data: LightningDataModule, folder: str, **options: Any) -> tuple[Clock, Trainer]:
+    """Train under the clock."""
+    clock = Clock()
+    trainer = Trainer(
+        logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        limit_val_batches=0, use_distributed_sampler=False, reload_dataloaders_every_n_epochs=1,
+        num_sanity_val_steps=0, gradient_clip_val=1.0, default_root_dir=folder, callbacks=[clock], **options,
+    )  # fmt: skip
+    trainer.fit(module, data)
+    return clock, trainer
+
+
 def main(folder: str, what: str, mode: str, num_steps: str, extra: str = "1") -> None:
     warnings.filterwarnings("ignore")
     logging.disable(logging.INFO)
@@ -99,20 +117,16 @@ def main(folder: str, what: str, mode: str, num_steps: str, extra: str = "1") ->
     real = extra == "real"
     num_ranks = 1 if real else int(extra)
     if not real:
-        run_executor.open_executor = lambda backend, **_: InstantExecutor()  # pyright: ignore
+        judge_at_once()
     steps = int(num_steps)
-    module, data = sft(folder, steps) if what == "sft" else rl(folder, what, mode, real=real)
-    clock = Clock()
     if what == "sft":
-        data.batch_size *= num_ranks  # pyright: ignore
-    trainer = Trainer(
-        accelerator="cpu", devices=num_ranks, strategy="ddp" if num_ranks > 1 else "auto",
+        module, data = sft(folder, steps, batch_size=16 * num_ranks)
+    else:
+        module, data = rl(folder, what, mode, init_from=f"{folder}/{'trained' if real else 'start'}", real=real)
+    clock, trainer = fit(
+        module, data, folder, accelerator="cpu", devices=num_ranks, strategy="ddp" if num_ranks > 1 else "auto",
         precision="bf16-mixed" if mode == "shipped" else "32-true", max_epochs=1 if what == "sft" else steps + 1,
-        logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-        limit_val_batches=0, use_distributed_sampler=False, reload_dataloaders_every_n_epochs=1,
-        num_sanity_val_steps=0, gradient_clip_val=1.0, default_root_dir=folder, callbacks=[clock],
     )  # fmt: skip
-    trainer.fit(module, data)
     if trainer.is_global_zero:
         print(json.dumps({"steps_s": clock.steps_s, "tokens": clock.tokens, "parts_s": clock.parts_s}))
 

@@ -1,0 +1,131 @@
+"""What the modules of SFT and reinforcement learning share: the policy in checkpoints, clipping, executed validation.
+
+It trains nothing by itself.
+"""
+
+import time
+from abc import abstractmethod
+from typing import Any
+
+from lightning.pytorch import LightningModule
+from torch.optim import Optimizer
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from datamodules.batches import TaskPrompt
+from lightning_modules.drafts import Sampling
+from lightning_modules.engine import EngineSettings, prepare_causal_lm
+from lightning_modules.evaluation import Evaluation, evaluate
+from lightning_modules.generation import decoding_dtype
+from lightning_modules.gradient_clipping import clip_by_norm
+from lightning_modules.lora import LoRASettings, add_lora
+from lightning_modules.model_loading import PAYLOAD_KEY, checkpoint_payload
+from lightning_modules.policy import Policy, Trunk
+from lightning_modules.run_executor import RunExecutor
+from lightning_modules.validation_scores import ValidationScores
+
+
+class PolicyModule(LightningModule):
+    """Holds a `policy` and its `tokenizer`; subclasses make both and say how it is trained.
+
+    Args:
+        engine: how the model is computed.
+        lora: adapters to train instead of the whole model; null = none.
+        greedy: length and stop strings of the completions in validation and test.
+        eval_batch_size: completions decoded together there.
+        executor_backend: `auto`, or a backend by name or address.
+        seed: of the adapters' first weights.
+    """
+
+    policy: Policy
+    logs_each_step: bool
+    """Whether `optim/grad_norm` is logged at each step or once an epoch."""
+
+    def __init__(
+        self,
+        *,
+        engine: EngineSettings,
+        lora: LoRASettings | None,
+        greedy: Sampling,
+        eval_batch_size: int,
+        executor_backend: str,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.engine = engine
+        self.lora = lora
+        self.seed = seed
+        self.last_evaluations: dict[str, Evaluation] = {}
+        self._greedy = greedy
+        self._eval_batch_size = eval_batch_size
+        self._executor = RunExecutor(executor_backend)
+        self._scores = ValidationScores(self.device)
+
+    @property
+    @abstractmethod
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """That of the policy."""
+
+    def build_policy(self, causal_lm: PreTrainedModel, *, critic: Trunk | None = None) -> Policy:
+        """Make a causal LM ready for training, in place.
+
+        Raises:
+            ValueError: the model does not support the settings; one line.
+        """
+        if self.lora is not None:
+            add_lora(causal_lm, self.lora, seed=self.seed)
+        prepare_causal_lm(causal_lm, self.engine)
+        return Policy(causal_lm, critic=critic, compiled=self.engine.compile).train()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by norm and log the norm.
+
+        Raises:
+            ValueError: the trainer asks for clipping by value.
+        """
+        norm = clip_by_norm(self.policy.parameters(), gradient_clip_val, gradient_clip_algorithm)
+        self.log("optim/grad_norm", norm, on_step=self.logs_each_step, on_epoch=not self.logs_each_step, batch_size=1)
+
+    def evaluate_split(self, split: str, prompts: list[TaskPrompt]) -> None:
+        """Complete `prompts` greedily, run them, and keep the verdicts for the end of the epoch."""
+        started_at = time.perf_counter()
+        dtype = decoding_dtype(str(self.trainer.precision))
+        result = evaluate(
+            self.policy.sampling_model(dtype),
+            self.tokenizer,
+            prompts,
+            self._executor.open(self.trainer),
+            num_samples=0,
+            max_new_tokens=self._greedy.max_new_tokens,
+            seed=self.seed,
+            batch_size=self._eval_batch_size,
+            stop=self._greedy.stop,
+            dtype=dtype,
+        )
+        self.last_evaluations[split] = result
+        self._scores.add_greedy(split, result, evaluate_s=time.perf_counter() - started_at)
+
+    def on_validation_epoch_start(self) -> None:
+        self._scores = ValidationScores(self.device)
+
+    def on_test_epoch_start(self) -> None:
+        self._scores = ValidationScores(self.device)
+
+    def on_validation_epoch_end(self) -> None:
+        scores = self._scores.compute()
+        shown = {tag: value for tag, value in scores.items() if tag.startswith(("loss/", "pass_at_k/"))}
+        self.log_dict(shown, prog_bar=True, sync_dist=True)
+        self.log_dict({tag: value for tag, value in scores.items() if tag not in shown}, sync_dist=True)
+
+    def on_test_epoch_end(self) -> None:
+        self.log_dict(self._scores.compute(), sync_dist=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy.causal_lm, self.tokenizer, self.lora)
+
+    def teardown(self, stage: str) -> None:
+        self._executor.close()
