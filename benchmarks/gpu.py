@@ -129,9 +129,7 @@ def ppo_shares(device: torch.device, sizes: Sizes, model: str | None) -> dict[st
             model = f"{scratch}/start"
             policy_of(torch.device("cpu"), SMOKE, EngineSettings()).causal_lm.save_pretrained(model)
             tokenizer.save_pretrained(model)
-        module, data = ours.rl(
-            scratch, "ppo", "shipped", init_from=model, max_new_tokens=min(128, sizes.new_tokens)
-        )
+        module, data = ours.rl(scratch, "ppo", "shipped", init_from=model, max_new_tokens=min(128, sizes.new_tokens))
         clock, _ = ours.fit(
             module, data, scratch, accelerator=device.type, devices=1, precision="bf16-mixed",
             max_epochs=sizes.num_steps + 1,

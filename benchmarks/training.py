@@ -23,7 +23,10 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)
+import torch
+
 from benchmarks.trainers.table import GOALS, print_tables
+from lightning_modules.device_peaks import measured_gemm_flops_per_s
 
 TIMEOUT_S = 900
 WARM_UP = 2
@@ -95,6 +98,13 @@ def greedy_rows_equal(folder: str) -> bool:
     return rows[0] == rows[1]
 
 
+def gemm_speeds() -> str:
+    """Say what a product of matrices reaches here: what bfloat16 can gain differs from processor to processor."""
+    torch.set_num_threads(1)
+    fp32, bf16 = (measured_gemm_flops_per_s(dtype) / 1e9 for dtype in (torch.float32, torch.bfloat16))
+    return f"gemm of 1024^3: {fp32:.0f} GFLOP/s in float32, {bf16:.0f} in bfloat16"
+
+
 def main() -> int:
     """Run the rounds, print what was finished."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -122,7 +132,7 @@ def main() -> int:
                     args.output.write_text(json.dumps(rounds, indent=1) + "\n", encoding="utf-8")
     except KeyboardInterrupt:
         print("\ninterrupted", file=sys.stderr)
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores; one thread a rank\n")
+    print(f"{platform.machine()}, {os.cpu_count()} cores, one thread a rank; {gemm_speeds()}\n")
     print_tables(rounds, GOALS)
     if any(name.startswith("rollout") for name in names):
         print(f"\nGreedy completions of our loop and of `generate` are identical: {greedy_rows_equal(folder)}")

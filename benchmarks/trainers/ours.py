@@ -65,8 +65,8 @@ class Clock(Callback):
 
 def sft(folder: str, num_steps: int, *, batch_size: int) -> tuple[LightningModule, LightningDataModule]:
     data = SFTDataModule(
-        f"{folder}/data", {"synthetic_train": MixturePart()}, batch_size=batch_size, max_length=256, steps_per_epoch=num_steps,
-        num_val_tasks=4, tokenizer=f"{folder}/start",
+        f"{folder}/data", {"synthetic_train": MixturePart()}, batch_size=batch_size, max_length=256,
+        steps_per_epoch=num_steps, num_val_tasks=4, tokenizer=f"{folder}/start",
     )  # fmt: skip
     return SFTModule(init_from=f"{folder}/start", optimizer=AdamWConfig(lr=1e-4)), data
 
