@@ -55,7 +55,7 @@ def run_sft(folder, num_steps, dtype, *, packing):
     ]
     clock = Clock()
     config = SFTConfig(
-        per_device_train_batch_size=16, max_length=256, packing=packing, completion_only_loss=True,
+        per_device_train_batch_size=16 if packing else 40, max_length=256, packing=packing, completion_only_loss=True,
         learning_rate=1e-4, **common(num_steps, dtype),
     )  # fmt: skip
     trainer = SFTTrainer(

@@ -21,6 +21,7 @@ from lightning.pytorch import Callback, LightningDataModule, LightningModule, Tr
 
 import lightning_modules.run_executor as run_executor
 from benchmarks.trainers.instant_executor import InstantExecutor
+from benchmarks.trainers.raw import BATCH_SIZE
 from datamodules.batches import SFTBatch
 from datamodules.mixture import MixturePart
 from datamodules.rl_data import RLDataModule
@@ -120,7 +121,7 @@ def main(folder: str, what: str, mode: str, num_steps: str, extra: str = "1") ->
         judge_at_once()
     steps = int(num_steps)
     if what == "sft":
-        module, data = sft(folder, steps, batch_size=16 * num_ranks)
+        module, data = sft(folder, steps, batch_size=BATCH_SIZE * num_ranks)
     else:
         module, data = rl(folder, what, mode, init_from=f"{folder}/{'trained' if real else 'start'}", real=real)
     clock, trainer = fit(

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM
 from datamodules.packing import Sample, pack
 from lightning_modules.packed_loss import block_causal_mask
 
-BATCH_SIZE, MAX_LENGTH = 16, 256
+BATCH_SIZE, MAX_LENGTH = 40, 256
 
 
 def packed_steps(

@@ -19,6 +19,7 @@ from small_data import write_small_data  # noqa: E402
 from datamodules.eval_data import load_dataset  # noqa: E402
 from datamodules.tokenizer import train_tokenizer, training_texts  # noqa: E402
 from lightning_modules.architecture import Architecture, build_causal_lm  # noqa: E402
+from lightning_modules.model_loading import load_policy  # noqa: E402
 
 TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
 
@@ -44,11 +45,43 @@ def assert_ranks_are_one(one: dict, two: list[dict], strategy: str) -> None:
     assert two[0]["losses"] == pytest.approx(one["losses"], abs=1e-5)
 
 
+@pytest.fixture(scope="module")
+def sft_folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("sft")
+    write_small_data(folder / "data")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sft_on_one(sft_folder) -> dict:
+    [one] = ends_of_training("sft", "one", sft_folder)
+    return one
+
+
+@pytest.fixture(scope="module")
+def ppo_folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("ppo")
+    data_dir = write_small_data(folder / "data", synthetic_rl=6)
+    tokenizer = train_tokenizer(training_texts(load_dataset(data_dir)), 300, data_dir / "tokenizer")
+    model = build_causal_lm(TINY, tokenizer, 1)
+    with torch.no_grad():  # sharper than a fresh one
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.mul_(8)
+    model.save_pretrained(folder / "start")
+    tokenizer.save_pretrained(folder / "start")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ppo_on_one(ppo_folder) -> dict:
+    [one] = ends_of_training("ppo", "one", ppo_folder)
+    return one
+
+
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
-def test_sft_on_two_ranks_is_sft_on_one(strategy, tmp_path):
-    write_small_data(tmp_path / "data")
-    [one] = ends_of_training("sft", "one", tmp_path)
-    two = ends_of_training("sft", strategy, tmp_path)
+def test_sft_on_two_ranks_is_sft_on_one(strategy, sft_folder, sft_on_one):
+    one, two = sft_on_one, ends_of_training("sft", strategy, sft_folder)
     assert_ranks_are_one(one, two, strategy)
     # three tasks on two ranks, 2 and 1: of tasks 0, 1 and 2 the even ones pass
     assert one["metrics"]["pass_at_k/synthetic_val/greedy"] == pytest.approx(2 / 3)
@@ -59,21 +92,13 @@ def test_sft_on_two_ranks_is_sft_on_one(strategy, tmp_path):
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
-def test_ppo_on_two_ranks_is_ppo_on_one(strategy, tmp_path):
-    data_dir = write_small_data(tmp_path / "data", synthetic_rl=6)
-    tokenizer = train_tokenizer(training_texts(load_dataset(data_dir)), 300, data_dir / "tokenizer")
-    model = build_causal_lm(TINY, tokenizer, 1)
-    with torch.no_grad():  # sharper than a fresh one
-        for parameter in model.parameters():
-            if parameter.ndim == 2:
-                parameter.mul_(8)
-    start = {name: value.clone() for name, value in model.state_dict().items()}
-    model.save_pretrained(tmp_path / "start")
-    tokenizer.save_pretrained(tmp_path / "start")
-    [one] = ends_of_training("ppo", "one", tmp_path)
-    two = ends_of_training("ppo", strategy, tmp_path)
+def test_ppo_on_two_ranks_is_ppo_on_one(strategy, ppo_folder, ppo_on_one):
+    one, two = ppo_on_one, ends_of_training("ppo", strategy, ppo_folder)
     assert_ranks_are_one(one, two, strategy)
-    assert any(not torch.equal(one["weights"][f"causal_lm.{name}"], value) for name, value in start.items())
+    start, _ = load_policy(ppo_folder / "start")
+    assert any(
+        not torch.equal(one["weights"][f"causal_lm.{name}"], value) for name, value in start.state_dict().items()
+    )
     assert two[0]["kl_coef"] == two[1]["kl_coef"] == pytest.approx(one["kl_coef"])
     for tag in ("rollout/pass_at_1", "rollout/pass_at_4", "reward/retest_gap", "reward/num_retested"):
         assert two[0]["metrics"][tag] == pytest.approx(one["metrics"][tag].item()), tag

@@ -89,9 +89,10 @@ import os, time
 def solve():
     for _ in range(5):
         if os.fork() == 0:
-            held = bytearray(60 << 20)
+            held = bytearray(12 << 20)
             time.sleep(20)
-    held = bytearray(60 << 20)
+    time.sleep(0.5)
+    held = bytearray(100 << 20)  # the largest by far, so that it is this one the kernel ends
     time.sleep(20)
     return len(held)
 """
