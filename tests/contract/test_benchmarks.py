@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -33,14 +34,20 @@ def test_the_gpu_benchmark_runs_at_toy_size_and_asks_for_a_gpu_otherwise(tmp_pat
     command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     result = tmp_path / "gpu.json"
+    checks = ["sft", "rollouts", "ppo", *(["flex"] if shutil.which("g++") else [])]  # torch compiles flex attention
     done = subprocess.run(
-        [*command, "--smoke", "--output", str(result)], env=environment, capture_output=True, text=True, timeout=200
+        [*command, "--smoke", "--only", ",".join(checks), "--output", str(result)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(result.read_text())
     assert found["rollouts"]["ratio"] > 0
     assert 0 < sum(found["ppo"][part] for part in ("generate", "score", "execute", "update")) <= 1.01
-    assert found["flex"]["largest_difference"] < 1e-3 < found["flex"]["largest_logit"]
+    if "flex" in found:
+        assert found["flex"]["largest_difference"] < 1e-3 < found["flex"]["largest_logit"]
     refused = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
     assert refused.returncode == 2
     assert "no CUDA device" in refused.stderr

@@ -1,4 +1,5 @@
 import copy
+import shutil
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from lightning_modules.engine import EngineSettings, disable_dropout, prepare_ca
 from lightning_modules.packed_loss import block_causal_mask, completion_loss, packed_mask
 from lightning_modules.policy import Policy
 
+COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++")
 SAMPLES = [Sample([1, 5, 6], [7, 8, 2]), Sample([1, 9], [10, 11, 12, 2]), Sample([1, 4], [2])]
 
 
@@ -63,6 +65,7 @@ def test_flex_masks_say_what_the_dense_ones_say():
     assert torch.equal(packed_mask(segments, flex=False), block_causal_mask(segments))
 
 
+@COMPILER
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [{"compile": True}])
 def test_compiled_training_is_training(model, change):
@@ -72,6 +75,7 @@ def test_compiled_training_is_training(model, change):
     )  # fmt: skip
 
 
+@COMPILER
 def test_flex_attention_reads_packed_rows_as_dense_attention_does(model):
     batch = pack(SAMPLES, max_length=32, pad_id=0)
     everywhere = torch.ones_like(batch.input_ids, dtype=torch.bool)
