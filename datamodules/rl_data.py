@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
 from datamodules.eval_data import load_dataset, split_of, task_prompts
 from datamodules.mixture import DrawPlan
+from datamodules.prompts import PromptFormat, set_format
 from datamodules.reward_tasks import RewardTask, prompt_for_reward, reward_tasks
 from datamodules.rollout_collate import plan_minibatches, split_minibatch
 
@@ -56,6 +57,7 @@ class RLDataModule(LightningDataModule):
         val_split: split of the validation tasks.
         num_val_tasks: tasks used in validation, evenly spread; null = all.
         seed: of the order of prompts and minibatches.
+        prompt: what stands around prompts; null = as the policy was trained.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class RLDataModule(LightningDataModule):
         val_split: str = "synthetic_val",
         num_val_tasks: int | None = 128,
         seed: int = 0,
+        prompt: PromptFormat | None = None,
     ) -> None:
         super().__init__()
         sizes = {
@@ -102,6 +105,7 @@ class RLDataModule(LightningDataModule):
         self.val_split = val_split
         self.num_val_tasks = num_val_tasks
         self.seed = seed
+        self.prompt = prompt
         self._has_told_of_stored_tests = False
 
     def prepare_data(self) -> None:
@@ -111,6 +115,8 @@ class RLDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         self._check_trainer()
+        if self.prompt is not None:
+            set_format(self.tokenizer, self.prompt)
         dataset = load_dataset(self.data_dir)
         self._tasks = {split: self._reward_tasks(dataset, split) for split in self.splits}
         sizes = {split: len(tasks) for split, tasks in self._tasks.items()}

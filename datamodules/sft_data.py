@@ -19,7 +19,7 @@ from datamodules.batches import SFTBatch
 from datamodules.eval_data import load_dataset, split_of, task_prompts
 from datamodules.mixture import DrawPlan, MixturePart, chosen_tasks, shares
 from datamodules.packing import IGNORE, Sample, pack
-from datamodules.prompts import encode_completions, encode_prompts
+from datamodules.prompts import PromptFormat, encode_completions, encode_prompts, set_format
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
 
 TRAINABLE_SPLITS = ("atomic", "synthetic_train")
@@ -59,8 +59,10 @@ class SFTDataModule(LightningDataModule):
         seed: of the choice and the order of tasks.
         num_val_tasks: tasks of `synthetic_val` used in validation, evenly spread; null = all.
         num_test_tasks: tasks of each test split; null = all.
-        vocab_size: of the data set's own tokenizer, trained once into `data_dir/tokenizer`.
-        tokenizer: a folder, hub id or `.ckpt` to take the tokenizer from instead (when the model starts from one).
+        vocab_size: of the data set's own tokenizer, trained once into `data_dir/tokenizer`; a model that is loaded
+            brings its own.
+        tokenizer: a folder, hub id or `.ckpt` to take the tokenizer of a model from scratch from instead.
+        prompt: what stands around prompts and what answers look like; null = as kept with the tokenizer.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class SFTDataModule(LightningDataModule):
         num_test_tasks: int | None = None,
         vocab_size: int = 6144,
         tokenizer: str | None = None,
+        prompt: PromptFormat | None = None,
     ) -> None:
         super().__init__()
         _check_positive(batch_size=batch_size, max_length=max_length, steps_per_epoch=steps_per_epoch)
@@ -93,20 +96,24 @@ class SFTDataModule(LightningDataModule):
         self.num_test_tasks = num_test_tasks
         self.vocab_size = vocab_size
         self.tokenizer_source = tokenizer
+        self.prompt = prompt
         self._tokenizer: PreTrainedTokenizerFast | None = None
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The tokenizer, from `prepare_data` on."""
         if self._tokenizer is None:
-            self._tokenizer = load_tokenizer(self.tokenizer_source or self.data_dir / "tokenizer")
+            own = self._own_tokenizer() if self.tokenizer_source is None else None
+            self._tokenizer = own or load_tokenizer(self.tokenizer_source or self.data_dir / "tokenizer")
+            if self.prompt is not None:
+                set_format(self._tokenizer, self.prompt)
         return self._tokenizer
 
     def prepare_data(self) -> None:
         dataset = load_dataset(self.data_dir)
         for split in (*self.mixture, VAL_SPLIT):
             split_of(dataset, split, data_dir=self.data_dir)
-        if self.tokenizer_source is None:
+        if self.tokenizer_source is None and self._own_tokenizer() is None:
             train_tokenizer(training_texts(dataset), self.vocab_size, self.data_dir / "tokenizer")
 
     def setup(self, stage: str) -> None:
@@ -128,6 +135,10 @@ class SFTDataModule(LightningDataModule):
                 )
                 for split in TEST_SPLITS
             ]
+
+    def _own_tokenizer(self) -> PreTrainedTokenizerFast | None:
+        """Return that of the model in training where it was loaded with one."""
+        return getattr(getattr(self.trainer, "lightning_module", None), "own_tokenizer", None)
 
     def train_batch(self, step: int) -> SFTBatch:
         """Pack the share of this rank in the minibatch of global step `step`."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -15,14 +16,30 @@ class EngineSettings:
     """How forward and backward passes are computed.
 
     Args:
+        dtype: of the weights that are loaded; bfloat16 halves their memory and is for `lora`, whose adapters stay in
+            float32 (whole models are trained in float32: small updates would be rounded away).
         attention: `sdpa` takes the mask of packed rows as a matrix; `flex` skips its empty blocks (for CUDA).
         compile: run the language model through `torch.compile` (needs a C++ compiler; the first steps are slow).
         gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
     """
 
+    dtype: Literal["float32", "bfloat16"] = "float32"
     attention: Attention = "sdpa"
     compile: bool = False
     gradient_checkpointing: bool = False
+
+
+def weights_dtype(settings: EngineSettings, *, trains_adapters: bool) -> torch.dtype:
+    """Return the type to load weights in.
+
+    Raises:
+        ValueError: bfloat16 was asked for where whole weights are trained; one line.
+    """
+    if settings.dtype == "bfloat16" and not trains_adapters:
+        raise ValueError(
+            "engine.dtype bfloat16 is for lora: whole models are trained in float32 (precision: bf16-mixed)"
+        )
+    return getattr(torch, settings.dtype)
 
 
 def prepare_causal_lm(causal_lm: PreTrainedModel, settings: EngineSettings) -> None:

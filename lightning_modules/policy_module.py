@@ -13,12 +13,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import TaskPrompt
 from lightning_modules.drafts import Sampling
-from lightning_modules.engine import EngineSettings, prepare_causal_lm
+from lightning_modules.engine import EngineSettings, prepare_causal_lm, weights_dtype
 from lightning_modules.evaluation import Evaluation, evaluate
 from lightning_modules.generation import decoding_dtype
 from lightning_modules.gradient_clipping import clip_by_norm
 from lightning_modules.lora import LoRASettings, add_lora
-from lightning_modules.model_loading import PAYLOAD_KEY, checkpoint_payload
+from lightning_modules.model_loading import PAYLOAD_KEY, checkpoint_payload, load_policy
 from lightning_modules.policy import Policy, Trunk
 from lightning_modules.run_executor import RunExecutor
 from lightning_modules.validation_scores import ValidationScores
@@ -64,6 +64,14 @@ class PolicyModule(LightningModule):
     @abstractmethod
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """That of the policy."""
+
+    def load_policy(self, source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+        """Load the model to start from, in the type the engine asks for.
+
+        Raises:
+            ValueError: there is none, or the settings exclude each other; one line.
+        """
+        return load_policy(source, dtype=weights_dtype(self.engine, trains_adapters=self.lora is not None))
 
     def build_policy(self, causal_lm: PreTrainedModel, *, critic: Trunk | None = None) -> Policy:
         """Make a causal LM ready for training, in place.

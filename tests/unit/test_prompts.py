@@ -1,7 +1,19 @@
+import copy
+
 import pytest
 
-from datamodules.prompts import encode_completion, encode_completions, encode_prompt, encode_prompts
-from datamodules.tokenizer import train_tokenizer
+from datamodules.prompts import (
+    Example,
+    PromptFormat,
+    encode_completion,
+    encode_completions,
+    encode_prompt,
+    encode_prompts,
+    format_of,
+    prompt_text,
+    set_format,
+)
+from datamodules.tokenizer import load_tokenizer, train_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +40,63 @@ def test_many_are_one_by_one(tokenizer):
     assert encode_prompts(tokenizer, texts) == [encode_prompt(tokenizer, text) for text in texts]
     assert encode_completions(tokenizer, texts) == [encode_completion(tokenizer, text) for text in texts]
     assert encode_prompts(tokenizer, []) == []
+
+
+TEMPLATE = (
+    "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools') }}{% endif %}"
+    "[{{ m.role }}]{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+
+
+@pytest.fixture
+def fresh(tokenizer):
+    return copy.deepcopy(tokenizer)
+
+
+def test_plain_text_with_everything_around_it(fresh):
+    example = Example(prompt="Add 1.", completion="def solve(x):\n    return x + 1\n")
+    set_format(fresh, PromptFormat(system="Be brief.", user="Task: {prompt}", answer="fenced", examples=(example,)))
+    assert prompt_text(fresh, "Do {x}.") == (
+        "Be brief.\n\nTask: Add 1.\n```python\ndef solve(x):\n    return x + 1\n```\n\nTask: Do {x}.\n"
+    )
+    completion = encode_completion(fresh, "def solve(x): ...\n")
+    assert fresh.decode(completion[:-1]) == "```python\ndef solve(x): ...\n```"
+    assert completion[-1] == fresh.eos_token_id
+
+
+def test_code_that_ends_its_line_is_gone_on_with(tokenizer):
+    assert prompt_text(tokenizer, 'def f():\n    """Doc."""\n') == 'def f():\n    """Doc."""\n'
+
+
+def test_chat_template_where_there_is_one(fresh):
+    fresh.chat_template = TEMPLATE
+    fresh.split_special_tokens = False
+    assert prompt_text(fresh, "Hi") == "[user]Hi</s>[assistant]"
+    set_format(fresh, PromptFormat(system="Be brief.", examples=(Example(prompt="a", completion="b"),)))
+    assert prompt_text(fresh, "Hi") == "[system]Be brief.</s>[user]a</s>[assistant]b</s>[user]Hi</s>[assistant]"
+    ids = encode_prompt(fresh, "Hi")
+    assert ids.count(fresh.eos_token_id) == 4  # the template's own ones are special
+    assert ids[0] != fresh.bos_token_id  # a template brings its own
+    set_format(fresh, PromptFormat(chat=False))
+    assert prompt_text(fresh, "Hi") == "Hi\n"
+    assert encode_prompt(fresh, "Hi")[0] == fresh.bos_token_id
+
+
+def test_a_format_is_saved_with_the_tokenizer(fresh, tmp_path):
+    wanted = PromptFormat(chat=False, user="{prompt}?", examples=(Example(prompt="a", completion="b"),))
+    assert format_of(fresh) == PromptFormat()
+    set_format(fresh, wanted)
+    fresh.save_pretrained(tmp_path)
+    assert format_of(load_tokenizer(tmp_path)) == wanted
+
+
+def test_impossible_formats_are_one_line(fresh):
+    with pytest.raises(ValueError, match=r"prompt.user has no \{prompt\}"):
+        PromptFormat(user="Do it.")
+    with pytest.raises(ValueError, match="prompt.answer is 'prose'"):
+        PromptFormat(answer="prose")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"no chat template"):
+        set_format(fresh, PromptFormat(chat=True))
+    fresh.chat_template = "{{ raise_exception('System role not supported') }}"
+    with pytest.raises(ValueError, match=r"refuses these messages: System role not supported"):
+        set_format(fresh, PromptFormat(system="Be brief."))

@@ -11,8 +11,10 @@ from small_data import write_small_data
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lightning_modules.run_executor as run_executor
+from datamodules.eval_data import load_dataset
 from datamodules.mixture import MixturePart
 from datamodules.sft_data import SFTDataModule
+from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.schema import Status, Submission
 from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.callbacks import SampleTexts
@@ -157,11 +159,14 @@ def test_checkpoint_loads_as_a_policy(data_dir, tmp_path):
     trainer_of(tmp_path, max_epochs=1, limit_train_batches=0).fit(trained, data_of(data_dir))
     assert torch.equal(trained.policy.causal_lm.lm_head.weight, module.policy.causal_lm.lm_head.weight)
     other = write_small_data(tmp_path / "other")
-    with pytest.raises(ValueError, match="another tokenizer than the data"):
-        trainer_of(tmp_path).fit(module_of(architecture=None, init_from=str(path)), data_of(other, vocab_size=280))
-    trainer_of(tmp_path, max_epochs=1).fit(
-        module_of(architecture=None, init_from=str(path)), data_of(other, vocab_size=280, tokenizer=str(path))
-    )
+    own = data_of(other)
+    trainer_of(tmp_path, max_epochs=1).fit(module_of(architecture=None, init_from=str(path)), own)
+    assert own.tokenizer.get_vocab() == tokenizer.get_vocab()  # that of the model, and none was made of the data
+    assert not (other / "tokenizer").exists()
+    train_tokenizer(training_texts(load_dataset(other)), 270, tmp_path / "tokenizer")
+    wrong = data_of(other, tokenizer=str(tmp_path / "tokenizer"))
+    with pytest.raises(ValueError, match=r"another tokenizer than data.init_args.tokenizer; set that to null"):
+        trainer_of(tmp_path).fit(module_of(architecture=None, init_from=str(path)), wrong)
 
 
 def test_loss_falls_and_tags_are_logged_and_documented(data_dir, tmp_path, executor):

