@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lightning_modules.evaluation import Evaluation
 from lightning_modules.intervals import mean_interval
+from lightning_modules.judged import Evaluation
 
 NUM_DRAWS = 4000
 

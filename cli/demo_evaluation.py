@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from executor.client import Executor
-    from lightning_modules.evaluation import Evaluation
+    from lightning_modules.judged import Evaluation
 
 
 def evaluation_path(config: DemoConfig, model: str, split: str) -> Path:
@@ -27,7 +27,7 @@ def evaluation_path(config: DemoConfig, model: str, split: str) -> Path:
 
 def read_evaluation(config: DemoConfig, model: str, split: str) -> Evaluation:
     """Read a finished result."""
-    from lightning_modules.evaluation import Evaluation
+    from lightning_modules.judged import Evaluation
 
     return Evaluation.from_json(json.loads(evaluation_path(config, model, split).read_text(encoding="utf-8")))
 
@@ -97,7 +97,7 @@ def _evaluate(
             seed=config.seed,
             batch_size=plan.batch_size,
             dtype=getattr(torch, dtype),
-            on_judged=progress.advance,
+            on_judged=lambda *_: progress.advance(1),
         )
     print(f"{label}: {len(prompts)} tasks in {time.monotonic() - started:.0f} s", flush=True)
     return result

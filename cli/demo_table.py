@@ -15,8 +15,8 @@ from cli.demo_evaluation import read_evaluation
 from cli.json_file import write_json
 
 if TYPE_CHECKING:
-    from lightning_modules.evaluation import Evaluation
     from lightning_modules.intervals import Interval
+    from lightning_modules.judged import Evaluation
 
 _WIDE = 120  # columns, where the output goes to a file or a pipe
 NAMES = {"untrained": "untrained", "sft": "SFT", "ppo": "SFT+PPO"}

@@ -18,7 +18,8 @@ def record_of(kind: type[Record], mapping: Mapping[str, Any], *, source: str, pr
     """Make a record; keys that are missing keep their defaults.
 
     Args:
-        kind: a dataclass whose fields are int, float, str, bool, None, unions of these, or such dataclasses.
+        kind: a dataclass whose fields are int, float, str, bool, None, literals, such dataclasses, unions of these,
+            `tuple[X, ...]` of them (a list in the file), or `Mapping[str, str]`.
         mapping: what the file holds.
         source: the file, for messages.
         prefix: the keys above, with a dot behind each.
@@ -32,12 +33,14 @@ def record_of(kind: type[Record], mapping: Mapping[str, Any], *, source: str, pr
         where = f"{prefix}{key}"
         if key not in hints:
             raise UsageError(f"{source}: unknown key {where}{did_you_mean(str(key), hints)}")
-        if dataclasses.is_dataclass(hints[key]):
-            if not isinstance(value, Mapping):
-                raise UsageError(f"{source}: {where} takes keys of its own, got {value!r}")
-            values[key] = record_of(hints[key], value, source=source, prefix=f"{where}.")
-        else:
-            values[key] = _checked(value, hints[key], source=source, where=where)
+        values[key] = _checked(value, hints[key], source=source, where=where)
+    missing = [
+        f.name
+        for f in dataclasses.fields(kind)  # type: ignore[arg-type]
+        if f.name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise UsageError(f"{source}: {prefix}{missing[0]} is missing")
     try:
         return kind(**values)
     except ValueError as error:
@@ -45,9 +48,30 @@ def record_of(kind: type[Record], mapping: Mapping[str, Any], *, source: str, pr
 
 
 def _checked(value: Any, hint: Any, *, source: str, where: str) -> Any:
-    allowed = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if type(value) in allowed:
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if value is None and type(None) in options:
+        return None
+    option = next((option for option in options if option is not type(None)), hint)
+    if dataclasses.is_dataclass(option):
+        if not isinstance(value, Mapping):
+            raise UsageError(f"{source}: {where} takes keys of its own, got {value!r}")
+        return record_of(option, value, source=source, prefix=f"{where}.")  # type: ignore[arg-type]
+    origin = typing.get_origin(option)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise UsageError(f"{source}: {where} must be a list, not {value!r}")
+        item = typing.get_args(option)[0]
+        return tuple(_checked(v, item, source=source, where=f"{where}.{i}") for i, v in enumerate(value))
+    if origin is Mapping:
+        if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in (*value, *value.values())):
+            raise UsageError(f"{source}: {where} must hold `name: name` lines, not {value!r}")
+        return dict(value)
+    if origin is typing.Literal:
+        if value not in typing.get_args(option):
+            raise UsageError(f"{source}: {where} must be {' or '.join(typing.get_args(option))}, not {value!r}")
         return value
-    if type(value) is int and float in allowed:
+    if type(value) in options:
+        return value
+    if type(value) is int and float in options:
         return float(value)
-    raise UsageError(f"{source}: {where} must be {' or '.join(_NAMES[kind] for kind in allowed)}, not {value!r}")
+    raise UsageError(f"{source}: {where} must be {' or '.join(_NAMES[kind] for kind in options)}, not {value!r}")

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from lightning_modules.evaluation import Evaluation, JudgedSample, TaskResult
+from lightning_modules.judged import Evaluation, JudgedSample, TaskResult
 
 
 @runtime_checkable

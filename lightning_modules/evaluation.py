@@ -1,13 +1,12 @@
-"""Samples of a policy on tasks, run and judged: per task how many passed, and what became of the rest.
+"""Samples of a policy on tasks, run and judged while others are still being written.
 
-An infrastructure fault is no verdict: such a sample counts neither as tried nor as failed. Scores are dictionaries from
-task id to an estimate in [0, 1]; intervals and paired differences (`lightning_modules.intervals`) are made from them.
+What was made before (`kept`) is not made again: an evaluation that was interrupted goes on, and kept completions can be
+judged anew. The records are those of `lightning_modules.judged`.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,110 +14,44 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import TaskPrompt
 from executor.client import Executor
-from executor.pass_at_k import pass_at_k
-from executor.schema import DEFAULT_LIMITS, Limits, Outcome, Status
+from executor.grading import Grading
+from executor.schema import DEFAULT_LIMITS, Limits, Outcome, Status, Submission, Task
 from lightning_modules.drafts import Generated, Sampling
 from lightning_modules.generation import generate
-from lightning_modules.judging import Judging, tasks_of
+from lightning_modules.judged import GREEDY, Evaluation, JudgedSample, TaskResult
+from lightning_modules.judging import completion_text, tasks_of
 
-GREEDY = -1
-"""Number of the greedy completion of a task, where sampled ones have 0, 1, ..."""
-
-OnJudged = Callable[[int], None]
-"""Called with the number of further completions that were judged, maybe from another thread."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedSample:
-    """One completion and its verdict; `status` is a value of `executor.schema.Status`."""
-
-    completion: str
-    num_tokens: int
-    finished: bool
-    status: str
-    num_passed: int
-    num_tests: int
-
-    @property
-    def passed(self) -> bool:
-        return self.status == Status.PASSED
+Name = tuple[str, int]
+"""A completion: task id, and number of the sample or `GREEDY`."""
+OnJudged = Callable[[str, int, JudgedSample], None]
+"""Called with (task id, number, sample) as each further completion is judged, maybe from another thread."""
+_NOTHING: Mapping[Name, JudgedSample] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskResult:
-    """What a policy did on one task; `greedy` is None where it was not asked for."""
+class _Verdicts:
+    """Hands completions in, and puts what comes back together with them."""
 
-    task_id: str
-    prompt: str
-    language: str
-    depth: int
-    greedy: JudgedSample | None
-    samples: tuple[JudgedSample, ...]
+    def __init__(self, plan: Sequence[Name], tasks: Mapping[str, Task], on_judged: OnJudged) -> None:
+        self._plan = plan
+        self._tasks = tasks
+        self._on_judged = on_judged
+        self._pending: list[tuple[int, JudgedSample]] = []
+        """By position in the grading: number in the plan, and the completion without a verdict."""
 
-    @property
-    def num_samples(self) -> int:
-        """Count the sampled completions that were judged (n of pass@k)."""
-        return sum(sample.status != Status.INFRA for sample in self.samples)
+    def add(self, grading: Grading, index: int, written: JudgedSample) -> None:
+        """Have the completion with number `index` of the plan judged; one thread may call."""
+        self._pending.append((index, written))  # before it is handed in: the verdict may come at once
+        grading.add(Submission(task=self._tasks[self._plan[index][0]], completion=written.completion))
 
-    @property
-    def num_correct(self) -> int:
-        """Count the sampled completions that passed (c of pass@k)."""
-        return sum(sample.passed for sample in self.samples)
+    def take(self, position: int, outcome: Outcome) -> None:
+        """Pass a verdict on."""
+        index, written = self._pending[position]
+        self._on_judged(*self._plan[index], _judged(written, outcome))
 
-    def completions(self) -> tuple[JudgedSample, ...]:
-        """Return the greedy completion, if there is one, and the samples."""
-        return (self.greedy, *self.samples) if self.greedy is not None else self.samples
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """A policy on a set of tasks; `settings` says how it was sampled, in plain JSON values."""
-
-    tasks: tuple[TaskResult, ...]
-    settings: Mapping[str, Any]
-
-    def scores(self, k: int) -> dict[str, float]:
-        """Estimate pass@k of each task from its samples; tasks with fewer than k judged samples are left out."""
-        return {
-            task.task_id: pass_at_k(task.num_samples, task.num_correct, k)
-            for task in self.tasks
-            if task.num_samples >= k
-        }
-
-    def greedy_scores(self) -> dict[str, float]:
-        """Return 1.0 or 0.0 for each task whose greedy completion was judged."""
-        return {
-            task.task_id: float(task.greedy.passed)
-            for task in self.tasks
-            if task.greedy is not None and task.greedy.status != Status.INFRA
-        }
-
-    def statuses(self, *, greedy: bool = False) -> dict[str, int]:
-        """Count the samples (or the greedy completions) by status, every status named."""
-        found = Counter(
-            sample.status
-            for task in self.tasks
-            for sample in ((task.greedy,) if greedy else task.samples)
-            if sample is not None
-        )
-        return {status.value: found[status.value] for status in Status}
-
-    def to_json(self) -> dict[str, Any]:
-        """Turn into plain JSON values."""
-        return {"settings": dict(self.settings), "tasks": [asdict(task) for task in self.tasks]}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Evaluation":
-        """Read what `to_json` gave.
-
-        Raises:
-            ValueError: `data` is something else.
-        """
-        try:
-            tasks = tuple(_task_result(row) for row in data["tasks"])
-            return cls(tasks=tasks, settings=dict(data["settings"]))
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"not an evaluation of this project: {error}") from error
+    def samples(self, outcomes: Sequence[Outcome]) -> dict[Name, JudgedSample]:
+        """Put all of them together."""
+        pairs = zip(self._pending, outcomes, strict=True)
+        return {self._plan[index]: _judged(written, outcome) for (index, written), outcome in pairs}
 
 
 def evaluate(
@@ -136,14 +69,15 @@ def evaluate(
     stop: Sequence[str] = (),
     dtype: torch.dtype | None = None,
     limits: Limits = DEFAULT_LIMITS,
-    on_judged: OnJudged = lambda num_judged: None,
+    kept: Mapping[Name, JudgedSample] = _NOTHING,
+    on_judged: OnJudged = lambda task_id, number, sample: None,
 ) -> Evaluation:
     """Complete each prompt greedily and `num_samples` times at `temperature`, run all of it, judge it.
 
     Programs are run while others are still being generated. What is drawn for a task depends on (seed, task id, number
     of the sample) alone, not on the other tasks or on `batch_size`; the model runs in its own precision, whatever
     autocast is on outside, or with a copy of its weights in `dtype`. A completion ends at the first text of `stop`,
-    which is no part of it.
+    which is no part of it. Completions in `kept` are taken as they are; those without a verdict are run again.
 
     Raises:
         ValueError: nothing was asked for, or a prompt does not fit the model's context.
@@ -159,22 +93,27 @@ def evaluate(
         "stop": list(stop),
         "dtype": str(dtype or causal_lm.dtype).removeprefix("torch."),
     }
-    plans = [
-        ([(task, GREEDY) for task in range(len(prompts))] if greedy else [], 0.0),
-        ([(task, number) for task in range(len(prompts)) for number in range(num_samples)], temperature),
-    ]
-    plan = [item for part, _ in plans for item in part]
-    tasks = tasks_of(prompts)
-    generated: list[Generated] = []
-    with executor.grading(limits, on_result=lambda _index, _outcome: on_judged(1)) as grading:
-        judging = Judging(grading, tokenizer, [tasks[task] for task, _ in plan], stop=stop)
-        for part, part_temperature in plans:
-            num_before = len(generated)
+    numbers = ([GREEDY] if greedy else []) + list(range(num_samples))
+    plan = [(prompt.task_id, number) for number in numbers for prompt in prompts]
+    final = {name: kept[name] for name in plan if name in kept and kept[name].status != Status.INFRA}
+    prompt_of = {prompt.task_id: prompt for prompt in prompts}
+    tasks = dict(zip(prompt_of, tasks_of(list(prompt_of.values())), strict=True))
+    verdicts = _Verdicts(plan, tasks, on_judged)
+    with executor.grading(limits, on_result=verdicts.take) as grading:
+        for index, name in enumerate(plan):
+            if name in kept and name not in final:
+                verdicts.add(grading, index, kept[name])
+        for part_temperature, is_greedy in ((0.0, True), (temperature, False)):
+            part = [i for i, name in enumerate(plan) if (name[1] == GREEDY) == is_greedy and name not in kept]
+
+            def finished(place: int, item: Generated, part: list[int] = part) -> None:
+                verdicts.add(grading, part[place], _written(tokenizer, item, stop))
+
             with torch.autocast(causal_lm.device.type, enabled=False):
-                generated += generate(
+                generate(
                     causal_lm,
-                    [prompts[task].prompt_ids for task, _ in part],
-                    [sample_id(prompts[task].task_id, number) for task, number in part],
+                    [prompt_of[plan[index][0]].prompt_ids for index in part],
+                    [sample_id(*plan[index]) for index in part],
                     sampling=Sampling(max_new_tokens=max_new_tokens, temperature=part_temperature, stop=tuple(stop)),
                     seed=seed,
                     eos_id=_token_id(tokenizer.eos_token_id),
@@ -182,11 +121,28 @@ def evaluate(
                     batch_size=batch_size,
                     tokenizer=tokenizer,
                     dtype=dtype,
-                    on_finished=lambda index, item, first=num_before: judging.add(first + index, item),
+                    on_finished=finished,
                 )
-        outcomes = judging.outcomes()
-    samples = [_judged(*item) for item in zip(judging.completions(), generated, outcomes, strict=True)]
-    return _collect(prompts, plan, samples, settings)
+        samples = final | verdicts.samples(grading.outcomes())
+    return Evaluation(tasks=collect(prompts, samples, num_samples=num_samples), settings=settings)
+
+
+def judge_again(
+    prompts: Sequence[TaskPrompt],
+    kept: Mapping[Name, JudgedSample],
+    executor: Executor,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    on_judged: OnJudged = lambda task_id, number, sample: None,
+) -> dict[Name, JudgedSample]:
+    """Run kept completions again, whatever their verdicts were; each must belong to one of the prompts."""
+    plan = list(kept)
+    tasks = dict(zip([prompt.task_id for prompt in prompts], tasks_of(prompts), strict=True))
+    verdicts = _Verdicts(plan, tasks, on_judged)
+    with executor.grading(limits, on_result=verdicts.take) as grading:
+        for index, name in enumerate(plan):
+            verdicts.add(grading, index, kept[name])
+        return verdicts.samples(grading.outcomes())
 
 
 def sample_id(task_id: str, number: int) -> int:
@@ -195,52 +151,42 @@ def sample_id(task_id: str, number: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def _judged(completion: str, generated: Generated, outcome: Outcome) -> JudgedSample:
-    return JudgedSample(
-        completion=completion,
-        num_tokens=len(generated.token_ids),
-        finished=generated.finished,
-        status=outcome.status.value,
-        num_passed=outcome.num_passed,
-        num_tests=outcome.num_tests,
-    )
-
-
-def _collect(
-    prompts: Sequence[TaskPrompt],
-    plan: Sequence[tuple[int, int]],
-    samples: Sequence[JudgedSample],
-    settings: Mapping[str, Any],
-) -> Evaluation:
-    greedy: dict[int, JudgedSample] = {}
-    sampled: dict[int, list[JudgedSample]] = {task: [] for task in range(len(prompts))}
-    for (task, number), sample in zip(plan, samples, strict=True):
-        if number == GREEDY:
-            greedy[task] = sample
-        else:
-            sampled[task].append(sample)
-    results = tuple(
+def collect(
+    prompts: Sequence[TaskPrompt], samples: Mapping[Name, JudgedSample], *, num_samples: int
+) -> tuple[TaskResult, ...]:
+    """Put samples in the order of their tasks; those that are missing are left out."""
+    return tuple(
         TaskResult(
             task_id=prompt.task_id,
             prompt=prompt.prompt,
             language=prompt.language,
             depth=prompt.depth,
-            greedy=greedy.get(task),
-            samples=tuple(sampled[task]),
+            greedy=samples.get((prompt.task_id, GREEDY)),
+            samples=tuple(
+                samples[prompt.task_id, number] for number in range(num_samples) if (prompt.task_id, number) in samples
+            ),
+            atoms=tuple(prompt.atoms),
+            topics=tuple(prompt.topics),
+            wording=prompt.wording,
         )
-        for task, prompt in enumerate(prompts)
+        for prompt in prompts
     )
-    return Evaluation(tasks=results, settings=settings)
 
 
-def _task_result(row: Mapping[str, Any]) -> TaskResult:
-    greedy = row["greedy"]
-    fields = {name: row[name] for name in ("task_id", "prompt", "language", "depth")}
-    return TaskResult(
-        **fields,
-        greedy=None if greedy is None else JudgedSample(**greedy),
-        samples=tuple(JudgedSample(**sample) for sample in row["samples"]),
+def _written(tokenizer: PreTrainedTokenizerFast, generated: Generated, stop: Sequence[str]) -> JudgedSample:
+    """Make the record of a completion that has no verdict yet."""
+    return JudgedSample(
+        completion=completion_text(tokenizer, generated.token_ids, stop),
+        num_tokens=len(generated.token_ids),
+        finished=generated.finished,
+        status=Status.INFRA.value,
+        num_passed=0,
+        num_tests=0,
     )
+
+
+def _judged(written: JudgedSample, outcome: Outcome) -> JudgedSample:
+    return replace(written, status=outcome.status.value, num_passed=outcome.num_passed, num_tests=outcome.num_tests)
 
 
 def _token_id(value: Any) -> int:

@@ -14,9 +14,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from datamodules.batches import TaskPrompt
 from lightning_modules.drafts import Sampling
 from lightning_modules.engine import EngineSettings, prepare_causal_lm, weights_dtype
-from lightning_modules.evaluation import Evaluation, evaluate
+from lightning_modules.evaluation import evaluate
 from lightning_modules.generation import decoding_dtype
 from lightning_modules.gradient_clipping import clip_by_norm
+from lightning_modules.judged import Evaluation
 from lightning_modules.lora import LoRASettings, add_lora
 from lightning_modules.model_loading import PAYLOAD_KEY, checkpoint_payload, load_policy
 from lightning_modules.policy import Policy, Trunk

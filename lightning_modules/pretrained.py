@@ -6,6 +6,7 @@ here is trained.
 """
 
 import struct
+import sys
 import warnings
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -21,6 +22,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+from transformers.utils import logging as transformers_logging
 
 from lightning_modules.architecture import ATTENTION
 
@@ -63,6 +65,8 @@ def load_pretrained(source: str, dtype: torch.dtype) -> tuple[PreTrainedModel, P
     Raises:
         ValueError: there is none, its parts do not fit together, or memory is too small for it; one line.
     """
+    if not sys.stderr.isatty():
+        transformers_logging.disable_progress_bar()
     tokenizer = load_pretrained_tokenizer(source)
     folder, gguf = _place(source)
     try:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric, Metric
 
 from executor.schema import Status
-from lightning_modules.evaluation import Evaluation
+from lightning_modules.judged import Evaluation
 from lightning_modules.metrics import PassAtK
 
 

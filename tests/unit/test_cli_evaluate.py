@@ -8,7 +8,7 @@ from datasets import Dataset, DatasetDict
 
 from cli import evaluate
 from cli.main import main
-from lightning_modules.evaluation import Evaluation, JudgedSample, TaskResult
+from lightning_modules.judged import Evaluation, JudgedSample, TaskResult
 
 
 def judged(status: str) -> JudgedSample:

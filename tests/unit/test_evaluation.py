@@ -13,9 +13,10 @@ from datamodules.tokenizer import train_tokenizer
 from executor.schema import Status, Submission
 from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.callbacks import sample_text
-from lightning_modules.evaluation import GREEDY, Evaluation, JudgedSample, TaskResult, evaluate, sample_id
+from lightning_modules.evaluation import evaluate, sample_id
 from lightning_modules.generation import Generated
 from lightning_modules.intervals import mean_interval, paired_difference
+from lightning_modules.judged import GREEDY, Evaluation, JudgedSample, TaskResult
 
 TINY = Architecture(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16, max_position=96)
 
