@@ -12,7 +12,7 @@ PROMPT_ATTEMPTS = 20
 
 
 def draw_prompt(rng: Random, tree: Call, language: str, *, wording: Wording, taken: set[str]) -> str | None:
-    """Draw seen phrasings and a seen frame until the prompt is new, and remember it; None where that does not succeed."""
+    """Draw seen phrasings and a seen frame until the prompt is new, and remember it; None where that fails."""
     for _ in range(PROMPT_ATTEMPTS):
         phrasings = [rng.choice(wording.seen_phrasings(call.atom, language)) for call in steps(tree)]
         prompt = describe(tree, frame=rng.choice(wording.seen_frames(language)), phrasings=phrasings)
