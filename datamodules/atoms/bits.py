@@ -58,7 +58,7 @@ def gray_to_number(n: int) -> int:
         "find the length of the longest run of one bits in {n}, sign ignored",
         "count the most consecutive ones in the binary form of {n} without sign",
         "measure the longest block of adjacent ones in the absolute value of {n} in binary",
-        "find the most ones standing side by side in the binary notation of {n}, unsigned",
+        "find how many ones at most are adjacent in the binary notation of {n}, unsigned",
     ),
     zh=(
         "求 {n} 的绝对值的二进制中最长连续 1 的长度",

@@ -151,7 +151,7 @@ def border_sum(grid: list[list[int]]) -> int:
         "列出 {grid} 中大于所有上下左右邻格的位置（行，列）",
         "找出 {grid} 的峰：比四周邻格都大的格，以（行，列）表示",
         "逐行给出 {grid} 里严格大于上下左右各数的格的行列下标",
-        "在 {grid} 中寻找比每个共边的格都大的格，返回其（行，列）坐标",
+        "在 {grid} 中寻找比每个共边的格都大的格，给出其（行，列）坐标",
     ),
 )
 def peak_cells(grid: list[list[int]]) -> list[tuple[int, int]]:

@@ -85,13 +85,13 @@ def prime_factors(n: int) -> list[int]:
         "count the Collatz steps from {n} down to 1, with 0 below 2",
         "count how often {n} is halved or tripled plus one before it is at most 1",
         "while {n} exceeds 1, halve it if even, else triple and add one, counting the steps",
-        "apply the 3n+1 rule while {n} is above 1 and return the number of applications",
+        "apply the 3n+1 rule for as long as {n} is above 1 and tally the applications",
     ),
     zh=(
         "求 {n} 按考拉兹规则变到 1 的步数，小于 2 时为 0",
         "{n} 大于 1 时，偶数减半、奇数乘三加一，统计步数",
         "数一数 {n} 经过多少次“偶则折半、奇则乘三加一”才不大于 1",
-        "对 {n} 反复施行 3n+1 规则直到不超过 1，返回施行次数",
+        "对 {n} 反复施行 3n+1 规则直到不超过 1，记下施行次数",
     ),
 )
 def collatz_steps(n: int) -> int:
@@ -186,7 +186,7 @@ def bezout_coefficients(n: int, k: int) -> tuple[int, int]:
         "列出 {n} 的绝对值在 {base} 进制下的各位数字，高位在前",
         "忽略符号，把 {n} 转成 {base} 进制的数字列表",
         "将 {n} 的绝对值按 {base} 进制展开，从最高位起列出",
-        "以 {base} 为基数写出 {n} 去掉符号后的值，返回由高到低的数位列表",
+        "以 {base} 为基数写出 {n} 去掉符号后的值，数位由高到低成列表",
     ),
     domains={"n": Ints(-99, 999), "base": Ints(2, 12)},
 )

@@ -53,7 +53,7 @@ def unshuffle(text: str) -> str:
         "find the largest sum of a contiguous run of {values}, at least 0",
         "compute the maximum subarray sum of {values}, the empty run counting as 0",
         "run Kadane's algorithm on {values}, never going below 0",
-        "choose neighbouring items of {values}, possibly none, for the greatest total and return that total",
+        "choose neighbouring items of {values}, possibly none, for the greatest total and give that total",
     ),
     zh=(
         "求 {values} 中连续一段的最大和，至少为 0",

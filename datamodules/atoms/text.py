@@ -157,13 +157,13 @@ def column_name(n: int) -> str:
         "find how deeply the parentheses of {text} nest, ignoring unmatched closing ones",
         "compute the greatest number of parentheses open at once in {text}",
         "measure the maximum nesting depth of round brackets in {text}, skipping stray closing ones",
-        "scan {text} counting round brackets up and down, never below 0, and return the peak",
+        "scan {text} counting round brackets up and down, never below 0, and take the peak",
     ),
     zh=(
         "求 {text} 中圆括号的最大嵌套深度，忽略多余的右括号",
         "计算 {text} 里同时未闭合的圆括号最多有几个",
         "看 {text} 的圆括号最深套了几层，多余右括号不计",
-        "扫描 {text}，遇左圆括号加一、遇右圆括号减一但不低于零，返回计数的最大值",
+        "扫描 {text}，遇左圆括号加一、遇右圆括号减一但不低于零，取计数的最大值",
     ),
     domains={"text": Texts(alphabet="((()))ab", max_length=12, examples=("(a(b)c)", ")(", "((()", "no"))},
 )
