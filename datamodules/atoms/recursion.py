@@ -97,7 +97,7 @@ def increasing_lengths(values: list[int]) -> list[int]:
         "count the ways to pay {amount} modulo 100 with coins of 1, 2 and 5",
         "find how many multisets of coins 1, 2 and 5 sum to {amount} mod 100",
         "reduce {amount} modulo 100 and count its change combinations from coins 1, 2 and 5",
-        "say in how many unordered ways 1, 2 and 5 add up to {amount} modulo 100",
+        "say how many unordered sums of ones, twos and fives give {amount} modulo 100",
     ),
     zh=(
         "求用面值 1、2、5 的硬币凑出 {amount} 模 100 的方法数",
@@ -120,13 +120,13 @@ def coin_ways(amount: int) -> int:
         "write row {n} modulo 12 of Pascal's triangle, row 0 being [1]",
         "list the binomial coefficients of order {n} mod 12",
         "build Pascal's triangle from [1] down to row {n} % 12 and return that row",
-        "give the coefficients of 1 + x raised to the remainder of {n} by 12",
+        "give the coefficients of (1 + x) raised to the remainder of {n} by 12",
     ),
     zh=(
         "写出杨辉三角的第 {n} 模 12 行，第 0 行为 [1]",
         "列出 {n} 除以 12 的余数阶的全部二项式系数",
         "从 [1] 逐行构造杨辉三角，返回第 {n} % 12 行",
-        "以 {n} 除以 12 的余数为指数展开 1 + x 的幂，给出各项系数",
+        "以 {n} 除以 12 的余数为指数展开 (1 + x) 的幂，给出各项系数",
     ),
     domains={"n": Ints(0, 11)},
 )

@@ -147,7 +147,7 @@ def longest_distinct_window(text: str) -> int:
         "compute the Knuth-Morris-Pratt prefix function of {text}",
         "list the length of the longest proper border of every prefix of {text}",
         "build the KMP failure table of {text}, one border length per character",
-        "for each beginning of {text}, measure the longest shorter string it both starts and ends with",
+        "for each beginning of {text}, measure the longest proper part it both starts and ends with",
     ),
     zh=(
         "计算 {text} 的 KMP 前缀函数",
