@@ -1,6 +1,6 @@
 """`atomforge audit`: recompute what keeps the splits of a data set apart, from its directory alone.
 
-Exit code 0 when every two splits share nothing, 1 when they do.
+Exit code 0 when every two splits share nothing and no prompt is the reworded prompt of a task, else 1.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def print_audit(found: "Audit", directory: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from datamodules.synthesis.overlap import MEASURES
+    from datamodules.synthesis.overlap import MEASURES, first_overlap, first_seen_rewording
 
     table = Table(title=f"shared by two splits of {directory}", title_justify="left")
     table.add_column("splits")
@@ -65,4 +65,8 @@ def print_audit(found: "Audit", directory: Path) -> None:
         print(f"{split}: of {found.counts[split]} items hold {', '.join(parts)} as a proper part")
     for split in found.changed_splits:
         print(f"{split} is not as it was built: its content differs from the manifest's hash")
-    print("every two splits are apart" if found.is_clean else "SPLITS OVERLAP")
+    if line := first_seen_rewording(found.seen_rewordings):
+        print(f"HELD-OUT WORDING IS SEEN: {line}")
+    else:
+        print("no prompt is the reworded prompt of a task")
+    print("every two splits are apart" if first_overlap(found.overlaps) is None else "SPLITS OVERLAP")

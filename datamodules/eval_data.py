@@ -4,17 +4,20 @@ The tests attached are the evaluation tests (`tests`), never the ones rewards ar
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from datasets import DatasetDict, load_from_disk
 from transformers import PreTrainedTokenizerBase
 
+from datamodules.atoms import ATOMS
 from datamodules.batches import TaskPrompt
 from datamodules.prompts import encode_prompts
 
 COLUMNS = ("task_id", "prompt", "language", "solution", "entry_point", "tests", "atoms", "depth")
+REWORDED = "reworded_prompt"
+"""The column of data sets of format 3: the task in phrasings and a frame that no training text has."""
 
 
 def load_dataset(data_dir: str | Path) -> DatasetDict:
@@ -67,23 +70,48 @@ def load_task_prompts(
     return task_prompts(table, tokenizer, num_tasks)
 
 
-def task_prompts(table: Any, tokenizer: PreTrainedTokenizerBase, num_tasks: int | None = None) -> list[TaskPrompt]:
-    """`load_task_prompts` of a table that is already read."""
+def task_prompts(
+    table: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    num_tasks: int | None = None,
+    *,
+    wording: Literal["seen", "unseen"] = "seen",
+) -> list[TaskPrompt]:
+    """`load_task_prompts` of a table that is already read, told as in training or in unseen words.
+
+    Raises:
+        ValueError: `num_tasks` below 1, or unseen words where the data set has none.
+    """
     if num_tasks is not None and num_tasks < 1:
         raise ValueError(f"num_tasks is {num_tasks}: at least 1 is needed, or null for all")
+    if wording == "unseen" and REWORDED not in table.column_names:
+        raise ValueError(
+            f"wording is unseen, but the data set has no column {REWORDED}: take the wording seen, or build the data "
+            "set anew with `atomforge synthesize`"
+        )
     rows = table.select(spread(len(table), num_tasks)).to_list()
-    prompt_ids = encode_prompts(tokenizer, [row["prompt"] for row in rows])
-    return [_task_prompt(row, ids) for row, ids in zip(rows, prompt_ids, strict=True)]
+    prompts = [row[REWORDED if wording == "unseen" else "prompt"] for row in rows]
+    return [
+        _task_prompt(row, prompt, ids, wording=wording)
+        for row, prompt, ids in zip(rows, prompts, encode_prompts(tokenizer, prompts), strict=True)
+    ]
 
 
-def _task_prompt(row: Mapping[str, Any], prompt_ids: list[int]) -> TaskPrompt:
+def topics_of(atoms: Sequence[str]) -> tuple[str, ...]:
+    """Return the distinct topics of atoms in order; unknown names give none."""
+    return tuple(dict.fromkeys(ATOMS[name].topic for name in atoms if name in ATOMS))
+
+
+def _task_prompt(row: Mapping[str, Any], prompt: str, prompt_ids: list[int], *, wording: str) -> TaskPrompt:
     return TaskPrompt(
         task_id=row["task_id"],
-        prompt=row["prompt"],
+        prompt=prompt,
         prompt_ids=prompt_ids,
         entry_point=row["entry_point"],
         tests=json.loads(row["tests"]),
         language=row["language"],
         depth=row["depth"],
         atoms=list(row["atoms"]),
+        topics=topics_of(row["atoms"]),
+        wording=wording,
     )

@@ -19,7 +19,7 @@ from typing import Any, get_type_hints
 from datamodules.atoms.domains import Domain, default_domain
 
 LANGUAGES = ("en", "zh")
-MIN_PHRASINGS = 3
+MIN_PHRASINGS = 4
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ def atom(
     """Turn a typed function into an `Atom`; its topic is the name of its module.
 
     Args:
-        en: at least three English phrasings.
-        zh: at least three Chinese phrasings.
+        en: at least four English phrasings.
+        zh: at least four Chinese phrasings.
         domains: domain by parameter name; parameters left out get `default_domain` of their type.
 
     Raises:

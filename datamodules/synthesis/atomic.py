@@ -1,12 +1,13 @@
-"""The atomic split: every atom in every phrasing and language, as a task of depth one."""
+"""The atomic split: every atom in every seen phrasing and language, as a task of depth one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import cycle
 
 from datamodules.atoms import Atom
 from datamodules.synthesis.composition import depth_one, parameters, skeleton
-from datamodules.synthesis.describe import choose_frame, describe
+from datamodules.synthesis.describe import describe
 from datamodules.synthesis.fill import Workshop
 from datamodules.synthesis.inputs import draw_inputs
 from datamodules.synthesis.oracle import (
@@ -17,15 +18,16 @@ from datamodules.synthesis.oracle import (
     read_reply,
     solution_run,
 )
+from datamodules.synthesis.prompts import PROMPT_ATTEMPTS, reworded_prompts
 from datamodules.synthesis.render import render
-from datamodules.synthesis.rows import PROMPT_ATTEMPTS, Row, make_row
+from datamodules.synthesis.rows import Row, make_row
 from datamodules.synthesis.seeding import generator
 from datamodules.synthesis.split import ATOMIC
 from datamodules.synthesis.trace import disagreement, trace_run
 
 
 def atomic_rows(atoms: Mapping[str, Atom], workshop: Workshop) -> list[Row]:
-    """Run every atom and write one row for each of its phrasings; notes behaviours and prompts as taken.
+    """Run every atom and write one row for each of its seen phrasings; notes behaviours and prompts as taken.
 
     Raises:
         ValueError: an atom raises on its own inputs, does not run, or differs under another hash seed.
@@ -61,18 +63,40 @@ def _candidate(atom: Atom, workshop: Workshop) -> Candidate:
 
 
 def _rows_of_atom(candidate: Candidate, observation: Observation, workshop: Workshop) -> list[Row]:
-    config, taken, name = workshop.config, workshop.taken, candidate.tree.atom.name
+    taken, atom = workshop.taken, candidate.tree.atom
     taken.behaviours.setdefault(observation.fingerprint, ATOMIC)
     rows = []
-    for language in config.languages:
-        for number, phrasing in enumerate(candidate.tree.atom.phrasings[language]):
-            task_id = f"{ATOMIC}/{name}/{language}/{number}"
-            rng = generator(config.seed, "prompt of atom", task_id)
-            for _ in range(PROMPT_ATTEMPTS):
-                prompt = describe(candidate.tree, frame=choose_frame(rng, language), phrasings=[phrasing])
-                if prompt not in taken.prompts:
-                    break
-            taken.prompts.add(prompt)
+    for language in workshop.config.languages:
+        reworded = _reworded_in_turn(candidate, language, workshop)
+        for phrasing in workshop.wording.seen_phrasings(atom, language):
+            task_id = f"{ATOMIC}/{atom.name}/{language}/{atom.phrasings[language].index(phrasing)}"
             taken.behaviour_of_task[task_id] = observation.fingerprint
-            rows.append(make_row(candidate, observation, task_id=task_id, prompt=prompt, language=language))
+            row = make_row(
+                candidate,
+                observation,
+                task_id=task_id,
+                prompt=_new_prompt(candidate, phrasing, language, task_id=task_id, workshop=workshop),
+                reworded_prompt=next(reworded),
+                language=language,
+            )
+            rows.append(row)
     return rows
+
+
+def _new_prompt(candidate: Candidate, phrasing: str, language: str, *, task_id: str, workshop: Workshop) -> str:
+    rng = generator(workshop.config.seed, "prompt of atom", task_id)
+    frames = workshop.wording.seen_frames(language)
+    for _ in range(PROMPT_ATTEMPTS):
+        prompt = describe(candidate.tree, frame=rng.choice(frames), phrasings=[phrasing])
+        if prompt not in workshop.taken.prompts:
+            break
+    workshop.taken.prompts.add(prompt)
+    return prompt
+
+
+def _reworded_in_turn(candidate: Candidate, language: str, workshop: Workshop) -> Iterator[str]:
+    """Go round the reworded prompts of an atom: a text comes again only where there are fewer than rows."""
+    rng = generator(workshop.config.seed, "reworded prompt of atom", candidate.tree.atom.name, language)
+    prompts = reworded_prompts(rng, candidate.tree, language, wording=workshop.wording)
+    workshop.taken.prompts.update(prompts)
+    return cycle(prompts)

@@ -1,4 +1,4 @@
-"""The audit: overlaps of a data set recomputed from its directory alone.
+"""The audit: overlaps of a data set, and held-out wording that is seen, recomputed from its directory alone.
 
 Nothing the rows say of themselves is believed: skeletons and signatures are read from the solutions' syntax trees, and
 behaviour is what the solutions return when they are run again on the probes of their signature.
@@ -16,9 +16,9 @@ from datasets import DatasetDict, disable_progress_bars, load_from_disk
 
 from datamodules.atoms import ATOMS
 from datamodules.synthesis.composition import ENTRY_POINT
-from datamodules.synthesis.manifest import containment, read_manifest, rows_hash
+from datamodules.synthesis.manifest import containment, read_manifest, rows_hash, seen_rewordings_of_rows
 from datamodules.synthesis.oracle import behaviour, execute, observer_run
-from datamodules.synthesis.overlap import Keys, first_overlap, keys_of, overlaps
+from datamodules.synthesis.overlap import Keys, first_overlap, first_seen_rewording, keys_of, overlaps
 from datamodules.synthesis.probes import ProbeBook, Probes
 from datamodules.synthesis.rows import COLUMNS, Row
 from datamodules.synthesis.skeleton import entry_function
@@ -34,13 +34,15 @@ class Audit:
 
     counts: Mapping[str, int]
     overlaps: Mapping[str, Mapping[str, int]]
+    seen_rewordings: Mapping[str, int]
+    """By split, the prompts that are the reworded prompt of a task of any split."""
     containing_training_item: Mapping[str, Mapping[str, int]]
     changed_splits: tuple[str, ...]
     """Splits whose content is no longer what the manifest has a hash of."""
 
     @property
     def is_clean(self) -> bool:
-        return first_overlap(self.overlaps) is None
+        return first_overlap(self.overlaps) is None and first_seen_rewording(self.seen_rewordings) is None
 
 
 def read_splits(directory: Path) -> dict[str, list[Row]]:
@@ -82,6 +84,7 @@ def audit(directory: Path, executor: Executor, on_run: Callable[[int], None] = l
     return Audit(
         counts={name: len(rows) for name, rows in splits.items()},
         overlaps=overlaps(keys),
+        seen_rewordings=seen_rewordings_of_rows(splits),
         containing_training_item=containment(keys),
         changed_splits=tuple(name for name, rows in splits.items() if rows_hash(rows) != hashes.get(name)),
     )

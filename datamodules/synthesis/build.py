@@ -18,10 +18,11 @@ from datamodules.synthesis.atomic import atomic_rows
 from datamodules.synthesis.config import SynthesisConfig
 from datamodules.synthesis.fill import OnKept, Workshop, fill
 from datamodules.synthesis.manifest import FILE_NAME, identity, make_manifest, read_manifest
-from datamodules.synthesis.overlap import Keys, first_overlap, keys_of
+from datamodules.synthesis.overlap import Keys, first_overlap, first_seen_rewording, keys_of
 from datamodules.synthesis.probes import ProbeBook
 from datamodules.synthesis.rows import COLUMNS, Row
 from datamodules.synthesis.split import ATOMIC, SPLITS, choose_held_out, plan_streams
+from datamodules.synthesis.wording import choose_wording
 from executor.client import Executor
 
 HASH_SEEDS = (0, 1)
@@ -78,11 +79,11 @@ def build(
         The manifest.
 
     Raises:
-        ValueError: an atom does not run, or two splits overlap.
+        ValueError: an atom does not run, two splits overlap, or a prompt is the reworded prompt of a task.
     """
     with _rare_garbage_collection():
         splits, manifest = make_splits(config, executor=executor, verifier=verifier, atoms=atoms, on_kept=on_kept)
-    if line := first_overlap(manifest["overlaps"]):
+    if line := first_overlap(manifest["overlaps"]) or first_seen_rewording(manifest["seen_rewordings"]):
         raise ValueError(f"nothing was written: {line}")
     write(directory, splits, manifest)
     return manifest
@@ -97,7 +98,13 @@ def make_splits(
     on_kept: OnKept,
 ) -> tuple[dict[str, list[Row]], dict[str, Any]]:
     """Make the rows of all splits and the manifest about them, in memory."""
-    workshop = Workshop(config=config, book=ProbeBook(atoms), executor=executor, verifier=verifier)
+    wording = choose_wording(
+        atoms,
+        seed=config.seed,
+        num_held_out_frames=config.num_held_out_frames,
+        languages=config.languages,
+    )
+    workshop = Workshop(config=config, book=ProbeBook(atoms), wording=wording, executor=executor, verifier=verifier)
     held_out = choose_held_out(atoms, seed=config.seed, num_held_out_atoms=config.num_held_out_atoms)
     splits: dict[str, list[Row]] = {ATOMIC: atomic_rows(atoms, workshop)}
     wanted: dict[str, int] = {}
@@ -111,6 +118,7 @@ def make_splits(
         splits,
         keys=_keys(splits, workshop),
         held_out=held_out,
+        wording=wording,
         wanted=wanted,
         rejections=workshop.taken.rejections,
     )

@@ -32,6 +32,8 @@ class SynthesisConfig:
     counts: Counts = field(default_factory=Counts)
     num_held_out_atoms: int = 8
     """Atoms that only compositions of `test_held_out_atoms` hold, each from another topic while there are any."""
+    num_held_out_frames: int = 3
+    """Frames a language that only reworded prompts have, beside one phrasing an atom."""
     num_tests: int = 64
     """Inputs a task is evaluated on."""
     num_reward_tests: int = 32
@@ -73,6 +75,7 @@ def parse_config(mapping: Mapping[str, Any], *, source: str) -> SynthesisConfig:
 _NUMBER_RANGES = {
     "seed": (0, 2**63 - 1),
     "num_held_out_atoms": (1, 50),
+    "num_held_out_frames": (0, 10),
     "num_tests": (1, MAX_INPUTS),
     "num_reward_tests": (1, MAX_INPUTS),
 }

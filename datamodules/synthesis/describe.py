@@ -1,29 +1,18 @@
 """The prompt of a composition: its atoms' phrasings, one a step, put into a frame.
 
-Pure: which phrasings and which frame is chosen outside (`choose_phrasings`, `choose_frame`).
+Pure: which phrasings and which frame is chosen outside (`prompts`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from random import Random
 
 from datamodules.synthesis.composition import Call, Constant, Node, Param, parameters, steps
-from datamodules.synthesis.frames import FRAMES, Frame
+from datamodules.synthesis.frames import Frame
 from datamodules.synthesis.render import argument_name, result_name, signature, step_number
 
 _PLACEHOLDER = re.compile(r"{(\w+)}")
-
-
-def choose_frame(rng: Random, language: str) -> Frame:
-    """Draw one of the language's frames."""
-    return rng.choice(FRAMES[language])
-
-
-def choose_phrasings(rng: Random, tree: Call, language: str) -> list[str]:
-    """Draw a phrasing of its atom for every step."""
-    return [rng.choice(call.atom.phrasings[language]) for call in steps(tree)]
 
 
 def describe(tree: Call, *, frame: Frame, phrasings: Sequence[str]) -> str:

@@ -23,12 +23,14 @@ from datamodules.synthesis.oracle import (
     solution_run,
 )
 from datamodules.synthesis.probes import ProbeBook
+from datamodules.synthesis.prompts import draw_prompt, draw_reworded_prompt
 from datamodules.synthesis.render import render
-from datamodules.synthesis.rows import Row, draw_prompt, make_row
+from datamodules.synthesis.rows import Row, make_row
 from datamodules.synthesis.sample import sample_tree
 from datamodules.synthesis.seeding import generator
 from datamodules.synthesis.split import ATOMIC, Stream, Taken
 from datamodules.synthesis.trace import disagreement, idle_step, trace_run
+from datamodules.synthesis.wording import Wording
 from executor.client import Executor
 
 BATCH_SIZE = 256
@@ -45,6 +47,7 @@ class Workshop:
 
     config: SynthesisConfig
     book: ProbeBook
+    wording: Wording
     executor: Executor
     verifier: Executor
     """The same kind of sandbox with another hash seed."""
@@ -180,9 +183,8 @@ def _keep(draw: _Draw, observation: Observation, stream: Stream, workshop: Works
         return None
     number = taken.splits[draw.split]
     language = config.languages[(number + config.seed) % len(config.languages)]
-    rng = generator(config.seed, f"prompt of {stream.name}", draw.index)
-    prompt = draw_prompt(rng, draw.candidate.tree, language, taken.prompts)
-    if prompt is None:
+    prompts = _draw_prompts(draw, language, stream, workshop)
+    if prompts is None:
         _reject("prompt taken", shape, taken)
         return None
     taken.splits[draw.split] += 1
@@ -190,7 +192,25 @@ def _keep(draw: _Draw, observation: Observation, stream: Stream, workshop: Works
     taken.behaviours[observation.fingerprint] = draw.split
     task_id = f"{draw.split}/{number:05d}"
     taken.behaviour_of_task[task_id] = observation.fingerprint
-    return make_row(draw.candidate, observation, task_id=task_id, prompt=prompt, language=language)
+    return make_row(
+        draw.candidate,
+        observation,
+        task_id=task_id,
+        prompt=prompts[0],
+        reworded_prompt=prompts[1],
+        language=language,
+    )
+
+
+def _draw_prompts(draw: _Draw, language: str, stream: Stream, workshop: Workshop) -> tuple[str, str] | None:
+    """Draw the prompt and the reworded one, each with randomness of its own; None where either has no new text."""
+    seed, wording, taken = workshop.config.seed, workshop.wording, workshop.taken.prompts
+    tree = draw.candidate.tree
+    rng = generator(seed, f"prompt of {stream.name}", draw.index)
+    prompt = draw_prompt(rng, tree, language, wording=wording, taken=taken)
+    rng = generator(seed, f"reworded prompt of {stream.name}", draw.index)
+    reworded = draw_reworded_prompt(rng, tree, language, wording=wording, taken=taken)
+    return (prompt, reworded) if prompt is not None and reworded is not None else None
 
 
 def _reject(reason: str, shape: str, taken: Taken) -> None:

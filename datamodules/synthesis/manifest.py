@@ -12,13 +12,15 @@ from typing import Any
 
 from datamodules.atoms import Atom
 from datamodules.synthesis.config import SynthesisConfig
-from datamodules.synthesis.overlap import Keys, num_containing, overlaps
+from datamodules.synthesis.overlap import Keys, num_containing, overlaps, seen_rewordings
 from datamodules.synthesis.rows import Row
+from datamodules.synthesis.wording import Wording
 
 FILE_NAME = "manifest.json"
-FORMAT = "atomforge data set 2"
-OLDER_FORMATS = ("atomforge data set 1",)
-"""Without the column `domains`: training reads them, with stored reward tests only."""
+FORMAT = "atomforge data set 3"
+OLDER_FORMATS = ("atomforge data set 1", "atomforge data set 2")
+"""Training reads them. Without the column `reworded_prompt`, so that there is no unseen wording to evaluate on; the
+first without `domains` too, so that rewards come from the stored tests only."""
 TRAINING_SPLITS = ("synthetic_train", "synthetic_rl")
 
 
@@ -48,6 +50,7 @@ def make_manifest(
     *,
     keys: Mapping[str, Sequence[Keys]],
     held_out: frozenset[str],
+    wording: Wording,
     wanted: Mapping[str, int],
     rejections: Mapping[str, int],
 ) -> dict[str, Any]:
@@ -58,11 +61,20 @@ def make_manifest(
         "counts": {name: len(rows) for name, rows in splits.items()},
         "missing": {name: number - len(splits[name]) for name, number in wanted.items() if number > len(splits[name])},
         "held_out_atoms": sorted(held_out),
+        "held_out_frames": {language: list(names) for language, names in wording.held_out_frames.items()},
+        "held_out_phrasings": {name: dict(chosen) for name, chosen in wording.held_out_phrasings.items()},
         "sha256": {name: rows_hash(rows) for name, rows in splits.items()},
         "rejections": dict(sorted(rejections.items())),
         "overlaps": overlaps(keys),
+        "seen_rewordings": seen_rewordings_of_rows(splits),
         "containing_training_item": containment(keys),
     }
+
+
+def seen_rewordings_of_rows(splits: Mapping[str, Sequence[Row]]) -> dict[str, int]:
+    """Count, for every split, the prompts that are the reworded prompt of a task of any split."""
+    prompts = {name: [row["prompt"] for row in rows] for name, rows in splits.items()}
+    return seen_rewordings(prompts, (row["reworded_prompt"] for rows in splits.values() for row in rows))
 
 
 def containment(keys: Mapping[str, Sequence[Keys]]) -> dict[str, dict[str, int]]:

@@ -1,4 +1,7 @@
-"""Overlap between splits by four measures: prompt, normalised program, skeleton, behaviour. Pure."""
+"""Overlap between splits by four measures: prompt, normalised program, skeleton, behaviour. Pure.
+
+Beside these, which prompts are the reworded prompt of any task (`seen_rewordings`).
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ def keys_of(*, prompt: str, solution: str, behaviour: str) -> Keys:
     Raises:
         ValueError: the solution is not Python or not a composition.
     """
-    return Keys(" ".join(prompt.split()), normalised_hash(solution), skeleton_of_program(solution), behaviour)
+    return Keys(_in_one_line(prompt), normalised_hash(solution), skeleton_of_program(solution), behaviour)
 
 
 def overlaps(splits: Mapping[str, Sequence[Keys]]) -> dict[str, dict[str, int]]:
@@ -48,7 +51,25 @@ def first_overlap(counts: Mapping[str, Mapping[str, int]]) -> str | None:
     return None
 
 
+def seen_rewordings(prompts: Mapping[str, Iterable[str]], reworded: Iterable[str]) -> dict[str, int]:
+    """Count, for every split, the prompts that are the reworded prompt of a task of any split: `{split: number}`."""
+    known = {_in_one_line(prompt) for prompt in reworded}
+    return {split: sum(_in_one_line(prompt) in known for prompt in texts) for split, texts in prompts.items()}
+
+
+def first_seen_rewording(counts: Mapping[str, int]) -> str | None:
+    """One line on a split that holds reworded prompts as prompts, or None when none does."""
+    for split, number in counts.items():
+        if number:
+            return f"{split} has {number} prompts that are reworded prompts of tasks"
+    return None
+
+
 def num_containing(skeletons: Iterable[str], others: Iterable[str]) -> int:
     """How many of `skeletons` hold one of `others` as a proper sub-tree."""
     known = frozenset(others)
     return sum(not known.isdisjoint(proper_subtrees(skeleton)) for skeleton in skeletons)
+
+
+def _in_one_line(prompt: str) -> str:
+    return " ".join(prompt.split())

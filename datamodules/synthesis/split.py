@@ -61,6 +61,7 @@ class Taken:
     behaviour_of_task: dict[str, str] = field(default_factory=dict)
     """Task id to fingerprint."""
     prompts: set[str] = field(default_factory=set)
+    """Reworded ones too."""
     programs: set[str] = field(default_factory=set)
     """Solutions drawn so far, kept or not."""
     skeletons: Counter[str] = field(default_factory=Counter)

@@ -24,6 +24,7 @@ SPLITS = [
 COLUMNS = [
     "task_id",
     "prompt",
+    "reworded_prompt",
     "language",
     "solution",
     "entry_point",
@@ -65,6 +66,7 @@ def test_splits_columns_and_types(directory):
         assert type(row["depth"]) is int
         assert all(type(name) is str for name in row["atoms"])
         assert "solve" in row["prompt"]
+        assert "solve" in row["reworded_prompt"]
     ids = [row["task_id"] for split in data.values() for row in split]
     assert len(set(ids)) == len(ids)
     atomic = data["atomic"]
@@ -95,6 +97,10 @@ def test_manifest_says_what_is_there(directory):
     assert len(manifest["overlaps"]) == 21
     assert all(number == 0 for measures in manifest["overlaps"].values() for number in measures.values())
     assert set(manifest["sha256"]) == set(SPLITS)
+    assert set(manifest["seen_rewordings"]) == set(SPLITS)
+    assert not any(manifest["seen_rewordings"].values())
+    assert {language: len(names) for language, names in manifest["held_out_frames"].items()} == {"en": 3, "zh": 3}
+    assert len(manifest["held_out_phrasings"]) == 100
     assert manifest["config"]["seed"] == 3
 
 
@@ -111,6 +117,7 @@ def test_building_again_does_nothing_and_another_seed_is_refused(directory):
 def test_audit_of_the_directory(directory):
     done = atomforge("audit", directory)
     assert done.returncode == 0, done.stderr
+    assert "no prompt is the reworded prompt of a task" in done.stdout
     assert "every two splits are apart" in done.stdout
 
 

@@ -23,10 +23,12 @@ def row(split: str, index: int) -> dict:
     number = SPLITS.index(split) * 100 + index
     chinese = index % 2 == 1
     prompt = f"写一个函数 solve(x)，返回 x 加 {number}。" if chinese else f"Write solve(x) that adds {number} to x."
+    reworded = f"令 solve(x) 把 x 增大 {number}。" if chinese else f"Let solve(x) raise x by {number}."
     tests = [{"args": [x], "expected": x + number} for x in (0, 5, -3)]
     return {
         "task_id": f"{split}/{index}",
         "prompt": prompt,
+        "reworded_prompt": reworded,
         "language": "zh" if chinese else "en",
         "solution": f"def solve(x):\n    return x + {number}\n",
         "entry_point": "solve",

@@ -22,6 +22,8 @@ def test_the_files_in_the_project_parse_and_mean_what_they_say():
         ({"counts": {"train": "many"}}, "counts.train must be a whole number"),
         ({"seed": 1.5}, "seed must be a whole number"),
         ({"seed": True}, "seed must be a whole number"),
+        ({"num_held_out_frames": 11}, "num_held_out_frames must be a whole number of 0 to 10, not 11"),
+        ({"num_held_out_frames": -1}, "num_held_out_frames must be a whole number of 0 to 10, not -1"),
         ({"num_tests": 0}, "num_tests must be a whole number of 1 to"),
         ({"languages": ["fr"]}, "languages must be a list of en, zh"),
         ({"languages": "en"}, "languages must be a list of en, zh"),
@@ -36,7 +38,14 @@ def test_mistakes_are_one_line_with_file_and_key(mapping, line):
 
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 4}, {"counts": {"test": 5}}, {"num_held_out_atoms": 3}, {"num_tests": 9}, {"num_reward_tests": 9}],
+    [
+        {"seed": 4},
+        {"counts": {"test": 5}},
+        {"num_held_out_atoms": 3},
+        {"num_held_out_frames": 0},
+        {"num_tests": 9},
+        {"num_reward_tests": 9},
+    ],
 )
 def test_every_key_changes_the_configuration(change):
     assert parse_config(change, source="x") != SynthesisConfig()

@@ -1,0 +1,51 @@
+import pytest
+from datasets import Dataset
+from small_data import row, write_small_data
+
+from datamodules.eval_data import load_dataset, load_task_prompts, task_prompts, topics_of
+from datamodules.tokenizer import train_tokenizer
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return train_tokenizer(["Write solve(x) that adds 400 to x."], 300, tmp_path_factory.mktemp("t") / "tokenizer")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return load_dataset(write_small_data(tmp_path_factory.mktemp("data") / "small"))["synthetic_test"]
+
+
+def test_unseen_words_are_the_same_tasks_told_otherwise(table, tokenizer):
+    seen, unseen = task_prompts(table, tokenizer, 2), task_prompts(table, tokenizer, 2, wording="unseen")
+    assert [task.task_id for task in seen] == [task.task_id for task in unseen]
+    assert [task.prompt for task in seen] == [
+        "Write solve(x) that adds 400 to x.",
+        "Write solve(x) that adds 402 to x.",
+    ]
+    assert [task.prompt for task in unseen] == ["Let solve(x) raise x by 400.", "Let solve(x) raise x by 402."]
+    assert tokenizer.decode(unseen[0].prompt_ids) == "<s>Let solve(x) raise x by 400.\n"
+    assert [task.wording for task in seen + unseen] == ["seen", "seen", "unseen", "unseen"]
+    assert [task.tests for task in seen] == [task.tests for task in unseen]
+
+
+def test_an_older_data_set_is_read_and_has_no_unseen_words(tmp_path, tokenizer, table):
+    older = table.remove_columns("reworded_prompt")
+    assert [task.wording for task in task_prompts(older, tokenizer)] == ["seen"] * 4
+    with pytest.raises(ValueError, match=r"has no column reworded_prompt: .* build the data set anew") as error:
+        task_prompts(older, tokenizer, wording="unseen")
+    assert "\n" not in str(error.value)
+
+
+def test_topics_are_those_of_the_atoms_each_once_in_order(tokenizer):
+    assert topics_of(["quicksort", "digit_sum", "bubble_pass", "no such atom"]) == ("sorting", "arithmetic")
+    assert topics_of(["add"]) == ()
+    rows = Dataset.from_list([{**row("synthetic_test", 0), "atoms": ["transpose", "bounce"]}])
+    assert [task.topics for task in task_prompts(rows, tokenizer)] == [("grids", "arithmetic")]
+
+
+def test_too_few_tasks_are_refused(tmp_path, tokenizer):
+    data_dir = write_small_data(tmp_path / "small")
+    assert len(load_task_prompts(data_dir, "synthetic_val", tokenizer, 9)) == 4
+    with pytest.raises(ValueError, match="num_tasks is 0: at least 1 is needed, or null for all"):
+        load_task_prompts(data_dir, "synthetic_val", tokenizer, 0)
