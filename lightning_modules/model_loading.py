@@ -75,6 +75,16 @@ def load_tokenizer_of(path: str | Path) -> PreTrainedTokenizerFast:
     return load_pretrained_tokenizer(source) if checkpoint is None else _read_checkpoint(checkpoint)[1]
 
 
+def resolve(path: str | Path) -> str:
+    """Name what a path stands for: of a run directory its newest checkpoint.
+
+    Raises:
+        ValueError: there is nothing of the kind at `path`; one line.
+    """
+    checkpoint, source = _resolve(path)
+    return source if checkpoint is None else str(checkpoint)
+
+
 def _resolve(path: str | Path) -> tuple[Path | None, str]:
     """Find out what a path names: a checkpoint of ours, or else something published, by the name that loads it."""
     source = find_source(str(path))

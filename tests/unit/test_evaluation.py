@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from datamodules.prompts import encode_completion, encode_prompt
 from datamodules.tokenizer import train_tokenizer
 from executor.schema import Status, Submission
 from lightning_modules.architecture import Architecture, build_causal_lm
+from lightning_modules.breakdown import breakdown
 from lightning_modules.callbacks import sample_text
-from lightning_modules.evaluation import evaluate, sample_id
+from lightning_modules.evaluation import evaluate, judge_again, sample_id
 from lightning_modules.generation import Generated
-from lightning_modules.intervals import mean_interval, paired_difference
+from lightning_modules.intervals import mean_interval, paired_difference, score_interval
 from lightning_modules.judged import GREEDY, Evaluation, JudgedSample, TaskResult
 
 TINY = Architecture(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16, max_position=96)
@@ -81,7 +83,7 @@ def run(model, tokenizer, num_tasks=3, num_samples=4, verdict=status_by_text, **
 
 def test_counts_scores_and_statuses_by_hand(model, tokenizer, scripted):
     seen = []
-    result = run(model, tokenizer, on_judged=seen.append)
+    result = run(model, tokenizer, on_judged=lambda *found: seen.append(found))
     assert [(task.num_samples, task.num_correct) for task in result.tasks] == [(4, 2), (1, 1), (4, 0)]
     assert result.scores(1) == {"t0": 0.5, "t1": 1.0, "t2": 0.0}  # infra is neither tried nor failed
     assert result.scores(2) == pytest.approx({"t0": 1 - 1 / 6, "t2": 0.0})  # t1 has one judged sample: left out
@@ -93,7 +95,10 @@ def test_counts_scores_and_statuses_by_hand(model, tokenizer, scripted):
         "wrong": 1,
         "infra": 1,
     }
-    assert seen == [1] * 15
+    assert sorted((name, number) for name, number, _ in seen) == sorted(
+        (f"t{i}", number) for i in range(3) for number in range(GREEDY, 4)
+    )
+    assert {(name, number): sample.status for name, number, sample in seen}["t0", 2] == "timeout"
 
 
 def test_json_round_trip(model, tokenizer, scripted):
@@ -209,3 +214,68 @@ def test_sample_text_cannot_be_broken_out_of():
     text = sample_text(Evaluation(tasks=(task, task, task), settings={}), 2)
     assert text.count("**t** (depth 2, en)") == 2
     assert "*wrong*, 1 of 4 tests, 3 tokens, cut off\n\n    x\n    ```\n    <b>" in text
+
+
+def test_what_was_kept_is_not_made_again(model, tokenizer, monkeypatch):
+    whole, names = {}, []
+
+    def keep(task_id, number, sample):
+        whole[task_id, number] = sample
+
+    def generate(causal_lm, prompt_ids, sample_ids, **options):
+        names.extend(sample_ids)
+        return generation_module.generate(causal_lm, prompt_ids, sample_ids, **options)
+
+    base = run(model, tokenizer, verdict=all_wrong, on_judged=keep)
+    kept = {name: sample for name, sample in whole.items() if name[1] != 1}  # as if interrupted
+    kept["t2", 0] = replace(kept["t2", 0], status="infra")  # without a verdict: to be run again, not written again
+    monkeypatch.setattr(evaluation_module, "generate", generate)
+    again = []
+    resumed = run(model, tokenizer, verdict=all_wrong, kept=kept, on_judged=lambda *found: again.append(found[:2]))
+    assert resumed == base
+    assert sorted(again) == [("t0", 1), ("t1", 1), ("t2", 0), ("t2", 1)]
+    assert sorted(names) == sorted(sample_id(f"t{i}", 1) for i in range(3))
+
+
+def test_judging_again_keeps_completions_and_changes_verdicts(model, tokenizer):
+    whole = {}
+    run(model, tokenizer, verdict=all_wrong, on_judged=lambda t, n, sample: whole.update({(t, n): sample}))
+    executor = FakeExecutor(lambda submission: Status.PASSED)
+    after = judge_again(prompts_of(tokenizer, 3), whole, executor)
+    assert {name: sample.completion for name, sample in after.items()} == {n: s.completion for n, s in whole.items()}
+    assert {sample.status for sample in after.values()} == {"passed"}
+
+
+def test_score_interval_where_all_tasks_agree():
+    # Clopper-Pearson at n = 20, 95 %: none right ends at 1 - 0.025 ** (1/20) = 0.16843, all right begins at 0.83157
+    none, everything = ({str(i): score for i in range(20)} for score in (0.0, 1.0))
+    assert score_interval(none) == pytest.approx((0.0, 0.0, 0.16843), abs=1e-5)
+    assert score_interval(everything) == pytest.approx((1.0, 0.83157, 1.0), abs=1e-5)
+    mixed = none | {"0": 1.0}
+    assert score_interval(mixed) == mean_interval(mixed)
+
+
+def result_of(name: str, passed: bool, **facts) -> TaskResult:
+    sample = JudgedSample(
+        completion="", num_tokens=1, finished=True, status="passed" if passed else "wrong", num_passed=0, num_tests=1
+    )
+    return TaskResult(**({"task_id": name, "prompt": "", "language": "en", "greedy": sample, "samples": ()} | facts))
+
+
+def test_breakdown_by_hand():
+    tasks = (
+        result_of("a", True, depth=2, atoms=("add", "sort"), topics=("numbers", "lists")),
+        result_of("b", False, depth=2, atoms=("add",), topics=("numbers",), language="zh"),
+        result_of("c", True, depth=3, atoms=("sort",), topics=("lists",), wording="unseen"),
+        result_of("d", True, depth=0, atoms=(), topics=()),  # of another benchmark
+    )
+    evaluation = Evaluation(tasks=tasks, settings={})
+
+    def means(by):
+        return {group: (s.num_tasks, s.greedy.mean) for group, s in breakdown(evaluation, by).items()}
+
+    assert means("depth") == {"2": (2, 0.5), "3": (1, 1.0)}
+    assert means("atom") == {"add": (2, 0.5), "sort": (2, 1.0)}
+    assert means("topic") == {"lists": (2, 1.0), "numbers": (2, 0.5)}
+    assert means("language") == {"en": (2, 1.0), "zh": (1, 0.0)}
+    assert means("wording") == {"seen": (2, 0.5), "unseen": (1, 1.0)}
