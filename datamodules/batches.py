@@ -19,6 +19,11 @@ class TaskPrompt(NamedTuple):
     `{"args", "expected"}`. Where there is a `reference` (source of a right program), what it returns on `inputs` (lists
     of tagged arguments) is expected, and there are no `tests`. `retest` is the same task with inputs that are disjoint
     from these, None where there are none.
+
+    Tasks of other benchmarks have a `check` in place of `tests`: source that defines `check(candidate)` and asserts.
+    Where one `continues`, its prompt is code that a completion may go on with. They have no atoms and depth 0.
+    `topics` are those of the atoms, distinct, in order. `wording` is "seen", or "unseen" where the phrasings and the
+    frame of the prompt occur in no training.
     """
 
     task_id: str
@@ -32,6 +37,10 @@ class TaskPrompt(NamedTuple):
     reference: str | None = None
     inputs: tuple[list, ...] = ()
     retest: "TaskPrompt | None" = None
+    check: str | None = None
+    continues: bool = False
+    topics: tuple[str, ...] = ()
+    wording: str = "seen"
 
 
 class SFTBatch(NamedTuple):
