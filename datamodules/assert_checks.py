@@ -54,16 +54,28 @@ def check_source(asserts: Sequence[str], *, function: str, preamble: str = "") -
     return f"{head}def check(candidate):\n{body}\n"
 
 
-def unknown_names(source: str, *, known: Sequence[str] = ()) -> list[str]:
-    """Names that a source reads and nothing defines: neither it, nor Python, nor `known`; sorted.
+def imports_of(solution: str) -> dict[str, str]:
+    """Names a program imports, each with the statement that does; none where it does not parse."""
+    try:
+        body = ast.parse(solution).body
+    except (SyntaxError, ValueError):
+        return {}
+    statements = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {
+        (alias.asname or alias.name).split(".")[0]: ast.unparse(node) for node in statements for alias in node.names
+    }
+
+
+def unknown_names(source: str) -> list[str]:
+    """Names that a source reads and neither it nor Python defines; sorted.
 
     A source that imports `*` may define anything: then there are none.
     """
     tree = ast.parse(source)
     if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(tree)):
         return []
-    given = _BUILTINS | _bound_names(tree) | set(known)
-    return sorted({name for name in _global_reads(symtable.symtable(source, "check", "exec"))} - given)
+    given = _BUILTINS | _bound_names(tree)
+    return sorted(set(_global_reads(symtable.symtable(source, "check", "exec"))) - given)
 
 
 def _called_names(source: str) -> list[str]:

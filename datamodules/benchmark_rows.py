@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from datamodules.assert_checks import check_source, tested_function, unknown_names
+from datamodules.assert_checks import check_source, imports_of, tested_function, unknown_names
 
 _HUMAN_EVAL = ("task_id", "prompt", "entry_point", "test")
 _MBPP = ("task_id", "prompt", "test_list")
@@ -96,6 +96,9 @@ def _of_mbpp(row: Mapping[str, Any]) -> BenchmarkTask:
     preamble = "\n".join([*imports, setup])
     function = tested_function(asserts, preamble=preamble, solution=solution)
     check = check_source(asserts, function=function, preamble=preamble)
+    known_imports = imports_of(solution or "")
+    if needed := [known_imports[name] for name in unknown_names(check) if name in known_imports]:
+        check = check_source(asserts, function=function, preamble="\n".join([*needed, preamble]))
     return BenchmarkTask(
         task_id=_task_id(row),
         prompt="\n".join([_text(row, "prompt").strip(), "Your code should pass these tests:", *asserts]),
@@ -103,7 +106,7 @@ def _of_mbpp(row: Mapping[str, Any]) -> BenchmarkTask:
         check=check,
         continues=False,
         solution=solution,
-        unknown_names=tuple(unknown_names(check, known=(function,))),
+        unknown_names=tuple(unknown_names(check)),
     )
 
 
