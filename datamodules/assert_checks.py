@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 _BUILTINS = frozenset(dir(builtins)) | {"__name__", "__builtins__"}
 
 
-def tested_function(asserts: Sequence[str], *, preamble: str = "", solution: str | None = None) -> str:
+def entry_point_of(asserts: Sequence[str], *, preamble: str = "", solution: str | None = None) -> str:
     """Find the function that asserts are about: called in each of them, in the first one outermost and leftmost.
 
     Args:
@@ -38,7 +38,7 @@ def tested_function(asserts: Sequence[str], *, preamble: str = "", solution: str
         if all(name in called for called in calls):
             return name
     other = next(source for source, called in zip(asserts, calls, strict=True) if wanted[0] not in called)
-    raise ValueError(f"the assert {_shown(other)} calls no function of the candidate, as the first one does {wanted[0]}")
+    raise ValueError(f"the assert {_shown(other)} does not call {wanted[0]}, the function that the first one calls")
 
 
 def check_source(asserts: Sequence[str], *, function: str, preamble: str = "") -> str:
@@ -95,7 +95,7 @@ def _functions_of(solution: str) -> set[str]:
 
 
 def _statements(source: str) -> str:
-    """The statements of an assert anew: no line of theirs lies within a string, so that they can be indented."""
+    """Write the statements of an assert anew: no string of theirs goes over lines, so that they can be indented."""
     return ast.unparse(_parsed(source, "the assert"))
 
 

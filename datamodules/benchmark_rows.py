@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from datamodules.assert_checks import check_source, imports_of, tested_function, unknown_names
+from datamodules.assert_checks import check_source, entry_point_of, imports_of, unknown_names
 
 _HUMAN_EVAL = ("task_id", "prompt", "entry_point", "test")
 _MBPP = ("task_id", "prompt", "test_list")
@@ -94,7 +94,7 @@ def _of_mbpp(row: Mapping[str, Any]) -> BenchmarkTask:
     imports = _texts(row, "test_imports") if row.get("test_imports") is not None else []
     setup = _text(row, "test_setup_code") if row.get("test_setup_code") is not None else ""
     preamble = "\n".join([*imports, setup])
-    function = tested_function(asserts, preamble=preamble, solution=solution)
+    function = entry_point_of(asserts, preamble=preamble, solution=solution)
     check = check_source(asserts, function=function, preamble=preamble)
     known_imports = imports_of(solution or "")
     if needed := [known_imports[name] for name in unknown_names(check) if name in known_imports]:

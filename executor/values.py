@@ -2,12 +2,13 @@
 
 JSON values mean their JSON types. What JSON cannot say is tagged: `{"$tuple": [...]}`, `{"$set": [...]}`,
 `{"$dict": [[key, value], ...]}` (keys that are not strings, or begin with `$`), `{"$float": "nan" | "inf" | "-inf"}`.
-Between a program and a check there is more (`wide`), as asserts may compare more than tests can hold:
-`{"$complex": [real, imaginary]}`, `{"$frozenset": [...]}`, `{"$type": "int"}`, and subclasses as the plain value they hold.
+Between a program and a check there is more (`wide`), as asserts may compare more than tests can hold: `{"$complex":
+[real, imaginary]}`, `{"$frozenset": [...]}`, `{"$type": "int"}`, and subclasses as the plain value they hold.
 Standard library only: the same file runs inside the sandbox. It does not compare values (`executor.compare` does).
 """
 
 import json
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 MAX_DEPTH = 64
@@ -19,7 +20,9 @@ _INT_BOUND = 1 << MAX_INT_BITS
 _FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 _TYPES = {kind.__name__: kind for kind in (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict)}
 _WIDE_TAGS = ("$complex", "$frozenset", "$type")
-_PLAIN = (  # (base, what makes the plain value of a subclass without asking it)
+_PLAIN: tuple[
+    tuple[type, Callable[[Any], Any]], ...
+] = (  # (base, what makes the plain value of a subclass without asking it)
     (int, int.__pos__),
     (float, float.__pos__),
     (complex, complex.__pos__),
