@@ -28,7 +28,7 @@ ROWS = [  # (code, asserts, setup code, a wrong program)
     ),
     ("def f(x, y):\n    return (y, x)", ["assert f(1, (2, 3)) == ((2, 3), 1)"], "", "def f(x, y):\n    return [y, x]"),
     ("def f(x):\n    return x / 4", ["assert f(5) == 1.25", "assert f(8) == 2"], "", "def f(x):\n    return x // 4"),
-    ("def f(x):\n    return x * BASE", ["assert f(2) == 2 * BASE"], "BASE = 10", "def f(x):\n    return x"),
+    ("def f(x):\n    return x * 10", ["assert f(2) == 2 * BASE"], "BASE = 10", "def f(x):\n    return x"),
     ("def f(x):\n    return x > 2", ["assert not f(2)", "assert f(3)"], "", "def f(x):\n    return True"),
     (
         "def f(x):\n    return x * x",
@@ -49,7 +49,7 @@ ROWS = [  # (code, asserts, setup code, a wrong program)
         "def f(x):\n    return {'a': 2}",
     ),
     (
-        "from collections import defaultdict\ndef f(x):\n    d = defaultdict(list)\n    d[x[0]].append(x[1])\n    return d",
+        "from collections import defaultdict\ndef f(x):\n    return defaultdict(list, {x[0]: [x[1]]})",
         ["assert f((1, 2)) == {1: [2]}"],
         "",
         "def f(x):\n    return {1: (2,)}",

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, OrderedDict, defaultdict, namedtuple
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 
 import pytest
 
@@ -11,7 +11,7 @@ from executor.values import decode_value, encode_value, parse_tagged
 Point = namedtuple("Point", "x y")
 
 
-class Colour(str, Enum):
+class Colour(StrEnum):
     RED = "red"
 
 
