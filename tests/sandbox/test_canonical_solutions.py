@@ -8,6 +8,7 @@ import os
 
 import pytest
 
+from cli.main import main
 from datamodules.benchmark_rows import benchmark_task
 from datamodules.benchmarks import load_benchmark
 from executor.client import grade
@@ -34,7 +35,7 @@ ROWS = [  # (code, asserts, setup code, a wrong program)
         "def f(x):\n    return x * x",
         ["assert f(3) == f(-3)", "assert f(2) == 4"],
         "",
-        "def f(x):\n    return 4 if x else 0",
+        "def f(x):\n    return x + 2",
     ),
     (
         "def f(pairs):\n    return max(y for x, y in pairs)",
@@ -112,6 +113,28 @@ def test_rows_of_our_own_in_the_shape_of_mbpp(executor):
     assert {task_id: outcome.status for task_id, outcome in wrong.items()} == {t.task_id: Status.WRONG for t in tasks}
     nothing = graded(executor, tasks, doing_nothing)
     assert {str(outcome.status) for outcome in nothing.values()} <= {"wrong", "exception"}, nothing
+
+
+def test_grade_reads_the_shape_of_mbpp(tmp_path, capsys):
+    rows = [
+        {"task_id": 1, "text": "Twice.", "test_list": ["assert f(2) == 4"]},
+        {"task_id": 2, "text": "Of a tree.", "test_list": ["assert f(ROOT) == 4"], "test_setup_code": "ROOT = Node(1)"},
+    ]
+    samples = [
+        {"task_id": 1, "completion": "def f(x):\n    return 2 * x\n"},
+        {"task_id": 1, "completion": "def f(x):\n    return 2 + x\n"},
+        {"task_id": 1, "completion": "def f(x):\n    return x\n"},
+        {"task_id": 2, "completion": "def f(x):\n    return 4\n"},
+    ]
+    for name, content in (("tasks", rows), ("samples", samples)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
+    files = [f"--{name}={tmp_path / name}.jsonl" for name in ("tasks", "samples")]
+    results = tmp_path / "results.jsonl"
+    assert main(["grade", *files, f"--output={results}", "--num-workers=1", "--backend=bubblewrap"]) == 1
+    statuses = [json.loads(line)["status"] for line in results.read_text().splitlines()]
+    assert statuses == ["passed", "passed", "wrong", "infra"]
+    assert "name 'Node' is not defined" in results.read_text()
+    assert "pass@1: 0.6667 over 1 tasks" in capsys.readouterr().out
 
 
 def as_chat(task):
