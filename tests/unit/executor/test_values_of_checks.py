@@ -23,6 +23,9 @@ class Sly(int):
     def __pos__(self):
         return 99
 
+    def __int__(self):
+        return 99
+
     def __eq__(self, other):
         return True
 
