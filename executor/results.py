@@ -56,14 +56,14 @@ def _read_lines(body: bytes, num_calls: int) -> tuple[list[CallResult], Status |
     return results, None, ""
 
 
-def read_result(kind: bytes, text: str) -> CallResult:
-    """Read a result line: its first byte and the rest.
+def read_result(kind: bytes, text: str, *, wide: bool = False) -> CallResult:
+    """Read a result line: its first byte and the rest. `wide` as in `executor.values`.
 
     Raises:
         ValueError: it makes no sense.
     """
     if kind == b"v":
-        return CallResult(value=parse_tagged(text))
+        return CallResult(value=parse_tagged(text, wide=wide))
     if kind == b"u":
         return CallResult(error=UNSUPPORTED_TYPE)
     if kind == b"o":

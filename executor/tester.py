@@ -98,13 +98,16 @@ class _Proxy:
     def __call__(self, *args: Any, **named: Any) -> Any:
         self.num_calls += 1
         try:
-            call = [[encode_value(arg) for arg in args], {name: encode_value(arg) for name, arg in named.items()}]
+            call = [
+                [encode_value(arg, wide=True) for arg in args],
+                {name: encode_value(arg, wide=True) for name, arg in named.items()},
+            ]
         except (TypeError, ValueError, RecursionError) as error:
             self.fault = f"the check makes a call that cannot be passed on: {_told(error)}"
             raise _Fault from None
         kind, payload = self._ask(call)
         if kind == "v":
-            return decode_value(payload)
+            return decode_value(payload, wide=True)
         self.names.append(payload)
         self.raised.append(_exception_named(payload))
         raise self.raised[-1]

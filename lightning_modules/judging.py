@@ -70,4 +70,6 @@ def _task_of(prompt: TaskPrompt) -> Task:
         tests=tuple(Test(args=test["args"], expected=test["expected"]) for test in prompt.tests),
         reference=prompt.reference,
         inputs=prompt.inputs,
+        check=prompt.check,
+        prompt=prompt.prompt if prompt.continues else None,
     )

