@@ -10,12 +10,13 @@ LINE_EVERY_S = 10.0
 
 
 class CountProgress:
-    """A context manager that shows how many of `total` things are done, on stderr."""
+    """A context manager that shows how many of `total` things are done, on stderr; `num_before` were done before."""
 
-    def __init__(self, noun: str, total: int) -> None:
+    def __init__(self, noun: str, total: int, *, num_before: int = 0) -> None:
         self._noun = noun
         self._total = total
-        self._done = 0
+        self._num_before = num_before
+        self._done = num_before
         self._started_at = self._printed_at = time.monotonic()
         console = Console(stderr=True)
         self._bar = (
@@ -36,7 +37,7 @@ class CountProgress:
     def __enter__(self) -> "CountProgress":
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task(self._noun, total=self._total, rate="")
+            self._task = self._bar.add_task(self._noun, total=self._total, completed=self._done, rate="")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -47,7 +48,7 @@ class CountProgress:
         """Note that `count` more are done; any one thread may call."""
         self._done += count
         now = time.monotonic()
-        rate = self._done / max(now - self._started_at, 1e-9)
+        rate = (self._done - self._num_before) / max(now - self._started_at, 1e-9)
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done, rate=f"{rate:.0f}/s")
         elif now - self._printed_at >= LINE_EVERY_S:

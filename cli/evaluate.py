@@ -97,7 +97,7 @@ def _mapping(args: argparse.Namespace) -> dict[str, Any]:
             raise UsageError("name what to evaluate on: --data DIR --split S, --benchmark NAME, or --config FILE")
         return {**mapping, "suites": [suite]}
     if suite:
-        option = next(iter(suite)).replace("_", "-")
+        option = next(iter(prompt or suite)).replace("_", "-")
         raise UsageError(f"--{option} says what a suite is, and {args.config} has suites of its own: change it there")
     return mapping
 

@@ -15,6 +15,8 @@ from cli.records import record_of
 from datamodules.prompts import PromptFormat
 
 SEEN, UNSEEN, BOTH = "seen", "unseen", "both"
+UNSEEN_SUFFIX = "_unseen"
+"""Behind the name of a suite asked in both wordings, for the results in unseen words."""
 MAY_CHANGE = ("output", "backend", "batch_size", "k")
 """Settings that a resumed evaluation may have others of: what is sampled does not hang on them."""
 
@@ -39,8 +41,8 @@ class Suite:
     """Evenly spread over the tasks; null = all."""
     max_new_tokens: int = 256
     stop: tuple[str, ...] = ()
-    prompt: PromptFormat | None = None
-    """null = as the model was trained."""
+    prompt: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Keys of `PromptFormat`; those left out are as the model was trained."""
 
     def __post_init__(self) -> None:
         if (self.benchmark is None) == (self.data is None):
@@ -51,6 +53,9 @@ class Suite:
             raise ValueError(f"wording is {self.wording!r}: it must be {SEEN}, {UNSEEN} or {BOTH}")
         if self.wording != SEEN and self.benchmark is not None:
             raise ValueError(f"wording {self.wording} is for data sets of ours, not for {self.benchmark}")
+        if self.name is not None and self.name.endswith(UNSEEN_SUFFIX):
+            raise ValueError(f"the name {self.name} ends in {UNSEEN_SUFFIX}, which stands for a suite in unseen words")
+        self.prompt_format(PromptFormat())
         for name in ("num_tasks", "max_new_tokens"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: at least 1 is needed")
@@ -64,10 +69,19 @@ class Suite:
         assert plain is not None
         return plain.replace("/", "_").replace("-", "_").removesuffix(".jsonl")
 
+    def prompt_format(self, trained: PromptFormat) -> PromptFormat:
+        """Lay the keys of `prompt` over a format."""
+        fields = {field.name: getattr(trained, field.name) for field in dataclasses.fields(trained)}
+        given = record_of(PromptFormat, self.prompt, source="prompt")
+        return PromptFormat(**{**fields, **{key: getattr(given, key) for key in self.prompt}})
+
     def parts(self) -> list[tuple[str, Suite]]:
         """Split by wording: (title, suite) of each part that has results of its own."""
         if self.wording == BOTH:
-            return [(self.title, replace(self, wording=SEEN)), (f"{self.title}_unseen", replace(self, wording=UNSEEN))]
+            return [
+                (self.title, replace(self, wording=SEEN)),
+                (f"{self.title}{UNSEEN_SUFFIX}", replace(self, wording=UNSEEN)),
+            ]
         return [(self.title, self)]
 
 

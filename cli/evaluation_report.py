@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cli.evaluation_plan import UNSEEN_SUFFIX
 from cli.json_file import write_json
 from lightning_modules.breakdown import GROUPS, GroupScore, breakdown
 from lightning_modules.intervals import Interval, paired_difference, score_interval
@@ -16,7 +17,6 @@ from lightning_modules.judged import Evaluation
 
 Results = Mapping[str, Evaluation]
 """By suite; the unseen wording of a suite stands under its name with `_unseen`."""
-_UNSEEN = "_unseen"
 
 
 def scores_of(evaluation: Evaluation, ks: list[int]) -> dict[str, Interval]:
@@ -30,7 +30,7 @@ def wording_differences(results: Results) -> dict[str, Interval]:
     """Compare, task by task, greedy pass@1 in unseen words with that in seen ones, by suite."""
     found = {}
     for name, seen in results.items():
-        unseen = results.get(f"{name}{_UNSEEN}")
+        unseen = results.get(f"{name}{UNSEEN_SUFFIX}")
         if unseen is not None:
             before, after = seen.greedy_scores(), unseen.greedy_scores()
             both = before.keys() & after.keys()

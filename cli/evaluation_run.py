@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import dataclasses
+import hashlib
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,8 +30,6 @@ from lightning_modules.pretrained import origin_of
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-_log = logging.getLogger(__name__)
-
 
 def evaluate_plan(plan: EvaluationPlan) -> int:
     """Evaluate, print, and keep everything where there is an output; returns 1 where samples have no verdict.
@@ -38,22 +38,24 @@ def evaluate_plan(plan: EvaluationPlan) -> int:
         ValueError: no such checkpoint, data set, split or backend, or an output of other settings; one line.
         Interrupted: Ctrl-C; what was judged is kept.
     """
-    settings = {**plan.to_json(), "model": resolve(plan.checkpoint)}
     store = None if plan.output is None else EvaluationStore(Path(plan.output))
-    kept = _begin(store, settings)
     _build_missing_data(plan)
-    tables = [_TaskSource(suite) for suite in plan.suites]
+    sources = [_TaskSource(suite) for suite in plan.suites]
     causal_lm, tokenizer = load_policy(plan.checkpoint)
     torch.nn.Module.to(causal_lm, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    suites = _prompts(plan, sources, causal_lm, tokenizer)
+    settings = {
+        **plan.to_json(),
+        "dtype": _dtype(plan.dtype),
+        "model": resolve(plan.checkpoint),
+        "prompts": {title: _fingerprint(prompts) for title, (_, prompts) in suites.items()},
+    }
+    kept = _begin(store, settings)
     results: dict[str, Evaluation] = {}
-    trained_format = format_of(tokenizer)
     try:
         with open_executor(plan.backend) as executor:
-            for suite, source in zip(plan.suites, tables, strict=True):
-                set_format(tokenizer, suite.prompt or trained_format)
-                for title, part in suite.parts():
-                    prompts = _fitting(source.prompts(part, tokenizer), part, causal_lm, title)
-                    results[title] = _ask(plan, part, title, prompts, (causal_lm, tokenizer), executor, store, kept)
+            for title, (part, prompts) in suites.items():
+                results[title] = _ask(plan, part, title, prompts, (causal_lm, tokenizer), executor, store, kept)
     except KeyboardInterrupt:
         if store is None:
             raise
@@ -76,8 +78,10 @@ def regrade(directory: Path, *, backend: str | None) -> int:
     settings = store.settings()
     if settings is None:
         raise UsageError(f"--output {directory}: there is no evaluation")
-    model = settings.pop("model")
-    plan = plan_of(settings, source=str(directory / "settings.json"))
+    known = {field.name for field in dataclasses.fields(EvaluationPlan)}
+    plan = plan_of(
+        {key: value for key, value in settings.items() if key in known}, source=str(directory / "settings.json")
+    )
     tokenizer = load_tokenizer_of(plan.checkpoint)
     kept, results = store.read(), {}
     changes: list[str] = []
@@ -88,7 +92,9 @@ def regrade(directory: Path, *, backend: str | None) -> int:
                 prompts = source.prompts(part, tokenizer)
                 before = _of_tasks(kept.get(title, {}), prompts)
                 with CountProgress(f"{title}: completions judged", len(before)) as progress:
-                    after = judge_again(prompts, before, executor, on_judged=lambda *_: progress.advance(1))
+                    found = judge_again(prompts, before, executor, on_judged=lambda *_: progress.advance(1))
+                # a fault of the sandbox is no reason to give up a verdict there was
+                after = {n: before[n] if sample.status == Status.INFRA else sample for n, sample in found.items()}
                 changes += [
                     f"{title} {name[0]} {name[1]}: {before[name].status} is now {sample.status}"
                     for name, sample in after.items()
@@ -100,7 +106,7 @@ def regrade(directory: Path, *, backend: str | None) -> int:
                     tasks=collect(asked, after, num_samples=plan.num_samples), settings=settings
                 )
     store.rewrite(kept)
-    write_results(directory, results, plan.ks, settings={**settings, "model": model}, model=model)
+    write_results(directory, results, plan.ks, settings=settings, model=_model_reported(directory) or plan.checkpoint)
     print_results(results, plan.ks, title=f"{plan.checkpoint}, judged again")
     print(f"{len(changes)} verdicts changed" + (":" if changes else ""), *changes, sep="\n")
     return _exit_code(results)
@@ -150,8 +156,7 @@ def _ask(
     num_asked = len(prompts) * (1 + plan.num_samples)
     if num_known:
         print(f"{title}: {num_known} of {num_asked} completions are kept from before", file=sys.stderr)
-    with CountProgress(f"{title}: completions judged", num_asked) as progress:
-        progress.advance(num_known)
+    with CountProgress(f"{title}: completions judged", num_asked, num_before=num_known) as progress:
 
         def judged(task_id: str, number: int, sample: JudgedSample) -> None:
             if store is not None:
@@ -168,10 +173,29 @@ def _ask(
             seed=plan.seed,
             batch_size=plan.batch_size,
             stop=part.stop,
-            dtype=_dtype(plan.dtype),
+            dtype=getattr(torch, _dtype(plan.dtype)),
             kept=known,
             on_judged=judged,
         )
+
+
+def _prompts(
+    plan: EvaluationPlan, sources: Sequence[_TaskSource], causal_lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> dict[str, tuple[Suite, list[TaskPrompt]]]:
+    """Make the prompts of all parts of all suites, by title; each suite in its format."""
+    trained = format_of(tokenizer)
+    found: dict[str, tuple[Suite, list[TaskPrompt]]] = {}
+    for suite, source in zip(plan.suites, sources, strict=True):
+        set_format(tokenizer, suite.prompt_format(trained))
+        for title, part in suite.parts():
+            found[title] = part, _fitting(source.prompts(part, tokenizer), part, causal_lm, title)
+    return found
+
+
+def _fingerprint(prompts: Sequence[TaskPrompt]) -> str:
+    """Hash what a model is asked, so that kept completions are not taken for answers to something else."""
+    asked = json.dumps([[prompt.task_id, prompt.prompt_ids] for prompt in prompts])
+    return hashlib.sha256(asked.encode()).hexdigest()[:16]
 
 
 def _begin(store: EvaluationStore | None, settings: Mapping[str, Any]) -> Kept:
@@ -179,10 +203,16 @@ def _begin(store: EvaluationStore | None, settings: Mapping[str, Any]) -> Kept:
     if store is None:
         return {}
     before = store.settings()
-    if before is not None:
+    if before is not None and store.has_samples:
         refuse_other_settings(before, settings, where=str(store.directory))
     store.begin(settings)
     return store.read()
+
+
+def _model_reported(directory: Path) -> str | None:
+    """Read what the report calls the model; None where there is none yet."""
+    path = directory / "results.json"
+    return json.loads(path.read_text(encoding="utf-8"))["model"] if path.exists() else None
 
 
 def _build_missing_data(plan: EvaluationPlan) -> None:
@@ -214,10 +244,10 @@ def _of_tasks(kept: Mapping[Name, JudgedSample], prompts: Sequence[TaskPrompt]) 
     return {name: sample for name, sample in kept.items() if name[0] in known}
 
 
-def _dtype(name: str) -> torch.dtype | None:
+def _dtype(name: str) -> str:
     if name == "auto":
-        return torch.bfloat16 if has_fast_bf16() else None
-    return getattr(torch, name)
+        return "bfloat16" if has_fast_bf16() else "float32"
+    return name
 
 
 def _exit_code(results: Mapping[str, Evaluation]) -> int:

@@ -34,6 +34,12 @@ class EvaluationStore:
         self.directory = directory
         self._lock = threading.Lock()
 
+    @property
+    def has_samples(self) -> bool:
+        """Whether anything was judged yet."""
+        path = self.directory / SAMPLES
+        return path.exists() and path.stat().st_size > 0
+
     def settings(self) -> dict[str, Any] | None:
         """Read what was asked; None where nothing was yet.
 
@@ -66,9 +72,10 @@ class EvaluationStore:
         lines = path.read_bytes().splitlines(keepends=True)
         for number, line in enumerate(lines, start=1):
             try:
-                row = json.loads(line)
-                name = (row.pop("task_id"), row.pop("number"))
-                kept.setdefault(row.pop("suite"), {})[name] = JudgedSample(**row)
+                if not line.endswith(b"\n"):
+                    raise ValueError("cut short")
+                suite, name, sample = _read(line)
+                kept.setdefault(suite, {})[name] = sample
             except (ValueError, KeyError, TypeError):
                 if number < len(lines):
                     raise UsageError(f"{path}, line {number}: not a sample of an evaluation") from None
@@ -91,6 +98,12 @@ class EvaluationStore:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self.directory / SAMPLES)
+
+
+def _read(line: bytes) -> tuple[str, Name, JudgedSample]:
+    row = json.loads(line)
+    suite, name = row.pop("suite"), (row.pop("task_id"), row.pop("number"))
+    return suite, name, JudgedSample(**row)
 
 
 def _line(suite: str, name: Name, sample: JudgedSample) -> str:

@@ -19,7 +19,7 @@ def record_of(kind: type[Record], mapping: Mapping[str, Any], *, source: str, pr
 
     Args:
         kind: a dataclass whose fields are int, float, str, bool, None, literals, such dataclasses, unions of these,
-            `tuple[X, ...]` of them (a list in the file), or `Mapping[str, str]`.
+            `tuple[X, ...]` of them (a list in the file), or `Mapping[str, str | Any]`.
         mapping: what the file holds.
         source: the file, for messages.
         prefix: the keys above, with a dot behind each.
@@ -63,7 +63,10 @@ def _checked(value: Any, hint: Any, *, source: str, where: str) -> Any:
         item = typing.get_args(option)[0]
         return tuple(_checked(v, item, source=source, where=f"{where}.{i}") for i, v in enumerate(value))
     if origin is Mapping:
-        if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in (*value, *value.values())):
+        plain = typing.get_args(option)[1] is Any
+        if not isinstance(value, Mapping) or not all(
+            isinstance(v, str) for v in (*value, *(() if plain else value.values()))
+        ):
             raise UsageError(f"{source}: {where} must hold `name: name` lines, not {value!r}")
         return dict(value)
     if origin is typing.Literal:

@@ -9,6 +9,7 @@ import yaml
 
 from cli.demo import load_config
 from cli.errors import UsageError
+from cli.evaluation_plan import plan_of
 from cli.lightning_cli import AtomforgeCLI
 from cli.records import record_of
 from datamodules.synthesis.config import parse_config
@@ -30,7 +31,8 @@ def name_of(path: Path) -> str:
 
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 TRAINING = [path for path in FILES if {"model", "data"} <= set(content(path)) and "run_dir" in content(path)]
-OVERLAYS = [path for path in FILES if path not in TRAINING and TRAINING_KEYS & set(content(path))]
+EVALUATION = [path for path in FILES if "suites" in content(path)]
+OVERLAYS = [path for path in FILES if path not in [*TRAINING, *EVALUATION] and TRAINING_KEYS & set(content(path))]
 SYNTHESIS = [path for path in FILES if path.name.startswith("synthesis")]
 SERVICE = [path for path in FILES if path.name == "executor.yaml"]
 DEMO = [path for path in FILES if path.name == "demo.yaml"]
@@ -48,7 +50,7 @@ def required(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 
 
 def test_every_file_is_of_a_known_kind() -> None:
-    assert sorted(FILES) == sorted([*TRAINING, *OVERLAYS, *SYNTHESIS, *DEMO, *SERVICE])
+    assert sorted(FILES) == sorted([*TRAINING, *OVERLAYS, *EVALUATION, *SYNTHESIS, *DEMO, *SERVICE])
     assert {path.name for path in TRAINING} >= {"sft.yaml", "ppo.yaml"}
     assert SYNTHESIS
 
@@ -76,13 +78,32 @@ def test_training_configs_build_model_data_and_trainer(
 @pytest.mark.parametrize("path", OVERLAYS, ids=name_of)
 def test_overlays_fit_a_base(path: Path, required: dict[str, list[str]]) -> None:
     refused = []
+    loads_a_model = content(path).get("model", {}).get("init_args", {}).get("init_from") is not None
     for base in TRAINING:
         files = ["--config", str(base), "--config", str(path)]
+        if loads_a_model:  # a tiny one in its place: there may be no network
+            files += required["ppo.yaml"]
         try:
             AtomforgeCLI("fit", [*files, *required.get(base.name, [])], run=False)
         except UsageError as error:
             refused.append(f"on {base.name}: {error}")
     assert len(refused) < len(TRAINING), "; ".join(refused)
+
+
+@pytest.mark.parametrize("path", sorted((CONFIGS / "model").glob("*_*.yaml")), ids=name_of)
+def test_overlays_of_models_fit_sft_and_rl_alike(path: Path, required: dict[str, list[str]]) -> None:
+    for base in TRAINING:
+        files = ["--config", str(base), "--config", str(path)]
+        cli = AtomforgeCLI("fit", [*files, *required["ppo.yaml"]], run=False)
+        wanted = content(path)["model"]["init_args"]["lora"]
+        assert cli.model.lora is not None
+        assert cli.model.lora.r == wanted["r"]
+        assert cli.datamodule.prompt.answer == "fenced"
+
+
+@pytest.mark.parametrize("path", EVALUATION, ids=name_of)
+def test_evaluation_configs_are_read(path: Path) -> None:
+    assert len(plan_of(content(path), source=path.name).suites) == len(content(path)["suites"])
 
 
 @pytest.mark.parametrize("estimator", ["grpo", "rloo", "reinforce_pp"])

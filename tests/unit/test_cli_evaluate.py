@@ -1,13 +1,21 @@
-"""`atomforge evaluate` around the evaluation itself: table, JSON, refusals before anything heavy."""
+"""`atomforge evaluate` around the evaluation itself: plans, what is kept, reports, refusals before anything heavy."""
 
 import json
 from pathlib import Path
 
 import pytest
-from datasets import Dataset, DatasetDict
+from fake_executor import FakeExecutor
+from small_data import write_small_data
 
-from cli import evaluate
+from cli import evaluation_run
+from cli.evaluation_plan import EvaluationPlan, Suite, plan_of
+from cli.evaluation_report import as_json, as_markdown, scores_of, wording_differences
+from cli.evaluation_store import EvaluationStore
 from cli.main import main
+from datamodules.prompts import PromptFormat, format_of
+from datamodules.tokenizer import train_tokenizer, training_texts
+from executor.schema import Status
+from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.judged import Evaluation, JudgedSample, TaskResult
 
 
@@ -23,6 +31,7 @@ def task(task_id: str, greedy: str, *samples: str) -> TaskResult:
         depth=2,
         greedy=judged(greedy),
         samples=tuple(judged(status) for status in samples),
+        atoms=("add",),
     )
 
 
@@ -32,62 +41,247 @@ EVALUATION = Evaluation(
 )
 
 
-@pytest.fixture
-def data_dir(tmp_path: Path) -> str:
-    row = {
-        "task_id": ["a"], "prompt": ["p"], "language": ["en"], "solution": ["s"], "entry_point": ["solve"],
-        "tests": ["[]"], "atoms": [["x"]], "depth": [2],
-    }  # fmt: skip
-    DatasetDict({"synthetic_test": Dataset.from_dict(row)}).save_to_disk(str(tmp_path / "data"))
-    return str(tmp_path / "data")
-
-
-def run(data_dir: str, *arguments: str) -> int:
-    return main(["evaluate", "--checkpoint", "c.ckpt", "--data", data_dir, "--split", "synthetic/test", *arguments])
-
-
 def test_scores_by_hand() -> None:
-    scores = evaluate.summary(EVALUATION, [1, 2])
     # task a: 1 of 4 right, so pass@1 = 1/4 and pass@2 = 1 - C(3,2)/C(4,2) = 1/2; task b: 0
-    assert {name: interval.mean for name, interval in scores.items()} == pytest.approx(
+    assert {name: interval.mean for name, interval in scores_of(EVALUATION, [1, 2]).items()} == pytest.approx(
         {"pass@1 greedy": 0.5, "pass@1 sampled": 0.125, "pass@2 sampled": 0.25}
     )
 
 
-def test_table_and_json(
-    data_dir: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_wordings_are_compared_task_by_task() -> None:
+    seen = Evaluation(tasks=tuple(task(name, "passed") for name in "abcd"), settings={})
+    unseen = Evaluation(tasks=(task("a", "passed"), task("b", "wrong"), task("c", "infra")), settings={})
+    # c has no verdict and d was not asked: a stays, b falls
+    assert wording_differences({"s": seen, "s_unseen": unseen})["s"].mean == -0.5
+    assert wording_differences({"s": seen, "other": unseen}) == {}
+
+
+def test_report_and_json() -> None:
+    results = {"synthetic_test": EVALUATION}
+    found = as_json(results, [1, 4], settings={"checkpoint": "c"}, model="m, dequantised Q4_1")
+    assert found["suites"]["synthetic_test"]["scores"]["pass@4 sampled"]["mean"] == 0.5
+    assert found["suites"]["synthetic_test"]["by"]["atom"]["add"]["num_tasks"] == 2
+    assert found["suites"]["synthetic_test"]["statuses"]["samples"]["timeout"] == 4
+    text = as_markdown(results, [1, 4], settings={"checkpoint": "c"}, model="m, dequantised Q4_1")
+    assert "m, dequantised Q4_1" in text
+    assert "| synthetic_test | 2 | pass@1 sampled | 0.125 |" in text
+    assert "- synthetic_test: greedy: passed 1 (50%), wrong 1 (50%); samples: passed 1 (12%)" in text
+    assert "## synthetic_test by depth" in text
+
+
+def test_a_plan_from_a_file() -> None:
+    suites = [
+        {"benchmark": "human-eval", "prompt": {"user": "Do {prompt}"}, "stop": ["\n\n\n"]},
+        {"data": "d", "split": "synthetic_test", "wording": "both", "columns": {}},
+    ]
+    plan = plan_of({"checkpoint": "c", "suites": suites, "num_samples": 4, "k": [1, 2]}, source="e.yaml")
+    assert [title for suite in plan.suites for title, _ in suite.parts()] == [
+        "human_eval",
+        "synthetic_test",
+        "synthetic_test_unseen",
+    ]
+    trained = PromptFormat(system="Be brief.", answer="fenced")
+    wanted = PromptFormat(system="Be brief.", answer="fenced", user="Do {prompt}")
+    assert plan.suites[0].prompt_format(trained) == wanted  # what is left out is as trained
+    assert plan.suites[0].stop == ("\n\n\n",)
+    assert plan.ks == [1, 2]
+    assert EvaluationPlan(checkpoint="c", suites=(Suite(benchmark="b"),), num_samples=0).ks == []
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"sutes": []}, r"e.yaml: unknown key sutes; did you mean 'suites'\?"),
+        ({"checkpoint": 3}, "e.yaml: checkpoint must be text, not 3"),
+        ({"suites": []}, "e.yaml: suites is empty"),
+        ({"suites": [{"data": "d"}]}, "e.yaml: the suite of d needs a split"),
+        ({"suites": [{"data": "d", "benchmark": "b"}]}, "a suite needs either data .* or benchmark"),
+        ({"suites": [{"benchmark": "b", "wording": "both"}]}, "wording both is for data sets of ours"),
+        ({"suites": [{"benchmark": "b", "prompt": {"usr": "x"}}]}, "prompt: unknown key usr; did you mean 'user'"),
+        ({"suites": [{"benchmark": "b", "prompt": {"user": "x"}}]}, r"prompt.user has no \{prompt\}"),
+        ({"suites": [{"benchmark": "b"}, {"benchmark": "b"}]}, "two suites are called b"),
+        ({"suites": [{"benchmark": "b", "num_tasks": 0}]}, "num_tasks is 0"),
+        ({"k": [9]}, "k 9 needs at least as many samples a task, num_samples is 8"),
+    ],
+)
+def test_impossible_plans_are_one_line(change: dict, line: str) -> None:
+    base = {"checkpoint": "c", "suites": [{"benchmark": "b"}]}
+    with pytest.raises(ValueError, match=line) as error:
+        plan_of(base | change, source="e.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_store_keeps_rows_and_drops_a_torn_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = EvaluationStore(tmp_path / "e")
+    assert store.settings() is None
+    store.begin({"a": 1})
+    assert not store.has_samples
+    for number in (-1, 0):
+        store.append("s", "t", number, judged("passed"))
+    samples = tmp_path / "e" / "samples.jsonl"
+    whole = samples.read_bytes()
+    samples.write_bytes(whole + whole[:40])
+    expected = {"s": {("t", -1): judged("passed"), ("t", 0): judged("passed")}}
+    assert store.read() == expected
+    assert "cut short" in capsys.readouterr().err
+    assert samples.read_bytes() == whole
+    samples.write_bytes(whole[:-1])  # only the line break is missing: a row appended to it would be broken
+    assert store.read() == {"s": {("t", -1): judged("passed")}}
+    samples.write_bytes(b"{}\n" + whole)
+    with pytest.raises(ValueError, match=r"samples.jsonl, line 1: not a sample"):
+        store.read()
+    store.rewrite(expected)
+    assert samples.read_bytes() == whole
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x").touch()
+    with pytest.raises(ValueError, match="other is no evaluation"):
+        EvaluationStore(tmp_path / "other").settings()
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set, and a tiny untrained model with its tokenizer."""
+    from datasets import load_from_disk
+
+    folder = tmp_path_factory.mktemp("material")
+    data = write_small_data(folder / "data")
+    tokenizer = train_tokenizer(training_texts(load_from_disk(str(data))), 300, folder / "tokenizer")
+    sizes = {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "num_kv_heads": 1, "intermediate_size": 16}
+    model = build_causal_lm(Architecture(**sizes, max_position=256), tokenizer, 0)
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    return folder
+
+
+@pytest.fixture
+def executor(monkeypatch: pytest.MonkeyPatch) -> FakeExecutor:
+    fake = FakeExecutor()
+    monkeypatch.setattr(evaluation_run, "open_executor", lambda backend, **_: fake)
+    return fake
+
+
+def run(material: Path, *arguments: str) -> int:
+    base = ["--checkpoint", str(material / "model"), "--data", str(material / "data"), "--split", "synthetic/test"]
+    return main(["evaluate", *base, "--num-samples", "2", "--max-new-tokens", "8", "--dtype", "float32", *arguments])
+
+
+def test_an_interrupted_evaluation_goes_on_and_ends_as_if_it_had_not_been(
+    material: Path, tmp_path: Path, executor: FakeExecutor, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(evaluate, "_evaluate", lambda args, table: EVALUATION)
-    output = tmp_path / "out.json"
-    assert run(data_dir, "--num-samples", "4", "--k", "4,1", "--output", str(output)) == 0
+    def stop_after_five(_submission) -> Status:
+        if len(executor.submissions) == 5:
+            raise KeyboardInterrupt
+        return Status.WRONG
+
+    whole, parted = tmp_path / "whole", tmp_path / "parted"
+    assert run(material, "--output", str(whole)) == 0
+    executor.submissions.clear()
+    executor.verdict = stop_after_five
+    assert run(material, "--output", str(parted)) == 130
+    assert f"run the same command again to go on in {parted}" in capsys.readouterr().err
+    executor.verdict = lambda submission: Status.WRONG
+    executor.submissions.clear()
+    assert run(material, "--output", str(parted)) == 0
+    assert "synthetic_test: 5 of 12 completions are kept from before" in capsys.readouterr().err
+    assert len(executor.submissions) == 7
+    assert EvaluationStore(whole).read() == EvaluationStore(parted).read()
+    results = [json.loads((folder / "results.json").read_text()) for folder in (whole, parted)]
+    assert results[0]["suites"] == results[1]["suites"]
+    assert list(whole.glob("events.out.tfevents.*"))
+    # with other settings it is refused, with another batch size it is not
+    assert run(material, "--output", str(parted), "--seed", "3") == 2
+    assert "was begun with seed 0, not 3: name another --output" in capsys.readouterr().err
+    assert run(material, "--output", str(parted), "--batch-size", "3") == 0
+
+
+def test_wrong_settings_leave_a_directory_free(material: Path, tmp_path: Path, executor: FakeExecutor) -> None:
+    assert run(material, "--output", str(tmp_path / "e"), "--split", "nope") == 2
+    assert run(material, "--output", str(tmp_path / "e")) == 0
+
+
+def test_samples_without_a_verdict_are_run_again(material: Path, tmp_path: Path, executor: FakeExecutor) -> None:
+    executor.verdict = lambda _: Status.INFRA
+    assert run(material, "--output", str(tmp_path / "e")) == 1
+    executor.submissions.clear()
+    executor.verdict = lambda _: Status.PASSED
+    assert run(material, "--output", str(tmp_path / "e")) == 0
+    assert len(executor.submissions) == 12
+    assert {s.status for s in EvaluationStore(tmp_path / "e").read()["synthetic_test"].values()} == {"passed"}
+
+
+def test_regrading_tells_what_changed(
+    material: Path, tmp_path: Path, executor: FakeExecutor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "e"
+    assert run(material, "--output", str(output)) == 0
+    before = EvaluationStore(output).read()["synthetic_test"]
+    capsys.readouterr()
+    executor.verdict = lambda s: Status.INFRA if s.task.task_id.endswith("/0") else Status.PASSED
+    assert main(["evaluate", "--output", str(output), "--regrade"]) == 0
     out = capsys.readouterr().out
-    assert "pass@1 greedy" in out
-    assert "0.125" in out
-    assert "samples: passed 1 (12%), wrong 3 (38%), timeout 4 (50%)" in out
-    written = json.loads(output.read_text())
-    assert list(written["scores"]) == ["pass@1 greedy", "pass@1 sampled", "pass@4 sampled"]
-    assert written["scores"]["pass@4 sampled"]["mean"] == 0.5
-    assert written["statuses"]["timeout"] == 4
-    assert written["split"] == "synthetic_test"
-    assert Evaluation.from_json(written) == EVALUATION
-    assert not list(tmp_path.glob(".*"))
+    assert "9 verdicts changed:" in out  # of 12; three had no new verdict and keep the old one
+    assert "synthetic_test synthetic_test/1 -1: wrong is now passed" in out
+    after = EvaluationStore(output).read()["synthetic_test"]
+    assert {n: s.completion for n, s in after.items()} == {n: s.completion for n, s in before.items()}
+    assert after["synthetic_test/0", 0].status == "wrong"
+    scores = json.loads((output / "results.json").read_text())["suites"]["synthetic_test"]["scores"]
+    assert scores["pass@1 greedy"]["mean"] == 0.75
+    assert main(["evaluate", "--regrade"]) == 2
+    assert main(["evaluate", "--regrade", "--output", str(tmp_path / "none")]) == 2
+
+
+def test_each_suite_has_its_format(material: Path, monkeypatch: pytest.MonkeyPatch, executor: FakeExecutor) -> None:
+    formats = []
+    real = evaluation_run.set_format
+
+    def noted(tokenizer, prompt_format):
+        real(tokenizer, prompt_format)
+        formats.append(format_of(tokenizer))
+
+    monkeypatch.setattr(evaluation_run, "set_format", noted)
+    assert run(material, "--system", "Be brief.") == 0
+    assert formats == [PromptFormat(system="Be brief.")]
+
+
+def test_both_wordings_stand_side_by_side(
+    material: Path, executor: FakeExecutor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(material, "--wording", "both") == 0
+    out = capsys.readouterr().out
+    assert "synthetic_test_unseen" in out
+    assert "synthetic_test, unseen - seen wording: +0.000 (+0.000 to +0.000)" in out  # everything is wrong in both
+    assert len(executor.submissions) == 24
+
+
+def test_tasks_beyond_the_context_are_left_out_with_a_line(
+    material: Path, executor: FakeExecutor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(material, "--max-new-tokens", "256") == 2
+    assert "no task fits the model's context of 256 tokens" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--num-samples", "4", "--k", "8"], "--k 8 needs at least as many samples a task, --num-samples is 4"),
-        (["--output", "/no/dir/x.json"], "--output /no/dir/x.json: there is no directory /no/dir"),
+        (["--k", "8"], "evaluate: k 8 needs at least as many samples a task, num_samples is 2"),
+        (["--output", "/no/dir/x"], "--output /no/dir/x: there is no directory /no/dir"),
         (
             ["--num-tasks", "0"],
             "argument --num-tasks: '0' is not a whole number of at least 1 (see `atomforge evaluate --help`)",
         ),
-        (["--split", "nope"], "{data} has no split nope: it has synthetic_test"),
+        (["--split", "nope"], "{data} has no split nope: it has "),
         (["--data", "/no/data"], "no data set at /no/data: make one with `atomforge synthesize --output /no/data`"),
+        (["--benchmark", "human-eval"], "evaluate: a suite needs either data (with split) or benchmark"),
+        (["--columns", "prompt"], "--columns takes NAME=THEIRS,NAME=THEIRS, not 'prompt'"),
+        (["--chat", "yes"], "prompt.chat is true, but the tokenizer has no chat template: set it to null or false"),
         (["--checkpoint", "/no/model"], "there is nothing at /no/model: give a .ckpt file, a run directory or a "
          "Hugging Face folder"),
     ],
 )  # fmt: skip
-def test_refusals(arguments: list[str], line: str, data_dir: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(data_dir, *arguments) == 2
-    assert capsys.readouterr().err == f"atomforge: error: {line.format(data=data_dir)}\n"
+def test_refusals(
+    arguments: list[str], line: str, material: Path, executor: FakeExecutor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(material, *arguments) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"atomforge: error: {line.format(data=material / 'data')}")
+    assert executor.submissions == []
