@@ -50,9 +50,9 @@ class CountProgress:
         now = time.monotonic()
         rate = (self._done - self._num_before) / max(now - self._started_at, 1e-9)
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, rate=f"{rate:.0f}/s")
+            self._bar.update(self._task, completed=self._done, rate=f"{rate:.3g}/s")
         elif now - self._printed_at >= LINE_EVERY_S:
             self._printed_at = now
             left_s = (self._total - self._done) / max(rate, 1e-9)
-            line = f"{self._noun} {self._done}/{self._total} · {rate:.0f}/s · {left_s:.0f} s left"
+            line = f"{self._noun} {self._done}/{self._total} · {rate:.3g}/s · {left_s:.0f} s left"
             print(line, file=sys.stderr, flush=True)

@@ -5,9 +5,12 @@ where a model comes from is kept in its config (`ORIGIN_KEY`) and goes into chec
 here is trained.
 """
 
+import contextlib
+import io
 import struct
 import sys
 import warnings
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
@@ -65,14 +68,13 @@ def load_pretrained(source: str, dtype: torch.dtype) -> tuple[PreTrainedModel, P
     Raises:
         ValueError: there is none, its parts do not fit together, or memory is too small for it; one line.
     """
-    if not sys.stderr.isatty():
-        transformers_logging.disable_progress_bar()
     tokenizer = load_pretrained_tokenizer(source)
     folder, gguf = _place(source)
     try:
         if not gguf:
             _check_memory(source, AutoConfig.from_pretrained(source), dtype)
-        causal_lm = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=ATTENTION, **gguf)
+        with _quietly():
+            causal_lm = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=ATTENTION, **gguf)
     except _UNREADABLE as error:
         raise _explained(source, error) from error
     _check_vocabulary(source, causal_lm, tokenizer)
@@ -101,6 +103,17 @@ def load_pretrained_tokenizer(source: str) -> PreTrainedTokenizerFast:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Show no progress bars where nobody looks: a log would fill with them."""
+    if sys.stderr.isatty():
+        yield
+        return
+    transformers_logging.disable_progress_bar()
+    with contextlib.redirect_stderr(io.StringIO()):  # the bar of GGUF files takes no setting
+        yield
 
 
 def _place(source: str) -> tuple[str, dict[str, Any]]:
