@@ -24,8 +24,8 @@ _GOES_ON = re.compile(
 def extract_program(completion: str, entry_point: str, *, prompt: str | None = None) -> str:
     """Find the program in a completion.
 
-    The first fenced block that defines the entry point is it; else all fenced blocks of Python together; else the
-    text without the prose before and after the code. What does not define the entry point continues the prompt. Where
+    The first fenced block that defines the entry point is it; else the text before the first fence where that does;
+    else all fenced blocks of Python together; else the text without the prose before and after the code. What does not define the entry point continues the prompt. Where
     the prompt itself begins the function (as in HumanEval), the code before it (imports, helpers) is kept.
 
     Args:
@@ -58,7 +58,17 @@ def _code_of(completion: str, defines: re.Pattern[str]) -> str:
     for block in blocks:
         if defines.search(block):
             return block
+    before = completion[: _first_fence(completion)]
+    if defines.search(before):  # an answer that began within a block: its first fence is the closing one
+        return _trimmed(before, defines)
     return "\n".join(blocks)
+
+
+def _first_fence(text: str) -> int:
+    """Find where the first fence begins; there is one."""
+    fence = _FENCE.search(text)
+    assert fence is not None
+    return fence.start()
 
 
 def _fenced_blocks(text: str) -> list[str]:
