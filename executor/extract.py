@@ -25,8 +25,9 @@ def extract_program(completion: str, entry_point: str, *, prompt: str | None = N
     """Find the program in a completion.
 
     The first fenced block that defines the entry point is it; else the text before the first fence where that does;
-    else all fenced blocks of Python together; else the text without the prose before and after the code. What does not define the entry point continues the prompt. Where
-    the prompt itself begins the function (as in HumanEval), the code before it (imports, helpers) is kept.
+    else all fenced blocks of Python together; else the text without the prose before and after the code. What does not
+    define the entry point continues the prompt. Where the prompt itself begins the function (as in HumanEval), the
+    code before it (imports, helpers) is kept.
 
     Args:
         completion: what the model wrote.

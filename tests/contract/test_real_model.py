@@ -23,8 +23,10 @@ RL = {
     "num_threads": 1,
     "trainer": {"max_epochs": 1, "check_val_every_n_epoch": 100},
     "model": {"init_args": {"sampling": {"max_new_tokens": 24}, "executor_backend": "process"}},
-    "data": {"init_args": {"prompts_per_iteration": 2, "samples_per_prompt": 2, "minibatch_size": 4, "num_val_tasks": 1}},
-}  # fmt: skip
+    "data": {
+        "init_args": {"prompts_per_iteration": 2, "samples_per_prompt": 2, "minibatch_size": 4, "num_val_tasks": 1}
+    },
+}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
