@@ -68,7 +68,7 @@ class LlamaDecoder:
         self._rotary = trunk.rotary_emb
         self._attention_dtype = torch.float32 if self.device.type == "cpu" else dtype or causal_lm.dtype
         self._embedding = trunk.embed_tokens.weight.detach()
-        self._norm = trunk.norm.weight.detach()
+        self._norm = trunk.norm.weight.detach().float()
         self._head = _stack([output_layer(causal_lm)], dtype)
         self._blocks = [_block_of(layer, dtype) for layer in trunk.layers]
 

@@ -74,13 +74,15 @@ class Policy(nn.Module):
         """Return a causal LM to sample from: its own where that is plain, or else a plain copy of the present weights.
 
         Args:
-            dtype: of the weights of a copy; None = as they are. Where they are sharded all ranks call this together.
+            dtype: of the weights of a copy; None = as they are, which they stay where adapters are added to them. Where
+                they are sharded all ranks call this together.
         """
         causal_lm = self.causal_lm
         flex, adapted = uses_flex_attention(causal_lm), has_lora(causal_lm)
         if not (self._unsharded or flex or adapted):
             return causal_lm
-        plain = (self._unsharded or Unsharded(causal_lm)).copy_of(causal_lm, dtype)
+        # adapters are added before anything is rounded; decoding rounds what it reads
+        plain = (self._unsharded or Unsharded(causal_lm)).copy_of(causal_lm, None if adapted else dtype)
         if adapted:
             merge_lora(plain)
         if flex:

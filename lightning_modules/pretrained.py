@@ -6,7 +6,9 @@ here is trained.
 """
 
 import contextlib
+import functools
 import io
+import socket
 import struct
 import sys
 import warnings
@@ -14,9 +16,12 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import psutil
 import torch
+from huggingface_hub.constants import ENDPOINT
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -31,6 +36,7 @@ from lightning_modules.architecture import ATTENTION
 
 ORIGIN_KEY = "atomforge_origin"
 PACKAGE_PREFIX = "pypi:"
+CONNECT_TIMEOUT_S = 5.0
 _NO_GGUF = "a GGUF file needs the packages gguf and accelerate: pip install 'atomforge[pretrained]'"
 _UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, ImportError, IndexError, struct.error)
 
@@ -69,16 +75,19 @@ def load_pretrained(source: str, dtype: torch.dtype) -> tuple[PreTrainedModel, P
         ValueError: there is none, its parts do not fit together, or memory is too small for it; one line.
     """
     tokenizer = load_pretrained_tokenizer(source)
-    folder, gguf = _place(source)
+    folder, options = _place(source)
+    is_gguf = "gguf_file" in options
     try:
-        if not gguf:
-            _check_memory(source, AutoConfig.from_pretrained(source), dtype)
+        if not is_gguf:
+            _check_memory(source, AutoConfig.from_pretrained(source, **options), dtype)
         with _quietly():
-            causal_lm = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=ATTENTION, **gguf)
+            causal_lm = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=dtype, attn_implementation=ATTENTION, **options
+            )
     except _UNREADABLE as error:
         raise _explained(source, error) from error
     _check_vocabulary(source, causal_lm, tokenizer)
-    origin = _gguf_origin(Path(source)) if gguf else None
+    origin = _gguf_origin(Path(source)) if is_gguf else None
     setattr(causal_lm.config, ORIGIN_KEY, origin or origin_of(causal_lm) or source)
     return causal_lm, tokenizer
 
@@ -89,11 +98,11 @@ def load_pretrained_tokenizer(source: str) -> PreTrainedTokenizerFast:
     Raises:
         ValueError: there is none, or it is unfit for training; one line.
     """
-    folder, gguf = _place(source)
+    folder, options = _place(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tokenizer = AutoTokenizer.from_pretrained(folder, **gguf)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     except _UNREADABLE as error:
         raise _explained(source, error) from error
     if not isinstance(tokenizer, PreTrainedTokenizerFast) or tokenizer.eos_token_id is None:
@@ -117,13 +126,25 @@ def _quietly() -> Iterator[None]:
 
 
 def _place(source: str) -> tuple[str, dict[str, Any]]:
-    """Split a source into what `from_pretrained` takes: a folder or hub id, and the name of a GGUF file in it."""
+    """Split a source into what `from_pretrained` takes: a folder or hub id, and further options."""
     path = Path(source)
     if path.suffix != ".gguf":
-        return source, {}
+        return source, {} if path.is_dir() or _hub_answers() else {"local_files_only": True}
     if not path.is_file():
         raise ValueError(f"there is no GGUF file {source}")
     return str(path.parent), {"gguf_file": path.name}
+
+
+@functools.cache
+def _hub_answers() -> bool:
+    """Whether the hub can be reached; without a network each request would be tried again for most of a minute."""
+    if getproxies():
+        return True  # only a request would tell
+    try:
+        socket.create_connection((urlsplit(ENDPOINT).hostname or "", 443), timeout=CONNECT_TIMEOUT_S).close()
+    except OSError:
+        return False
+    return True
 
 
 def _end_of_turn(tokenizer: PreTrainedTokenizerFast) -> str | None:
@@ -170,7 +191,7 @@ def _explained(source: str, error: Exception) -> ValueError:
         return ValueError(f"{source}: {_NO_GGUF}")
     if Path(source).suffix == ".gguf":
         return ValueError(f"{source} is no GGUF file of a causal LM that transformers can read")
-    if _is_offline(error):
+    if not Path(source).is_dir() and (_is_offline(error) or not _hub_answers()):
         return ValueError(
             f"{source} is not in the local cache and the hub cannot be reached: connect, or give a .ckpt, a run "
             f"directory, a Hugging Face folder, a .gguf file or {PACKAGE_PREFIX}PACKAGE"

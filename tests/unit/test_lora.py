@@ -80,7 +80,9 @@ def test_sampling_model_is_plain_and_of_the_present_weights(model):
     assert has_lora(model)
     assert not has_lora(sampled_from)
     torch.testing.assert_close(sampled_from(IDS).logits, model(IDS).logits, atol=1e-4, rtol=1e-4)
-    assert policy.sampling_model(torch.bfloat16).dtype == torch.bfloat16
+    rounded_later = policy.sampling_model(torch.bfloat16)  # the sum of weights and adapters is what decoding rounds
+    for a, b in zip(rounded_later.parameters(), sampled_from.parameters(), strict=True):
+        assert torch.equal(a, b)
     assert model.dtype == torch.float32
 
 

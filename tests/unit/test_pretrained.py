@@ -1,6 +1,7 @@
 """Published models: where they are found, what is refused, and what is mended on the way."""
 
 import importlib.metadata
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -87,11 +88,26 @@ def test_no_network_is_one_line(monkeypatch):
     assert "\n" not in str(error.value)
 
 
+def test_without_a_network_nothing_is_tried_for_long(monkeypatch):
+    def unreachable(*_args, **_options):
+        raise OSError("no route")
+
+    monkeypatch.setattr(pretrained.socket, "create_connection", unreachable)
+    monkeypatch.setattr(pretrained, "getproxies", dict)
+    pretrained._hub_answers.cache_clear()
+    begun = time.monotonic()
+    with pytest.raises(ValueError, match="the hub cannot be reached"):
+        load_policy("nobody/nothing")
+    assert time.monotonic() - begun < 5
+    pretrained._hub_answers.cache_clear()
+
+
 def test_wrong_id_is_one_line(monkeypatch):
     def refuse(*_args, **_options):
         raise OSError("nobody/nothing is not a local folder and is not a valid model identifier")
 
     monkeypatch.setattr(pretrained.AutoTokenizer, "from_pretrained", refuse)
+    monkeypatch.setattr(pretrained, "_hub_answers", lambda: True)
     with pytest.raises(ValueError, match=r"^no causal LM with a tokenizer at nobody/nothing: give "):
         load_policy("nobody/nothing")
 
