@@ -1,16 +1,19 @@
 """SmolLM2-135M-Instruct through SFT, resume, export, RL and evaluation, by the commands a user gives (minutes)."""
 
 import json
+import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from small_data import write_small_data
 
 from cli.main import main
 from lightning_modules.model_loading import load_policy
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
+from small_data import write_small_data  # noqa: E402
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 MODEL = ["--config", str(CONFIGS / "model" / "smollm2_135m.yaml")]
