@@ -13,7 +13,7 @@ from cli.main import main
 from lightning_modules.model_loading import load_policy
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
-from small_data import write_small_data  # noqa: E402
+from small_data import write_small_data
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 MODEL = ["--config", str(CONFIGS / "model" / "smollm2_135m.yaml")]
