@@ -68,6 +68,11 @@ def completion_loss(policy: Policy, batch: SFTBatch) -> tuple[Tensor, Tensor]:
     targets = batch.labels[:, 1:]
     predicted = targets != IGNORE
     mask = packed_mask(batch.segment_ids, flex=uses_flex_attention(policy.causal_lm))
-    logits, _ = policy(batch.input_ids, mask, batch.position_ids, functional.pad(predicted, (0, 1)))
-    loss = functional.cross_entropy(logits.float(), targets[predicted], reduction="sum")
-    return loss, torch.count_nonzero(predicted)
+    labels = targets[predicted]
+
+    def of_logits(logits: Tensor, part: slice) -> tuple[Tensor]:
+        return (functional.cross_entropy(logits.float(), labels[part], reduction="sum")[None],)
+
+    chosen = functional.pad(predicted, (0, 1))
+    (losses,), _ = policy(batch.input_ids, mask, batch.position_ids, chosen, of_logits)
+    return losses.sum(), torch.count_nonzero(predicted)

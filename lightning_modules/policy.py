@@ -4,7 +4,7 @@ Shapes: `B` rows, `T` tokens of a row, `M` chosen positions, `D` hidden size, `V
 """
 
 import copy
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from transformers import PreTrainedModel
 
 from lightning_modules.engine import use_attention, uses_flex_attention
+from lightning_modules.logit_parts import OfLogits, of_logits_in_parts
 from lightning_modules.lora import has_lora, merge_lora
 from lightning_modules.sharding import Unsharded, shard
 
@@ -43,8 +44,13 @@ class Policy(nn.Module):
             nn.init.zeros_(self.value_head.bias)
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, chosen: Tensor
-    ) -> tuple[Tensor, Tensor | None]:
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        position_ids: Tensor,
+        chosen: Tensor,
+        of_logits: OfLogits | None = None,
+    ) -> tuple[Any, Tensor | None]:
         """Run the heads at the `M` chosen positions alone: logits of a whole prompt cost more than all the rest.
 
         Args:
@@ -52,18 +58,24 @@ class Policy(nn.Module):
             attention_mask: [B, T] with 1 = token, or [B, 1, T, T] bool with True = may attend (or a `BlockMask`).
             position_ids: [B, T] long.
             chosen: [B, T] bool, True = wanted.
+            of_logits: what is made of the logits, part by part; None = nothing.
 
         Returns:
-            Logits [M, V] and values [M] (None without a critic), row by row; the value at t is that of the state after
-            token t.
+            Logits [M, V], or the tensors that `of_logits` makes of them, and values [M] (None without a critic), row by
+            row; the value at t is that of the state after token t.
         """
         hidden = self._read(self.causal_lm.base_model, input_ids, attention_mask, position_ids)[chosen]
-        logits = output_layer(self.causal_lm)(hidden)
+        head = output_layer(self.causal_lm)
+        if of_logits is None:
+            wanted: Any = head(hidden)
+        else:
+            vocab_size = self.causal_lm.config.get_text_config().vocab_size
+            wanted = of_logits_in_parts(head, hidden, of_logits, vocab_size=vocab_size)
         if self.value_head is None:
-            return logits, None
+            return wanted, None
         if self.critic_trunk is not None:
             hidden = self._read(self.critic_trunk, input_ids, attention_mask, position_ids)[chosen]
-        return logits, self.value_head(hidden).squeeze(-1)
+        return wanted, self.value_head(hidden).squeeze(-1)
 
     def shard(self, mesh: DeviceMesh) -> None:
         """Cut the parameters over the ranks of `mesh`, in place."""

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 from transformers import PreTrainedModel
 
+from lightning_modules.logit_parts import OfLogits
 from lightning_modules.lora import adapters_off, has_lora
 from lightning_modules.policy import Policy
 
@@ -31,13 +32,15 @@ class Reference:
             self._policy.shard(mesh)
 
     @torch.no_grad()
-    def logits(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, chosen: Tensor) -> Tensor:
-        """[B, T] ids, mask (1 = token), positions and chosen (True = wanted) -> [M, V], on the device of the ids."""
+    def of_logits(
+        self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, chosen: Tensor, of_logits: OfLogits
+    ) -> tuple[Tensor, ...]:
+        """Read as `Policy.forward` does, on the device of the ids, and return what is made of the logits."""
         if self._is_adapted:
             with adapters_off(self._policy.causal_lm):
-                return self._policy(input_ids, attention_mask, position_ids, chosen)[0]
+                return self._policy(input_ids, attention_mask, position_ids, chosen, of_logits)[0]
         self._policy.to(input_ids.device)
-        return self._policy(input_ids, attention_mask, position_ids, chosen)[0]
+        return self._policy(input_ids, attention_mask, position_ids, chosen, of_logits)[0]
 
 
 def _frozen(causal_lm: PreTrainedModel) -> Policy:

@@ -56,10 +56,15 @@ def rl_loss(
     trained = batch.loss_mask
     chosen = torch.nn.functional.pad(trained, (0, 1))
     mask = packed_mask(batch.segment_ids, batch.branch_ids, flex=uses_flex_attention(policy.causal_lm))
-    logits, values = policy(batch.input_ids, mask, batch.position_ids, chosen)
     tokens = batch.input_ids[:, 1:][trained]
     every = torch.ones_like(tokens, dtype=torch.bool)
-    new_logprobs = token_logprobs(logits, tokens, temperature=temperature)
+
+    def of_logits(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:
+        with torch.set_grad_enabled(algorithm.entropy_coef > 0 and torch.is_grad_enabled()):
+            entropies = token_entropy(logits, temperature=temperature)
+        return token_logprobs(logits, tokens[part], temperature=temperature), entropies
+
+    (new_logprobs, entropies), values = policy(batch.input_ids, mask, batch.position_ids, chosen, of_logits)
     policy_part = ppo_policy_loss(
         new_logprobs,
         batch.old_logprobs[trained],
@@ -69,8 +74,7 @@ def rl_loss(
         clip_high=algorithm.clip_high,
         num_tokens=num_tokens,
     )
-    with torch.set_grad_enabled(algorithm.entropy_coef > 0):
-        entropy = token_entropy(logits, temperature=temperature).sum() / num_tokens
+    entropy = entropies.sum() / num_tokens
     metrics = {
         "policy/loss": policy_part.loss.detach(),
         "policy/approx_kl": policy_part.metrics["approx_kl"],

@@ -138,9 +138,12 @@ def _score_packed(
     ids, positions, wanted = packed.input_ids.to(device), packed.position_ids.to(device), chosen.to(device)
     segments, branches = packed.segment_ids.to(device), packed.branch_ids.to(device)
     attended = packed_mask(segments, branches, flex=uses_flex_attention(causal_lm))
-    logits, values = policy(ids, attended, positions, wanted)
-    logprobs = token_logprobs(logits, tokens, temperature=temperature)
-    ref_logprobs = token_logprobs(reference.logits(ids, attended, positions, wanted), tokens, temperature=temperature)
+
+    def of_logits(logits: Tensor, part: slice) -> tuple[Tensor]:
+        return (token_logprobs(logits, tokens[part], temperature=temperature),)
+
+    (logprobs,), values = policy(ids, attended, positions, wanted, of_logits)
+    (ref_logprobs,) = reference.of_logits(ids, attended, positions, wanted, of_logits)
     values = torch.zeros_like(logprobs) if values is None else values.float()
 
     def placed(numbers: Tensor) -> Tensor:

@@ -22,8 +22,8 @@ class FairCoin(nn.Module):
         self.logits = nn.Parameter(torch.zeros(num_tokens, 2))
         self.values = values
 
-    def forward(self, input_ids, attention_mask, position_ids, chosen):
-        return self.logits, self.values
+    def forward(self, input_ids, attention_mask, position_ids, chosen, of_logits):
+        return of_logits(self.logits, slice(0, len(self.logits))), self.values
 
 
 def batch_of(loss_mask, *, ref_logprob=QUARTER, advantages=0.0, returns=0.0):

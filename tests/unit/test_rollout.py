@@ -176,10 +176,14 @@ def test_the_reference_stays_when_the_policy_moves(policy):
     reference = Reference(policy)
     ids = torch.tensor([[1, 2, 3]])
     wanted = torch.tensor([[True, False, True]])
-    before = reference.logits(ids, torch.ones_like(ids), torch.arange(3)[None], wanted)
+    before = logits_of(reference, ids, torch.ones_like(ids), torch.arange(3)[None], wanted)
     assert before.shape[0] == 2
     first = weights_sha256(policy.causal_lm)
     with torch.no_grad():
         next(policy.causal_lm.parameters()).add_(1.0)
-    torch.testing.assert_close(reference.logits(ids, torch.ones_like(ids), torch.arange(3)[None], wanted), before)
+    torch.testing.assert_close(logits_of(reference, ids, torch.ones_like(ids), torch.arange(3)[None], wanted), before)
     assert weights_sha256(policy.causal_lm) != first
+
+
+def logits_of(reference: Reference, *read: torch.Tensor) -> torch.Tensor:
+    return reference.of_logits(*read, lambda logits, part: (logits,))[0]

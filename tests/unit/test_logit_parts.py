@@ -1,0 +1,62 @@
+"""Logits in parts: the same numbers and gradients, and never many of them at once."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from lightning_modules import logit_parts
+from lightning_modules.logit_parts import of_logits_in_parts
+
+VOCAB = 50
+
+
+class Watched(nn.Linear):
+    """Notes how many logits are made at once."""
+
+    def __init__(self) -> None:
+        super().__init__(8, VOCAB, bias=False)
+        self.rows: list[int] = []
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        self.rows.append(len(hidden))
+        return super().forward(hidden)
+
+
+@pytest.fixture
+def material():
+    torch.manual_seed(0)
+    return Watched(), torch.randn(10, 8, requires_grad=True), torch.randint(VOCAB, (10,))
+
+
+def losses(head, hidden, labels):
+    def of_logits(logits, part):
+        with torch.no_grad():
+            largest = logits.max(-1).values
+        return functional.cross_entropy(logits, labels[part], reduction="none"), largest
+
+    return of_logits_in_parts(head, hidden, of_logits, vocab_size=VOCAB)
+
+
+@pytest.mark.parametrize(("at_once", "rows"), [(10 * VOCAB, [10]), (4 * VOCAB, [4, 4, 2]), (1, [1] * 10)])
+def test_parts_change_neither_values_nor_gradients(material, monkeypatch, at_once, rows):
+    head, hidden, labels = material
+    logits = functional.linear(hidden, head.weight)
+    expected = functional.cross_entropy(logits, labels, reduction="none")
+    wanted = torch.autograd.grad(expected.sum(), [hidden, head.weight])
+    monkeypatch.setattr(logit_parts, "LOGITS_AT_ONCE", at_once)
+    found, largest = losses(head, hidden, labels)
+    assert head.rows == rows
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(largest, logits.max(-1).values)
+    assert not largest.requires_grad
+    for gradient, other in zip(torch.autograd.grad(found.sum(), [hidden, head.weight]), wanted, strict=True):
+        torch.testing.assert_close(gradient, other)
+
+
+def test_without_gradients_nothing_is_computed_twice(material, monkeypatch):
+    head, hidden, labels = material
+    monkeypatch.setattr(logit_parts, "LOGITS_AT_ONCE", 4 * VOCAB)
+    with torch.no_grad():
+        losses(head, hidden, labels)
+    assert head.rows == [4, 4, 2]
