@@ -62,7 +62,7 @@ def load_model(config: DemoConfig, model: str) -> tuple[PreTrainedModel, PreTrai
     _, tokenizer = load_policy(Path(config.output) / "sft")
     saved = yaml.safe_load((Path(config.output) / "sft" / "config.yaml").read_text(encoding="utf-8"))
     arguments: dict[str, Any] = saved["model"]["init_args"]
-    return build_causal_lm(Architecture(**arguments["architecture"]), tokenizer, arguments["seed"]), tokenizer
+    return build_causal_lm(Architecture(**(arguments["architecture"] or {})), tokenizer, arguments["seed"]), tokenizer
 
 
 def _evaluate(

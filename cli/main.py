@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "grade": "grade completions from anywhere against tasks",
     "executor": "build the image of the Docker sandboxes",
     "serve": "run and grade programs for others over HTTP",
+    "study": "train and evaluate all arms of a study",
     "demo": "the whole way at small size: data, SFT, PPO, evaluation",
 }
 _LIGHTNING_SUBCOMMANDS = ("fit", "validate", "test")

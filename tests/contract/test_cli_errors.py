@@ -138,6 +138,13 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "missing option": ([], "--config"),
         "unknown option": (["--config", "serve_open.yaml", "--port", "1"], "--port"),
     },
+    "study": {
+        "unknown option": (["--config", "good.yaml", "--dry"], "'--dry-run'"),
+        "unknown key": (["--config", "good.yaml"], "good.yaml: unknown key"),
+        "missing config": (["--config", "none.yaml"], "none.yaml"),
+        "broken config": (["--config", "broken.yaml"], "broken.yaml"),
+        "no jobs": (["--config", "good.yaml", "--jobs", "0"], "--jobs must be at least 1"),
+    },
     "demo": {
         "unknown option": (["--config", "good.yaml", "--nonsense"], "--nonsense"),
         "unknown key": (["--config", "good.yaml"], "good.yaml"),

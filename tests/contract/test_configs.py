@@ -12,6 +12,7 @@ from cli.errors import UsageError
 from cli.evaluation_plan import plan_of
 from cli.lightning_cli import AtomforgeCLI
 from cli.records import record_of
+from cli.study.plan import load_study
 from datamodules.synthesis.config import parse_config
 from datamodules.tokenizer import train_tokenizer
 from executor.service.settings import ServiceSettings
@@ -31,8 +32,10 @@ def name_of(path: Path) -> str:
 
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 TRAINING = [path for path in FILES if {"model", "data"} <= set(content(path)) and "run_dir" in content(path)]
+STUDIES = [path for path in FILES if "stages" in content(path)]
 EVALUATION = [path for path in FILES if "suites" in content(path)]
-OVERLAYS = [path for path in FILES if path not in [*TRAINING, *EVALUATION] and TRAINING_KEYS & set(content(path))]
+OTHERS = [*TRAINING, *STUDIES, *EVALUATION]
+OVERLAYS = [path for path in FILES if path not in OTHERS and TRAINING_KEYS & set(content(path))]
 SYNTHESIS = [path for path in FILES if path.name.startswith("synthesis")]
 SERVICE = [path for path in FILES if path.name == "executor.yaml"]
 DEMO = [path for path in FILES if path.name == "demo.yaml"]
@@ -50,7 +53,7 @@ def required(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 
 
 def test_every_file_is_of_a_known_kind() -> None:
-    assert sorted(FILES) == sorted([*TRAINING, *OVERLAYS, *EVALUATION, *SYNTHESIS, *DEMO, *SERVICE])
+    assert sorted(FILES) == sorted([*TRAINING, *OVERLAYS, *STUDIES, *EVALUATION, *SYNTHESIS, *DEMO, *SERVICE])
     assert {path.name for path in TRAINING} >= {"sft.yaml", "ppo.yaml"}
     assert SYNTHESIS
 
@@ -99,6 +102,13 @@ def test_overlays_of_models_fit_sft_and_rl_alike(path: Path, required: dict[str,
         assert cli.model.lora is not None
         assert cli.model.lora.r == wanted["r"]
         assert cli.datamodule.prompt.answer == "fenced"
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=name_of)
+def test_studies_are_read_with_all_their_layers(path: Path) -> None:
+    study = load_study(str(path))
+    for layer in (study.synthesis, *(layer for stage in study.stages for layer in stage.layers)):
+        assert (CONFIGS.parent / layer).exists(), layer
 
 
 @pytest.mark.parametrize("path", EVALUATION, ids=name_of)

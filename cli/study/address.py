@@ -1,0 +1,121 @@
+"""The address of an arm: a hash of all that reaches its numbers, so that nothing is trained twice and nothing is stale.
+
+It covers the merged YAML layers, the data set, the sources that compute, the versions of the packages that compute, the
+seed and the arm it starts from. Comments, docstrings, documents, tests and the commit are no part of it.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from cli.config_files import read_yaml
+from cli.study.plan import Measurement, Stage
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ("lightning_modules", "datamodules", "executor")
+ONLY_SHOW = frozenset(
+    {"telemetry", "flops", "device_peaks", "run_logger", "callbacks", "tags", "breakdown", "intervals"}
+)
+"""Modules that measure or show what was computed elsewhere."""
+NOT_CONCERNED = ("executor/service", "datamodules/synthesis", "datamodules/atoms")
+"""The service carries verdicts and makes none; what the data set was made by is in its manifest."""
+PACKAGES = ("torch", "lightning", "transformers", "tokenizers", "numpy", "datasets", "peft")
+
+
+def address(
+    stage: Stage,
+    seed: int,
+    *,
+    measurement: Measurement,
+    num_threads: int | None,
+    data: Mapping[str, Any],
+    parent: str | None,
+) -> str:
+    """Hash what an arm's numbers depend on.
+
+    Args:
+        stage: what is trained.
+        seed: of weights, order and sampling.
+        measurement: what the trained model is asked.
+        num_threads: of torch; sums depend on it in their last bits.
+        data: manifest of the data set.
+        parent: address of the arm it starts from.
+    """
+    parts = {
+        "kind": stage.kind,
+        "settings": settings_of(stage),
+        "seed": seed,
+        "measurement": [dict(measurement.splits), measurement.num_samples, measurement.temperature,
+                        measurement.max_new_tokens, measurement.batch_size],
+        "num_threads": num_threads,
+        "data": data["sha256"],
+        "sources": sources_digest(),
+        "packages": versions(),
+        "parent": parent,
+    }  # fmt: skip
+    return _digest(parts)[:12]
+
+
+def settings_of(stage: Stage) -> dict[str, Any]:
+    """Lay the layers and overrides of a stage over one another.
+
+    Raises:
+        UsageError: a layer cannot be read.
+    """
+    settings: dict[str, Any] = {}
+    for layer in stage.layers:
+        settings = _merged(settings, read_yaml(layer))
+    for name, value in stage.overrides.items():
+        for part in reversed(name.split(".")):
+            value = {part: value}
+        settings = _merged(settings, value)
+    return settings
+
+
+@functools.cache
+def sources_digest() -> str:
+    """Hash the syntax trees of the sources that compute, without docstrings."""
+    digest = hashlib.sha256()
+    for room in SOURCES:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            if path.stem not in ONLY_SHOW and not name.startswith(NOT_CONCERNED):
+                digest.update(f"{name}\n{_code_of(path.read_text(encoding='utf-8'))}\n".encode())
+    return digest.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Name the packages that compute, and their versions."""
+    return {package: version(package) for package in PACKAGES}
+
+
+def _code_of(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):  # texts that stand alone are documentation
+            node.body = [part for part in body if not _is_text(part)]  # type: ignore[attr-defined]
+    return ast.dump(tree)
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(below)
+    for key, value in above.items():
+        old = found.get(key)
+        found[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return found
+
+
+def _digest(parts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

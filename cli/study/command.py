@@ -1,0 +1,145 @@
+"""`atomforge study`: train and evaluate all arms of a study; the same command goes on where it stopped."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.errors import Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from cli.study.plan import StudyConfig
+    from cli.study.schedule import Arm
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the options of `study`."""
+    parser = subparsers.add_parser(
+        "study",
+        help="train and evaluate all arms of a study",
+        description="Train and evaluate every arm of a study that is not done yet; the same command goes on.",
+    )
+    parser.add_argument("--config", required=True, help="YAML file, e.g. configs/studies/small.yaml")
+    parser.add_argument("--output", default=None, help="directory for everything (the file's `output`)")
+    parser.add_argument("--jobs", type=int, default=1, help="arms at the same time (1)")
+    parser.add_argument("--dry-run", action="store_true", help="print what would run, and how long it takes")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run what is missing; 1 where arms failed.
+
+    Raises:
+        ValueError: the config is wrong, or the data set is another one; one line.
+    """
+    from cli.study.plan import load_study
+    from cli.study.schedule import run_arms, with_measured_times
+
+    if args.jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, not {args.jobs}")
+    study = load_study(args.config)
+    if args.output is not None:
+        study = dataclasses.replace(study, output=args.output)
+    if args.dry_run and not (Path(study.output) / "data").exists():
+        _print_stages(study)
+        return 0
+    _build_data(study)
+    arms = with_measured_times(arms_of(study))
+    if args.dry_run:
+        _print_plan(arms, args.jobs)
+        return 0
+    num_done = sum(arm.is_done for arm in arms)
+    print(f"{study.name}: {num_done} of {len(arms)} arms are done", flush=True)
+    try:
+        failed = run_arms(arms, jobs=args.jobs, say=_say)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; run the same command again to go on") from None
+    left = [arm for arm in arms if not arm.is_done]
+    for arm in left:
+        print(f"not done: {arm}" + (", which failed" if arm in failed else ", which waits for another"))
+    print(f"{study.name}: {len(arms) - len(left)} of {len(arms)} arms are done, in {study.output}/arms")
+    return 1 if left else 0
+
+
+def arms_of(study: StudyConfig) -> list[Arm]:
+    """List the arms of a study, parents before children.
+
+    Raises:
+        UsageError: a layer cannot be read.
+    """
+    from cli.study.address import address, versions
+    from cli.study.schedule import Arm
+    from datamodules.synthesis.manifest import read_manifest
+
+    output, data_dir = Path(study.output), Path(study.output) / "data"
+    manifest = read_manifest(data_dir)
+    found: dict[tuple[str, int], Arm] = {}
+    for stage in study.in_order():
+        for seed in study.seeds:
+            parent = None if stage.parent is None else found[stage.parent, seed]
+            name = address(
+                stage,
+                seed,
+                measurement=study.measurement,
+                num_threads=study.num_threads,
+                data=manifest,
+                parent=None if parent is None else parent.spec["address"],
+            )
+            folder = output / "arms" / stage.name / f"seed{seed}-{name}"
+            spec = {
+                "stage": stage.name,
+                "seed": seed,
+                "address": name,
+                "kind": stage.kind,
+                "parent": stage.parent,
+                "layers": list(stage.layers),
+                "overrides": dict(stage.overrides),
+                "versions": versions(),
+                "folder": str(folder),
+                "data_dir": str(data_dir),
+                "parent_run": None if parent is None else str(parent.folder / "run"),
+                "measurement": dataclasses.asdict(study.measurement),
+                "num_threads": study.num_threads,
+                "backend": study.backend,
+            }
+            found[stage.name, seed] = Arm(
+                stage=stage.name,
+                seed=seed,
+                folder=folder,
+                parent=None if parent is None else parent.folder,
+                minutes=stage.minutes,
+                spec=spec,
+            )
+    return list(found.values())
+
+
+def _build_data(study: StudyConfig) -> None:
+    from cli.main import dispatch
+
+    arguments = ["synthesize", "--config", study.synthesis, "--output", f"{study.output}/data"]
+    code = dispatch([*arguments, "--backend", study.backend])
+    if code != 0:
+        raise UsageError(f"the data set of the study could not be built (exit code {code}); its own message is above")
+
+
+def _print_stages(study: StudyConfig) -> None:
+    for stage in study.in_order():
+        start = f" from {stage.parent}" if stage.parent else ""
+        print(f"{stage.name}: {stage.kind}{start}, about {stage.minutes:.0f} min, {len(study.seeds)} seeds")
+    total = len(study.seeds) * sum(stage.minutes for stage in study.stages)
+    print(f"{len(study.seeds) * len(study.stages)} arms, about {total:.0f} min one after the other; the data set first")
+
+
+def _print_plan(arms: list[Arm], jobs: int) -> None:
+    for arm in arms:
+        print(f"{arm}: {'done' if arm.is_done else 'to do'}, {arm.minutes:.1f} min, {arm.folder}")
+    left = sum(arm.minutes for arm in arms if not arm.is_done)
+    print(f"{sum(not arm.is_done for arm in arms)} of {len(arms)} arms to do, about {left / jobs:.0f} min")
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)
+    sys.stdout.flush()

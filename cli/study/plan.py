@@ -1,0 +1,149 @@
+"""What a study is: stages of training, the seeds they are repeated with, what is measured, what is claimed.
+
+A stage is one training (SFT or RL) described by YAML layers as `atomforge fit` takes them; an arm is a stage with a
+seed. Nothing is trained or read here but the study's own file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cli.config_files import read_yaml
+from cli.errors import UsageError, did_you_mean
+from cli.records import record_of
+
+METRICS = ("pass@1 greedy", "pass@1 sampled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One training of a study."""
+
+    name: str
+    kind: str
+    """sft or rl."""
+    layers: tuple[str, ...]
+    """YAML files of `atomforge fit`; later ones lie over earlier ones."""
+    overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """Single keys over the layers, by dotted name."""
+    parent: str | None = None
+    """Stage whose model this one starts from."""
+    minutes: float = 5.0
+    """Guess of the time, until an arm of this stage was measured."""
+    note: str = ""
+    """What the arm is for, for the report."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """A claim: one stage does better than another."""
+
+    finding: str
+    """F1, F2 or F3."""
+    better: str
+    worse: str
+    split: str
+    metric: str = METRICS[0]
+    statement: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What a stage must reach for F3 to be decidable: pass@k of at least `least` on a split."""
+
+    stage: str
+    split: str
+    k: int
+    least: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What every arm is asked."""
+
+    splits: Mapping[str, Any]
+    """Number of tasks by split, evenly spread; null = all."""
+    num_samples: int = 8
+    temperature: float = 1.0
+    max_new_tokens: int = 160
+    batch_size: int = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """A study."""
+
+    name: str
+    output: str
+    seeds: tuple[int, ...]
+    synthesis: str
+    """YAML file of the data set, built into OUTPUT/data."""
+    stages: tuple[Stage, ...]
+    contrasts: tuple[Contrast, ...]
+    measurement: Measurement
+    gate: Gate | None = None
+    num_threads: int | None = None
+    """CPU threads of an arm; null = as the layers say."""
+    backend: str = "auto"
+
+    def __post_init__(self) -> None:
+        names = [stage.name for stage in self.stages]
+        if not names or not self.seeds:
+            raise ValueError("a study needs at least one stage and one seed")
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two stages are called {twice[0]}")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds holds a seed twice: {list(self.seeds)}")
+        for stage in self.stages:
+            if stage.kind not in ("sft", "rl"):
+                raise ValueError(f"stage {stage.name}: kind is {stage.kind!r}, it must be sft or rl")
+            if stage.parent is not None:
+                _known(stage.parent, names, f"stage {stage.name}: parent")
+            elif stage.kind == "rl":
+                raise ValueError(f"stage {stage.name}: RL starts from a model, name its parent")
+        for contrast in self.contrasts:
+            for side in (contrast.better, contrast.worse):
+                _known(side, names, f"contrast {contrast.finding}: stage")
+            _known(contrast.split, list(self.measurement.splits), f"contrast {contrast.finding}: split")
+            _known(contrast.metric, list(METRICS), f"contrast {contrast.finding}: metric")
+        if self.gate is not None:
+            _known(self.gate.stage, names, "gate: stage")
+        self.in_order()
+
+    def stage(self, name: str) -> Stage:
+        """Return the stage of that name."""
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def in_order(self) -> list[Stage]:
+        """Order the stages so that each comes behind the one it starts from.
+
+        Raises:
+            ValueError: they start from one another in a circle.
+        """
+        ordered: list[Stage] = []
+        waiting = list(self.stages)
+        while waiting:
+            placed = {stage.name for stage in ordered}
+            ready = [stage for stage in waiting if stage.parent is None or stage.parent in placed]
+            if not ready:
+                raise ValueError(f"stages start from one another in a circle: {', '.join(s.name for s in waiting)}")
+            ordered += ready
+            waiting = [stage for stage in waiting if stage not in ready]
+        return ordered
+
+
+def load_study(path: str) -> StudyConfig:
+    """Read and check the YAML file of a study.
+
+    Raises:
+        UsageError: an unknown key, an impossible value, or a name that stands for nothing; one line with the file.
+    """
+    return record_of(StudyConfig, read_yaml(path), source=path)
+
+
+def _known(name: str, names: list[str], what: str) -> None:
+    if name not in names:
+        raise UsageError(f"{what} {name} is unknown{did_you_mean(name, names)}")

@@ -1,0 +1,89 @@
+"""`atomforge study` at smoke size, as a user runs it: planned, interrupted, finished, repeated, one arm made again."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli.study.results import load_results
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / "configs" / "studies" / "smoke.yaml"
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Return the smoke study with one seed, in a directory of its own."""
+    content = yaml.safe_load(CONFIG.read_text()) | {"output": str(tmp_path / "study"), "seeds": [0]}
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def start(config: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "cli.main", "study", "--config", str(config), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def said_by(process: subprocess.Popen[str], code: int = 0) -> str:
+    said = process.communicate(timeout=280)[0]
+    assert process.returncode == code, said[-3000:]
+    return said
+
+
+def numbers(path: Path) -> dict:
+    content = json.loads(path.read_text())
+    curves = {tag: points for tag, points in content["curves"].items() if not tag.startswith(("time/", "throughput/"))}
+    return {name: content[name] for name in ("stage", "seed", "address", "evaluation")} | {"curves": curves}
+
+
+@pytest.mark.timeout(600)
+def test_planned_interrupted_finished_and_made_again(config: Path, tmp_path: Path) -> None:
+    arms = tmp_path / "study" / "arms"
+    assert "2 arms, about 1 min one after the other" in said_by(start(config, "--dry-run"))
+    assert not arms.exists()
+
+    process = start(config)
+    deadline = time.monotonic() + 200
+    while not list(arms.glob("sft/*/run/checkpoints/epoch_*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert said_by(process, 130).rstrip().endswith("interrupted; run the same command again to go on")
+    assert not list(arms.glob("*/*/result.json"))
+
+    said = said_by(start(config))
+    assert "2 of 2 arms are done" in said
+    assert [result.stage for result in load_results(tmp_path / "study")] == ["sft", "sft_rl"]
+    assert "2 of 2 arms are done" in said_by(start(config))  # nothing is left to do
+    plan = said_by(start(config, "--dry-run"))
+    assert "0 of 2 arms to do" in plan
+
+    (folder,) = arms.glob("sft_rl/*")
+    first = numbers(folder / "result.json")
+    shutil.rmtree(folder)
+    said_by(start(config))
+    assert numbers(folder / "result.json") == first
+
+
+def test_a_failing_arm_is_told_and_tried_again(config: Path) -> None:
+    content = yaml.safe_load(config.read_text())
+    content["stages"] = [content["stages"][0] | {"overrides": {"data.init_args.max_length": 3}}]
+    content["contrasts"] = []
+    config.write_text(yaml.safe_dump(content))
+    said = said_by(start(config), 1)
+    assert "sft (seed 0): failed with exit code 2: atomforge: error:" in said
+    assert "raise max_length" in said
+    assert "not done: sft (seed 0), which failed" in said

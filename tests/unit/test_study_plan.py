@@ -1,0 +1,162 @@
+"""Studies as plain records: order of stages, names that stand for nothing, and what an arm's address depends on."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli.study import address as addresses
+from cli.study.address import address, settings_of, sources_digest
+from cli.study.plan import Measurement, Stage, StudyConfig, load_study
+from cli.study.schedule import Arm, run_arms, with_measured_times
+
+STUDY = {
+    "name": "tiny",
+    "output": "out",
+    "seeds": [0, 1],
+    "synthesis": "s.yaml",
+    "stages": [
+        {"name": "rl", "kind": "rl", "layers": ["a.yaml"], "parent": "sft"},
+        {"name": "sft", "kind": "sft", "layers": ["a.yaml"], "parent": "base"},
+        {"name": "base", "kind": "sft", "layers": ["a.yaml"]},
+    ],
+    "contrasts": [{"finding": "F2", "better": "rl", "worse": "sft", "split": "synthetic_test"}],
+    "measurement": {"splits": {"synthetic_test": 4}},
+}
+
+
+def load(tmp_path: Path, **changes) -> StudyConfig:
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(STUDY | changes))
+    return load_study(str(path))
+
+
+def test_parents_come_first(tmp_path: Path) -> None:
+    study = load(tmp_path)
+    assert [stage.name for stage in study.in_order()] == ["base", "sft", "rl"]
+    assert study.seeds == (0, 1)
+    assert study.stage("rl").parent == "sft"
+
+
+def stages(**changes) -> list[dict]:
+    return [STUDY["stages"][0] | changes, *STUDY["stages"][1:]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"sede": 1}, r"unknown key sede; did you mean 'seeds'\?"),
+        ({"seeds": []}, "at least one stage and one seed"),
+        ({"seeds": [1, 1]}, "seeds holds a seed twice"),
+        ({"seeds": ["0"]}, "seeds.0 must be a whole number, not '0'"),
+        ({"stages": stages(parent="stf")}, r"stage rl: parent stf is unknown; did you mean 'sft'"),
+        ({"stages": stages(parent=None)}, "stage rl: RL starts from a model, name its parent"),
+        ({"stages": stages(kind="ppo")}, "stage rl: kind is 'ppo', it must be sft or rl"),
+        ({"stages": stages(name="sft")}, "two stages are called sft"),
+        ({"stages": [*STUDY["stages"][:2], STUDY["stages"][2] | {"parent": "rl"}]}, "in a circle: rl, sft, base"),
+        ({"contrasts": [STUDY["contrasts"][0] | {"worse": "x"}]}, "contrast F2: stage x is unknown"),
+        ({"contrasts": [STUDY["contrasts"][0] | {"split": "synthetic_tset"}]}, "did you mean 'synthetic_test'"),
+        ({"gate": {"stage": "x", "split": "synthetic_rl", "k": 64, "least": 0.05}}, "gate: stage x is unknown"),
+    ],
+)
+def test_wrong_studies_are_one_line(tmp_path: Path, changes: dict, line: str) -> None:
+    with pytest.raises(ValueError, match=line) as error:
+        load(tmp_path, **changes)
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def layer(tmp_path: Path) -> Path:
+    path = tmp_path / "a.yaml"
+    path.write_text("trainer: { max_epochs: 3, precision: 32-true } # three\n")
+    return path
+
+
+def address_of(layer: Path, **changes) -> str:
+    given = {"seed": 0, "measurement": Measurement(splits={"s": 4}), "num_threads": 1, "data": {"sha256": {"s": "x"}}}
+    given |= {"parent": "p", "overrides": {"trainer.max_epochs": 4}, "kind": "sft"} | changes
+    stage = Stage(name="n", kind=given.pop("kind"), layers=(str(layer),), overrides=given.pop("overrides"))
+    return address(stage, given.pop("seed"), **given)
+
+
+def test_an_address_follows_what_reaches_the_numbers(layer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = address_of(layer)
+    assert address_of(layer) == first
+    changes = [
+        {"seed": 1},
+        {"kind": "rl"},
+        {"parent": None},
+        {"num_threads": 2},
+        {"data": {"sha256": {"s": "y"}}},
+        {"overrides": {"trainer.max_epochs": 5}},
+        {"measurement": Measurement(splits={"s": 5})},
+    ]
+    found = {address_of(layer, **change) for change in changes}
+    assert len(found) == len(changes)
+    assert first not in found
+    layer.write_text("# another comment\ntrainer: { max_epochs: 3, precision: 32-true }\n")
+    assert address_of(layer) == first
+    layer.write_text("trainer: { max_epochs: 3, precision: bf16-mixed }\n")
+    assert address_of(layer) != first
+    monkeypatch.setattr(addresses, "sources_digest", lambda: "other sources")
+    assert address_of(layer, overrides={}) != address_of(layer)
+
+
+def test_overrides_lie_over_layers(layer: Path) -> None:
+    stage = Stage(name="n", kind="sft", layers=(str(layer),), overrides={"trainer.max_epochs": 4, "model.x.y": [1]})
+    assert settings_of(stage) == {"trainer": {"max_epochs": 4, "precision": "32-true"}, "model": {"x": {"y": [1]}}}
+
+
+def test_documentation_reaches_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = tmp_path / "lightning_modules"
+    room.mkdir()
+    monkeypatch.setattr(addresses, "ROOT", tmp_path)
+
+    def digest(losses: str, telemetry: str = "") -> str:
+        (room / "losses.py").write_text(losses)
+        (room / "telemetry.py").write_text(telemetry)
+        sources_digest.cache_clear()
+        return sources_digest()
+
+    first = digest('"""One."""\nX = 1\n')
+    assert digest('"""Two."""\nX = 1  # a comment\n', "Y = 2\n") == first
+    assert digest('"""One."""\nX = 2\n') != first
+    sources_digest.cache_clear()
+
+
+def arm(tmp_path: Path, name: str, parent: Path | None = None) -> Arm:
+    return Arm(stage=name, seed=0, folder=tmp_path / name, parent=parent, minutes=2.0, spec={})
+
+
+def test_what_starts_from_a_failed_arm_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    from cli.study import schedule
+
+    begun: list[str] = []
+
+    def start(arm: Arm):
+        import subprocess
+
+        begun.append(arm.stage)
+        arm.folder.mkdir(parents=True, exist_ok=True)
+        (arm.folder / "log.txt").write_text("some words\nthe last words\n")
+        fails = arm.stage == "broken"
+        if not fails:
+            (arm.folder / "result.json").write_text("{}")
+        return subprocess.Popen([sys.executable, "-c", f"import sys; sys.exit({int(fails)})"])
+
+    monkeypatch.setattr(schedule, "_start", start)
+    monkeypatch.setattr(schedule, "read_result", lambda path: type("Result", (), {"minutes": 1.0}))
+    good, broken = arm(tmp_path, "good"), arm(tmp_path, "broken")
+    arms = [good, broken, arm(tmp_path, "waits", broken.folder), arm(tmp_path, "follows", good.folder)]
+    said: list[str] = []
+    failed = run_arms(arms, jobs=2, say=said.append)
+    assert failed == [broken]
+    assert sorted(begun) == ["broken", "follows", "good"]
+    assert any("broken (seed 0): failed with exit code 1: the last words" in line for line in said)
+    begun.clear()
+    run_arms(arms, jobs=1, say=said.append)
+    assert begun == ["broken"]  # what is done is not made again, what failed is tried again
+    assert with_measured_times(arms)[0].minutes == 1.0
+    assert with_measured_times(arms)[1].minutes == 2.0
