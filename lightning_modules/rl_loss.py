@@ -23,9 +23,9 @@ class MinibatchLoss(NamedTuple):
 
     loss: Tensor
     approx_kl: Tensor
-    """Distance from the policy that sampled (k3), nats a token."""
+    """Distance from the policy that sampled (k3), nats a token of this minibatch."""
     ratio: Tensor
-    """Mean probability ratio to the policy that sampled."""
+    """Mean probability ratio to the policy that sampled, over the tokens of this minibatch."""
     metrics: dict[str, Tensor]
     """By tag."""
 
@@ -99,4 +99,7 @@ def rl_loss(
         metrics["value/loss"] = value_part.loss.detach()
         metrics["value/clip_frac"] = value_part.metrics["clip_fraction"]
         loss = loss + critic.coef * value_part.loss
-    return MinibatchLoss(loss, policy_part.metrics["approx_kl"], policy_part.metrics["ratio"], metrics)
+    of_all = num_tokens / max(1, len(tokens))  # a part of a step may hold more or fewer tokens than its share
+    return MinibatchLoss(
+        loss, policy_part.metrics["approx_kl"] * of_all, policy_part.metrics["ratio"] * of_all, metrics
+    )
