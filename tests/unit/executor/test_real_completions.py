@@ -1,6 +1,6 @@
 """The way from completion to program on what a real model wrote.
 
-`data/real_completions.jsonl` holds greedy completions of SmolLM2-135M-Instruct (dequantised Q4_1) in four styles: going
+`completions/smollm2_135m.jsonl` holds greedy completions of SmolLM2-135M-Instruct (dequantised Q4_1) in four styles: going
 on with the plain prompt; asked for code alone; with a talkative system prompt; asked for a fenced block. `program` is
 what was taken out of each, read and found right. Many are cut off, loop, or hold no program: those stay what they are.
 """
@@ -16,7 +16,7 @@ from executor.extract import extract_program
 
 ROWS = [
     json.loads(line)
-    for line in (Path(__file__).parent / "data" / "real_completions.jsonl").read_text(encoding="utf-8").splitlines()
+    for line in (Path(__file__).parent / "completions" / "smollm2_135m.jsonl").read_text(encoding="utf-8").splitlines()
 ]
 
 
