@@ -1,8 +1,9 @@
 """The way from completion to program on what a real model wrote.
 
-`completions/smollm2_135m.jsonl` holds greedy completions of SmolLM2-135M-Instruct (dequantised Q4_1) in four styles: going
-on with the plain prompt; asked for code alone; with a talkative system prompt; asked for a fenced block. `program` is
-what was taken out of each, read and found right. Many are cut off, loop, or hold no program: those stay what they are.
+`completions/smollm2_135m.jsonl` holds greedy completions of SmolLM2-135M-Instruct (dequantised Q4_1) in four styles:
+going on with the plain prompt; asked for code alone; with a talkative system prompt; asked for a fenced block.
+`program` is what was taken out of each, read and found right. Many are cut off, loop, or hold no program: those stay
+what they are.
 """
 
 import json
