@@ -65,8 +65,6 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError("--regrade needs --output, the directory of a finished evaluation")
         return regrade(args.output, backend=args.backend)
     plan = plan_of(_mapping(args), source=args.config or "evaluate")
-    if plan.output is not None and not Path(plan.output).absolute().parent.is_dir():
-        raise UsageError(f"--output {plan.output}: there is no directory {Path(plan.output).absolute().parent}")
     return evaluate_plan(plan)
 
 

@@ -264,7 +264,7 @@ def test_tasks_beyond_the_context_are_left_out_with_a_line(
     ("arguments", "line"),
     [
         (["--k", "8"], "evaluate: k 8 needs at least as many samples a task, num_samples is 2"),
-        (["--output", "/no/dir/x"], "--output /no/dir/x: there is no directory /no/dir"),
+        (["--output", "/dev/null/x"], "not a directory: /dev/null"),
         (
             ["--num-tasks", "0"],
             "argument --num-tasks: '0' is not a whole number of at least 1 (see `atomforge evaluate --help`)",
