@@ -25,7 +25,7 @@ def is_launched_rank() -> bool:
 def begin() -> None:
     """Tie a launched rank to its main process; a main process makes itself known to the ranks to come."""
     if is_launched_rank():
-        _die_with(int(os.environ[_LAUNCHER]))
+        die_with(int(os.environ[_LAUNCHER]))
     else:
         os.environ[_LAUNCHER] = str(os.getpid())
 
@@ -57,7 +57,7 @@ def handed_down() -> tuple[int, str]:
     return int(count), precision
 
 
-def _die_with(launcher: int) -> None:
+def die_with(launcher: int) -> None:
     """Have the kernel kill this process when `launcher`, its parent, ends: an orphan would still write to the run."""
     if sys.platform != "linux":
         return

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ ONLY_SHOW = frozenset(
     {"telemetry", "flops", "device_peaks", "run_logger", "callbacks", "tags", "breakdown", "intervals"}
 )
 """Modules that measure or show what was computed elsewhere."""
-NOT_CONCERNED = ("executor/service", "datamodules/synthesis", "datamodules/atoms")
-"""The service carries verdicts and makes none; what the data set was made by is in its manifest."""
+NOT_CONCERNED = ("executor/service",)
+"""The service carries verdicts and makes none."""
 PACKAGES = ("torch", "lightning", "transformers", "tokenizers", "numpy", "datasets", "peft")
 
 
@@ -40,6 +40,8 @@ def address(
 ) -> str:
     """Hash what an arm's numbers depend on.
 
+    How layers lie over one another is `atomforge fit`'s business: they are hashed one by one, in their order.
+
     Args:
         stage: what is trained.
         seed: of weights, order and sampling.
@@ -47,10 +49,13 @@ def address(
         num_threads: of torch; sums depend on it in their last bits.
         data: manifest of the data set.
         parent: address of the arm it starts from.
+
+    Raises:
+        UsageError: a layer cannot be read.
     """
     parts = {
         "kind": stage.kind,
-        "settings": settings_of(stage),
+        "settings": [*map(read_yaml, stage.layers), dict(stage.overrides)],
         "seed": seed,
         "measurement": [dict(measurement.splits), measurement.num_samples, measurement.temperature,
                         measurement.max_new_tokens, measurement.batch_size],
@@ -61,22 +66,6 @@ def address(
         "parent": parent,
     }  # fmt: skip
     return _digest(parts)[:12]
-
-
-def settings_of(stage: Stage) -> dict[str, Any]:
-    """Lay the layers and overrides of a stage over one another.
-
-    Raises:
-        UsageError: a layer cannot be read.
-    """
-    settings: dict[str, Any] = {}
-    for layer in stage.layers:
-        settings = _merged(settings, read_yaml(layer))
-    for name, value in stage.overrides.items():
-        for part in reversed(name.split(".")):
-            value = {part: value}
-        settings = _merged(settings, value)
-    return settings
 
 
 @functools.cache
@@ -93,7 +82,14 @@ def sources_digest() -> str:
 
 def versions() -> dict[str, str]:
     """Name the packages that compute, and their versions."""
-    return {package: version(package) for package in PACKAGES}
+    return {package: _version(package) for package in PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _code_of(source: str) -> str:
@@ -107,14 +103,6 @@ def _code_of(source: str) -> str:
 
 def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    found = dict(below)
-    for key, value in above.items():
-        old = found.get(key)
-        found[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return found
 
 
 def _digest(parts: Mapping[str, Any]) -> str:

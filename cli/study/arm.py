@@ -7,6 +7,7 @@ again it goes on: the training from its newest checkpoint, the evaluation from t
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -16,18 +17,23 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cli.json_file import write_json
+from cli.launched_rank import die_with
 from cli.study.results import FILE_NAME, ArmResult
 
 if TYPE_CHECKING:
     from lightning_modules.judged import Evaluation
 
 TIMES = "seconds.json"
+STARTED_BY = "ATOMFORGE_STUDY"
+"""Environment variable with the process that an arm must not outlive: two must never work on one."""
 
 
 def main() -> int:
     """Make the arm that the specification names; exit code as of the training."""
     from cli.main import dispatch
 
+    if STARTED_BY in os.environ:
+        die_with(int(os.environ[STARTED_BY]))
     spec = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     folder = Path(spec["folder"])
     started = time.monotonic()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.json_file import write_json
+from cli.study.arm import STARTED_BY
 from cli.study.results import FILE_NAME, read_result
 
 POLL_S = 0.2
@@ -122,7 +123,11 @@ def _start(arm: Arm) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])},
+            env=os.environ
+            | {
+                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+                STARTED_BY: str(os.getpid()),
+            },
             start_new_session=True,  # Ctrl-C is passed on by us, once
         )
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from cli.study import address as addresses
-from cli.study.address import address, settings_of, sources_digest
+from cli.study.address import address, sources_digest
 from cli.study.plan import Measurement, Stage, StudyConfig, load_study
 from cli.study.schedule import Arm, run_arms, with_measured_times
 
@@ -102,9 +102,17 @@ def test_an_address_follows_what_reaches_the_numbers(layer: Path, monkeypatch: p
     assert address_of(layer, overrides={}) != address_of(layer)
 
 
-def test_overrides_lie_over_layers(layer: Path) -> None:
-    stage = Stage(name="n", kind="sft", layers=(str(layer),), overrides={"trainer.max_epochs": 4, "model.x.y": [1]})
-    assert settings_of(stage) == {"trainer": {"max_epochs": 4, "precision": "32-true"}, "model": {"x": {"y": [1]}}}
+def test_a_part_left_out_of_a_mixture_changes_the_address(tmp_path: Path) -> None:
+    """Later files replace a mixture and do not add to it, so what an earlier one holds must not hide a change."""
+    base, over = tmp_path / "base.yaml", tmp_path / "over.yaml"
+    base.write_text("data: { init_args: { mixture: { atomic: {}, synthetic_train: {} } } }\n")
+    found = set()
+    for mixture in ("{ atomic: {}, synthetic_train: {} }", "{ atomic: {} }"):
+        over.write_text(f"data: {{ init_args: {{ mixture: {mixture} }} }}\n")
+        stage = Stage(name="n", kind="sft", layers=(str(base), str(over)))
+        asked = Measurement(splits={"s": 4})
+        found.add(address(stage, 0, measurement=asked, num_threads=1, data={"sha256": {}}, parent=None))
+    assert len(found) == 2
 
 
 def test_documentation_reaches_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
