@@ -23,7 +23,8 @@ def as_page(document: Document) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<link rel="icon" href="data:,"><title>{escape(document.title)}</title><style>{CSS}</style></head>\n<body><main>'
+        f'<link rel="icon" href="data:,"><title>{escape(document.title)}</title>'
+        f"<style>{CSS}</style></head>\n<body><main>"
         f'<h1>{escape(document.title)}</h1><p class="summary">{escape(document.summary)}</p>'
         f'<dl class="facts">{facts}</dl><nav aria-label="Sections">{links}</nav>\n{body}</main></body></html>\n'
     )

@@ -51,8 +51,8 @@ def programs_section(study: StudyConfig, arms: Arms) -> Section | None:
             gained, lost = exchanges(*pair)
             words = (
                 f"{stage.parent} to {stage.name}, greedy answers on {contrast.split}, seed {seed}: of "
-                f"{len(pair[1].tasks)} tasks {len(gained)} failed before RL and pass after it, {len(lost)} the other way "
-                "round. Below are the first of each, in the order of the data, not picked by hand."
+                f"{len(pair[1].tasks)} tasks {len(gained)} failed before RL and pass after it, {len(lost)} the other "
+                "way round. Below are the first of each, in the order of the data, not picked by hand."
             )
             blocks: list[Block] = [Text(words)]
             blocks += _shown("gained", gained[:NUM_GAINED], stage.parent, stage.name)

@@ -20,7 +20,8 @@ def provenance_section(study: StudyConfig, arms: Arms) -> Section:
     splits = ", ".join(f"{name} ({'all' if number is None else number} tasks)" for name, number in asked.splits.items())
     words = (
         f"Every arm answered {splits}: once greedily and {asked.num_samples} times at temperature "
-        f"{asked.temperature:g}, at most {asked.max_new_tokens} tokens. Seeds: {', '.join(map(str, study.seeds))}. Data: {study.synthesis}."
+        f"{asked.temperature:g}, at most {asked.max_new_tokens} tokens. Seeds: {', '.join(map(str, study.seeds))}. "
+        f"Data: {study.synthesis}."
     )
     blocks: list[Block] = [Text(words), _stages(study, arms), _versions(done)]
     for stage in study.stages:

@@ -33,8 +33,8 @@ def training_section(study: StudyConfig, arms: Arms, tones: Tones) -> Section:
         _curves(study, arms, tones, HELD_OUT_TAG, what="Pass@1 on synthetic_val", write=percent, low=0.0),
         _curves(study, arms, tones, _REWARD_TAG, what="Reward", write=short, low=0.0),
         _curves(study, arms, tones, "loss/train", what="Loss, nats a token,", write=short, low=0.0),
-        _train_against_held_out(study, arms, tones),
         _failures(study, arms),
+        _train_against_held_out(study, arms, tones),
         _exploited(study, arms, tones),
     ]
     return Section(title="While training", anchor="training", blocks=[block for block in blocks if block is not None])
@@ -95,8 +95,8 @@ def _train_against_held_out(study: StudyConfig, arms: Arms, tones: Tones) -> Fig
         columns=["arm", "training tasks", "held-out tasks", "held-out / training", f"gap, points{level}"], rows=rows
     )
     note = (
-        "Training tasks: greedy answers, or the sampled ones that RL was rewarded for; held-out tasks: greedy answers to "
-        "synthetic_val. On the dashed line both are the same. The ratio is left out where training tasks stay below "
+        "Training tasks: greedy answers, or the sampled ones that RL was rewarded for; held-out tasks: greedy answers "
+        "to synthetic_val. On the dashed line both are the same. The ratio is left out where training tasks stay below "
         f"{percent(LEAST_TRAIN)}."
     )
     axes = Axes(
@@ -188,7 +188,7 @@ def _exploited(study: StudyConfig, arms: Arms, tones: Tones) -> Figure | None:
     )
     table = Table(columns=["arm", "mean", "last", "highest"], rows=rows)
     note = (
-        "Hacking meter: passes of RL that were run again on inputs the reward did not use. Near 0 tests are solved, not "
-        "exploited."
+        "Hacking meter: passes of RL that were run again on inputs the reward did not use. Near 0 tests are solved, "
+        "not exploited."
     )
     return Figure(title=title, svg=line_plot(series, axes), note=note, numbers=table)
