@@ -11,6 +11,8 @@ from lightning_modules.intervals import Interval
 
 WIDTH = 380.0
 _ROW = 40.0
+_MARK_ROOM = 60.0
+"""What the words beside a marked value need."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,9 @@ def dot_rows(
         shapes.append(line((frame.x(0), frame.top), (frame.x(0), frame.bottom), class_="axis"))
     for value, words in marked:
         shapes.append(line((frame.x(value), frame.top), (frame.x(value), frame.bottom), class_="mark"))
-        shapes.append(text((frame.x(value) + 4, frame.bottom - 4), words, class_="tick"))
+        near_end = frame.x(value) > frame.right - _MARK_ROOM
+        beside = frame.x(value) + (-4 if near_end else 4)
+        shapes.append(text((beside, frame.bottom - 4), words, class_="tick", anchor="end" if near_end else "start"))
     for place, row in enumerate(rows):
         shapes.append(_row(row, frame, y=frame.top + _ROW * place + 28))
     return drawing(WIDTH, bottom + 20, shapes, label=label)

@@ -9,7 +9,7 @@ from cli.study.report.frame import LINE_HEIGHT, Frame, kept_apart, ticks_between
 from cli.study.report.svg import Point, circle, drawing, group, line, path, text
 
 WIDTH = 380.0
-_LETTER = 5.9
+_LETTER = 7.0
 """Mean width of a letter of a label."""
 
 

@@ -27,7 +27,7 @@ def stacked_shares(steps: Sequence[float], layers: Sequence[Layer], *, label: st
         steps, layers = [steps[0], steps[0] + 1], [_twice(layer) for layer in layers]
     height = 190.0
     frame = Frame(
-        left=40, right=width - 100, top=8, bottom=height - 34, x_range=(steps[0], steps[-1]), y_range=(0.0, 1.0)
+        left=40, right=width - 130, top=8, bottom=height - 34, x_range=(steps[0], steps[-1]), y_range=(0.0, 1.0)
     )
     shapes: list[str] = []
     floor = [0.0] * len(steps)
