@@ -25,6 +25,7 @@ SUBCOMMANDS = {
     "executor": "build the image of the Docker sandboxes",
     "serve": "run and grade programs for others over HTTP",
     "study": "train and evaluate all arms of a study",
+    "report": "make the report of a study, HTML and Markdown",
     "demo": "the whole way at small size: data, SFT, PPO, evaluation",
 }
 _LIGHTNING_SUBCOMMANDS = ("fit", "validate", "test")

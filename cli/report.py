@@ -1,0 +1,75 @@
+"""`atomforge report`: make the report of a study, one HTML page and a Markdown file, from what its arms left behind.
+
+    atomforge report runs/study_smoke --config configs/studies/smoke.yaml [--output FILE.html]
+
+It reads results only; arms that are not done yet are said to be missing. It trains and runs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from cli.errors import UsageError
+
+STUDY_FILE = "study.yaml"
+PAGE_FILE = "report.html"
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the options of `report`."""
+    parser = subparsers.add_parser(
+        "report",
+        help="make the report of a study",
+        description="Make one HTML page and a Markdown file from the results of a study.",
+    )
+    parser.add_argument("directory", type=Path, metavar="DIR", help="`output` of the study")
+    parser.add_argument("--config", help=f"YAML file of the study (DIR/{STUDY_FILE})")
+    parser.add_argument("--output", type=Path, help=f"HTML file; .md goes beside it (DIR/{PAGE_FILE})")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write both files and say the verdicts.
+
+    Raises:
+        ValueError: no such study, or none of its arms is done; one line.
+    """
+    from cli.study.plan import load_study
+    from cli.study.report.build import build_document
+    from cli.study.report.markdown import as_markdown
+    from cli.study.report.page import as_page
+    from cli.study.results import load_results
+
+    page = args.output if args.output is not None else args.directory / PAGE_FILE
+    if page.suffix != ".html":
+        raise UsageError(f"--output must end in .html, not {page}; the Markdown file gets the same name with .md")
+    if not args.directory.is_dir():
+        raise UsageError(f"{args.directory} is no directory of a study")
+    config = args.config if args.config is not None else str(args.directory / STUDY_FILE)
+    if args.config is None and not Path(config).exists():
+        raise UsageError(f"{config} does not exist; name the study's file with --config")
+    study, results = load_study(config), load_results(args.directory)
+    document = build_document(study, results, counts=_counts(args.directory))
+    _write(page, as_page(document))
+    _write(page.with_suffix(".md"), as_markdown(document))
+    print(document.summary)
+    print(f"{page} and {page.with_suffix('.md')}")
+    return 0
+
+
+def _counts(directory: Path) -> dict[str, int]:
+    """Tasks in each split of the study's data set; empty where the data are not there any more."""
+    path = directory / "data" / "manifest.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["counts"] if path.exists() else {}
+    except (ValueError, KeyError) as error:
+        raise UsageError(f"{path} is no manifest of a data set") from error
+
+
+def _write(path: Path, content: str) -> None:
+    """Write beside the target, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.tmp")
+    fresh.write_text(content, encoding="utf-8")
+    fresh.replace(path)

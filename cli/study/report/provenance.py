@@ -1,0 +1,56 @@
+"""The section on how the numbers came about: stages, seeds, times, versions, exact configs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import yaml
+
+from cli.study.plan import StudyConfig
+from cli.study.report.document import Block, Fold, Section, Table, Text
+from cli.study.report.evidence import Arms
+from cli.study.report.numbers import minutes
+from cli.study.results import ArmResult
+
+
+def provenance_section(study: StudyConfig, arms: Arms) -> Section:
+    """Put all that is needed to repeat the study."""
+    done = [arm for by_seed in arms.values() for arm in by_seed.values()]
+    asked = study.measurement
+    splits = ", ".join(f"{name} ({'all' if number is None else number} tasks)" for name, number in asked.splits.items())
+    words = (
+        f"Every arm answered {splits}: once greedily and {asked.num_samples} times at temperature "
+        f"{asked.temperature:g}, at most {asked.max_new_tokens} tokens. Seeds: {', '.join(map(str, study.seeds))}. "
+        f"Data: {study.synthesis}."
+    )
+    blocks: list[Block] = [Text(words), _stages(study, arms), _versions(done)]
+    for stage in study.stages:
+        for seed, arm in list(arms[stage.name].items())[:1]:
+            title = f"Exact config of {stage.name} (seed {seed}; other seeds differ in seeds and directories)"
+            blocks.append(Fold(title=title, code=yaml.safe_dump(dict(arm.config), sort_keys=False, width=100)))
+    blocks.append(Fold(title="Addresses of all arms", code=_addresses(done)))
+    return Section(title="How it was made", anchor="provenance", blocks=blocks)
+
+
+def _stages(study: StudyConfig, arms: Arms) -> Table:
+    rows = []
+    for stage in study.stages:
+        found = arms[stage.name].values()
+        mean = minutes(sum(arm.minutes for arm in found) / len(found)) if found else ""
+        done = f"{len(found)} of {len(study.seeds)}"
+        rows.append([stage.name, stage.kind, stage.parent or "", done, mean, stage.note])
+    return Table(columns=["stage", "kind", "starts from", "seeds done", "time an arm", "what for"], rows=rows)
+
+
+def _versions(arms: Sequence[ArmResult]) -> Table:
+    found: dict[str, set[str]] = {}
+    for arm in arms:
+        for name, version in arm.versions.items():
+            found.setdefault(name, set()).add(version)
+    return Table(
+        columns=["package", "version"], rows=[[name, ", ".join(sorted(versions))] for name, versions in found.items()]
+    )
+
+
+def _addresses(arms: Sequence[ArmResult]) -> str:
+    return "\n".join(f"{arm.stage} seed {arm.seed}: {arm.address}" for arm in arms)

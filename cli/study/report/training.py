@@ -1,0 +1,194 @@
+"""The section on training: scores, loss and reward over time, over-fitting, failures, exploited tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from cli.study.plan import StudyConfig
+from cli.study.report.arms import Tones
+from cli.study.report.curves import curves_of, mean_curve, thinned
+from cli.study.report.document import Block, Figure, Gallery, Section, Table
+from cli.study.report.evidence import Arms
+from cli.study.report.findings import percent_tick
+from cli.study.report.lines import Axes, Series, line_plot
+from cli.study.report.numbers import percent, points, short
+from cli.study.report.overfitting import HELD_OUT_TAG, LEAST_TRAIN, carried_over, matched_gaps, training_path
+from cli.study.report.stacks import Layer, stacked_shares
+from executor.schema import Status
+
+_PANEL = 300.0
+_REWARD_TAG, _RETEST_TAG = "reward/mean", "reward/retest_gap"
+_FAILURES = (
+    ("wrong", ("wrong",), "fail0"),
+    ("exception", ("exception",), "fail1"),
+    ("does not load", ("load_error", "source_too_long"), "fail2"),
+    ("timeout", ("timeout",), "fail3"),
+    ("other", ("memory", "output_limit", "crash"), "fail4"),
+)
+
+
+def training_section(study: StudyConfig, arms: Arms, tones: Tones) -> Section:
+    """Everything that curves show; what no arm has is left out."""
+    blocks: list[Block | None] = [
+        _curves(study, arms, tones, HELD_OUT_TAG, what="Pass@1 on synthetic_val", write=percent, low=0.0),
+        _curves(study, arms, tones, _REWARD_TAG, what="Reward", write=short, low=0.0),
+        _curves(study, arms, tones, "loss/train", what="Loss, nats a token,", write=short, low=0.0),
+        _failures(study, arms),
+        _train_against_held_out(study, arms, tones),
+        _exploited(study, arms, tones),
+    ]
+    return Section(title="While training", anchor="training", blocks=[block for block in blocks if block is not None])
+
+
+def _curves(
+    study: StudyConfig, arms: Arms, tones: Tones, tag: str, *, what: str, write: Callable[[float], str], low: float
+) -> Gallery | None:
+    found = {}
+    for stage in study.stages:
+        curves = curves_of(arms[stage.name], tag)
+        if mean := mean_curve(curves):
+            found[stage.name] = (thinned(mean), [thinned(curve) for curve in curves])
+    if not found:
+        return None
+    highest = max(value for mean, curves in found.values() for curve in (mean, *curves) for _, value in curve)
+    panels, rows = [], []
+    for stage, (mean, curves) in found.items():
+        first, last = mean[0][1], mean[-1][1]
+        seen = f"{stage}: {write(first)} to {write(last)}"
+        axes = Axes(
+            label=f"{what} over training, {seen}",
+            x_title="step",
+            write_y=percent_tick if write is percent else short,
+            y_from=low,
+            y_to=highest,
+        )
+        one = Series(label="", points=mean, seeds=curves if len(curves) > 1 else (), tone=tones[stage])
+        panels.append((seen, line_plot([one], axes, width=_PANEL, height=170)))
+        rows.append([stage, write(first), write(last), write(max(value for _, value in mean)), str(len(curves))])
+    table = Table(columns=["arm", "first", "last", "highest", "seeds"], rows=rows)
+    note = "Mean over seeds; faint: each seed. All panels have the same height."
+    return Gallery(title=f"{what} while training", panels=panels, note=note, numbers=table)
+
+
+def _train_against_held_out(study: StudyConfig, arms: Arms, tones: Tones) -> Figure | None:
+    paths = {stage: [training_path(arm) for arm in arms[stage].values()] for stage in arms}
+    series, rows = [], []
+    matched = matched_gaps(paths)
+    for stage in study.stages:
+        walked = [[(one.train, one.held_out) for one in path] for path in paths[stage.name] if path]
+        if not walked:
+            continue
+        step = mean_path(walked)
+        series.append(Series(label=stage.name, points=step, seeds=walked, tone=tones[stage.name]))
+        train, held_out = step[-1]
+        kept = carried_over(train, held_out)
+        gaps = matched.gaps[stage.name] if matched is not None else ()
+        gap = points(sum(gaps) / len(gaps)) if gaps else ""
+        rows.append([stage.name, percent(train), percent(held_out), "" if kept is None else f"{kept:.2f}", gap])
+    if not series:
+        return None
+    low = min(series, key=lambda one: one.points[-1][1] - one.points[-1][0])
+    train, held_out = low.points[-1]
+    title = f"{low.label} ends with {percent(train)} of training tasks and {percent(held_out)} of held-out ones"
+    level = "" if matched is None else f" where training tasks reach {percent(matched.train)}"
+    table = Table(
+        columns=["arm", "training tasks", "held-out tasks", "held-out / training", f"gap, points{level}"], rows=rows
+    )
+    note = (
+        "Training tasks: greedy answers, or the sampled ones that RL was rewarded for; held-out tasks: greedy answers "
+        "to synthetic_val. On the dashed line both are the same. The ratio is left out where training tasks stay below "
+        f"{percent(LEAST_TRAIN)}."
+    )
+    axes = Axes(
+        label="Pass@1 on held-out tasks against pass@1 on training tasks",
+        x_title="pass@1 on training tasks",
+        write_x=percent_tick,
+        write_y=percent_tick,
+        y_from=0.0,
+        diagonal=True,
+    )
+    return Figure(title=title, svg=line_plot(series, axes, height=300), note=note, numbers=table)
+
+
+def mean_path(paths: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:
+    """Average paths reading by reading, as far as the shortest goes."""
+    return [
+        (sum(x for x, _ in readings) / len(readings), sum(y for _, y in readings) / len(readings))
+        for readings in zip(*paths, strict=False)
+    ]
+
+
+def _failures(study: StudyConfig, arms: Arms) -> Gallery | None:
+    panels = []
+    for stage in study.stages:
+        prefix = "rollout/status/" if stage.kind == "rl" else "failures/synthetic_val/"
+        by_status = {
+            status.value: dict(mean_curve(curves_of(arms[stage.name], f"{prefix}{status.value}"))) for status in Status
+        }
+        steps = sorted(by_status["wrong"])
+        if not steps:
+            continue
+        infra = [by_status["infra"].get(step, 0.0) for step in steps]
+        shares = {
+            label: [sum(by_status[name].get(step, 0.0) for name in names) for step in steps]
+            for label, names, _ in _FAILURES
+        }
+        failed = [sum(values) for values in zip(*shares.values(), strict=True)]
+        judged = [max(1.0 - fault, 1e-9) for fault in infra]
+        layers = [
+            Layer(
+                label="passed",
+                shares=_thin(steps, [1 - f / j for f, j in zip(failed, judged, strict=True)]),
+                tone="fail-none",
+            )
+        ]
+        layers += [
+            Layer(
+                label=label, shares=_thin(steps, [s / j for s, j in zip(shares[label], judged, strict=True)]), tone=tone
+            )
+            for label, _, tone in _FAILURES
+        ]
+        kept = [step for step, _ in thinned([(step, 0.0) for step in steps])]
+        worst = max(layers[1:], key=lambda layer: layer.shares[-1])
+        seen = f"{stage.name}: {100 * layers[0].shares[-1]:.0f}% pass, most others: {worst.label}"
+        panels.append((seen, stacked_shares(kept, layers, label=f"Endings of completions, {seen}")))
+    if not panels:
+        return None
+    note = (
+        "Share of judged completions by ending, mean over seeds: of RL the sampled rollouts, of SFT the greedy answers "
+        "to synthetic_val. Faults of the sandbox are no ending."
+    )
+    return Gallery(title="How completions end", panels=panels, note=note)
+
+
+def _thin(steps: Sequence[float], values: Sequence[float]) -> list[float]:
+    return [value for _, value in thinned(list(zip(steps, values, strict=True)))]
+
+
+def _exploited(study: StudyConfig, arms: Arms, tones: Tones) -> Figure | None:
+    series, rows = [], []
+    for stage in study.stages:
+        curves = curves_of(arms[stage.name], _RETEST_TAG)
+        mean = thinned(mean_curve(curves))
+        if mean:
+            faint = [thinned(curve) for curve in curves] if len(curves) > 1 else ()
+            series.append(Series(label=stage.name, points=mean, seeds=faint, tone=tones[stage.name]))
+            average = sum(value for _, value in mean) / len(mean)
+            rows.append([stage.name, percent(average), percent(mean[-1][1]), percent(max(v for _, v in mean))])
+    if not series:
+        return None
+    worst = max(series, key=lambda one: one.points[-1][1])
+    title = f"At the end at most {percent(worst.points[-1][1])} of passes fail on other inputs ({worst.label})"
+    axes = Axes(
+        label="Share of passes that fail on other inputs",
+        x_title="step",
+        write_y=percent_tick,
+        y_from=0.0,
+        y_to=0.05,
+    )
+    table = Table(columns=["arm", "mean", "last", "highest"], rows=rows)
+    note = (
+        "Hacking meter: passes of RL that were run again on inputs the reward did not use. Near 0 tests are solved, "
+        "not exploited."
+    )
+    return Figure(title=title, svg=line_plot(series, axes), note=note, numbers=table)

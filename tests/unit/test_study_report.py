@@ -1,0 +1,255 @@
+"""The page and its Markdown twin, and the drawing below them."""
+
+import dataclasses
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+from study_results import arm, evaluation, results, study, write_results
+
+from cli.main import main
+from cli.study.plan import StudyConfig
+from cli.study.report.build import build_document
+from cli.study.report.dots import DotRow, dot_rows
+from cli.study.report.frame import kept_apart, ticks_between
+from cli.study.report.lines import Axes, Series, line_plot
+from cli.study.report.markdown import as_markdown
+from cli.study.report.numbers import minutes, percent_with, points, points_with, probability, short
+from cli.study.report.page import as_page
+from cli.study.report.stacks import Layer, stacked_shares
+from cli.study.report.svg import drawing, text
+from cli.study.results import ArmResult
+from lightning_modules.intervals import Interval
+
+SVG = "{http://www.w3.org/2000/svg}"
+VOID = {"meta", "link"}
+
+
+class Tags(HTMLParser):
+    """Checks that tags close in order, and gathers them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def tags_of(page: str) -> Tags:
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+    return tags
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    wanted = study()
+    return as_page(build_document(wanted, results(wanted), counts={"synthetic_train": 2000}))
+
+
+def test_the_page_stands_alone(page: str) -> None:
+    tags = tags_of(page)
+    assert not [tag for tag, _ in tags.seen if tag in ("script", "img", "iframe", "object")]
+    links = [attributes.get("href") or "" for _, attributes in tags.seen if "href" in attributes]
+    assert all(link.startswith(("#", "data:")) for link in links)
+    anchors = {attributes["id"] for _, attributes in tags.seen if "id" in attributes}
+    assert {link[1:] for link in links if link.startswith("#")} == anchors
+    assert "url(" not in page
+    assert "@import" not in page
+    assert page.replace("http://www.w3.org/2000/svg", "").count("http") == 0
+
+
+def test_verdicts_come_first_and_are_all_the_same_size(page: str) -> None:
+    cards = [a["class"] for tag, a in tags_of(page).seen if tag == "article"]
+    assert cards == ["card holds", "card open", "card fails"]
+    assert page.index("Atoms help SFT on compositions: +") < page.index("<h2>What every arm scores")
+    assert "RL from the base model does better than SFT: \N{MINUS SIGN}" in page
+    assert "It even lies below 0: sft_synthetic does better." in page
+
+
+def test_every_picture_is_sound_and_says_what_it_shows(page: str) -> None:
+    pictures = [part.split("</svg>")[0] + "</svg>" for part in page.split("<svg")[1:]]
+    assert len(pictures) > 30
+    for picture in pictures:
+        root = ElementTree.fromstring("<svg" + picture)
+        assert root.get("aria-label")
+        assert "nan" not in picture
+        assert "inf" not in picture.replace("infra", "")
+        _, _, width, height = map(float, (root.get("viewBox") or "").split())
+        for words in root.iter(f"{SVG}text"):
+            assert 0 <= float(words.get("x", "0")) <= width
+            assert 0 <= float(words.get("y", "0")) <= height
+
+
+def test_the_twin_says_the_same() -> None:
+    wanted = study()
+    document = build_document(wanted, results(wanted), counts={})
+    written = as_markdown(document)
+    assert written.startswith("# Study made-up\n\n**F1 reproduced;")
+    assert [line[3:] for line in written.splitlines() if line.startswith("## ")] == [s.title for s in document.sections]
+    assert "### F1, reproduced: Atoms help SFT on compositions: +" in written
+    widths = [line.count(" | ") for line in written.splitlines() if line.startswith("| seed")]
+    assert widths == [3, 3, 3]
+    assert "RL on new prompts adds to SFT: " in as_page(document)
+
+
+def hostile() -> ArmResult:
+    found = arm(
+        "sft_both", 0, {"synthetic_test": evaluation(True, False)}, config={"note": "<script>alert(1)</script>"}
+    )
+    return dataclasses.replace(found, versions={"torch": "<b>"})
+
+
+def test_what_models_wrote_is_text() -> None:
+    wanted = dataclasses.replace(study((0,)), name="<i>&")
+    page = as_page(build_document(wanted, [hostile()], counts={}))
+    tags = tags_of(page)
+    assert not {"script", "b", "i"} & {tag for tag, _ in tags.seen}
+    assert "&lt;script&gt;" in page
+
+
+@pytest.mark.parametrize("keep", [0, 1, 3])
+def test_an_unfinished_study_has_a_report(keep: int) -> None:
+    wanted = study((0, 1))
+    document = build_document(wanted, results(wanted)[:keep] or [arm("base", 0, {})], counts={})
+    assert document.summary.count("not measured yet") == 3
+    tags_of(as_page(document))
+    as_markdown(document)
+
+
+def test_a_study_that_learnt_nothing_has_a_report_and_no_verdict() -> None:
+    wanted: StudyConfig = study((0,))
+    found = [
+        dataclasses.replace(
+            one, evaluation={"synthetic_test": evaluation(*[False] * 4)}, curves={"loss/train": [[0, 0.0]]}
+        )
+        for one in results(wanted)
+    ]
+    document = build_document(dataclasses.replace(wanted, gate=None), found, counts={})
+    assert document.summary == "F1 undecided; F2 undecided; F3 undecided."
+    tags_of(as_page(document))
+
+
+def test_numbers() -> None:
+    assert percent_with(Interval(0.4128, 0.38, 0.449)) == "41.3% (38.0 to 44.9)"
+    assert points_with(Interval(0.031, -0.004, 0.059)) == "+3.1 points (\N{MINUS SIGN}0.4 to 5.9)"
+    assert points(-0.0001) == "0.0"
+    assert (minutes(0.4), minutes(12.3), minutes(150)) == ("24 s", "12 min", "2.5 h")
+    assert (probability(0.04), probability(0.0005), probability(0.0001)) == ("0.0400", "0.0005", "below 0.0002")
+    assert (short(0.0), short(-2.345), short(0.00001)) == ("0", "\N{MINUS SIGN}2.35", "1.0e-05")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "found"),
+    [
+        (0.0, 0.47, [0.0, 0.1, 0.2, 0.3, 0.4]),
+        (-0.3, 1.2, [0.0, 0.5, 1.0]),
+        (3.0, 3.0, [3.0]),
+        (0, 400, [0, 100, 200, 300, 400]),
+    ],
+)
+def test_ticks_are_round(low: float, high: float, found: list[float]) -> None:
+    assert ticks_between(low, high) == found
+
+
+def test_labels_keep_apart() -> None:
+    assert kept_apart([10, 50, 11], least=10, low=0, high=100) == [10, 50, 20]
+    assert kept_apart([95, 96, 97], least=10, low=0, high=100) == [80, 90, 100]
+    assert kept_apart([5, 5], least=10, low=0, high=8) == [0, 10]  # no room: beyond the end, not on each other
+    assert kept_apart([], least=10, low=0, high=100) == []
+
+
+def centres(picture: str) -> list[tuple[float, float]]:
+    return [
+        (float(c.get("cx", "")), float(c.get("cy", ""))) for c in ElementTree.fromstring(picture).iter(f"{SVG}circle")
+    ]
+
+
+def test_a_plot_puts_points_where_they_belong() -> None:
+    axes = Axes(label="x", x_title="", y_from=0.0, y_to=1.0)
+    picture = line_plot(
+        [Series(label="", points=[(0, 0.0), (10, 1.0), (5, 0.5)], dotted=True)], axes, width=100, height=80
+    )
+    # The area is 42..88 from left to right, 60..10 from the bottom up.
+    assert centres(picture) == [(42, 60), (88, 10), (65, 35)]
+
+
+def test_dots_stand_on_their_axis() -> None:
+    rows = [DotRow(label="a", interval=Interval(0.5, 0.0, 1.0), by_seed=[0.5], tone="plain", words="")]
+    # From 0 to 1 and 4 % more, over 10..370: 0.5 is at 10 + 360 * 0.5 / 1.04.
+    assert centres(dot_rows(rows, write=str, label="x"))[0][0] == pytest.approx(183.08, abs=0.01)
+
+
+def test_shares_are_stacked() -> None:
+    layers = [Layer(label="a", shares=[0.25], tone="x"), Layer(label="b", shares=[0.75], tone="y")]
+    root = ElementTree.fromstring(stacked_shares([0], layers, label="x"))
+    words = [text.text for text in root.iter(f"{SVG}text")]
+    assert words[:2] == ["a 25%", "b 75%"]
+
+
+def test_svg_is_escaped() -> None:
+    root = ElementTree.fromstring(drawing(10, 10, [text((1, 2), "a < b & c")], label='say "a"'))
+    assert root.get("aria-label") == 'say "a"'
+    assert root[0].text == "a < b & c"
+
+
+def plain(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, tuple) else value
+
+
+def test_the_command_writes_both_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = study((0, 1))
+    write_results(tmp_path, results(wanted))
+    config = tmp_path / "made_up.yaml"
+    config.write_text(yaml.safe_dump(plain(dataclasses.asdict(wanted))))
+    assert main(["report", str(tmp_path), "--config", str(config)]) == 0
+    assert "F1 " in capsys.readouterr().out
+    written = (tmp_path / "report.html").read_text()
+    assert "<td>2,000</td>" in written  # from the data set's manifest
+    assert (tmp_path / "report.md").read_text().startswith("# Study made-up")
+
+    config.rename(tmp_path / "study.yaml")
+    assert main(["report", str(tmp_path), "--output", str(tmp_path / "sub" / "r.html")]) == 0
+    assert (tmp_path / "sub" / "r.html").read_text() == written
+    assert not list(tmp_path.rglob(".*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["none"], "none is no directory of a study"),
+        (["empty"], "study.yaml does not exist; name the study's file with --config"),
+        (["empty", "--config", "study.yaml"], "empty holds no finished arm"),
+        (["empty", "--config", "broken.yaml"], "broken.yaml: unknown key sede"),
+        (["empty", "--output", "x.md"], "--output must end in .html, not x.md"),
+        (["empty", "--configs", "x"], "did you mean '--config'?"),
+    ],
+)
+def test_refusals_are_one_line(
+    arguments: list[str], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    content = plain(dataclasses.asdict(study()))
+    assert isinstance(content, dict)
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(content))
+    (tmp_path / "broken.yaml").write_text(yaml.safe_dump(content | {"sede": 1}))
+    assert main(["report", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert line in said
+    assert said.count("\n") == 1

@@ -1,0 +1,173 @@
+"""What the report makes of results: findings, gates, missing arms, over-fitting, exchanges. Numbers by hand."""
+
+import dataclasses
+
+import pytest
+from study_results import arm, contrast, evaluation, results, sample, study, task
+
+from cli.study.plan import METRICS, Gate, StudyConfig
+from cli.study.report.arms import num_functions
+from cli.study.report.curves import mean_curve, thinned
+from cli.study.report.evidence import arms_of_study, findings_of, pass_at, stage_mean
+from cli.study.report.overfitting import Reading, carried_over, matched_gaps, training_path
+from cli.study.report.programs import exchanges
+from cli.study.results import ArmResult
+from cli.study.verdicts import Verdict
+from lightning_modules.judged import Evaluation
+
+SPLIT = "synthetic_test"
+
+
+def small(**changes) -> StudyConfig:
+    """A study of two seeds that claims sft_both over base."""
+    return dataclasses.replace(study((0, 1)), **({"contrasts": (contrast("F1", "sft_both", "base"),)} | changes))
+
+
+def pair(better: tuple[bool | None, ...], worse: tuple[bool | None, ...], seed: int = 0) -> list[ArmResult]:
+    return [
+        arm("sft_both", seed, {SPLIT: evaluation(*better)}),
+        arm("base", seed, {SPLIT: evaluation(*worse)}),
+    ]
+
+
+def test_a_finding_pairs_the_seeds_that_both_arms_have() -> None:
+    wanted = small()
+    found = pair((True, True, False), (False, True, False)) + pair((True, True, True), (False,) * 3, seed=1)[:1]
+    (finding,) = findings_of(wanted, arms_of_study(wanted, found))
+    assert finding.seeds == [0]
+    assert finding.difference is not None
+    assert finding.difference.mean == pytest.approx(1 / 3)
+    assert finding.confidence == pytest.approx(0.95)  # one finding: Holm changes nothing
+    assert finding.verdict is Verdict.UNDECIDED
+
+
+def test_a_fault_of_the_sandbox_takes_the_task_out() -> None:
+    wanted = small()
+    (finding,) = findings_of(wanted, arms_of_study(wanted, pair((True, None), (False, True))))
+    assert finding.difference is not None
+    assert finding.difference.values.tolist() == [[1.0]]
+    (finding,) = findings_of(wanted, arms_of_study(wanted, pair((None, None), (False, True))))
+    assert finding.difference is None
+    assert finding.verdict is None
+
+
+def test_missing_arms_have_no_verdict_and_still_count_for_holm() -> None:
+    wanted = small(contrasts=(contrast("F1", "sft_both", "base"), contrast("F2", "sft_rl_new", "sft_both")))
+    first, second = findings_of(wanted, arms_of_study(wanted, pair((True,) * 20, (False,) * 20)))
+    assert first.confidence == pytest.approx(0.975)
+    assert (first.verdict, second.verdict) == (Verdict.REPRODUCED, None)
+
+
+def test_results_of_other_stages_and_seeds_are_left_out() -> None:
+    wanted = small()
+    arms = arms_of_study(wanted, [*pair((True,), (False,)), arm("old", 0, {}), arm("base", 7, {})])
+    assert "old" not in arms
+    assert list(arms["base"]) == [0]
+    assert stage_mean(arms, "sft_rl_new", split=SPLIT, metric=METRICS[0]) is None
+
+
+def sampled(*passes: tuple[bool, ...]) -> Evaluation:
+    tasks = [task(n, greedy=None, samples=tuple(map(sample, row))) for n, row in enumerate(passes)]
+    return Evaluation(tasks=tuple(tasks), settings={})
+
+
+@pytest.mark.parametrize(
+    ("least", "k", "said"),
+    [
+        (0.5, 2, Verdict.REPRODUCED),  # pass@2 of the gate below is exactly one half: reached
+        (0.51, 2, Verdict.NO_SIGNAL),
+        (0.5, 3, None),  # three samples were not taken: nothing can be said
+    ],
+)
+def test_the_gate_of_f3(least: float, k: int, said: Verdict | None) -> None:
+    wanted = small(
+        contrasts=(contrast("F3", "sft_both", "base"),),
+        gate=Gate(stage="base", split="synthetic_rl", k=k, least=least),
+    )
+    found = pair((True,) * 20, (False,) * 20)
+    gated = sampled((True, False), (False, False))
+    found[1] = dataclasses.replace(found[1], evaluation={**found[1].evaluation, "synthetic_rl": gated})
+    arms = arms_of_study(wanted, found)
+    (finding,) = findings_of(wanted, arms)
+    assert finding.verdict == said
+    other = dataclasses.replace(wanted, contrasts=(contrast("F1", "sft_both", "base"),))
+    assert findings_of(other, arms)[0].verdict is Verdict.REPRODUCED  # the gate is that of F3 alone
+
+
+def test_pass_at_k_by_hand() -> None:
+    wanted = small()
+    # pass@2 of 1 right in 4: 1 - C(3,2)/C(4,2) = 1/2; of none: 0.
+    arms = arms_of_study(wanted, [arm("base", 0, {SPLIT: sampled((True, False, False, False), (False,) * 4)})])
+    found = pass_at(arms, "base", split=SPLIT, k=2)
+    assert found is not None
+    assert found.mean == pytest.approx(0.25)
+    assert pass_at(arms, "base", split=SPLIT, k=5) is None
+
+
+def test_the_made_up_study_says_what_it_was_made_to_say() -> None:
+    wanted = study()
+    verdicts = [finding.verdict for finding in findings_of(wanted, arms_of_study(wanted, results(wanted)))]
+    assert verdicts[0] is Verdict.REPRODUCED
+    assert verdicts[2] is Verdict.NOT_REPRODUCED
+
+
+def curved(train: list[list[float]], held_out: list[list[float]]) -> ArmResult:
+    return arm("base", 0, {}, curves={"rollout/pass_at_1": train, "pass_at_k/synthetic_val/greedy": held_out})
+
+
+def test_a_training_path_averages_since_the_validation_before() -> None:
+    found = training_path(curved([[1, 0.2], [2, 0.4], [3, 0.5], [4, 0.7], [5, 0.9]], [[2, 0.1], [4, 0.3]]))
+    assert found == [Reading(2, pytest.approx(0.3), 0.1), Reading(4, pytest.approx(0.6), 0.3)]
+    assert training_path(arm("base", 0, {}, curves={"pass_at_k/synthetic_val/greedy": [[1, 0.5]]})) == []
+
+
+def test_gaps_are_compared_at_the_training_score_all_reach() -> None:
+    a = [Reading(1, 0.2, 0.2), Reading(2, 0.6, 0.4)]
+    b = [Reading(1, 0.1, 0.1), Reading(2, 0.4, 0.2)]
+    # b gets to 0.4; a crosses 0.4 half-way, where its held-out score is 0.3. Gaps 0.1 and 0.2.
+    found = matched_gaps({"a": [a], "b": [b], "c": [[]]})
+    assert found is not None
+    assert found.train == 0.4
+    assert found.gaps == {"a": [pytest.approx(0.1)], "b": [pytest.approx(0.2)]}
+    assert matched_gaps({"a": [a], "c": []}) is None
+    # One that starts above the level is read at its start.
+    high = matched_gaps({"a": [[Reading(1, 0.9, 0.5)]], "b": [b]})
+    assert high is not None
+    assert high.gaps["a"] == [pytest.approx(0.4 - 0.5)]
+
+
+def test_what_carries_over_needs_something_to_carry() -> None:
+    assert carried_over(0.4, 0.3) == pytest.approx(0.75)
+    assert carried_over(0.2, 0.1) == pytest.approx(0.5)
+    assert carried_over(0.19, 0.19) is None
+
+
+def test_exchanges_leave_out_what_was_not_judged() -> None:
+    before, after = evaluation(True, False, False, None, True), evaluation(False, True, False, True, None)
+    gained, lost = exchanges(before, after)
+    assert [one.task.task_id for one in gained] == ["t/00001"]
+    assert [one.task.task_id for one in lost] == ["t/00000"]
+
+
+@pytest.mark.parametrize(
+    ("mixture", "number"),
+    [
+        ({"atomic": {"count": None}}, 0),
+        ({"atomic": {"count": None}, "synthetic_train": {"count": 50}}, 50),
+        ({"synthetic_train": {"count": None}}, 2000),
+        ({"synthetic_train": {}}, 2000),
+        ({"pretraining": {"count": None}}, None),
+        (None, None),
+    ],
+)
+def test_the_number_of_synthetic_functions(mixture: dict | None, number: int | None) -> None:
+    config = {"data": {"init_args": {"mixture": mixture}}}
+    arms = {"base": {0: arm("base", 0, {}, config=config)}}
+    assert num_functions(arms, "base", {"synthetic_train": 2000}) == number
+
+
+def test_curves_of_seeds() -> None:
+    assert mean_curve([[(1, 0.0), (2, 1.0)], [(2, 0.0), (3, 5.0)]]) == [(2, 0.5)]
+    assert mean_curve([]) == []
+    assert thinned([(0, 1.0), (1, 3.0), (2, 5.0), (3, 7.0), (4, 10.0)], most=3) == [(1, 2.0), (3, 6.0), (4, 10.0)]
+    assert len(thinned([(step, 0.0) for step in range(1000)])) <= 120
