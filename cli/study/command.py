@@ -47,6 +47,7 @@ def run(args: argparse.Namespace) -> int:
         _print_stages(study)
         return 0
     _build_data(study)
+    _keep_file(args.config, Path(study.output))
     arms = with_measured_times(arms_of(study))
     if args.dry_run:
         _print_plan(arms, args.jobs)
@@ -123,6 +124,13 @@ def _build_data(study: StudyConfig) -> None:
     code = dispatch([*arguments, "--backend", study.backend])
     if code != 0:
         raise UsageError(f"the data set of the study could not be built (exit code {code}); its own message is above")
+
+
+def _keep_file(config: str, output: Path) -> None:
+    """Leave the study's file where the report finds it."""
+    fresh = output / ".study.yaml.tmp"
+    fresh.write_text(Path(config).read_text(encoding="utf-8"), encoding="utf-8")
+    fresh.replace(output / "study.yaml")
 
 
 def _print_stages(study: StudyConfig) -> None:

@@ -145,6 +145,13 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "broken config": (["--config", "broken.yaml"], "broken.yaml"),
         "no jobs": (["--config", "good.yaml", "--jobs", "0"], "--jobs must be at least 1"),
     },
+    "report": {
+        "missing directory": (["none"], "none is no directory of a study"),
+        "no study in it": (["data"], "study.yaml does not exist"),
+        "another file": (["data", "--config", "good.yaml"], "good.yaml: unknown key"),
+        "not a page": (["data", "--output", "x.md"], "--output must end in .html"),
+        "unknown option": (["data", "--configs", "x"], "'--config'"),
+    },
     "demo": {
         "unknown option": (["--config", "good.yaml", "--nonsense"], "--nonsense"),
         "unknown key": (["--config", "good.yaml"], "good.yaml"),

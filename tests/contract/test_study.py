@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cli.main import main
 from cli.study.results import load_results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +47,8 @@ def said_by(process: subprocess.Popen[str], code: int = 0) -> str:
 
 def numbers(path: Path) -> dict:
     content = json.loads(path.read_text())
-    curves = {tag: points for tag, points in content["curves"].items() if not tag.startswith(("time/", "throughput/"))}
+    measured = ("time/", "throughput/", "executor/time_factor")  # of the machine as it was
+    curves = {tag: points for tag, points in content["curves"].items() if not tag.startswith(measured)}
     return {name: content[name] for name in ("stage", "seed", "address", "evaluation")} | {"curves": curves}
 
 
@@ -70,6 +72,9 @@ def test_planned_interrupted_finished_and_made_again(config: Path, tmp_path: Pat
     assert "2 of 2 arms are done" in said_by(start(config))  # nothing is left to do
     plan = said_by(start(config, "--dry-run"))
     assert "0 of 2 arms to do" in plan
+
+    assert main(["report", str(tmp_path / "study")]) == 0
+    assert "F2" in (tmp_path / "study" / "report.md").read_text()
 
     (folder,) = arms.glob("sft_rl/*")
     first = numbers(folder / "result.json")
