@@ -20,9 +20,11 @@ from datamodules.eval_data import load_dataset, split_of, task_prompts
 from datamodules.mixture import DrawPlan, MixturePart, chosen_tasks, shares
 from datamodules.packing import IGNORE, Sample, pack
 from datamodules.prompts import PromptFormat, encode_completions, encode_prompts, set_format
+from datamodules.synthesis.files import file_text
+from datamodules.synthesis.split import PRETRAINING
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
 
-TRAINABLE_SPLITS = ("atomic", "synthetic_train")
+TRAINABLE_SPLITS = ("atomic", "synthetic_train", PRETRAINING)
 VAL_SPLIT = "synthetic_val"
 TEST_SPLITS = ("atomic", "synthetic_test", "synthetic_test_deeper", "synthetic_test_held_out_atoms")
 
@@ -52,7 +54,8 @@ class SFTDataModule(LightningDataModule):
 
     Args:
         data_dir: a data set made by `atomforge synthesize`.
-        mixture: which splits train, how many tasks of each and in what ratio; `atomic` and `synthetic_train` may.
+        mixture: which splits train, how many tasks of each and in what ratio; `atomic` and `synthetic_train` may, and
+            `pretraining`, whose rows are read as plain files without a prompt: every token counts in the loss.
         batch_size: samples of one step, all ranks together.
         max_length: most tokens of a packed row; longer samples are left out, with one warning.
         steps_per_epoch: minibatches of one Lightning epoch.
@@ -175,7 +178,8 @@ class SFTDataModule(LightningDataModule):
         for split, part in self.mixture.items():
             table = dataset[split]
             rows = chosen_tasks(part, len(table), seed=self.seed, split=split)
-            self._train_samples[split] = self._fitting(_encode(self.tokenizer, table.select(rows)), split)
+            encode = _encode_files if split == PRETRAINING else _encode
+            self._train_samples[split] = self._fitting(encode(self.tokenizer, table.select(rows)), split)
         sizes = {split: len(samples) for split, samples in self._train_samples.items()}
         self.plan = DrawPlan(sizes, shares(self.mixture, sizes), batch_size=self.batch_size, seed=self.seed)
 
@@ -217,6 +221,15 @@ def _encode(tokenizer: PreTrainedTokenizerFast, table: Mapping) -> list[Sample]:
     prompts = encode_prompts(tokenizer, table["prompt"])
     completions = encode_completions(tokenizer, table["solution"])
     return [Sample(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
+
+
+def _encode_files(tokenizer: PreTrainedTokenizerFast, table: Mapping) -> list[Sample]:
+    """Files as text goes into pretraining: `<bos>`, where the tokenizer has one, the file, `<eos>`."""
+    texts = [file_text(*row) for row in zip(table["prompt"], table["solution"], strict=True)]
+    start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
+    return [
+        Sample(start, [*ids, tokenizer.eos_token_id]) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]
+    ]
 
 
 def _as_loader(items: Dataset | list) -> DataLoader:

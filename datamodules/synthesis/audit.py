@@ -18,7 +18,7 @@ from datamodules.atoms import ATOMS
 from datamodules.synthesis.composition import ENTRY_POINT
 from datamodules.synthesis.manifest import containment, read_manifest, rows_hash, seen_rewordings_of_rows
 from datamodules.synthesis.oracle import behaviour, execute, observer_run
-from datamodules.synthesis.overlap import Keys, first_overlap, first_seen_rewording, keys_of, overlaps
+from datamodules.synthesis.overlap import Keys, comparable, first_overlap, first_seen_rewording, keys_of, overlaps
 from datamodules.synthesis.probes import ProbeBook, Probes
 from datamodules.synthesis.rows import COLUMNS, Row
 from datamodules.synthesis.skeleton import entry_function
@@ -79,7 +79,7 @@ def audit(directory: Path, executor: Executor, on_run: Callable[[int], None] = l
     splits = read_splits(directory)
     solutions = list(dict.fromkeys(row["solution"] for rows in splits.values() for row in rows))
     behaviours = _behaviours(solutions, executor, on_run)
-    keys = {name: [_keys(row, name, behaviours) for row in rows] for name, rows in splits.items()}
+    keys = comparable({name: [_keys(row, name, behaviours) for row in rows] for name, rows in splits.items()})
     hashes = read_manifest(directory)["sha256"]
     return Audit(
         counts={name: len(rows) for name, rows in splits.items()},

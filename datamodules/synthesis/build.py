@@ -1,4 +1,4 @@
-"""A whole data set: atomic rows, the three streams of compositions, the manifest, and writing it all at once."""
+"""A whole data set: atomic rows, the streams of compositions, the manifest, and writing it all at once."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from datasets import Dataset, DatasetDict, Features, Sequence, Value, disable_pr
 from datamodules.atoms import ATOMS, Atom
 from datamodules.synthesis.atomic import atomic_rows
 from datamodules.synthesis.config import SynthesisConfig
+from datamodules.synthesis.files import files_of_atoms
 from datamodules.synthesis.fill import OnKept, Workshop, fill
 from datamodules.synthesis.manifest import FILE_NAME, identity, make_manifest, read_manifest
-from datamodules.synthesis.overlap import Keys, first_overlap, first_seen_rewording, keys_of
+from datamodules.synthesis.overlap import Keys, comparable, first_overlap, first_seen_rewording, keys_of
 from datamodules.synthesis.probes import ProbeBook
 from datamodules.synthesis.rows import COLUMNS, Row
-from datamodules.synthesis.split import ATOMIC, SPLITS, choose_held_out, plan_streams
+from datamodules.synthesis.split import ATOMIC, PRETRAINING, SPLITS, choose_held_out, plan_streams
 from datamodules.synthesis.wording import choose_wording
 from executor.client import Executor
 
@@ -111,7 +112,9 @@ def make_splits(
     for stream in plan_streams(atoms, config, held_out):
         wanted.update(stream.quotas)
         splits.update(fill(stream, workshop, on_kept))
-    splits = {name: splits[name] for name in SPLITS}
+    if PRETRAINING in splits:
+        splits[PRETRAINING] = files_of_atoms(splits[ATOMIC], atoms, workshop.taken) + splits[PRETRAINING]
+    splits = {name: splits[name] for name in (*SPLITS, PRETRAINING) if name in splits}
     manifest = make_manifest(
         config,
         atoms,
@@ -158,10 +161,11 @@ def _rare_garbage_collection() -> Iterator[None]:
 
 def _keys(splits: Mapping[str, list[Row]], workshop: Workshop) -> dict[str, list[Keys]]:
     behaviour_of = workshop.taken.behaviour_of_task
-    return {
+    keys = {
         name: [
             keys_of(prompt=row["prompt"], solution=row["solution"], behaviour=behaviour_of[row["task_id"]])
             for row in rows
         ]
         for name, rows in splits.items()
     }
+    return comparable(keys)

@@ -21,6 +21,8 @@ class Counts:
     test: int = 600
     test_deeper: int = 400
     test_held_out_atoms: int = 400
+    pretraining: int = 0
+    """Files for a base model, beside one for each phrasing of an atom; 0 = no such split."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ class SynthesisConfig:
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the configuration as JSON has it."""
-        return {**asdict(self), "languages": list(self.languages)}
+        counts = {split: count for split, count in asdict(self.counts).items() if count or split != "pretraining"}
+        return {**asdict(self), "counts": counts, "languages": list(self.languages)}
 
 
 def parse_config(mapping: Mapping[str, Any], *, source: str) -> SynthesisConfig:
@@ -65,7 +68,8 @@ def parse_config(mapping: Mapping[str, Any], *, source: str) -> SynthesisConfig:
     for name, value in numbers.items():
         _check_number(value, source=source, key=name, low=_NUMBER_RANGES[name][0], high=_NUMBER_RANGES[name][1])
     for name, value in counts.items():
-        _check_number(value, source=source, key=f"counts.{name}", low=1, high=1_000_000)
+        low = 0 if name == "pretraining" else 1
+        _check_number(value, source=source, key=f"counts.{name}", low=low, high=1_000_000)
     languages = mapping.get("languages", list(LANGUAGES))
     if not isinstance(languages, list) or not languages or any(language not in LANGUAGES for language in languages):
         raise ValueError(f"{source}: languages must be a list of {', '.join(LANGUAGES)}, not {languages!r}")

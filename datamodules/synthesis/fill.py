@@ -12,6 +12,7 @@ from itertools import islice
 
 from datamodules.synthesis.composition import parameters, skeleton
 from datamodules.synthesis.config import SynthesisConfig
+from datamodules.synthesis.frames import DOCSTRING
 from datamodules.synthesis.inputs import draw_inputs
 from datamodules.synthesis.oracle import (
     Candidate,
@@ -129,6 +130,8 @@ def _draw(index: int, stream: Stream, workshop: Workshop) -> _Draw | None:
     split = stream.owner(config.seed, shape)
     if taken.splits[split] >= stream.quotas[split] or taken.is_closed(shape):
         return None
+    if taken.stream_of.get(shape, stream.name) != stream.name:
+        return None
     solution = render(tree)
     if solution in taken.programs:
         return None
@@ -189,6 +192,7 @@ def _keep(draw: _Draw, observation: Observation, stream: Stream, workshop: Works
         return None
     taken.splits[draw.split] += 1
     taken.skeletons[shape] += 1
+    taken.stream_of[shape] = stream.name
     taken.behaviours[observation.fingerprint] = draw.split
     task_id = f"{draw.split}/{number:05d}"
     taken.behaviour_of_task[task_id] = observation.fingerprint
@@ -206,8 +210,9 @@ def _draw_prompts(draw: _Draw, language: str, stream: Stream, workshop: Workshop
     """Draw the prompt and the reworded one, each with randomness of its own; None where either has no new text."""
     seed, wording, taken = workshop.config.seed, workshop.wording, workshop.taken.prompts
     tree = draw.candidate.tree
+    frames = wording.seen_frames(language) if stream.has_frames else (DOCSTRING[language],)
     rng = generator(seed, f"prompt of {stream.name}", draw.index)
-    prompt = draw_prompt(rng, tree, language, wording=wording, taken=taken)
+    prompt = draw_prompt(rng, tree, language, frames=frames, wording=wording, taken=taken)
     rng = generator(seed, f"reworded prompt of {stream.name}", draw.index)
     reworded = draw_reworded_prompt(rng, tree, language, wording=wording, taken=taken)
     return (prompt, reworded) if prompt is not None and reworded is not None else None

@@ -297,3 +297,11 @@ _CHINESE = (
 )
 
 FRAMES: Mapping[str, tuple[Frame, ...]] = MappingProxyType({"en": _ENGLISH, "zh": _CHINESE})
+
+DOCSTRING: Mapping[str, Frame] = MappingProxyType(
+    {
+        "en": _en("docstring", "", ("{Clause}",) * 4, ". ", "."),
+        "zh": _zh("docstring", "", ("{clause}",) * 4, "。", "。"),
+    }
+)
+"""By language, sentences without any frame or signature, as a file's docstring has them; no task's prompt is one."""

@@ -14,6 +14,7 @@ from datamodules.atoms import Atom
 from datamodules.synthesis.config import SynthesisConfig
 from datamodules.synthesis.overlap import Keys, num_containing, overlaps, seen_rewordings
 from datamodules.synthesis.rows import Row
+from datamodules.synthesis.split import PRETRAINING
 from datamodules.synthesis.wording import Wording
 
 FILE_NAME = "manifest.json"
@@ -21,7 +22,7 @@ FORMAT = "atomforge data set 3"
 OLDER_FORMATS = ("atomforge data set 1", "atomforge data set 2")
 """Training reads them. Without the column `reworded_prompt`, so that there is no unseen wording to evaluate on; the
 first without `domains` too, so that rewards come from the stored tests only."""
-TRAINING_SPLITS = ("synthetic_train", "synthetic_rl")
+TRAINING_SPLITS = ("synthetic_train", "synthetic_rl", PRETRAINING)
 
 
 def atoms_hash(atoms: Mapping[str, Atom]) -> str:
@@ -83,6 +84,7 @@ def containment(keys: Mapping[str, Sequence[Keys]]) -> dict[str, dict[str, int]]
         split: {
             training: num_containing((row.skeleton for row in rows), (row.skeleton for row in keys[training]))
             for training in TRAINING_SPLITS
+            if training in keys
         }
         for split, rows in keys.items()
         if split.startswith("synthetic_test")

@@ -11,6 +11,7 @@ from itertools import combinations
 
 from datamodules.synthesis.normalise import normalised_hash
 from datamodules.synthesis.skeleton import proper_subtrees, skeleton_of_program
+from datamodules.synthesis.split import PRETRAINING
 
 MEASURES = ("prompt", "program", "skeleton", "behaviour")
 
@@ -32,6 +33,14 @@ def keys_of(*, prompt: str, solution: str, behaviour: str) -> Keys:
         ValueError: the solution is not Python or not a composition.
     """
     return Keys(_in_one_line(prompt), normalised_hash(solution), skeleton_of_program(solution), behaviour)
+
+
+def comparable(splits: Mapping[str, Sequence[Keys]]) -> dict[str, list[Keys]]:
+    """Leave out what may be in two splits: atoms alone among the files for a base model, which `atomic` has too."""
+    return {
+        name: [row for row in rows if name != PRETRAINING or row.skeleton.count("(") > 1]
+        for name, rows in splits.items()
+    }
 
 
 def overlaps(splits: Mapping[str, Sequence[Keys]]) -> dict[str, dict[str, int]]:

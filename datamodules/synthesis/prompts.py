@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 from datamodules.synthesis.composition import Call, steps
 from datamodules.synthesis.describe import describe
+from datamodules.synthesis.frames import Frame
 from datamodules.synthesis.wording import Wording
 
 PROMPT_ATTEMPTS = 20
 
 
-def draw_prompt(rng: Random, tree: Call, language: str, *, wording: Wording, taken: set[str]) -> str | None:
-    """Draw seen phrasings and a seen frame until the prompt is new, and remember it; None where that fails."""
+def draw_prompt(
+    rng: Random, tree: Call, language: str, *, frames: Sequence[Frame], wording: Wording, taken: set[str]
+) -> str | None:
+    """Draw seen phrasings and one of the frames until the prompt is new, and remember it; None where that fails."""
     for _ in range(PROMPT_ATTEMPTS):
         phrasings = [rng.choice(wording.seen_phrasings(call.atom, language)) for call in steps(tree)]
-        prompt = describe(tree, frame=rng.choice(wording.seen_frames(language)), phrasings=phrasings)
+        prompt = describe(tree, frame=rng.choice(frames), phrasings=phrasings)
         if prompt not in taken:
             taken.add(prompt)
             return prompt

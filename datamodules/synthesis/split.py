@@ -18,6 +18,8 @@ from datamodules.synthesis.sample import Palette
 from datamodules.synthesis.seeding import fraction, generator
 
 ATOMIC = "atomic"
+PRETRAINING = "pretraining"
+"""Descriptions and programs for a base model; only in data sets that ask for it, and not among `SPLITS`."""
 SPLITS = (
     ATOMIC,
     "synthetic_train",
@@ -41,6 +43,8 @@ class Stream:
     quotas: Mapping[str, int]
     required_atoms: frozenset[str] = frozenset()
     """Every composition holds one of these, where any are named."""
+    has_frames: bool = True
+    """Whether prompts ask for a function; if not, they describe one as its docstring would."""
 
     def owner(self, seed: int, skeleton: str) -> str:
         """Return the split that the skeleton belongs to, whatever was drawn before."""
@@ -65,6 +69,8 @@ class Taken:
     programs: set[str] = field(default_factory=set)
     """Solutions drawn so far, kept or not."""
     skeletons: Counter[str] = field(default_factory=Counter)
+    stream_of: dict[str, str] = field(default_factory=dict)
+    """Skeleton to the stream that has items of it."""
     failures: Counter[str] = field(default_factory=Counter)
     """Rejected items by skeleton."""
     splits: Counter[str] = field(default_factory=Counter)
@@ -90,7 +96,10 @@ def choose_held_out(atoms: Mapping[str, Atom], *, seed: int, num_held_out_atoms:
 
 
 def plan_streams(atoms: Mapping[str, Atom], config: SynthesisConfig, held_out: frozenset[str]) -> tuple[Stream, ...]:
-    """Lay out the three streams of a data set: the training depths, deeper ones, and those with held-out atoms."""
+    """Lay out the streams of a data set: the training depths, deeper ones, those with held-out atoms, and files.
+
+    Files come last, so that the rest of a data set does not depend on whether there are any.
+    """
     common = Palette(tuple(atom for atom in atoms.values() if atom.name not in held_out))
     everything = Palette(tuple(atoms.values()), favoured=held_out)
     counts = config.counts
@@ -100,8 +109,11 @@ def plan_streams(atoms: Mapping[str, Atom], config: SynthesisConfig, held_out: f
         "synthetic_val": counts.val,
         "synthetic_test": counts.test,
     }
-    return (
+    streams = (
         Stream("compositions", common, (2, 3), main),
         Stream("deeper", common, (4, 5), {"synthetic_test_deeper": counts.test_deeper}),
         Stream("held-out", everything, (2, 3), {"synthetic_test_held_out_atoms": counts.test_held_out_atoms}, held_out),
     )
+    if not counts.pretraining:
+        return streams
+    return (*streams, Stream(PRETRAINING, common, (2, 3), {PRETRAINING: counts.pretraining}, has_frames=False))

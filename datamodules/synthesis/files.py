@@ -1,0 +1,34 @@
+"""Files for a base model: a description as the docstring, then the program, without a prompt's frame or signature.
+
+A row of the split `pretraining` holds the description as its prompt and the program as its solution, like every row;
+`file_text` joins them. Compositions come from a stream of their own (`split`), atoms from the atomic rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from datamodules.atoms import Atom
+from datamodules.synthesis.composition import depth_one
+from datamodules.synthesis.describe import describe
+from datamodules.synthesis.frames import DOCSTRING
+from datamodules.synthesis.rows import Row
+from datamodules.synthesis.split import PRETRAINING, Taken
+
+
+def file_text(description: str, program: str) -> str:
+    """Write a file: the description as its docstring, two empty lines, the program."""
+    return f'"""{description}"""\n\n\n{program}'
+
+
+def files_of_atoms(atomic: Sequence[Row], atoms: Mapping[str, Atom], taken: Taken) -> list[Row]:
+    """Make the file of every atomic row, with the same phrasing, program and tests; notes behaviours as taken."""
+    rows = []
+    for row in atomic:
+        atom, language = atoms[row["atoms"][0]], row["language"]
+        phrasing = atom.phrasings[language][int(row["task_id"].rpartition("/")[2])]
+        task_id = f"{PRETRAINING}/{row['task_id']}"
+        taken.behaviour_of_task[task_id] = taken.behaviour_of_task[row["task_id"]]
+        prompt = describe(depth_one(atom), frame=DOCSTRING[language], phrasings=[phrasing])
+        rows.append({**row, "task_id": task_id, "prompt": prompt})
+    return rows
