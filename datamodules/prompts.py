@@ -148,6 +148,13 @@ def encode_completions(tokenizer: PreTrainedTokenizerBase, completions: Sequence
     return [[*ids, eos] for ids in _encode(tokenizer, [prompt_format.answer_text(text) for text in completions])]
 
 
+def encode_files(tokenizer: PreTrainedTokenizerBase, files: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+    """Ids of whole texts for pretraining, whatever the format: (`<bos>` where there is one, text and `<eos>`)."""
+    start = [] if tokenizer.bos_token_id is None else [_special_id(tokenizer, "bos_token_id")]
+    eos = _special_id(tokenizer, "eos_token_id")
+    return [(start, [*ids, eos]) for ids in _encode(tokenizer, files)]
+
+
 def _asked(prompt_format: PromptFormat, prompt: str) -> str:
     return prompt_format.user.replace(PLACE, prompt)
 

@@ -10,16 +10,17 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
 
-from datamodules.batches import SFTBatch
+from datamodules.batches import SFTBatch, TaskPrompt
 from datamodules.eval_data import load_dataset, split_of, task_prompts
 from datamodules.mixture import DrawPlan, MixturePart, chosen_tasks, shares
 from datamodules.packing import IGNORE, Sample, pack
-from datamodules.prompts import PromptFormat, encode_completions, encode_prompts, set_format
+from datamodules.prompts import PromptFormat, encode_completions, encode_files, encode_prompts, set_format
 from datamodules.synthesis.files import file_text
 from datamodules.synthesis.split import PRETRAINING
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
@@ -61,6 +62,7 @@ class SFTDataModule(LightningDataModule):
         steps_per_epoch: minibatches of one Lightning epoch.
         seed: of the choice and the order of tasks.
         num_val_tasks: tasks of `synthetic_val` used in validation, evenly spread; null = all.
+        num_train_val_tasks: tasks of those trained on (of `synthetic_train`, else `atomic`) that validation asks too.
         num_test_tasks: tasks of each test split; null = all.
         vocab_size: of the data set's own tokenizer, trained once into `data_dir/tokenizer`; a model that is loaded
             brings its own.
@@ -78,6 +80,7 @@ class SFTDataModule(LightningDataModule):
         steps_per_epoch: int = 50,
         seed: int = 0,
         num_val_tasks: int | None = 128,
+        num_train_val_tasks: int = 0,
         num_test_tasks: int | None = None,
         vocab_size: int = 6144,
         tokenizer: str | None = None,
@@ -96,6 +99,7 @@ class SFTDataModule(LightningDataModule):
         self.steps_per_epoch = steps_per_epoch
         self.seed = seed
         self.num_val_tasks = num_val_tasks
+        self.num_train_val_tasks = num_train_val_tasks
         self.num_test_tasks = num_test_tasks
         self.vocab_size = vocab_size
         self.tokenizer_source = tokenizer
@@ -123,13 +127,15 @@ class SFTDataModule(LightningDataModule):
         dataset = load_dataset(self.data_dir)
         if stage in ("fit", "validate"):
             val_table = split_of(dataset, VAL_SPLIT, data_dir=self.data_dir)
-            self._val_prompts = task_prompts(val_table, self.tokenizer, self.num_val_tasks)
-            chosen = {prompt.task_id for prompt in self._val_prompts}
+            val_prompts = task_prompts(val_table, self.tokenizer, self.num_val_tasks)
+            self._asked_in_validation = {VAL_SPLIT: val_prompts}
+            chosen = {prompt.task_id for prompt in val_prompts}
             rows = [i for i, task_id in enumerate(val_table["task_id"]) if task_id in chosen]
             self._val_samples = self._fitting(_encode(self.tokenizer, val_table.select(rows)), VAL_SPLIT)
         if stage == "fit":
             self._check_trainer()
             self._setup_training(dataset)
+            self._asked_in_validation |= self._trained_prompts(dataset)
         if stage == "test":
             self._test_prompts = [
                 (
@@ -150,6 +156,19 @@ class SFTDataModule(LightningDataModule):
         samples = [self._train_samples[split][index] for split, index in mine]
         return pack(samples, max_length=self.max_length, pad_id=self._pad_id())
 
+    def num_trained(self, num_steps: int) -> dict[str, tuple[int, int]]:
+        """Count what the first `num_steps` minibatches hold, all ranks together: {split: (all tokens, labels)}."""
+        lengths = {
+            split: np.array([(sample.num_tokens(), len(sample.completion_ids)) for sample in samples])
+            for split, samples in self._train_samples.items()
+        }
+        drawn: dict[str, list[int]] = {split: [] for split in lengths}
+        for step in range(num_steps):
+            for split, index in self.plan.batch(step):
+                drawn[split].append(index)
+        counts = {split: lengths[split][indices].sum(axis=0) for split, indices in drawn.items()}
+        return {split: (int(tokens), int(labels)) for split, (tokens, labels) in counts.items()}
+
     def train_dataloader(self) -> DataLoader:
         epoch = self.trainer.current_epoch if self.trainer is not None else 0
         return _as_loader(_PackedSteps(self, epoch * self.steps_per_epoch, self.steps_per_epoch))
@@ -162,7 +181,8 @@ class SFTDataModule(LightningDataModule):
             self._val_batch(samples[first : first + self.batch_size])
             for first in range(0, largest_share, self.batch_size)
         ]
-        return [_as_loader(batches), _as_loader([(VAL_SPLIT, self._val_prompts[rank::world_size])])]
+        asked = [(split, prompts[rank::world_size]) for split, prompts in self._asked_in_validation.items()]
+        return [_as_loader(batches), _as_loader(asked)]
 
     def test_dataloader(self) -> DataLoader:
         rank, world_size = self._rank_and_world_size()
@@ -182,6 +202,14 @@ class SFTDataModule(LightningDataModule):
             self._train_samples[split] = self._fitting(encode(self.tokenizer, table.select(rows)), split)
         sizes = {split: len(samples) for split, samples in self._train_samples.items()}
         self.plan = DrawPlan(sizes, shares(self.mixture, sizes), batch_size=self.batch_size, seed=self.seed)
+
+    def _trained_prompts(self, dataset: Mapping) -> dict[str, list[TaskPrompt]]:
+        """Choose tasks of those that are trained on; empty where none are wanted or only files train."""
+        split = next((split for split in ("synthetic_train", "atomic") if split in self.mixture), None)
+        if self.num_train_val_tasks == 0 or split is None:
+            return {}
+        rows = chosen_tasks(self.mixture[split], len(dataset[split]), seed=self.seed, split=split)
+        return {split: task_prompts(dataset[split].select(rows), self.tokenizer, self.num_train_val_tasks)}
 
     def _fitting(self, samples: list[Sample], split: str) -> list[Sample]:
         fitting = [sample for sample in samples if sample.num_tokens() <= self.max_length]
@@ -224,12 +252,8 @@ def _encode(tokenizer: PreTrainedTokenizerFast, table: Mapping) -> list[Sample]:
 
 
 def _encode_files(tokenizer: PreTrainedTokenizerFast, table: Mapping) -> list[Sample]:
-    """Files as text goes into pretraining: `<bos>`, where the tokenizer has one, the file, `<eos>`."""
     texts = [file_text(*row) for row in zip(table["prompt"], table["solution"], strict=True)]
-    start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    return [
-        Sample(start, [*ids, tokenizer.eos_token_id]) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]
-    ]
+    return [Sample(*ids) for ids in encode_files(tokenizer, texts)]
 
 
 def _as_loader(items: Dataset | list) -> DataLoader:

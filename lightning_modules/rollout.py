@@ -274,6 +274,7 @@ def _response_metrics(responses: Sequence[Response]) -> dict[str, float]:
         },
         "rollout/num_infra": float(statuses[Status.INFRA]),
         "rollout/num_tokens": sum(lengths) / len(lengths),
+        "rollout/prompt_tokens": sum(len(response.prompt_ids) for response in responses) / len(responses),
         "rollout/finished": sum(response.generated.finished for response in responses) / len(responses),
     }
 

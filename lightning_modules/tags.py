@@ -50,6 +50,7 @@ TAGS: dict[str, str] = {
     "value/clip_frac": "share of tokens whose value was held near the old one; 0 to 0.3",
     "value/mean": "mean value of sampled tokens; follows reward/mean",
     "rollout/num_tokens": "mean tokens of a response; close to that of the solutions, a jump says it rambles",
+    "rollout/prompt_tokens": "mean tokens of a prompt; flat",
     "rollout/finished": "share of responses that ended by themselves; near 1",
     "rollout/status/<status>": "share of responses with this verdict; wrong falls, infra stays 0",
     "rollout/pass_at_<k>": "pass@k of the iteration's tasks, for 1 and samples_per_prompt (unbiased); rises",

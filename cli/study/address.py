@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.config_files import read_yaml
-from cli.study.plan import Measurement, Stage
+from cli.study.plan import Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("lightning_modules", "datamodules", "executor")
@@ -33,7 +33,7 @@ def address(
     stage: Stage,
     seed: int,
     *,
-    measurement: Measurement,
+    asked: Mapping[str, Any],
     num_threads: int | None,
     data: Mapping[str, Any],
     parent: str | None,
@@ -45,7 +45,7 @@ def address(
     Args:
         stage: what is trained.
         seed: of weights, order and sampling.
-        measurement: what the trained model is asked.
+        asked: what the trained model is asked (`StudyConfig.asked_of`).
         num_threads: of torch; sums depend on it in their last bits.
         data: manifest of the data set.
         parent: address of the arm it starts from.
@@ -57,14 +57,13 @@ def address(
         "kind": stage.kind,
         "settings": [*map(read_yaml, stage.layers), dict(stage.overrides)],
         "seed": seed,
-        "measurement": [dict(measurement.splits), measurement.num_samples, measurement.temperature,
-                        measurement.max_new_tokens, measurement.batch_size],
+        "measurement": dict(asked),
         "num_threads": num_threads,
         "data": data["sha256"],
         "sources": sources_digest(),
         "packages": versions(),
         "parent": parent,
-    }  # fmt: skip
+    }
     return _digest(parts)[:12]
 
 

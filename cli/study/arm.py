@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -18,9 +19,12 @@ import yaml
 
 from cli.json_file import write_json
 from cli.launched_rank import die_with
+from cli.study.budget import budget_of
 from cli.study.results import FILE_NAME, ArmResult
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
     from lightning_modules.judged import Evaluation
 
 TIMES = "seconds.json"
@@ -43,20 +47,22 @@ def main() -> int:
             code = dispatch(fit_arguments(spec))
             if code != 0:
                 return code
-        evaluation = _evaluate(spec)
+        causal_lm, tokenizer = _load(spec)
+        evaluation = _evaluate(spec, causal_lm, tokenizer)
     finally:
         write_json(folder / TIMES, before + time.monotonic() - started)
+    run, config = folder / "run", yaml.safe_load((folder / "run" / "config.yaml").read_text(encoding="utf-8"))
+    curves = read_curves(run)
     result = ArmResult(
         **{name: spec[name] for name in ("stage", "seed", "address", "kind", "parent", "versions")},
-        config=yaml.safe_load((folder / "run" / "config.yaml").read_text(encoding="utf-8")),
+        config=config,
         minutes=round(_seconds(folder) / 60, 2),
-        curves=read_curves(folder / "run"),
+        curves=curves,
+        budget=budget_of(spec["kind"], config, run=run, curves=curves, causal_lm=causal_lm),
         evaluation=evaluation,
     )
     result.write(folder / FILE_NAME)
-    for checkpoint in (folder / "run" / "checkpoints").glob("epoch_*.ckpt"):
-        if not _is_linked(folder, checkpoint):
-            checkpoint.unlink()
+    _remove_checkpoints(run / "checkpoints")
     return 0
 
 
@@ -85,7 +91,24 @@ def read_curves(run: Path) -> dict[str, list[list[float]]]:
     return {tag: [[point.step, point.value] for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
-def _evaluate(spec: Mapping[str, Any]) -> dict[str, Evaluation]:
+def _load(spec: Mapping[str, Any]) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    import torch
+
+    from lightning_modules.model_loading import load_policy
+    from lightning_modules.run_record import read_record
+
+    run = Path(spec["folder"]) / "run"
+    record = read_record(run)
+    if record is not None and record.num_threads is not None:
+        torch.set_num_threads(record.num_threads)
+    causal_lm, tokenizer = load_policy(run)
+    torch.nn.Module.to(causal_lm, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    return causal_lm, tokenizer
+
+
+def _evaluate(
+    spec: Mapping[str, Any], causal_lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
+) -> dict[str, Evaluation]:
     import torch
 
     from cli.count_progress import CountProgress
@@ -93,28 +116,21 @@ def _evaluate(spec: Mapping[str, Any]) -> dict[str, Evaluation]:
     from executor.client import open_executor
     from lightning_modules.evaluation import evaluate
     from lightning_modules.machine import has_fast_bf16
-    from lightning_modules.model_loading import load_policy
-    from lightning_modules.run_record import read_record
 
-    run, asked = Path(spec["folder"]) / "run", spec["measurement"]
-    record = read_record(run)
-    if record is not None and record.num_threads is not None:
-        torch.set_num_threads(record.num_threads)
-    causal_lm, tokenizer = load_policy(run)
-    torch.nn.Module.to(causal_lm, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    asked = spec["measurement"]
     dataset = load_dataset(spec["data_dir"])
     found: dict[str, Evaluation] = {}
     with open_executor(spec["backend"]) as executor:
-        for split, num_tasks in asked["splits"].items():
+        for split, (num_tasks, num_samples) in asked["splits"].items():
             prompts = task_prompts(split_of(dataset, split, data_dir=spec["data_dir"]), tokenizer, num_tasks)
-            total = len(prompts) * (1 + asked["num_samples"])
+            total = len(prompts) * (1 + num_samples)
             with CountProgress(f"{split}: completions judged", total) as progress:
                 found[split] = evaluate(
                     causal_lm,
                     tokenizer,
                     prompts,
                     executor,
-                    num_samples=asked["num_samples"],
+                    num_samples=num_samples,
                     temperature=asked["temperature"],
                     max_new_tokens=asked["max_new_tokens"],
                     seed=spec["seed"],
@@ -129,9 +145,16 @@ def _is_trained(folder: Path) -> bool:
     return (folder / "run" / "checkpoints" / "final.ckpt").exists()
 
 
-def _is_linked(folder: Path, checkpoint: Path) -> bool:
-    """Whether the model that other arms start from is this very file."""
-    return (folder / "run" / "checkpoints" / "final.ckpt").samefile(checkpoint)
+def _remove_checkpoints(checkpoints: Path) -> None:
+    """Keep the final model alone, which other arms start from; one that was saved in shards is a folder."""
+    final = checkpoints / "final.ckpt"
+    for checkpoint in checkpoints.glob("epoch_*.ckpt"):
+        if final.samefile(checkpoint):
+            continue
+        if checkpoint.is_dir():
+            shutil.rmtree(checkpoint)
+        else:
+            checkpoint.unlink()
 
 
 def _seconds(folder: Path) -> float:

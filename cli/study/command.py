@@ -84,7 +84,7 @@ def arms_of(study: StudyConfig) -> list[Arm]:
             name = address(
                 stage,
                 seed,
-                measurement=study.measurement,
+                asked=study.asked_of(stage.name),
                 num_threads=study.num_threads,
                 data=manifest,
                 parent=None if parent is None else parent.spec["address"],
@@ -102,7 +102,7 @@ def arms_of(study: StudyConfig) -> list[Arm]:
                 "folder": str(folder),
                 "data_dir": str(data_dir),
                 "parent_run": None if parent is None else str(parent.folder / "run"),
-                "measurement": dataclasses.asdict(study.measurement),
+                "measurement": study.asked_of(stage.name),
                 "num_threads": study.num_threads,
                 "backend": study.backend,
             }

@@ -14,7 +14,9 @@ from typing import Any
 from cli.config_files import read_yaml
 from cli.errors import UsageError, did_you_mean
 from cli.records import record_of
+from datamodules.synthesis.split import PRETRAINING, SPLITS
 
+KNOWN_SPLITS = (*SPLITS, PRETRAINING)
 METRICS = ("pass@1 greedy", "pass@1 sampled")
 
 
@@ -52,12 +54,17 @@ class Contrast:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """What a stage must reach for F3 to be decidable: pass@k of at least `least` on a split."""
+    """What a stage must reach for F3 to be decidable: pass@k of at least `least` on a split.
+
+    A split that not every arm is asked is asked of this stage alone, with k samples a task.
+    """
 
     stage: str
     split: str
     k: int
     least: float
+    num_tasks: int | None = None
+    """Of the split, evenly spread; null = all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,13 +116,32 @@ class StudyConfig:
                 _known(side, names, f"contrast {contrast.finding}: stage")
             _known(contrast.split, list(self.measurement.splits), f"contrast {contrast.finding}: split")
             _known(contrast.metric, list(METRICS), f"contrast {contrast.finding}: metric")
+        findings = [contrast.finding for contrast in self.contrasts]
+        if twice := [name for name in findings if findings.count(name) > 1]:
+            raise ValueError(f"contrasts: {twice[0]} has two contrasts; a finding has one, all else is exploratory")
+        for split, num_tasks in self.measurement.splits.items():
+            _check_split(split, num_tasks, "measurement: splits")
         if self.gate is not None:
             _known(self.gate.stage, names, "gate: stage")
+            _check_split(self.gate.split, self.gate.num_tasks, "gate: split")
+            if self.gate.split in self.measurement.splits and self.gate.k > self.measurement.num_samples:
+                raise ValueError(
+                    f"gate: k is {self.gate.k}, but measurement.num_samples {self.measurement.num_samples}"
+                )
         self.in_order()
 
     def stage(self, name: str) -> Stage:
         """Return the stage of that name."""
         return next(stage for stage in self.stages if stage.name == name)
+
+    def asked_of(self, stage: str) -> dict[str, Any]:
+        """Say what the arms of a stage are asked: `splits` as {split: [number of tasks or None, samples a task]}."""
+        measured = dataclasses.asdict(self.measurement)
+        num_samples = measured.pop("num_samples")
+        splits = {split: [num_tasks, num_samples] for split, num_tasks in self.measurement.splits.items()}
+        if self.gate is not None and self.gate.stage == stage:
+            splits.setdefault(self.gate.split, [self.gate.num_tasks, self.gate.k])
+        return {**measured, "splits": splits}
 
     def in_order(self) -> list[Stage]:
         """Order the stages so that each comes behind the one it starts from.
@@ -142,6 +168,12 @@ def load_study(path: str) -> StudyConfig:
         UsageError: an unknown key, an impossible value, or a name that stands for nothing; one line with the file.
     """
     return record_of(StudyConfig, read_yaml(path), source=path)
+
+
+def _check_split(split: str, num_tasks: Any, what: str) -> None:
+    _known(split, list(KNOWN_SPLITS), what)
+    if num_tasks is not None and (type(num_tasks) is not int or num_tasks < 1):
+        raise ValueError(f"{what} {split} must be a number of tasks or null for all, not {num_tasks!r}")
 
 
 def _known(name: str, names: list[str], what: str) -> None:

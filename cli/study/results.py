@@ -11,9 +11,10 @@ from typing import Any
 
 from cli.errors import UsageError
 from cli.json_file import write_json
+from cli.study.budget import Budget
 from lightning_modules.judged import Evaluation
 
-FORMAT = 1
+FORMAT = 2
 FILE_NAME = "result.json"
 
 
@@ -31,6 +32,8 @@ class ArmResult:
     config: Mapping[str, Any]
     """All keys of the training, resolved."""
     versions: Mapping[str, str]
+    budget: Budget
+    """Tokens and floating point operations of this training alone."""
     curves: Mapping[str, list[list[float]]]
     """By TensorBoard tag: [[step, value], ...]."""
     evaluation: Mapping[str, Evaluation]
@@ -40,6 +43,7 @@ class ArmResult:
         """Write as JSON, at once."""
         content = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         content["evaluation"] = {split: found.to_json() for split, found in self.evaluation.items()}
+        content["budget"] = self.budget.to_json()
         write_json(path, {"format": FORMAT, **content})
 
 
@@ -54,6 +58,7 @@ def read_result(path: Path) -> ArmResult:
         if content.pop("format") != FORMAT:
             raise ValueError("another format")
         content["evaluation"] = {split: Evaluation.from_json(found) for split, found in content["evaluation"].items()}
+        content["budget"] = Budget(**content["budget"])
         return ArmResult(**content)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is no result of a study of this version") from error

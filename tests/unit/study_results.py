@@ -4,6 +4,7 @@ import json
 import random
 from pathlib import Path
 
+from cli.study.budget import Budget
 from cli.study.plan import Contrast, Gate, Measurement, Stage, StudyConfig
 from cli.study.results import ArmResult
 from lightning_modules.judged import Evaluation, JudgedSample, TaskResult
@@ -110,6 +111,7 @@ def arm(stage: str, seed: int, evaluations: dict[str, Evaluation], **changes) ->
         "config": {},
         "versions": {"torch": "2.13.0", "numpy": "2.4.6"},
         "curves": {},
+        "budget": Budget(total_tokens=90_000, completion_tokens=60_000, synthetic_completion_tokens=30_000, flops=2e12),
         "evaluation": evaluations,
     }
     return ArmResult(**(fields | changes))

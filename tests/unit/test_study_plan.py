@@ -7,7 +7,7 @@ import yaml
 
 from cli.study import address as addresses
 from cli.study.address import address, sources_digest
-from cli.study.plan import Measurement, Stage, StudyConfig, load_study
+from cli.study.plan import Stage, StudyConfig, load_study
 from cli.study.schedule import Arm, run_arms, with_measured_times
 
 STUDY = {
@@ -73,7 +73,7 @@ def layer(tmp_path: Path) -> Path:
 
 
 def address_of(layer: Path, **changes) -> str:
-    given = {"seed": 0, "measurement": Measurement(splits={"s": 4}), "num_threads": 1, "data": {"sha256": {"s": "x"}}}
+    given = {"seed": 0, "asked": {"splits": {"s": [4, 8]}}, "num_threads": 1, "data": {"sha256": {"s": "x"}}}
     given |= {"parent": "p", "overrides": {"trainer.max_epochs": 4}, "kind": "sft"} | changes
     stage = Stage(name="n", kind=given.pop("kind"), layers=(str(layer),), overrides=given.pop("overrides"))
     return address(stage, given.pop("seed"), **given)
@@ -89,7 +89,8 @@ def test_an_address_follows_what_reaches_the_numbers(layer: Path, monkeypatch: p
         {"num_threads": 2},
         {"data": {"sha256": {"s": "y"}}},
         {"overrides": {"trainer.max_epochs": 5}},
-        {"measurement": Measurement(splits={"s": 5})},
+        {"asked": {"splits": {"s": [5, 8]}}},
+        {"asked": {"splits": {"s": [4, 9]}}},
     ]
     found = {address_of(layer, **change) for change in changes}
     assert len(found) == len(changes)
@@ -110,8 +111,7 @@ def test_a_part_left_out_of_a_mixture_changes_the_address(tmp_path: Path) -> Non
     for mixture in ("{ atomic: {}, synthetic_train: {} }", "{ atomic: {} }"):
         over.write_text(f"data: {{ init_args: {{ mixture: {mixture} }} }}\n")
         stage = Stage(name="n", kind="sft", layers=(str(base), str(over)))
-        asked = Measurement(splits={"s": 4})
-        found.add(address(stage, 0, measurement=asked, num_threads=1, data={"sha256": {}}, parent=None))
+        found.add(address(stage, 0, asked={}, num_threads=1, data={"sha256": {}}, parent=None))
     assert len(found) == 2
 
 

@@ -50,7 +50,10 @@ def test_seen_is_what_is_not_held_out():
 
 
 def test_a_prompt_of_training_never_has_what_is_held_out():
-    prompts = {draw_prompt(random.Random(i), TREE, "en", frames=BY_HAND.seen_frames("en"), wording=BY_HAND, taken=set()) for i in range(400)}
+    prompts = {
+        draw_prompt(random.Random(i), TREE, "en", frames=BY_HAND.seen_frames("en"), wording=BY_HAND, taken=set())
+        for i in range(400)
+    }
     assert len(prompts) > 90  # 12 frames, 3 phrasings of either step: 108 in all
     for prompt in prompts:
         assert not prompt.startswith(("Write `solve(a: list[int], b: int) -> int`: first", "Code `solve(a, b)` to"))
