@@ -113,7 +113,8 @@ def make_splits(
         wanted.update(stream.quotas)
         splits.update(fill(stream, workshop, on_kept))
     if PRETRAINING in splits:
-        splits[PRETRAINING] = files_of_atoms(splits[ATOMIC], atoms, workshop.taken) + splits[PRETRAINING]
+        files = files_of_atoms(splits[ATOMIC], atoms, seed=config.seed, taken=workshop.taken)
+        splits[PRETRAINING] = files + splits[PRETRAINING]
     splits = {name: splits[name] for name in (*SPLITS, PRETRAINING) if name in splits}
     manifest = make_manifest(
         config,

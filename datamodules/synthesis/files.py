@@ -1,4 +1,4 @@
-"""Files for a base model: a description as the docstring, then the program, without a prompt's frame or signature.
+"""Files for a base model: a description as the docstring, then the program, not asked for in a prompt's frame.
 
 A row of the split `pretraining` holds the description as its prompt and the program as its solution, like every row;
 `file_text` joins them. Compositions come from a stream of their own (`split`), atoms from the atomic rows.
@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from datamodules.atoms import Atom
 from datamodules.synthesis.composition import depth_one
 from datamodules.synthesis.describe import describe
-from datamodules.synthesis.frames import DOCSTRING
+from datamodules.synthesis.frames import DOCSTRINGS
 from datamodules.synthesis.rows import Row
+from datamodules.synthesis.seeding import generator
 from datamodules.synthesis.split import PRETRAINING, Taken
 
 
@@ -21,7 +22,7 @@ def file_text(description: str, program: str) -> str:
     return f'"""{description}"""\n\n\n{program}'
 
 
-def files_of_atoms(atomic: Sequence[Row], atoms: Mapping[str, Atom], taken: Taken) -> list[Row]:
+def files_of_atoms(atomic: Sequence[Row], atoms: Mapping[str, Atom], *, seed: int, taken: Taken) -> list[Row]:
     """Make the file of every atomic row, with the same phrasing, program and tests; notes behaviours as taken."""
     rows = []
     for row in atomic:
@@ -29,6 +30,7 @@ def files_of_atoms(atomic: Sequence[Row], atoms: Mapping[str, Atom], taken: Take
         phrasing = atom.phrasings[language][int(row["task_id"].rpartition("/")[2])]
         task_id = f"{PRETRAINING}/{row['task_id']}"
         taken.behaviour_of_task[task_id] = taken.behaviour_of_task[row["task_id"]]
-        prompt = describe(depth_one(atom), frame=DOCSTRING[language], phrasings=[phrasing])
+        frame = generator(seed, "file of atom", task_id).choice(DOCSTRINGS[language])
+        prompt = describe(depth_one(atom), frame=frame, phrasings=[phrasing])
         rows.append({**row, "task_id": task_id, "prompt": prompt})
     return rows

@@ -12,7 +12,7 @@ from itertools import islice
 
 from datamodules.synthesis.composition import parameters, skeleton
 from datamodules.synthesis.config import SynthesisConfig
-from datamodules.synthesis.frames import DOCSTRING
+from datamodules.synthesis.frames import DOCSTRINGS
 from datamodules.synthesis.inputs import draw_inputs
 from datamodules.synthesis.oracle import (
     Candidate,
@@ -210,7 +210,7 @@ def _draw_prompts(draw: _Draw, language: str, stream: Stream, workshop: Workshop
     """Draw the prompt and the reworded one, each with randomness of its own; None where either has no new text."""
     seed, wording, taken = workshop.config.seed, workshop.wording, workshop.taken.prompts
     tree = draw.candidate.tree
-    frames = wording.seen_frames(language) if stream.has_frames else (DOCSTRING[language],)
+    frames = wording.seen_frames(language) if stream.has_frames else DOCSTRINGS[language]
     rng = generator(seed, f"prompt of {stream.name}", draw.index)
     prompt = draw_prompt(rng, tree, language, frames=frames, wording=wording, taken=taken)
     rng = generator(seed, f"reworded prompt of {stream.name}", draw.index)

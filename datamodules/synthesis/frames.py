@@ -298,10 +298,16 @@ _CHINESE = (
 
 FRAMES: Mapping[str, tuple[Frame, ...]] = MappingProxyType({"en": _ENGLISH, "zh": _CHINESE})
 
-DOCSTRING: Mapping[str, Frame] = MappingProxyType(
+DOCSTRINGS: Mapping[str, tuple[Frame, ...]] = MappingProxyType(
     {
-        "en": _en("docstring", "", ("{Clause}",) * 4, ". ", "."),
-        "zh": _zh("docstring", "", ("{clause}",) * 4, "。", "。"),
+        "en": (
+            _en("sentences", "", ("{Clause}",) * 4, ". ", "."),
+            _en("signature_first", "{typed}\n\n", ("{Clause}",) * 4, ". ", "."),
+        ),
+        "zh": (
+            _zh("ju_zi", "", ("{clause}",) * 4, "。", "。"),
+            _zh("xian_qian_ming", "{typed}\n\n", ("{clause}",) * 4, "。", "。"),
+        ),
     }
 )
-"""By language, sentences without any frame or signature, as a file's docstring has them; no task's prompt is one."""
+"""By language, how a file's docstring describes its program, without asking for it; no task's prompt is one of these."""
