@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import fcntl
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import yaml
+
+from cli.config_files import read_yaml
 from cli.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
@@ -36,16 +42,24 @@ def run(args: argparse.Namespace) -> int:
         ValueError: the config is wrong, or the data set is another one; one line.
     """
     from cli.study.plan import load_study
-    from cli.study.schedule import run_arms, with_measured_times
 
     if args.jobs < 1:
         raise UsageError(f"--jobs must be at least 1, not {args.jobs}")
     study = load_study(args.config)
     if args.output is not None:
         study = dataclasses.replace(study, output=args.output)
+    for path in {layer for stage in study.stages for layer in study.layers_of(stage)}:
+        read_yaml(path)
     if args.dry_run and not (Path(study.output) / "data").exists():
         _print_stages(study)
         return 0
+    with _alone_in(Path(study.output)):
+        return _run(study, args)
+
+
+def _run(study: StudyConfig, args: argparse.Namespace) -> int:
+    from cli.study.schedule import run_arms, with_measured_times
+
     _build_data(study)
     _keep_file(args.config, Path(study.output))
     arms = with_measured_times(arms_of(study))
@@ -65,6 +79,22 @@ def run(args: argparse.Namespace) -> int:
     return 1 if left else 0
 
 
+@contextlib.contextmanager
+def _alone_in(output: Path) -> Iterator[None]:
+    """Keep a second study out of the directory for as long as this process works in it.
+
+    Raises:
+        UsageError: another one does.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    with (output / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(f"another `atomforge study` is at work in {output}; wait for it or stop it") from None
+        yield
+
+
 def arms_of(study: StudyConfig) -> list[Arm]:
     """List the arms of a study, parents before children.
 
@@ -79,6 +109,7 @@ def arms_of(study: StudyConfig) -> list[Arm]:
     manifest = read_manifest(data_dir)
     found: dict[tuple[str, int], Arm] = {}
     for stage in study.in_order():
+        stage = dataclasses.replace(stage, layers=study.layers_of(stage))
         for seed in study.seeds:
             parent = None if stage.parent is None else found[stage.parent, seed]
             name = address(
@@ -127,9 +158,11 @@ def _build_data(study: StudyConfig) -> None:
 
 
 def _keep_file(config: str, output: Path) -> None:
-    """Leave the study's file where the report finds it."""
+    """Leave the study's file, with all it extends, where the report finds it."""
+    from cli.study.plan import read_study
+
     fresh = output / ".study.yaml.tmp"
-    fresh.write_text(Path(config).read_text(encoding="utf-8"), encoding="utf-8")
+    fresh.write_text(yaml.safe_dump(read_study(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
     fresh.replace(output / "study.yaml")
 
 

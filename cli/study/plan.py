@@ -27,8 +27,8 @@ class Stage:
     name: str
     kind: str
     """sft or rl."""
-    layers: tuple[str, ...]
-    """YAML files of `atomforge fit`; later ones lie over earlier ones."""
+    layers: tuple[str, ...] = ()
+    """YAML files of `atomforge fit` over the study's `common` ones; later ones lie over earlier ones."""
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Single keys over the layers, by dotted name."""
     parent: str | None = None
@@ -80,6 +80,14 @@ class Measurement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Common:
+    """Layers below those of every stage of a kind."""
+
+    sft: tuple[str, ...] = ()
+    rl: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyConfig:
     """A study."""
 
@@ -91,6 +99,7 @@ class StudyConfig:
     stages: tuple[Stage, ...]
     contrasts: tuple[Contrast, ...]
     measurement: Measurement
+    common: Common = Common()
     gate: Gate | None = None
     num_threads: int | None = None
     """CPU threads of an arm; null = as the layers say."""
@@ -134,6 +143,10 @@ class StudyConfig:
         """Return the stage of that name."""
         return next(stage for stage in self.stages if stage.name == name)
 
+    def layers_of(self, stage: Stage) -> tuple[str, ...]:
+        """List all layers of a stage, the common ones first."""
+        return (*(self.common.sft if stage.kind == "sft" else self.common.rl), *stage.layers)
+
     def asked_of(self, stage: str) -> dict[str, Any]:
         """Say what the arms of a stage are asked: `splits` as {split: [number of tasks or None, samples a task]}."""
         measured = dataclasses.asdict(self.measurement)
@@ -167,7 +180,26 @@ def load_study(path: str) -> StudyConfig:
     Raises:
         UsageError: an unknown key, an impossible value, or a name that stands for nothing; one line with the file.
     """
-    return record_of(StudyConfig, read_yaml(path), source=path)
+    return record_of(StudyConfig, read_study(path), source=path)
+
+
+def read_study(path: str) -> dict[str, Any]:
+    """Read the YAML file of a study over the one it `extends`, if it does: its keys replace those of that one.
+
+    Raises:
+        UsageError: a file cannot be read, or files extend one another in a circle.
+    """
+    merged, seen, wanted = {}, [], path
+    while wanted is not None:
+        if wanted in seen:
+            raise UsageError(f"{path}: studies extend one another in a circle: {', '.join(seen)}")
+        seen.append(wanted)
+        content = read_yaml(wanted)
+        wanted = content.pop("extends", None)
+        if wanted is not None and not isinstance(wanted, str):
+            raise UsageError(f"{seen[-1]}: extends must name the YAML file of a study, not {wanted!r}")
+        merged = {**content, **merged}
+    return merged
 
 
 def _check_split(split: str, num_tasks: Any, what: str) -> None:

@@ -310,4 +310,4 @@ DOCSTRINGS: Mapping[str, tuple[Frame, ...]] = MappingProxyType(
         ),
     }
 )
-"""By language, how a file's docstring describes its program, without asking for it; no task's prompt is one of these."""
+"""By language, how a docstring describes its program, without asking for it; no task's prompt is one of these."""

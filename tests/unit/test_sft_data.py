@@ -3,7 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from small_data import write_small_data
+from datasets import Dataset, load_from_disk
+from small_data import row, write_small_data
 
 from datamodules.eval_data import load_task_prompts, spread
 from datamodules.mixture import DrawPlan, MixturePart, chosen_tasks, num_drawn, shares
@@ -221,3 +222,46 @@ def test_wrong_data_is_refused(tmp_path):
     for bad in ({"count": 0}, {"weight": 0.0}, {"weight": float("nan")}):
         with pytest.raises(ValueError, match="mixture"):
             MixturePart(**bad)
+
+
+def test_files_are_trained_on_whole(data_dir, tmp_path):
+    rows = [row("synthetic_train", index) | {"task_id": f"pretraining/{index}"} for index in range(3)]
+    dataset = load_from_disk(str(data_dir))
+    dataset["pretraining"] = Dataset.from_list(rows)
+    dataset.save_to_disk(str(tmp_path / "data"))
+    data = ready(tmp_path / "data", {"pretraining": MixturePart()}, batch_size=1, num_train_val_tasks=2)
+    batch, bos = data.train_batch(0), data.tokenizer.bos_token
+    [text] = texts_of(data, batch)
+    assert text in [f'{bos}"""{one["prompt"]}"""\n\n\n{one["solution"]}{data.tokenizer.eos_token}' for one in rows]
+    is_labelled = batch.labels[0] != -100
+    assert is_labelled.tolist() == [False] + [True] * (batch.labels.shape[1] - 1)
+    assert [split for split, _ in data.val_dataloader()[1]] == ["synthetic_val"]
+
+
+def test_validation_asks_tasks_that_are_trained_on(data_dir):
+    mixture = {"atomic": MixturePart(), "synthetic_train": MixturePart(count=4)}
+    data = ready(data_dir, mixture, num_train_val_tasks=3, num_val_tasks=2)
+    asked = {split: [prompt.task_id for prompt in prompts] for split, prompts in data.val_dataloader()[1]}
+    trained = [
+        f"synthetic_train/{index}"
+        for index in chosen_tasks(mixture["synthetic_train"], 12, seed=0, split="synthetic_train")
+    ]
+    assert list(asked) == ["synthetic_val", "synthetic_train"]
+    assert [len(asked[split]) for split in asked] == [2, 3]
+    assert set(asked["synthetic_train"]) < set(trained)
+    data = ready(data_dir, {"atomic": MixturePart()}, num_train_val_tasks=3)
+    assert [split for split, _ in data.val_dataloader()[1]] == ["synthetic_val", "atomic"]
+
+
+def test_what_was_trained_on_is_counted(data_dir):
+    data = ready(data_dir)
+    tokens = labels = 0
+    for step in range(5):
+        batch = data.train_batch(step)
+        tokens += int((batch.segment_ids > 0).sum())
+        labels += int((batch.labels != -100).sum())
+    counted = data.num_trained(5)
+    assert list(counted) == ["atomic", "synthetic_train"]
+    assert sum(n for n, _ in counted.values()) == tokens
+    assert sum(n for _, n in counted.values()) == labels
+    assert 0 < counted["atomic"][1] < counted["synthetic_train"][1]

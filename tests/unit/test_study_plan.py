@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cli.errors import UsageError
 from cli.study import address as addresses
 from cli.study.address import address, sources_digest
 from cli.study.plan import Stage, StudyConfig, load_study
@@ -57,6 +58,11 @@ def stages(**changes) -> list[dict]:
         ({"contrasts": [STUDY["contrasts"][0] | {"worse": "x"}]}, "contrast F2: stage x is unknown"),
         ({"contrasts": [STUDY["contrasts"][0] | {"split": "synthetic_tset"}]}, "did you mean 'synthetic_test'"),
         ({"gate": {"stage": "x", "split": "synthetic_rl", "k": 64, "least": 0.05}}, "gate: stage x is unknown"),
+        ({"gate": {"stage": "sft", "split": "synthetic_lr", "k": 64, "least": 0.05}}, "did you mean 'synthetic_rl'"),
+        ({"gate": {"stage": "sft", "split": "synthetic_test", "k": 64, "least": 0.05}}, "k is 64, but"),
+        ({"measurement": {"splits": {"synthetic_test": "4"}}}, "must be a number of tasks or null for all, not '4'"),
+        ({"contrasts": [*STUDY["contrasts"], *STUDY["contrasts"]]}, "F2 has two contrasts"),
+        ({"common": {"sft": "x.yaml"}}, "common.sft must be a list"),
     ],
 )
 def test_wrong_studies_are_one_line(tmp_path: Path, changes: dict, line: str) -> None:
@@ -168,3 +174,29 @@ def test_what_starts_from_a_failed_arm_waits(tmp_path: Path, monkeypatch: pytest
     assert begun == ["broken"]  # what is done is not made again, what failed is tried again
     assert with_measured_times(arms)[0].minutes == 1.0
     assert with_measured_times(arms)[1].minutes == 2.0
+
+
+def test_a_study_extends_another(tmp_path: Path) -> None:
+    load(tmp_path)
+    larger = tmp_path / "larger.yaml"
+    larger.write_text(yaml.safe_dump({"extends": str(tmp_path / "study.yaml"), "seeds": [7]}))
+    study = load_study(str(larger))
+    assert study.seeds == (7,)
+    assert [stage.name for stage in study.in_order()] == ["base", "sft", "rl"]
+    larger.write_text(yaml.safe_dump({"extends": str(larger)}))
+    with pytest.raises(UsageError, match="in a circle"):
+        load_study(str(larger))
+
+
+def test_common_layers_lie_below(tmp_path: Path) -> None:
+    study = load(tmp_path, common={"sft": ["common.yaml"]})
+    assert study.layers_of(study.stage("sft"))[0] == "common.yaml"
+    assert study.layers_of(study.stage("sft"))[1:] == study.stage("sft").layers
+    assert study.layers_of(study.stage("rl")) == study.stage("rl").layers
+
+
+def test_the_gate_is_asked_of_its_stage_alone(tmp_path: Path) -> None:
+    gate = {"stage": "base", "split": "synthetic_rl", "k": 64, "least": 0.05, "num_tasks": 30}
+    study = load(tmp_path, gate=gate)
+    assert study.asked_of("base")["splits"] == {"synthetic_test": [4, 8], "synthetic_rl": [30, 64]}
+    assert study.asked_of("sft")["splits"] == {"synthetic_test": [4, 8]}

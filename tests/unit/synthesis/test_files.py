@@ -1,0 +1,79 @@
+"""Files for a base model: what they say, and that they are apart from every other split and change none."""
+
+import ast
+from dataclasses import replace
+
+import pytest
+from in_process import InProcess
+from test_build import CONFIG, make
+
+from datamodules.atoms import ATOMS
+from datamodules.synthesis.audit import audit, read_splits
+from datamodules.synthesis.build import write
+from datamodules.synthesis.composition import depth_one
+from datamodules.synthesis.describe import describe
+from datamodules.synthesis.files import file_text
+from datamodules.synthesis.frames import DOCSTRINGS
+from datamodules.synthesis.overlap import Keys, comparable, first_overlap, overlaps
+from datamodules.synthesis.split import PRETRAINING, SPLITS
+
+WITH_FILES = replace(CONFIG, counts=replace(CONFIG.counts, pretraining=20))
+
+
+@pytest.fixture(scope="module")
+def made():
+    return make(WITH_FILES)
+
+
+def test_everything_else_stays_what_it_is(made):
+    splits, manifest = made
+    plain, plain_manifest = make()
+    assert list(splits) == [*SPLITS, PRETRAINING]
+    assert {name: splits[name] for name in SPLITS} == plain
+    assert {name: manifest["sha256"][name] for name in SPLITS} == plain_manifest["sha256"]
+    assert "pretraining" not in plain_manifest["config"]["counts"]
+
+
+def test_atoms_and_compositions(made):
+    files = made[0][PRETRAINING]
+    assert [row["depth"] for row in files].count(1) == 600
+    assert sorted({row["depth"] for row in files}) == [1, 2, 3]
+    assert len(files) == 620
+    held_out = set(made[1]["held_out_atoms"])
+    assert not any(held_out.intersection(row["atoms"]) for row in files if row["depth"] > 1)
+
+
+def test_what_a_docstring_says():
+    atom = ATOMS["digit_sum"]
+    words = [describe(depth_one(atom), frame=frame, phrasings=["add {n} up"]) for frame in DOCSTRINGS["en"]]
+    assert words == ["Add `a` up.", "solve(a: int) -> int\n\nAdd `a` up."]
+    assert file_text(words[0], "def solve(a):\n    return a\n") == (
+        '"""Add `a` up."""\n\n\ndef solve(a):\n    return a\n'
+    )
+
+
+def test_files_are_programs_with_their_description_as_docstring(made):
+    for row in made[0][PRETRAINING]:
+        module = ast.parse(file_text(row["prompt"], row["solution"]))
+        assert ast.get_docstring(module, clean=False) == row["prompt"]
+
+
+def test_the_audit_finds_files_apart(made, tmp_path):
+    splits, manifest = made
+    assert first_overlap(manifest["overlaps"]) is None
+    assert f"synthetic_train & {PRETRAINING}" in manifest["overlaps"]
+    write(tmp_path / "data", splits, manifest)
+    assert read_splits(tmp_path / "data")[PRETRAINING] == splits[PRETRAINING]
+    assert audit(tmp_path / "data", InProcess()).is_clean
+    stolen = [dict(row) for row in splits[PRETRAINING]]
+    stolen[-1] = {**splits["synthetic_test"][0], "task_id": stolen[-1]["task_id"]}
+    write(tmp_path / "stolen", {**splits, PRETRAINING: stolen}, manifest)
+    found = audit(tmp_path / "stolen", InProcess()).overlaps[f"synthetic_test & {PRETRAINING}"]
+    assert found == {"prompt": 1, "program": 1, "skeleton": 1, "behaviour": 1}
+
+
+def test_atoms_alone_are_in_two_splits_by_nature():
+    alone, composed = Keys("p", "1", "f(P0)", "b"), Keys("q", "2", "g(f(P0))", "c")
+    rows = {"atomic": [alone], PRETRAINING: [alone, composed], "synthetic_train": [composed]}
+    assert overlaps(comparable(rows))[f"atomic & {PRETRAINING}"]["program"] == 0
+    assert overlaps(comparable(rows))[f"{PRETRAINING} & synthetic_train"]["program"] == 1

@@ -1,0 +1,44 @@
+"""What an arm took: tokens and floating point operations, by hand."""
+
+import pytest
+from torch import nn
+
+from cli.study.budget import num_multiplied_weights, rl_budget, sft_budget
+from datamodules.tokenizer import train_tokenizer
+from lightning_modules.architecture import Architecture, build_causal_lm
+
+
+def test_sft_by_hand():
+    found = sft_budget({"atomic": (100, 60), "synthetic_train": (300, 200)}, num_weights=10)
+    assert (found.total_tokens, found.completion_tokens, found.synthetic_completion_tokens) == (400, 260, 200)
+    assert found.flops == 6 * 10 * 400
+
+
+def test_pretraining_is_no_synthetic_completion():
+    assert sft_budget({"pretraining": (100, 99)}, num_weights=10).synthetic_completion_tokens == 0
+
+
+def test_rl_by_hand():
+    # sampled (2) and read by policy (2) and reference (2), trained on in two epochs (12): 18 for each of 120 tokens
+    found = rl_budget(
+        response_tokens=100.0, prompt_tokens=20.0, num_ppo_epochs=2, splits=["synthetic_rl"], num_weights=10
+    )
+    assert found.flops == 18 * 10 * 120
+    assert (found.total_tokens, found.completion_tokens, found.synthetic_completion_tokens) == (120, 100, 100)
+    mixed = rl_budget(response_tokens=9, prompt_tokens=1, num_ppo_epochs=1, splits=["atomic"], num_weights=10)
+    assert mixed.synthetic_completion_tokens == 0
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return train_tokenizer(["def solve(a):\n    return a\n"], 300, tmp_path_factory.mktemp("tokenizer") / "t")
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_embedding_counts_where_it_is_the_output_layer_too(tokenizer, tied):
+    sizes = Architecture(hidden_size=8, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=8)
+    model = build_causal_lm(sizes, tokenizer, 0)
+    if not tied:
+        model.set_output_embeddings(nn.Linear(8, model.config.vocab_size, bias=False))
+    # query 8x8, key and value 8x4 each, output 8x8, three layers of the MLP 8x8, three norms of 8, output layer 8 x V
+    assert num_multiplied_weights(model) == 64 + 32 + 32 + 64 + 3 * 64 + 3 * 8 + 8 * model.config.vocab_size
