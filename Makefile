@@ -1,6 +1,6 @@
 # The everyday verbs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install engine demo test test-all test-unit test-contract test-sandbox test-cluster lint format clean
+.PHONY: help install engine demo study test test-all test-unit test-contract test-sandbox test-cluster lint format clean
 BIN := .venv/bin
 # Small tensors on few cores: more threads than cores only spin.
 export TOKENIZERS_PARALLELISM = false
@@ -16,6 +16,10 @@ engine: install ## A Docker engine for the tests, where we are root on Debian (e
 
 demo: install ## The whole way on a laptop CPU: data, SFT, PPO, one table (about 10 minutes; Ctrl-C and go on at will)
 	@$(BIN)/atomforge demo --config configs/demo.yaml
+
+study: install ## The paper's three findings at a small size, with a report (about 15 minutes; Ctrl-C and go on)
+	@$(BIN)/atomforge study --config configs/studies/small.yaml --jobs 2
+	@$(BIN)/atomforge report runs/study_small
 
 lint: install ## Style, types and import rules
 	$(BIN)/ruff format --check .

@@ -1,5 +1,6 @@
 """Every YAML file shipped under configs/ is understood by the command it is for."""
 
+import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from cli.evaluation_plan import plan_of
 from cli.lightning_cli import AtomforgeCLI
 from cli.records import record_of
 from cli.study.plan import load_study
+from datamodules.mixture import DrawPlan
 from datamodules.synthesis.config import parse_config
 from datamodules.tokenizer import train_tokenizer
 from executor.service.settings import ServiceSettings
@@ -32,7 +34,7 @@ def name_of(path: Path) -> str:
 
 FILES = sorted(CONFIGS.rglob("*.yaml"))
 TRAINING = [path for path in FILES if {"model", "data"} <= set(content(path)) and "run_dir" in content(path)]
-STUDIES = [path for path in FILES if "stages" in content(path)]
+STUDIES = [path for path in FILES if {"stages", "extends"} & set(content(path))]
 EVALUATION = [path for path in FILES if "suites" in content(path)]
 OTHERS = [*TRAINING, *STUDIES, *EVALUATION]
 OVERLAYS = [path for path in FILES if path not in OTHERS and TRAINING_KEYS & set(content(path))]
@@ -107,8 +109,35 @@ def test_overlays_of_models_fit_sft_and_rl_alike(path: Path, required: dict[str,
 @pytest.mark.parametrize("path", STUDIES, ids=name_of)
 def test_studies_are_read_with_all_their_layers(path: Path) -> None:
     study = load_study(str(path))
-    for layer in (study.synthesis, *(layer for stage in study.stages for layer in stage.layers)):
+    assert (CONFIGS.parent / study.synthesis).exists()
+    for layer in {layer for stage in study.stages for layer in study.layers_of(stage)}:
         assert (CONFIGS.parent / layer).exists(), layer
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=name_of)
+def test_every_stage_of_a_study_is_a_training(path: Path, required: dict[str, list[str]]) -> None:
+    study = load_study(str(path))
+    for stage in study.stages:
+        files = [word for layer in study.layers_of(stage) for word in ("--config", str(CONFIGS.parent / layer))]
+        single = [word for name, value in stage.overrides.items() for word in (f"--{name}", json.dumps(value))]
+        needed = required["ppo.yaml"] if stage.kind == "rl" else []
+        cli = AtomforgeCLI("fit", [*files, *single, *needed], run=False)
+        assert type(cli.model).__name__ == {"sft": "SFTModule", "rl": "RLModule"}[stage.kind]
+
+
+def test_arms_of_f1_see_the_same_synthetic_completions() -> None:
+    study = load_study(str(CONFIGS / "studies" / "paper.yaml"))
+    draws = {}
+    for name in ("sft_both", "sft_synthetic", "scratch_both", "scratch_synthetic"):
+        layers = [content(CONFIGS.parent / layer) for layer in study.layers_of(study.stage(name))]
+        mixture = layers[-1]["data"]["init_args"]["mixture"]
+        sizes = {"atomic": 300, "synthetic_train": 2000}
+        sizes = {split: sizes[split] for split in mixture}
+        weights = {split: part["weight"] or 1.0 for split, part in mixture.items()}
+        plan = DrawPlan(sizes, weights, batch_size=layers[-1]["data"]["init_args"]["batch_size"], seed=3)
+        draws[name] = [index for step in range(60) for split, index in plan.batch(step) if split == "synthetic_train"]
+    assert len(draws["sft_both"]) >= 60 * 12
+    assert draws["sft_both"] == draws["sft_synthetic"] == draws["scratch_both"] == draws["scratch_synthetic"]
 
 
 @pytest.mark.parametrize("path", EVALUATION, ids=name_of)

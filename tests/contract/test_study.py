@@ -55,23 +55,32 @@ def numbers(path: Path) -> dict:
 @pytest.mark.timeout(600)
 def test_planned_interrupted_finished_and_made_again(config: Path, tmp_path: Path) -> None:
     arms = tmp_path / "study" / "arms"
-    assert "2 arms, about 1 min one after the other" in said_by(start(config, "--dry-run"))
+    assert "3 arms, about 1 min one after the other" in said_by(start(config, "--dry-run"))
     assert not arms.exists()
 
     process = start(config)
     deadline = time.monotonic() + 200
-    while not list(arms.glob("sft/*/run/checkpoints/epoch_*")) and time.monotonic() < deadline:
+    while not list(arms.glob("base/*/run/checkpoints/epoch_*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     assert said_by(process, 130).rstrip().endswith("interrupted; run the same command again to go on")
     assert not list(arms.glob("*/*/result.json"))
 
     said = said_by(start(config))
-    assert "2 of 2 arms are done" in said
-    assert [result.stage for result in load_results(tmp_path / "study")] == ["sft", "sft_rl"]
-    assert "2 of 2 arms are done" in said_by(start(config))  # nothing is left to do
+    assert "3 of 3 arms are done" in said
+    assert [result.stage for result in load_results(tmp_path / "study")] == ["base", "sft", "sft_rl"]
+    base, sft, rl = load_results(tmp_path / "study")
+    assert {split: len(found.tasks) for split, found in base.evaluation.items()} == {
+        "synthetic_test": 4,
+        "synthetic_rl": 2,
+    }
+    assert all(len(task.samples) == 4 for task in base.evaluation["synthetic_rl"].tasks)
+    assert list(sft.evaluation) == list(rl.evaluation) == ["synthetic_test"]
+    assert base.budget.synthetic_completion_tokens == 0 < sft.budget.synthetic_completion_tokens
+    assert rl.budget.flops > 0
+    assert "3 of 3 arms are done" in said_by(start(config))  # nothing is left to do
     plan = said_by(start(config, "--dry-run"))
-    assert "0 of 2 arms to do" in plan
+    assert "0 of 3 arms to do" in plan
 
     assert main(["report", str(tmp_path / "study")]) == 0
     assert "F2" in (tmp_path / "study" / "report.md").read_text()
@@ -85,8 +94,8 @@ def test_planned_interrupted_finished_and_made_again(config: Path, tmp_path: Pat
 
 def test_a_failing_arm_is_told_and_tried_again(config: Path) -> None:
     content = yaml.safe_load(config.read_text())
-    content["stages"] = [content["stages"][0] | {"overrides": {"data.init_args.max_length": 3}}]
-    content["contrasts"] = []
+    content["stages"] = [content["stages"][1] | {"parent": None, "overrides": {"data.init_args.max_length": 3}}]
+    content |= {"contrasts": [], "gate": None}
     config.write_text(yaml.safe_dump(content))
     said = said_by(start(config), 1)
     assert "sft (seed 0): failed with exit code 2: atomforge: error:" in said

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import yaml
 
+from cli.study.budget import FORMULAS
 from cli.study.plan import StudyConfig
 from cli.study.report.document import Block, Fold, Section, Table, Text
 from cli.study.report.evidence import Arms
@@ -23,7 +24,7 @@ def provenance_section(study: StudyConfig, arms: Arms) -> Section:
         f"{asked.temperature:g}, at most {asked.max_new_tokens} tokens. Seeds: {', '.join(map(str, study.seeds))}. "
         f"Data: {study.synthesis}."
     )
-    blocks: list[Block] = [Text(words), _stages(study, arms), _versions(done)]
+    blocks: list[Block] = [Text(words), _stages(study, arms), _budgets(study, arms), _versions(done)]
     for stage in study.stages:
         for seed, arm in list(arms[stage.name].items())[:1]:
             title = f"Exact config of {stage.name} (seed {seed}; other seeds differ in seeds and directories)"
@@ -40,6 +41,31 @@ def _stages(study: StudyConfig, arms: Arms) -> Table:
         done = f"{len(found)} of {len(study.seeds)}"
         rows.append([stage.name, stage.kind, stage.parent or "", done, mean, stage.note])
     return Table(columns=["stage", "kind", "starts from", "seeds done", "time an arm", "what for"], rows=rows)
+
+
+def _budgets(study: StudyConfig, arms: Arms) -> Table:
+    """Tokens and operations of the first seed of each stage, and of all it started from."""
+    rows = []
+    for stage in study.stages:
+        for arm in list(arms[stage.name].values())[:1]:
+            own = arm.budget
+            lineage = [
+                next(iter(arms[name].values())).budget.flops for name in _lineage(study, stage.name) if arms[name]
+            ]
+            counts = [own.total_tokens, own.completion_tokens, own.synthetic_completion_tokens]
+            rows.append([stage.name, *(f"{count:,}" for count in counts), f"{own.flops:.3g}", f"{sum(lineage):.3g}"])
+    formulas = "; ".join(f"{kind}: {formula}" for kind, formula in FORMULAS.items())
+    return Table(
+        columns=["stage", "tokens", "completion tokens", "synthetic completion tokens", "FLOPs", "with all before it"],
+        rows=rows,
+        caption=f"What training took, first seed. FLOPs are {formulas}: N weights, T tokens, E epochs over the answers",
+    )
+
+
+def _lineage(study: StudyConfig, name: str) -> list[str]:
+    """Name a stage and those it starts from."""
+    parent = study.stage(name).parent
+    return [name, *([] if parent is None else _lineage(study, parent))]
 
 
 def _versions(arms: Sequence[ArmResult]) -> Table:
