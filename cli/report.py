@@ -9,12 +9,20 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
 
 from cli.errors import UsageError
 
+if TYPE_CHECKING:
+    from cli.study.results import ArmResult
+
 STUDY_FILE = "study.yaml"
 PAGE_FILE = "report.html"
+MANIFEST = "manifest.json"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -26,6 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("directory", type=Path, metavar="DIR", help="`output` of the study")
     parser.add_argument("--config", help=f"YAML file of the study (DIR/{STUDY_FILE})")
+    parser.add_argument("--archive", action="store_true", help="keep all results in one file beside the page, too")
     parser.add_argument("--output", type=Path, help=f"HTML file; .md goes beside it (DIR/{PAGE_FILE})")
 
 
@@ -53,18 +62,37 @@ def run(args: argparse.Namespace) -> int:
     document = build_document(study, results, counts=_counts(args.directory))
     _write(page, as_page(document))
     _write(page.with_suffix(".md"), as_markdown(document))
+    if args.archive:
+        _archive(page.parent, config, _manifest(args.directory), results)
     print(document.summary)
     print(f"{page} and {page.with_suffix('.md')}")
     return 0
 
 
+def _manifest(directory: Path) -> Path | None:
+    """Find the manifest of the study's data set; None where the data are not there any more."""
+    paths = (directory / "data" / MANIFEST, directory / MANIFEST)
+    return next((path for path in paths if path.exists()), None)
+
+
 def _counts(directory: Path) -> dict[str, int]:
-    """Tasks in each split of the study's data set; empty where the data are not there any more."""
-    path = directory / "data" / "manifest.json"
+    """Tasks in each split of the study's data set; empty where that is not known any more."""
+    path = _manifest(directory)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["counts"] if path.exists() else {}
+        return {} if path is None else json.loads(path.read_text(encoding="utf-8"))["counts"]
     except (ValueError, KeyError) as error:
         raise UsageError(f"{path} is no manifest of a data set") from error
+
+
+def _archive(directory: Path, config: str, manifest: Path | None, results: Sequence[ArmResult]) -> None:
+    """Keep all that the report is made of, so that it can be made again there."""
+    from cli.study.plan import read_study
+    from cli.study.results import ARCHIVE_NAME, write_archive
+
+    _write(directory / STUDY_FILE, yaml.safe_dump(read_study(config), sort_keys=False, allow_unicode=True))
+    if manifest is not None:
+        _write(directory / MANIFEST, manifest.read_text(encoding="utf-8"))
+    write_archive(directory / ARCHIVE_NAME, results)
 
 
 def _write(path: Path, content: str) -> None:

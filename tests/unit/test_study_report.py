@@ -20,7 +20,7 @@ from cli.study.report.numbers import minutes, percent_with, points, points_with,
 from cli.study.report.page import as_page
 from cli.study.report.stacks import Layer, stacked_shares
 from cli.study.report.svg import drawing, text
-from cli.study.results import ArmResult
+from cli.study.results import ArmResult, load_results
 from lightning_modules.intervals import Interval
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -253,3 +253,16 @@ def test_refusals_are_one_line(
     said = capsys.readouterr().err
     assert line in said
     assert said.count("\n") == 1
+
+
+def test_an_archive_gives_the_same_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted, kept = study((0, 1)), tmp_path / "kept"
+    write_results(tmp_path / "out", results(wanted))
+    (tmp_path / "out" / "study.yaml").write_text(yaml.safe_dump(plain(dataclasses.asdict(wanted))))
+    assert main(["report", str(tmp_path / "out"), "--output", str(kept / "first.html"), "--archive"]) == 0
+    assert load_results(kept) == load_results(tmp_path / "out")
+    assert main(["report", str(kept)]) == 0
+    assert (kept / "report.md").read_text() == (kept / "first.md").read_text()
+    (kept / "arms.jsonl.xz").write_bytes(b"no archive")
+    assert main(["report", str(kept)]) == 2
+    assert "arms.jsonl.xz is no archive of a study of this version" in capsys.readouterr().err
