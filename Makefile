@@ -48,7 +48,7 @@ test-contract: install ## Every atom, every YAML, every command at smoke size
 test-sandbox: engine ## Hostile programs in the real sandbox
 	$(BIN)/pytest tests/sandbox -m "not slow"
 
-test-cluster: install ## Two ranks over gloo
+test-cluster: engine ## Two ranks over gloo, and a real Slurm
 	$(BIN)/pytest tests/cluster -m "not slow"
 
 clean: ## Remove what tests and builds leave behind (not .venv, data or runs)

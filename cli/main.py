@@ -26,6 +26,8 @@ SUBCOMMANDS = {
     "serve": "run and grade programs for others over HTTP",
     "study": "train and evaluate all arms of a study",
     "report": "make the report of a study, HTML and Markdown",
+    "submit": "hand a training, an evaluation or a study in to Slurm",
+    "jobs": "state and last numbers of submitted jobs",
     "demo": "the whole way at small size: data, SFT, PPO, evaluation",
 }
 _LIGHTNING_SUBCOMMANDS = ("fit", "validate", "test")
@@ -92,6 +94,11 @@ def dispatch(arguments: list[str]) -> int:
 
         return fit.run(name, rest)
     module = importlib.import_module(f"cli.{name}")
+    if name == "submit":  # it takes the options of other subcommands, too
+        try:
+            return module.run_words(rest)
+        except SystemExit as leave:
+            return int(leave.code or 0)
     parser = LineParser(prog="atomforge")
     subparsers = parser.add_subparsers(dest="subcommand")
     module.add_parser(subparsers)

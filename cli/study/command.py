@@ -60,8 +60,7 @@ def run(args: argparse.Namespace) -> int:
 def _run(study: StudyConfig, args: argparse.Namespace) -> int:
     from cli.study.schedule import run_arms, with_measured_times
 
-    _build_data(study)
-    _keep_file(args.config, Path(study.output))
+    prepare(study, args.config)
     arms = with_measured_times(arms_of(study))
     if args.dry_run:
         _print_plan(arms, args.jobs)
@@ -146,6 +145,12 @@ def arms_of(study: StudyConfig) -> list[Arm]:
                 spec=spec,
             )
     return list(found.values())
+
+
+def prepare(study: StudyConfig, config: str) -> None:
+    """Build the data set where it is not there, and keep the study's file."""
+    _build_data(study)
+    _keep_file(config, Path(study.output))
 
 
 def _build_data(study: StudyConfig) -> None:

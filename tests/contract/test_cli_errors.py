@@ -152,6 +152,20 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "not a page": (["data", "--output", "x.md"], "--output must end in .html"),
         "unknown option": (["data", "--configs", "x"], "'--config'"),
     },
+    "submit": {
+        "no config": ([], "name the files of what is to run"),
+        "no cluster": (["--config", "good.yaml"], "no --config has a section `slurm`"),
+        "missing config": (["--config", "none.yaml"], "none.yaml"),
+        "broken config": (["--config", "broken.yaml"], "broken.yaml"),
+        "wrong seeds": (["--config", "good.yaml", "--seeds", "a"], "no --config has a section `slurm`"),
+    },
+    "jobs": {
+        "missing directory": (["none"], "none holds no jobs"),
+        "no jobs in it": (["data"], "data holds no jobs"),
+        "none by default": ([], "runs/slurm holds no jobs"),
+        "unknown option": (["data", "--state"], "unknown option --state"),
+        "two directories": (["data", "none"], "unrecognized arguments: none"),
+    },
     "demo": {
         "unknown option": (["--config", "good.yaml", "--nonsense"], "--nonsense"),
         "unknown key": (["--config", "good.yaml"], "good.yaml"),

@@ -1,0 +1,203 @@
+"""`atomforge submit` without a Slurm: settings, scripts (run by bash with stand-ins), plans, refusals."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli.cluster.plan import plan_study
+from cli.cluster.record import Submitted, read_submitted
+from cli.cluster.script import Job, script
+from cli.cluster.settings import SlurmSettings, read_settings
+from cli.cluster.slurm import seconds
+from cli.errors import UsageError
+from cli.main import main
+from cli.study.schedule import Arm
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def job(*commands: list[str]) -> Job:
+    return Job(name="n", commands=commands, directory=Path("/w d"), log=Path("/logs"))
+
+
+def test_what_is_asked_of_slurm():
+    asked = SlurmSettings(
+        nodes=4, tasks_per_node=8, gpus_per_node=8, cpus_per_task=6, mem_gib_per_node=400, partition="p", account="a",
+        qos="q", time="1-02:00:00", directives=("--constraint=h100",), container="i.sqsh", setup=("module load cuda",),
+        environment={"A": "b c"},
+    )  # fmt: skip
+    text = script(job(["atomforge", "fit", "--name", "it's"]), asked)
+    assert [line for line in text.splitlines() if line.startswith("#SBATCH")] == [
+        "#SBATCH --job-name=n", "#SBATCH --nodes=4", "#SBATCH --ntasks-per-node=8", "#SBATCH --cpus-per-task=6",
+        "#SBATCH --time=1-02:00:00", "#SBATCH --output=/logs/n-%j.log", "#SBATCH --open-mode=append",
+        "#SBATCH --requeue", "#SBATCH --signal=B:USR1@300", "#SBATCH --gpus-per-node=8", "#SBATCH --mem=400G",
+        "#SBATCH --partition=p", "#SBATCH --account=a", "#SBATCH --qos=q", "#SBATCH --constraint=h100",
+    ]  # fmt: skip
+    assert "cd '/w d' || exit 1\nexport A='b c'\nmodule load cuda\n" in text
+    assert "srun --kill-on-bad-exit=1 --container-image=i.sqsh" in text
+    once = script(job(["x"]), SlurmSettings(requeue=False))
+    assert "--no-requeue" in once
+    assert "trap" not in once
+
+
+def run_script(tmp_path: Path, text: str, srun: str, *, signal: str = "", **environment: str) -> tuple[int, str]:
+    """Run a script with stand-ins for srun and scontrol; returns (exit code, what was printed)."""
+    for name, body in (("srun", srun), ("scontrol", 'echo "scontrol $@"')):
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    process = subprocess.Popen(
+        ["bash", "-c", text], env=os.environ | {"PATH": path, **environment}, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    if signal:
+        subprocess.run(["kill", f"-{signal}", str(process.pid)], check=True)
+    return process.wait(timeout=20), first + process.stdout.read()
+
+
+def here(*commands: list[str], tmp_path: Path) -> Job:
+    return Job(name="n", commands=commands, directory=tmp_path, log=tmp_path)
+
+
+def test_words_arrive_whole_and_the_exit_code_comes_back(tmp_path: Path):
+    text = script(here(["a", "it's", '"b" c'], tmp_path=tmp_path), SlurmSettings())
+    code, said = run_script(tmp_path, text, 'echo "$#:$2:$3:$4"; exit 7')
+    assert (code, said) == (7, '4:a:it\'s:"b" c\n')
+
+
+def test_an_element_of_an_array_runs_its_own_command(tmp_path: Path):
+    text = script(here(["a", "0"], ["a", "1"], tmp_path=tmp_path), SlurmSettings())
+    assert "#SBATCH --array=0-1" in text
+    assert run_script(tmp_path, text, 'echo "$3"', SLURM_ARRAY_TASK_ID="1") == (0, "1\n")
+
+
+@pytest.mark.parametrize(
+    ("environment", "number"),
+    [
+        ({"SLURM_JOB_ID": "5"}, "5"),
+        ({"SLURM_JOB_ID": "6", "SLURM_ARRAY_JOB_ID": "5", "SLURM_ARRAY_TASK_ID": "2"}, "5_2"),
+    ],
+)
+def test_before_the_time_is_over_the_job_goes_back_into_the_queue(tmp_path: Path, environment: dict, number: str):
+    text = script(here(["a"], tmp_path=tmp_path), SlurmSettings())
+    code, said = run_script(tmp_path, text, "echo begun; sleep 1; echo ended", signal="USR1", **environment)
+    assert code == 0
+    assert said.splitlines()[-1] == "ended"  # the ranks go on until Slurm ends them
+    assert f"scontrol requeue {number}" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"tiem": "1"}, r"unknown key slurm.tiem; did you mean 'time'\?"),
+        ({"time": 14400}, "slurm.time must be text, not 14400"),
+        ({"time": "4 hours"}, r"slurm.time is '4 hours': it is written \[D-\]HH:MM:SS, in quotes"),
+        ({"time": "00:05:00"}, "slurm.time 00:05:00 is too short: requeue_before_s takes 300 s of it"),
+        ({"nodes": 0}, "slurm.nodes is 0: at least 1 is needed"),
+        ({"gpus_per_node": 8}, "tasks_per_node is 1, but gpus_per_node 8"),
+        ({"directives": ["constraint=h100"]}, "'constraint=h100' is no option of sbatch"),
+    ],
+)
+def test_impossible_settings_are_one_line(tmp_path: Path, changes: dict, line: str):
+    path = tmp_path / "slurm.yaml"
+    path.write_text(yaml.safe_dump({"slurm": changes}))
+    with pytest.raises(UsageError, match=line):
+        read_settings([str(path)])
+
+
+def test_the_shipped_file_is_the_defaults_or_said_there():
+    settings, others = read_settings([str(ROOT / "configs/sft.yaml"), str(ROOT / "configs/cluster/slurm.yaml")])
+    assert others == [str(ROOT / "configs/sft.yaml")]
+    assert settings == SlurmSettings(cpus_per_task=2, environment={"OMP_NUM_THREADS": "1"})
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--config", "a.yaml"], "no --config has a section `slurm`"),
+        (["--config", "slurm.yaml"], "no file of what is to run is given"),
+        (
+            ["--config", "a.yaml", "--config", "mixed.yaml"],
+            "mixed.yaml: slurm must stand alone in its file; put run_dir",
+        ),
+        (["--config", "a.yaml", "--config", "slurm.yaml"], "no run_dir is given"),
+        (
+            ["--config", "a.yaml", "--config", "slurm.yaml", "--run_dir", "r", "--seeds", "0,0"],
+            "--seeds takes different",
+        ),
+        (
+            ["--config", "a.yaml", "--config", "slurm.yaml", "--run_dir", "r", "--trainer.devices=2"],
+            "--trainer.devices",
+        ),
+        (["study", "--config", "a.yaml", "--config", "slurm.yaml", "--seeds", "1"], "--seeds is for fit"),
+        (["--config", "a.yaml", "--config", "slurm.yaml", "--run_dir", "r"], "sbatch was not found"),
+    ],
+)
+def test_refusals_are_one_line(
+    tmp_path: Path, words: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name, content in (
+        ("a", {"seed_everything": 0}),
+        ("slurm", {"slurm": {}}),
+        ("mixed", {"slurm": {}, "run_dir": "r"}),
+    ):
+        Path(f"{name}.yaml").write_text(yaml.safe_dump(content))
+    assert main(["submit", *words]) == 2
+    said = capsys.readouterr().err
+    assert line in said
+    assert said.count("\n") == 1
+    assert not Path("runs").exists()
+
+
+def test_seeds_make_an_array_and_nothing_is_handed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(tmp_path)
+    Path("a.yaml").write_text("run_dir: r\n")
+    Path("s.yaml").write_text("slurm: { nodes: 2, tasks_per_node: 4 }\n")
+    words = ["--config", "a.yaml", "--config", "s.yaml", "--seeds", "3,5", "--model.init_args.x=1", "--print-script"]
+    assert main(["submit", *words]) == 0
+    text = capsys.readouterr().out
+    assert "#SBATCH --array=0-1" in text
+    assert "--model.init_args.x=1 --trainer.num_nodes 2 --trainer.devices 4 --ckpt_path last" in text
+    assert "--seed_everything 5 --data.init_args.seed 5 --model.init_args.seed 5 --run_dir r/seed5" in text
+    assert not Path("runs").exists()
+
+
+def test_arms_wait_for_those_of_their_own_seed(tmp_path: Path):
+    def arm(stage: str, seed: int, parent: str | None, done: bool) -> Arm:
+        folder = tmp_path / stage / str(seed)
+        folder.mkdir(parents=True)
+        if done:
+            (folder / "result.json").write_text("{}")
+        above = None if parent is None else tmp_path / parent / str(seed)
+        return Arm(stage=stage, seed=seed, folder=folder, parent=above, minutes=1.0, spec={})
+
+    arms = [arm("base", 0, None, True), arm("base", 1, None, False), arm("base", 2, None, False)]
+    arms += [arm("sft", seed, "base", False) for seed in range(3)]
+    planned = plan_study(arms, SlurmSettings(), name="s", log=tmp_path)
+    assert [(one.job.name, one.parent) for one in planned] == [("s-base", None), ("s-sft", None), ("s-sft", 0)]
+    assert [[run.parent.name for run in one.runs if run] for one in planned] == [["1", "2"], ["0"], ["1", "2"]]
+    with pytest.raises(UsageError, match="one rank"):
+        plan_study(arms, SlurmSettings(nodes=2), name="s", log=tmp_path)
+
+
+def test_records_come_back_in_order(tmp_path: Path):
+    for number in ("10", "9"):
+        Submitted(number=number, name="n", runs=["r", None], log="l").write(tmp_path)
+    assert [one.number for one in read_submitted(tmp_path)] == ["9", "10"]
+    with pytest.raises(UsageError, match="holds no jobs"):
+        read_submitted(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("1:00:00", 3600), ("30:00", 1800), ("2-01:00:00", 176400), ("infinite", None)]
+)
+def test_times_as_slurm_writes_them(text: str, expected: int | None):
+    assert seconds(text) == expected
