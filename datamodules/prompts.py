@@ -148,11 +148,17 @@ def encode_completions(tokenizer: PreTrainedTokenizerBase, completions: Sequence
     return [[*ids, eos] for ids in _encode(tokenizer, [prompt_format.answer_text(text) for text in completions])]
 
 
-def encode_files(tokenizer: PreTrainedTokenizerBase, files: Sequence[str]) -> list[tuple[list[int], list[int]]]:
-    """Ids of whole texts for pretraining, whatever the format: (`<bos>` where there is one, text and `<eos>`)."""
+def encode_files(
+    tokenizer: PreTrainedTokenizerBase, heads: Sequence[str], programs: Sequence[str]
+) -> list[tuple[list[int], list[int]]]:
+    """Ids of whole files for pretraining, whatever the format: (`<bos>` where there is one, the file and `<eos>`).
+
+    No token lies across the border between head and program, where a prompt would end and its answer begin.
+    """
     start = [] if tokenizer.bos_token_id is None else [_special_id(tokenizer, "bos_token_id")]
     eos = _special_id(tokenizer, "eos_token_id")
-    return [(start, [*ids, eos]) for ids in _encode(tokenizer, files)]
+    parts = zip(_encode(tokenizer, heads), _encode(tokenizer, programs), strict=True)
+    return [(start, [*head, *program, eos]) for head, program in parts]
 
 
 def _asked(prompt_format: PromptFormat, prompt: str) -> str:

@@ -21,7 +21,7 @@ from datamodules.eval_data import load_dataset, split_of, task_prompts
 from datamodules.mixture import DrawPlan, MixturePart, chosen_tasks, shares
 from datamodules.packing import IGNORE, Sample, pack
 from datamodules.prompts import PromptFormat, encode_completions, encode_files, encode_prompts, set_format
-from datamodules.synthesis.files import file_text
+from datamodules.synthesis.files import file_head
 from datamodules.synthesis.split import PRETRAINING
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
 
@@ -252,8 +252,8 @@ def _encode(tokenizer: PreTrainedTokenizerFast, table: Mapping) -> list[Sample]:
 
 
 def _encode_files(tokenizer: PreTrainedTokenizerFast, table: Mapping) -> list[Sample]:
-    texts = [file_text(*row) for row in zip(table["prompt"], table["solution"], strict=True)]
-    return [Sample(*ids) for ids in encode_files(tokenizer, texts)]
+    heads = [file_head(description) for description in table["prompt"]]
+    return [Sample(*ids) for ids in encode_files(tokenizer, heads, table["solution"])]
 
 
 def _as_loader(items: Dataset | list) -> DataLoader:

@@ -1,7 +1,7 @@
 """Files for a base model: a description as the docstring, then the program, not asked for in a prompt's frame.
 
 A row of the split `pretraining` holds the description as its prompt and the program as its solution, like every row;
-`file_text` joins them. Compositions come from a stream of their own (`split`), atoms from the atomic rows.
+`file_head` is what stands above the program in a file. Compositions come from a stream of their own (`split`), atoms from the atomic rows.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from datamodules.synthesis.seeding import generator
 from datamodules.synthesis.split import PRETRAINING, Taken
 
 
-def file_text(description: str, program: str) -> str:
-    """Write a file: the description as its docstring, two empty lines, the program."""
-    return f'"""{description}"""\n\n\n{program}'
+def file_head(description: str) -> str:
+    """Write what stands above the program of a file: the description as a docstring, and two empty lines."""
+    return f'"""{description}"""\n\n\n'
 
 
 def files_of_atoms(atomic: Sequence[Row], atoms: Mapping[str, Atom], *, seed: int, taken: Taken) -> list[Row]:

@@ -7,6 +7,7 @@ from datamodules.prompts import (
     PromptFormat,
     encode_completion,
     encode_completions,
+    encode_files,
     encode_prompt,
     encode_prompts,
     format_of,
@@ -100,3 +101,11 @@ def test_impossible_formats_are_one_line(fresh):
     fresh.chat_template = "{{ raise_exception('System role not supported') }}"
     with pytest.raises(ValueError, match=r"refuses these messages: System role not supported"):
         set_format(fresh, PromptFormat(system="Be brief."))
+
+
+def test_no_token_lies_across_the_border_of_a_file(tokenizer):
+    [(start, ids)] = encode_files(tokenizer, ["x\n"], ["def f():\n"])
+    assert start == [tokenizer.bos_token_id]
+    assert ids[-1] == tokenizer.eos_token_id
+    assert ids[:-1] == [*tokenizer("x\n")["input_ids"], *tokenizer("def f():\n")["input_ids"]]
+    assert ids[:-1] != tokenizer("x\ndef f():\n")["input_ids"]

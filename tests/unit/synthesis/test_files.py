@@ -12,7 +12,7 @@ from datamodules.synthesis.audit import audit, read_splits
 from datamodules.synthesis.build import write
 from datamodules.synthesis.composition import depth_one
 from datamodules.synthesis.describe import describe
-from datamodules.synthesis.files import file_text
+from datamodules.synthesis.files import file_head
 from datamodules.synthesis.frames import DOCSTRINGS
 from datamodules.synthesis.overlap import Keys, comparable, first_overlap, overlaps
 from datamodules.synthesis.split import PRETRAINING, SPLITS
@@ -47,14 +47,12 @@ def test_what_a_docstring_says():
     atom = ATOMS["digit_sum"]
     words = [describe(depth_one(atom), frame=frame, phrasings=["add {n} up"]) for frame in DOCSTRINGS["en"]]
     assert words == ["Add `a` up.", "solve(a: int) -> int\n\nAdd `a` up."]
-    assert file_text(words[0], "def solve(a):\n    return a\n") == (
-        '"""Add `a` up."""\n\n\ndef solve(a):\n    return a\n'
-    )
+    assert file_head(words[0]) == '"""Add `a` up."""\n\n\n'
 
 
 def test_files_are_programs_with_their_description_as_docstring(made):
     for row in made[0][PRETRAINING]:
-        module = ast.parse(file_text(row["prompt"], row["solution"]))
+        module = ast.parse(file_head(row["prompt"]) + row["solution"])
         assert ast.get_docstring(module, clean=False) == row["prompt"]
 
 
