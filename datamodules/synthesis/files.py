@@ -1,7 +1,8 @@
 """Files for a base model: a description as the docstring, then the program, not asked for in a prompt's frame.
 
 A row of the split `pretraining` holds the description as its prompt and the program as its solution, like every row;
-`file_head` is what stands above the program in a file. Compositions come from a stream of their own (`split`), atoms from the atomic rows.
+`file_head` is what stands above the program in a file. Compositions come from a stream of their own (`split`), atoms
+from the atomic rows.
 """
 
 from __future__ import annotations

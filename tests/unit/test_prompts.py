@@ -104,8 +104,8 @@ def test_impossible_formats_are_one_line(fresh):
 
 
 def test_no_token_lies_across_the_border_of_a_file(tokenizer):
-    [(start, ids)] = encode_files(tokenizer, ["x\n"], ["def f():\n"])
+    [(start, ids)] = encode_files(tokenizer, ["def solve(x):\n    ret"], ["urn x\n"])
     assert start == [tokenizer.bos_token_id]
     assert ids[-1] == tokenizer.eos_token_id
-    assert ids[:-1] == [*tokenizer("x\n")["input_ids"], *tokenizer("def f():\n")["input_ids"]]
-    assert ids[:-1] != tokenizer("x\ndef f():\n")["input_ids"]
+    assert ids[:-1] == [*tokenizer("def solve(x):\n    ret")["input_ids"], *tokenizer("urn x\n")["input_ids"]]
+    assert ids[:-1] != tokenizer("def solve(x):\n    return x\n")["input_ids"]
