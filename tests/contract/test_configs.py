@@ -136,7 +136,7 @@ def test_arms_of_f1_see_the_same_synthetic_completions() -> None:
         weights = {split: part["weight"] or 1.0 for split, part in mixture.items()}
         plan = DrawPlan(sizes, weights, batch_size=layers[-1]["data"]["init_args"]["batch_size"], seed=3)
         draws[name] = [index for step in range(60) for split, index in plan.batch(step) if split == "synthetic_train"]
-    assert len(draws["sft_both"]) >= 60 * 12
+    assert len(draws["sft_both"]) >= 60 * 24
     assert draws["sft_both"] == draws["sft_synthetic"] == draws["scratch_both"] == draws["scratch_synthetic"]
 
 
