@@ -157,7 +157,7 @@ class StudyConfig:
         return {**measured, "splits": splits}
 
     def in_order(self) -> list[Stage]:
-        """Order the stages so that each comes behind the one it starts from.
+        """Order the stages so that each comes behind the one it starts from, as in the file where that may be.
 
         Raises:
             ValueError: they start from one another in a circle.
@@ -166,11 +166,11 @@ class StudyConfig:
         waiting = list(self.stages)
         while waiting:
             placed = {stage.name for stage in ordered}
-            ready = [stage for stage in waiting if stage.parent is None or stage.parent in placed]
-            if not ready:
+            following = next((one for one in waiting if one.parent is None or one.parent in placed), None)
+            if following is None:
                 raise ValueError(f"stages start from one another in a circle: {', '.join(s.name for s in waiting)}")
-            ordered += ready
-            waiting = [stage for stage in waiting if stage not in ready]
+            ordered.append(following)
+            waiting.remove(following)
         return ordered
 
 
