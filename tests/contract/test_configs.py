@@ -36,6 +36,7 @@ FILES = sorted(CONFIGS.rglob("*.yaml"))
 TRAINING = [path for path in FILES if {"model", "data"} <= set(content(path)) and "run_dir" in content(path)]
 STUDIES = [path for path in FILES if {"stages", "extends"} & set(content(path))]
 EVALUATION = [path for path in FILES if "suites" in content(path)]
+CLUSTER = [path for path in FILES if "slurm" in content(path)]
 OTHERS = [*TRAINING, *STUDIES, *EVALUATION]
 OVERLAYS = [path for path in FILES if path not in OTHERS and TRAINING_KEYS & set(content(path))]
 SYNTHESIS = [path for path in FILES if path.name.startswith("synthesis")]
@@ -55,7 +56,7 @@ def required(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 
 
 def test_every_file_is_of_a_known_kind() -> None:
-    assert sorted(FILES) == sorted([*TRAINING, *OVERLAYS, *STUDIES, *EVALUATION, *SYNTHESIS, *DEMO, *SERVICE])
+    assert sorted(FILES) == sorted([*TRAINING, *OVERLAYS, *STUDIES, *EVALUATION, *SYNTHESIS, *DEMO, *SERVICE, *CLUSTER])
     assert {path.name for path in TRAINING} >= {"sft.yaml", "ppo.yaml"}
     assert SYNTHESIS
 
@@ -120,7 +121,8 @@ def test_every_stage_of_a_study_is_a_training(path: Path, required: dict[str, li
     for stage in study.stages:
         files = [word for layer in study.layers_of(stage) for word in ("--config", str(CONFIGS.parent / layer))]
         single = [word for name, value in stage.overrides.items() for word in (f"--{name}", json.dumps(value))]
-        needed = required["ppo.yaml"] if stage.kind == "rl" else []
+        is_loaded = stage.kind == "rl" or any("configs/model/" in layer for layer in study.layers_of(stage))
+        needed = required["ppo.yaml"] if is_loaded else []
         cli = AtomforgeCLI("fit", [*files, *single, *needed], run=False)
         assert type(cli.model).__name__ == {"sft": "SFTModule", "rl": "RLModule"}[stage.kind]
 
