@@ -1,6 +1,6 @@
 # The everyday verbs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install engine demo study test test-all test-unit test-contract test-sandbox test-cluster lint format clean
+.PHONY: help install engine demo study docs test test-all test-unit test-contract test-sandbox test-cluster lint format clean
 BIN := .venv/bin
 # Small tensors on few cores: more threads than cores only spin.
 export TOKENIZERS_PARALLELISM = false
@@ -20,6 +20,9 @@ demo: install ## The whole way on a laptop CPU: data, SFT, PPO, one table (about
 study: install ## The paper's three findings at a small size, with a report (about 15 minutes; Ctrl-C and go on)
 	@$(BIN)/atomforge study --config configs/studies/small.yaml --jobs 2
 	@$(BIN)/atomforge report runs/study_small
+
+docs: install ## The documentation as a site in site/, with warnings as errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: install ## Style, types and import rules
 	$(BIN)/ruff format --check .
@@ -52,4 +55,4 @@ test-cluster: engine ## Two ranks over gloo, and a real Slurm
 	$(BIN)/pytest tests/cluster -m "not slow"
 
 clean: ## Remove what tests and builds leave behind (not .venv, data or runs)
-	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,78 @@
+"""Pages that are made from the sources when the site is built: commands, curves, configs, modules, the threat model."""
+
+import io
+import re
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from cli.main import SUBCOMMANDS, dispatch
+from lightning_modules.tags import TAGS
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = (
+    ("Data", ("datamodules.sft_data", "datamodules.rl_data", "datamodules.mixture", "datamodules.prompts")),
+    ("Synthesis", ("datamodules.synthesis.config", "datamodules.synthesis.build", "datamodules.synthesis.files")),
+    ("Training", ("lightning_modules.sft_module", "lightning_modules.rl_module", "lightning_modules.optimizers",
+                  "lightning_modules.engine", "lightning_modules.lora", "lightning_modules.checkpointing")),
+    ("Objectives", ("lightning_modules.losses", "lightning_modules.advantages")),
+    ("Evaluation", ("lightning_modules.evaluation", "lightning_modules.judged", "lightning_modules.intervals")),
+    ("Executor", ("executor.schema", "executor.client", "executor.grading")),
+    ("Studies", ("cli.study.plan", "cli.study.results", "cli.study.budget", "cli.study.verdicts")),
+)  # fmt: skip
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are made."""
+    made = {
+        "reference/commands.md": commands_page(),
+        "reference/curves.md": curves_page(),
+        "reference/configs.md": configs_page(),
+        "reference/modules.md": modules_page(),
+        "explanation/threat_model.md": (ROOT / "executor" / "README.md").read_text(encoding="utf-8"),
+    }
+    for name, content in made.items():
+        files.append(File.generated(config, name, content=content))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Show links out of the documentation, to files of the repository, as names: the site does not hold them."""
+    return re.sub(r"\[([^\]]+)\]\((?:\.\./)+(?!results|docs)[^)]*\)", r"`\1`", markdown)
+
+
+def commands_page() -> str:
+    """Write the help of every subcommand."""
+    parts = ["# Command line"]
+    for name in SUBCOMMANDS:
+        shown = io.StringIO()
+        with redirect_stdout(shown), suppress(SystemExit):
+            dispatch([name, "--help"])
+        parts.append(f"## atomforge {name}\n\n{SUBCOMMANDS[name]}\n\n```text\n{shown.getvalue().rstrip()}\n```")
+    return "\n\n".join(parts)
+
+
+def curves_page() -> str:
+    """Write the glossary of all TensorBoard tags."""
+    rows = [f"| `{tag}` | {line} |" for tag, line in TAGS.items()]
+    return "\n".join(["# Curves", "", "| tag | what it is, and what it should look like |", "|---|---|", *rows])
+
+
+def configs_page() -> str:
+    """Write every YAML file with its comments, which say what each key is, its unit and its default."""
+    parts = ["# Configs", "Every file under `configs/`, as shipped. Later `--config` files lie over earlier ones."]
+    for path in sorted((ROOT / "configs").rglob("*.yaml")):
+        text = path.read_text(encoding="utf-8").rstrip()
+        parts.append(f"## {path.relative_to(ROOT)}\n\n```yaml\n{text}\n```")
+    return "\n\n".join(parts)
+
+
+def modules_page() -> str:
+    """Name the modules whose docstrings are shown."""
+    parts = ["# Modules"]
+    for title, names in MODULES:
+        parts += [f"## {title}", *(f"::: {name}" for name in names)]
+    return "\n\n".join(parts)
