@@ -112,7 +112,7 @@ def kv_bytes_per_token(model: ModelSizes, *, bytes_a_number: int = HALF) -> int:
 
 
 def block_bytes_per_token(model: ModelSizes) -> int:
-    """What a block keeps of a token for the backward pass under bf16 autocast, without its mask.
+    """Count what a block keeps of a token for the backward pass under bf16 autocast, without its mask.
 
     float32: both residual streams and what the norms made of them (16 D). bfloat16: five rounded inputs of linear
     layers (10 D), query, key, value (keys and values once a query head) and result of attention (8 D), four tensors of
@@ -122,7 +122,7 @@ def block_bytes_per_token(model: ModelSizes) -> int:
 
 
 def activation_bytes(model: ModelSizes, run: RunSizes, layout: Layout) -> int:
-    """What a micro-batch keeps for its backward pass in the blocks; each block has a bfloat16 copy of the mask."""
+    """Count what a micro-batch keeps in the blocks; each block has a bfloat16 copy of the mask (of SDPA)."""
     tokens = run.tokens_of(run.micro_batch(layout))
     block = tokens * (block_bytes_per_token(model) + HALF * run.row_tokens)
     if not run.gradient_checkpointing:

@@ -71,8 +71,8 @@ def work_of(model: ModelSizes, run: RunSizes, layout: Layout) -> Work:
     batches = -(-run.num_samples // ranks // run.generate_batch_size)
     steps = batches * run.longest_response
     context = run.prompt_tokens + run.response_tokens / 2
-    forward = forward_flops(model, run, mine)
-    num_models = 1 if run.critic != "separate" else 2
+    trunk, head = trunk_flops(model, run, mine), 2 * model.num_head_weights * mine * run.response_tokens
+    num_trunks = 2 if run.critic == "separate" else 1
     micro_batches = run.num_steps * run.accumulate_grad_batches
     passes = run.num_scored_passes(layout)
     written = mine * run.response_tokens
@@ -86,10 +86,10 @@ def work_of(model: ModelSizes, run: RunSizes, layout: Layout) -> Work:
         decode_steps=steps * layers,
         decode_flops=prompt_flops + written * (2 * model.num_matrix_weights + pair_flops(model) * context),
         decode_bytes=steps * HALF * model.num_matrix_weights + written * context * kv_bytes_per_token(model),
-        read_passes=passes * layers * (1 + num_models),
-        read_flops=forward * (1 + num_models),
+        read_passes=passes * layers * (1 + num_trunks),
+        read_flops=(1 + num_trunks) * trunk + 2 * head,
         train_passes=micro_batches * layers,
-        train_flops=run.num_ppo_epochs * forward * num_models * (4 if run.gradient_checkpointing else 3),
+        train_flops=run.num_ppo_epochs * (num_trunks * trunk * (4 if run.gradient_checkpointing else 3) + 3 * head),
         optimizer_bytes=run.num_steps * OPTIMIZER_BYTES * num_trained(model, run) / layout.num_shards,
         gathered_bytes=gathered,
         reduced_bytes=reduced,
@@ -104,13 +104,10 @@ def pair_flops(model: ModelSizes) -> int:
     return 4 * model.num_layers * model.num_heads * model.head_dim
 
 
-def forward_flops(model: ModelSizes, run: RunSizes, num_samples: float) -> float:
-    """Floating point operations of reading so many responses once; the output layer runs where a token is predicted."""
-    return (
-        2 * model.num_layers * model.num_block_matrix_weights * run.tokens_of(num_samples)
-        + pair_flops(model) * run.pairs_of(num_samples)
-        + 2 * model.num_head_weights * num_samples * run.response_tokens
-    )
+def trunk_flops(model: ModelSizes, run: RunSizes, num_samples: float) -> float:
+    """Floating point operations of reading so many responses once, but for the output layer."""
+    weights = model.num_layers * model.num_block_matrix_weights
+    return 2 * weights * run.tokens_of(num_samples) + pair_flops(model) * run.pairs_of(num_samples)
 
 
 def traffic(model: ModelSizes, run: RunSizes, layout: Layout) -> tuple[float, float, float]:
@@ -174,6 +171,8 @@ def link_of(machine: Machine, layout: Layout) -> Link:
 
 def expected_maximum(num_draws: int) -> float:
     """Mean of the largest of so many draws from a standard normal distribution (0 for one)."""
+    if num_draws == 1:
+        return 0.0
     normal, width = NormalDist(), 1e-3
     points = [(i + 0.5) * width for i in range(8000)]
     above = sum(1.0 - normal.cdf(x) ** num_draws for x in points)
