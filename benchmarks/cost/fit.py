@@ -18,7 +18,7 @@ from benchmarks.cost.step import Work, expected_maximum, iteration_time, work_of
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A measured run: its fastest iteration, in seconds, means over the ranks."""
+    """A measured run: processor seconds of a rank by part, means over ranks and iterations, and what the clock said."""
 
     model: ModelSizes
     run: RunSizes
@@ -28,30 +28,43 @@ class Point:
     generate_s: float
     score_s: float
     update_s: float
+    other_s: float
     wall_s: float
+    """Median over the iterations."""
     rank_spread: float
-    """Longest time of a rank to answer and read, over the mean of the ranks, less 1; mean over the iterations."""
+    """Longest processor time of a rank to answer and read, over the mean of the ranks, less 1; mean over iterations."""
 
     @property
-    def other_s(self) -> float:
-        return max(0.0, self.wall_s - self.generate_s - self.score_s - self.update_s)
+    def cpu_s(self) -> float:
+        return self.generate_s + self.score_s + self.update_s + self.other_s
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Seconds, measured and estimated; communication is part of where it happens, in the estimate of `update`."""
+    """Seconds, measured and estimated; communication is part of `update` in the estimate."""
 
     point: Point
     generate: tuple[float, float]
     score: tuple[float, float]
     update: tuple[float, float]
     other: tuple[float, float]
+    cpu: tuple[float, float]
+    """Without waiting."""
     wall: tuple[float, float]
 
     @property
     def error(self) -> float:
-        """Estimate over measurement, less 1."""
+        """Estimate of the processor seconds over their measurement, less 1."""
+        return self.cpu[1] / self.cpu[0] - 1
+
+    @property
+    def wall_error(self) -> float:
         return self.wall[1] / self.wall[0] - 1
+
+    @property
+    def cores_had(self) -> float:
+        """Cores that all ranks together were given: less than ranks where they waited or others computed."""
+        return self.point.cpu_s * self.point.layout.num_ranks / self.point.wall_s
 
 
 def fit_machine(points: Sequence[Point], link: Link, *, name: str) -> Machine:
@@ -125,7 +138,8 @@ def compare(point: Point, machine: Machine) -> Comparison:
         generate=(point.generate_s, time.generate),
         score=(point.score_s, time.score),
         update=(point.update_s, time.update + time.communicate),
-        other=(point.other_s, time.other + time.wait + time.execute),
+        other=(point.other_s, time.other),
+        cpu=(point.cpu_s, time.total - time.wait - time.execute),
         wall=(point.wall_s, time.total),
     )
 
@@ -133,8 +147,7 @@ def compare(point: Point, machine: Machine) -> Comparison:
 def _contention(point: Point, machine: Machine) -> float:
     """Divide the computing of a point by what the same ranks would take alone."""
     alone = iteration_time(point.model, point.run, point.layout, machine)
-    computed = point.generate_s + point.score_s + point.update_s - alone.communicate
-    return max(1.0, computed / (alone.generate + alone.score + alone.update))
+    return max(1.0, (point.cpu_s - alone.communicate) / (alone.generate + alone.score + alone.update + alone.other))
 
 
 def _rate(seconds_each: float) -> float:

@@ -60,11 +60,12 @@ def _lines() -> list[str]:
     for n in SAMPLES:
         parts.append(f'<text x="{x_of(n):.1f}" y="{BOTTOM + 18}" text-anchor="middle">{n}</text>')
     parts.append(f'<text x="{LEFT + LINES_WIDTH / 2}" y="{BOTTOM + 38}" text-anchor="middle">responses</text>')
-    for number, (layout, curve) in enumerate(zip(LAYOUTS, curves, strict=True)):
+    for dashes, layout, curve in zip(("none", "7 4", "2 4"), LAYOUTS, curves, strict=True):
         places = " ".join(f"{x_of(n):.1f},{y_of(s):.1f}" for n, s in zip(SAMPLES, curve, strict=True))
-        parts.append(f'<polyline points="{places}" fill="none" stroke="var(--c{number})" stroke-width="2"/>')
+        stroke = f'stroke="var(--ink)" stroke-width="2" stroke-dasharray="{dashes}"'
+        parts.append(f'<polyline points="{places}" fill="none" {stroke}/>')
         parts += [
-            f'<circle cx="{x_of(n):.1f}" cy="{y_of(s):.1f}" r="3" fill="var(--c{number})"/>'
+            f'<circle cx="{x_of(n):.1f}" cy="{y_of(s):.1f}" r="3" fill="var(--ink)"/>'
             for n, s in zip(SAMPLES, curve, strict=True)
         ]
         parts.append(f'<text x="{LEFT + LINES_WIDTH + 8}" y="{y_of(curve[-1]) + 4:.1f}">{layout.name}</text>')

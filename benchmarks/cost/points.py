@@ -1,7 +1,12 @@
-"""From what the ranks of a measured run wrote to one point: its fastest iteration. It runs nothing."""
+"""From what the ranks of a measured run wrote to one point. It runs nothing.
+
+Other programs may take the cores for a while, so parts are counted in processor seconds: a part has the share of its
+iteration's processor seconds that it has of its wall time.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean, median
 
 from benchmarks.cost.fit import Point
 from benchmarks.cost.layout import Layout, RunSizes, Strategy
@@ -27,18 +32,22 @@ class Setting:
 
 
 def point_of(setting: Setting, ranks: Sequence[Sequence[dict[str, float]]], *, model: ModelSizes = TINY) -> Point:
-    """Take the iteration with the least wall time, the one that other work on the machine disturbed least.
+    """Take the mean over ranks and iterations.
 
     Args:
         setting: what was run.
         ranks: for each rank its iterations, as `benchmarks.cost.measure` writes them.
         model: of the policy.
     """
-    best = min(range(len(ranks[0])), key=lambda i: ranks[0][i]["wall"])
+    every = [iteration for rank in ranks for iteration in rank]
 
     def mean(name: str) -> float:
-        return sum(rank[best][name] for rank in ranks) / len(ranks)
+        return fmean(iteration[name] for iteration in every)
 
+    def cpu_mean(name: str) -> float:
+        return fmean(iteration[name] * iteration["cpu"] / iteration["wall"] for iteration in every)
+
+    parts = {part: cpu_mean(part) for part in ("generate", "score", "update")}
     num_samples = setting.num_prompts * SAMPLES_PER_PROMPT
     run = RunSizes(
         prompts_per_iteration=setting.num_prompts,
@@ -46,22 +55,23 @@ def point_of(setting: Setting, ranks: Sequence[Sequence[dict[str, float]]], *, m
         minibatch_size=min(MINIBATCH_SIZE, num_samples),
         prompt_tokens=round(mean("prompt_tokens")),
         response_tokens=round(mean("response_tokens")),
-        longest_response=round(max(rank[best]["longest_response"] for rank in ranks)),
+        longest_response=round(max(iteration["longest_response"] for iteration in every)),
     )
     return Point(
         model=model,
         run=run,
         layout=Layout(num_nodes=1, gpus_per_node=setting.num_ranks, strategy=setting.strategy),
         is_fitted=setting.is_fitted,
-        generate_s=mean("generate"),
-        score_s=mean("score"),
-        update_s=mean("update"),
-        wall_s=mean("wall"),
-        rank_spread=sum(_excess(list(parts)) for parts in zip(*ranks, strict=True)) / len(ranks[0]),
+        generate_s=parts["generate"],
+        score_s=parts["score"],
+        update_s=parts["update"],
+        other_s=mean("cpu") - sum(parts.values()),
+        wall_s=median(iteration["wall"] for iteration in every),
+        rank_spread=fmean(_excess(list(iterations)) for iterations in zip(*ranks, strict=True)),
     )
 
 
-def _excess(parts: list[dict[str, float]]) -> float:
-    """Longest time to answer and read over the mean of the ranks, less 1."""
-    seconds = [part["generate"] + part["score"] for part in parts]
-    return max(seconds) * len(seconds) / sum(seconds) - 1
+def _excess(iterations: list[dict[str, float]]) -> float:
+    """Longest processor time to answer and read over the mean of the ranks, less 1."""
+    seconds = [(one["generate"] + one["score"]) * one["cpu"] / one["wall"] for one in iterations]
+    return max(seconds) / fmean(seconds) - 1

@@ -132,7 +132,7 @@ def point_on(machine: Machine, layout: Layout, run: RunSizes, *, is_fitted: bool
     time = iteration_time(SMALL, run, layout, machine)
     return Point(
         model=SMALL, run=run, layout=layout, is_fitted=is_fitted, generate_s=time.generate, score_s=time.score,
-        update_s=time.update + time.communicate, wall_s=time.total, rank_spread=spread,
+        update_s=time.update + time.communicate, other_s=time.other, wall_s=time.total, rank_spread=spread,
     )  # fmt: skip
 
 
@@ -150,9 +150,10 @@ def test_a_fit_finds_the_constants_again():
     assert len(numbers) == 12
     assert [getattr(found, name) for name in numbers] == pytest.approx([getattr(MACHINE, name) for name in numbers])
     kept_out = point_on(MACHINE, DDP, larger, is_fitted=False)
-    assert compare(kept_out, found).error == pytest.approx(0, abs=1e-6)
-    twice = compare(replace(kept_out, wall_s=2 * kept_out.wall_s), found)
-    assert twice.error == pytest.approx(-0.5)
+    compared = compare(kept_out, found)
+    assert (compared.error, compared.wall_error) == pytest.approx((0, 0), abs=1e-6)
+    doubled = compare(replace(kept_out, wall_s=2 * kept_out.wall_s, other_s=kept_out.other_s + kept_out.cpu_s), found)
+    assert (doubled.error, doubled.wall_error) == (pytest.approx(-0.5), pytest.approx(-0.5))
 
 
 def test_constants_are_never_negative():
@@ -168,16 +169,18 @@ def test_a_fit_needs_two_points_of_one_rank():
         fit_machine([point_on(MACHINE, ONE, RUN), point_on(MACHINE, DDP, RUN)], Link(), name="made up")
 
 
-def test_a_point_is_the_fastest_iteration():
-    slow = {"generate": 9.0, "score": 1.0, "update": 5.0, "wall": 20.0, "prompt_tokens": 99.0, "response_tokens": 9.0,
-            "longest_response": 9}  # fmt: skip
-    first = {"generate": 1.0, "score": 1.0, "update": 2.0, "wall": 6.0, "prompt_tokens": 50.4, "response_tokens": 40.0,
-             "longest_response": 48}  # fmt: skip
-    second = first | {"generate": 3.0, "longest_response": 47}
-    point = point_of(Setting("ddp", 2, num_prompts=16, is_fitted=False), [[slow, first], [slow, second]])
-    assert (point.generate_s, point.score_s, point.update_s, point.wall_s, point.other_s) == (2.0, 1.0, 2.0, 6.0, 1.0)
-    assert (point.run.prompt_tokens, point.run.longest_response, point.run.num_samples) == (50, 48, 64)
-    assert point.rank_spread == pytest.approx((0.0 + (4 / 3 - 1)) / 2)
+def test_a_point_is_counted_in_processor_seconds():
+    """Two ranks, two iterations, of which the second was disturbed: it took twice its processor seconds."""
+    sizes = {"prompt_tokens": 50.0, "response_tokens": 40.0, "longest_response": 48}
+    quiet = sizes | {"generate": 1.0, "score": 1.0, "update": 2.0, "wall": 5.0, "cpu": 5.0}
+    disturbed = sizes | {"generate": 4.0, "score": 2.0, "update": 4.0, "wall": 12.0, "cpu": 6.0, "prompt_tokens": 54.0}
+    point = point_of(Setting("ddp", 2, num_prompts=16, is_fitted=False), [[quiet, disturbed], [quiet, quiet]])
+    # generate: 1, 4 x 6/12, 1, 1; score: 1 each; update: 2 each; processor seconds 5, 6, 5, 5
+    assert (point.generate_s, point.score_s, point.update_s) == (1.25, 1.0, 2.0)
+    assert (point.cpu_s, point.other_s, point.wall_s) == (5.25, 1.0, 5.0)
+    assert (point.run.prompt_tokens, point.run.longest_response, point.run.num_samples) == (51, 48, 64)
+    # of 3 and 2 seconds the longest is 1.2 times the mean
+    assert point.rank_spread == pytest.approx((0.0 + 0.2) / 2)
 
 
 def test_tables_say_what_was_computed():
@@ -187,7 +190,7 @@ def test_tables_say_what_was_computed():
     assert f"| Qwen2.5-Coder-1.5B | 1x8 ddp | 1024 | {time.generate:.1f} |" in tables.of_gpus()
     assert f"| **{time.total:.1f}** | {1024 / time.total:.0f} | {128 / time.total:.1f} |" in tables.of_gpus()
     errors = [compare(point_on(MACHINE, ONE, RUN, is_fitted=False), replace(MACHINE, fixed_s=9.0))]
-    assert f"off by {errors[0].error:.0%} in the mean" in tables.of_comparisons(errors)
+    assert f"processor seconds off by {errors[0].error:.0%} in the mean" in tables.of_comparisons(errors)
 
 
 def test_the_plot_is_made_for_light_and_dark(tmp_path):
