@@ -1,7 +1,5 @@
 """Every YAML file shipped under configs/ is understood by the command it is for."""
 
-import re
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,10 +7,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from lightning.pytorch.strategies import DDPStrategy
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from benchmarks.cost import tables
 from cli.demo import load_config
 from cli.errors import UsageError
 from cli.evaluation_plan import plan_of
@@ -23,7 +18,6 @@ from datamodules.synthesis.config import parse_config
 from datamodules.tokenizer import train_tokenizer
 from executor.service.settings import ServiceSettings
 from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.sharding import FSDP2Strategy
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TRAINING_KEYS = {"model", "data", "trainer", "checkpoint", "num_threads"}
@@ -46,13 +40,6 @@ OVERLAYS = [path for path in FILES if path not in OTHERS and TRAINING_KEYS & set
 SYNTHESIS = [path for path in FILES if path.name.startswith("synthesis")]
 SERVICE = [path for path in FILES if path.name == "executor.yaml"]
 DEMO = [path for path in FILES if path.name == "demo.yaml"]
-CLUSTER = sorted((CONFIGS / "cluster").glob("*_*x*.yaml"))
-ESTIMATED = {
-    "ddp_1x8": (tables.QWEN_1_5B, tables.DDP_1X8),
-    "ddp_4x8": (tables.QWEN_1_5B, tables.DDP_4X8),
-    "fsdp_1x8": (tables.QWEN_7B, tables.FSDP_1X8),
-    "fsdp_4x8": (tables.QWEN_7B, tables.FSDP_4X8),
-}
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +79,6 @@ def test_training_configs_build_model_data_and_trainer(
     assert cli.trainer.log_dir.startswith(given["run_dir"])
 
 
-def without_gpus(path: Path) -> list[str]:
-    """Put CPUs in the place of the GPUs that a config asks for and this machine lacks."""
-    asked = content(path).get("trainer", {}).get("accelerator")
-    return ["--trainer.accelerator", "cpu"] if asked == "gpu" and not torch.cuda.is_available() else []
-
-
 @pytest.mark.parametrize("path", OVERLAYS, ids=name_of)
 def test_overlays_fit_a_base(path: Path, required: dict[str, list[str]]) -> None:
     refused = []
@@ -106,7 +87,8 @@ def test_overlays_fit_a_base(path: Path, required: dict[str, list[str]]) -> None
         files = ["--config", str(base), "--config", str(path)]
         if loads_a_model:  # a tiny one in its place: there may be no network
             files += required["ppo.yaml"]
-        files += without_gpus(path)
+        if content(path).get("trainer", {}).get("accelerator") == "gpu" and not torch.cuda.is_available():
+            files += ["--trainer.accelerator", "cpu"]
         try:
             AtomforgeCLI("fit", [*files, *required.get(base.name, [])], run=False)
         except UsageError as error:
@@ -123,46 +105,6 @@ def test_overlays_of_models_fit_sft_and_rl_alike(path: Path, required: dict[str,
         assert cli.model.lora is not None
         assert cli.model.lora.r == wanted["r"]
         assert cli.datamodule.prompt.answer == "fenced"
-
-
-@pytest.mark.parametrize("path", CLUSTER, ids=name_of)
-@pytest.mark.parametrize("base", ["sft.yaml", "ppo.yaml"])
-def test_overlays_of_clusters_fit_sft_and_rl_alike(path: Path, base: str, required: dict[str, list[str]]) -> None:
-    files = ["--config", str(CONFIGS / base), "--config", str(path), *without_gpus(path)]
-    cli = AtomforgeCLI("fit", [*files, *required.get(base, [])], run=False)
-    asked = content(path)["trainer"]
-    assert cli.trainer.world_size == asked["num_nodes"] * asked["devices"]
-    assert isinstance(cli.trainer.strategy, {"ddp": DDPStrategy, "fsdp2": FSDP2Strategy}[asked["strategy"]])
-    if path.stem in ESTIMATED:
-        assert (asked["accelerator"], asked["precision"]) == ("gpu", "bf16-mixed")
-        assert cli.model.engine.gradient_checkpointing
-
-
-@pytest.mark.parametrize("name", ESTIMATED)
-def test_the_numbers_in_an_overlay_s_head_are_those_of_the_estimate(name: str) -> None:
-    model, layout = ESTIMATED[name]
-    head = (CONFIGS / "cluster" / f"{name}.yaml").read_text(encoding="utf-8").partition("\n\n")[0]
-    computed = tables.memory_of(model, layout).in_gib()
-    written = [float(number) for number in re.findall(r"^#   .* (\d+\.\d)$", head, re.MULTILINE)]
-    wanted = [round(value, 1) for part, value in computed.items() if value > 0 and part != "peak"]
-    assert sorted(written) == sorted(wanted)
-    for label, part in (("while generating", "generating"), ("while updating", "updating")):
-        assert re.search(rf"^#   {label} +{computed[part]:.1f}$", head, re.MULTILINE)
-    time = tables.computed(model, layout, 1024)
-    assert f"{model.name} (N = {model.num_weights / 1e9:.3f} billion weights)" in head
-    assert f"computed: {1024 / time.total:.0f} responses a second ({time.total:.1f} s for 1024)" in head
-    assert f"of which {time.communicate:.1f} s communication" in head
-    assert "Nothing here was ever run on a GPU" in head
-
-
-def test_every_overlay_for_gpus_has_its_estimate() -> None:
-    for path in CLUSTER:
-        asked = content(path)["trainer"]
-        assert (path.stem in ESTIMATED) == (asked["accelerator"] == "gpu"), path.name
-        if path.stem in ESTIMATED:
-            _, layout = ESTIMATED[path.stem]
-            assert (layout.num_nodes, layout.gpus_per_node) == (asked["num_nodes"], asked["devices"])
-            assert layout.strategy == asked["strategy"]
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=name_of)
