@@ -1,4 +1,4 @@
-"""The overlays of configs/cluster/ for DDP and FSDP2 load over SFT and RL, and their heads say what the estimate says."""
+"""The overlays of configs/cluster/ for DDP and FSDP2 load over SFT and RL; their heads say what the estimate says."""
 
 import re
 import sys
