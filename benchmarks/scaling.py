@@ -33,12 +33,12 @@ from benchmarks.cost.plot import write_svg
 from benchmarks.cost.points import TINY, Setting, point_of
 
 SETTINGS = (
-    Setting("one", 1, num_prompts=4, is_fitted=True),
     Setting("ddp", 2, num_prompts=16, is_fitted=True),
-    Setting("one", 1, num_prompts=16, is_fitted=True),
-    Setting("one", 1, num_prompts=8, is_fitted=False),
     Setting("ddp", 2, num_prompts=32, is_fitted=False),
     Setting("fsdp2", 2, num_prompts=16, is_fitted=False),
+    Setting("one", 1, num_prompts=4, is_fitted=True),
+    Setting("one", 1, num_prompts=16, is_fitted=True),
+    Setting("one", 1, num_prompts=8, is_fitted=False),
     Setting("one", 1, num_prompts=32, is_fitted=False),
 )
 NUM_ITERATIONS = 4
