@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from cli.demo import load_config
@@ -89,6 +90,8 @@ def test_overlays_fit_a_base(path: Path, required: dict[str, list[str]]) -> None
         files = ["--config", str(base), "--config", str(path)]
         if loads_a_model:  # a tiny one in its place: there may be no network
             files += required["ppo.yaml"]
+        if content(path).get("trainer", {}).get("accelerator") == "gpu" and not torch.cuda.is_available():
+            files += ["--trainer.accelerator", "cpu"]
         try:
             AtomforgeCLI("fit", [*files, *required.get(base.name, [])], run=False)
         except UsageError as error:

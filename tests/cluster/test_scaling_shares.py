@@ -1,0 +1,103 @@
+"""Two gloo ranks under fsdp2 hold the bytes the arithmetic says, and leave whole what it says they leave whole."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor
+from transformers import LlamaConfig, LlamaForCausalLM
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+from benchmarks.cost.layout import Layout, RunSizes  # noqa: E402
+from benchmarks.cost.memory import rank_memory  # noqa: E402
+from benchmarks.cost.sizes import ModelSizes  # noqa: E402
+from lightning_modules.optimizers import build_rl_adamw  # noqa: E402
+from lightning_modules.packed_loss import packed_mask  # noqa: E402
+from lightning_modules.policy import Policy  # noqa: E402
+from lightning_modules.reference import Reference  # noqa: E402
+from lightning_modules.rl_config import RLOptimizerConfig  # noqa: E402
+
+SIZES = ModelSizes(
+    name="small", hidden_size=64, num_layers=2, num_heads=4, num_kv_heads=2, intermediate_size=96, vocab_size=300,
+    tie_embeddings=True,
+)  # fmt: skip
+RUN = RunSizes(
+    prompts_per_iteration=2, samples_per_prompt=1, minibatch_size=2, prompt_tokens=24, response_tokens=39,
+    longest_response=40,
+)  # fmt: skip
+
+
+def bytes_held(tensor: torch.Tensor) -> int:
+    return tensor.to_local().nbytes if isinstance(tensor, DTensor) else tensor.nbytes
+
+
+def train_once(rank: int, folder: str) -> None:
+    """Score, train and sample once, and write what this rank holds."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    mesh = init_device_mesh("cpu", (2,))
+    config = LlamaConfig(
+        hidden_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=96,
+        vocab_size=300, tie_word_embeddings=True,
+    )  # fmt: skip
+    policy = Policy(LlamaForCausalLM._from_config(config, attn_implementation="sdpa"), critic="shared")
+    reference = Reference(policy)
+    reference.shard(mesh)
+    policy.shard(mesh)
+    optimizer = build_rl_adamw(policy, RLOptimizerConfig())
+    ids, positions = torch.full((2, 64), 7), torch.arange(64).repeat(2, 1)
+    mask, chosen = packed_mask(torch.ones_like(ids), flex=False), torch.ones_like(ids, dtype=torch.bool)
+    frozen = list(reference._policy.parameters())
+    held = {"reference_at_first": sum(map(bytes_held, frozen))}
+    with torch.autocast("cpu", torch.bfloat16):
+        reference.of_logits(ids, mask, positions, chosen, lambda logits, part: (logits.sum(-1),))
+        logits, values = policy(ids, mask, positions, chosen)
+    (logits.float().logsumexp(-1).mean() + values.mean()).backward()
+    optimizer.step()
+    plain = policy.sampling_model(torch.bfloat16)
+    moments = [value for state in optimizer.state.values() for name, value in state.items() if name != "step"]
+    held |= {
+        "weights": sum(map(bytes_held, policy.parameters())),
+        "gradients": sum(bytes_held(p.grad) for p in policy.parameters() if p.grad is not None),
+        "optimizer": sum(map(bytes_held, moments)),
+        "reference_read": sum(map(bytes_held, reference._policy.parameters())),
+        "sampling_copy": sum(map(bytes_held, plain.parameters())),
+    }
+    Path(folder, f"{rank}.json").write_text(json.dumps(held), encoding="utf-8")
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory) -> list[dict[str, int]]:
+    folder = tmp_path_factory.mktemp("ranks")
+    mp.spawn(train_once, (str(folder),), nprocs=2)
+    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+
+
+def test_each_rank_holds_its_share(ranks):
+    said = rank_memory(SIZES, RUN, Layout(num_nodes=1, gpus_per_node=2, strategy="fsdp2"))
+    for name in ("weights", "gradients", "optimizer"):
+        # what has one row, the value head, is on the first rank: 65 numbers, 260 bytes of each kind
+        allowed = 65 * 4 * (2 if name == "optimizer" else 1)
+        assert [rank[name] for rank in ranks] == pytest.approx([getattr(said, name)] * 2, abs=allowed), name
+    whole = rank_memory(SIZES, RUN, Layout(num_nodes=1, gpus_per_node=1, strategy="one"))
+    for name in ("weights", "gradients", "optimizer"):
+        assert sum(rank[name] for rank in ranks) == getattr(whole, name), name
+    assert [rank["reference_at_first"] for rank in ranks] == [said.reference] * 2
+
+
+def test_the_reference_leaves_its_embedding_whole_once_it_was_read(ranks):
+    said = rank_memory(SIZES, RUN, Layout(num_nodes=1, gpus_per_node=2, strategy="fsdp2"))
+    assert [rank["reference_read"] for rank in ranks] == [said.reference + said.reference_whole] * 2
+
+
+def test_each_rank_samples_from_a_whole_copy(ranks):
+    said = rank_memory(SIZES, RUN, Layout(num_nodes=1, gpus_per_node=2, strategy="fsdp2"))
+    stacked = rank_memory(SIZES, RUN, Layout(num_nodes=1, gpus_per_node=1, strategy="one")).sampling_weights
+    assert [rank["sampling_copy"] + stacked for rank in ranks] == [said.sampling_weights] * 2
