@@ -49,6 +49,7 @@ def test_a_report_without_its_measurement_is_refused(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_two_ranks_are_measured(tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     make = "import sys, pathlib; from benchmarks.cost.measure import make; make(pathlib.Path(sys.argv[1]))"
