@@ -14,6 +14,7 @@ from typing import NoReturn
 from cli.errors import Interrupted, UsageError, did_you_mean, explain
 
 SUBCOMMANDS = {
+    "doctor": "what works on this machine, and the line that mends what does not",
     "fit": "train a model (SFT or PPO) from YAML configs",
     "validate": "run the validation of a config on a checkpoint",
     "test": "run the test of a config on a checkpoint",

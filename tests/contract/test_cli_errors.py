@@ -152,6 +152,13 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "not a page": (["data", "--output", "x.md"], "--output must end in .html"),
         "unknown option": (["data", "--configs", "x"], "'--config'"),
     },
+    "doctor": {
+        "unknown option": (["--jsn"], "did you mean '--json'"),
+        "a value too many": (["--json=1"], "--json"),
+        "a word too many": (["docker"], "unrecognized arguments: docker"),
+        "two words": (["a", "b"], "unrecognized arguments: a b"),
+        "unknown option with value": (["--backend", "docker"], "unknown option --backend"),
+    },
     "submit": {
         "no config": ([], "name the files of what is to run"),
         "no cluster": (["--config", "good.yaml"], "no --config has a section `slurm`"),
