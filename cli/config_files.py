@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from cli.config_names import find_config
 from cli.errors import UsageError, did_you_mean, one_line
 
 SUBCLASS = object()
@@ -22,13 +23,13 @@ SUBCLASS = object()
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read the mapping of a YAML file.
+    """Read the mapping of a YAML file, given by its path or by its name among those shipped.
 
     Raises:
         UsageError: the file is missing or unreadable, is not YAML (with the line), or holds no mapping.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = find_config(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise UsageError(f"cannot read the config file {path}: {reason}") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.config_files import SUBCLASS, KeyCheck, given_settings, read_yaml
+from cli.config_names import SHIPPED, find_config, with_paths
 from cli.errors import UsageError
 
 
@@ -123,3 +124,33 @@ def test_broken_files(text: bytes | None, line: str, tmp_path: Path, monkeypatch
     with pytest.raises(UsageError) as caught:
         read_yaml("c.yaml")
     assert str(caught.value) == line
+
+
+def test_a_shipped_file_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("sft", "sft.yaml", "configs/sft.yaml"):
+        assert find_config(name) == SHIPPED / "sft.yaml"
+    assert find_config("rl/grpo") == SHIPPED / "rl" / "grpo.yaml"
+    assert with_paths(["--config", "sft", "--config=rl/grpo", "--run_dir", "sft"]) == [
+        "--config",
+        str(SHIPPED / "sft.yaml"),
+        f"--config={SHIPPED / 'rl' / 'grpo.yaml'}",
+        "--run_dir",
+        "sft",
+    ]
+    (tmp_path / "sft.yaml").write_text("seed_everything: 7\n")
+    assert read_yaml("sft.yaml") == {"seed_everything": 7}  # a path wins
+    assert find_config("sft") == SHIPPED / "sft.yaml"
+
+
+def test_a_name_that_is_none_is_refused_with_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        UsageError, match=r"config file studies/smok: No such file or directory; did you mean 'studies/smoke'"
+    ):
+        read_yaml("studies/smok")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UsageError, match="config file folder: it is no file"):
+        read_yaml("folder")
+    with pytest.raises(UsageError, match="No such file"):
+        find_config("__init__.py")  # lies there, and is no config
