@@ -36,7 +36,8 @@ format: install ## Format the code
 
 test: lint engine ## The short form of every ring (at most 15 minutes)
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit --ignore tests/unit/executor -m "not slow" -n auto --dist loadfile
-	$(BIN)/pytest tests/unit/executor tests/contract tests/sandbox tests/cluster -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/contract -m "not slow" -n auto --dist loadfile
+	$(BIN)/pytest tests/unit/executor tests/sandbox tests/cluster -m "not slow"
 
 test-all: lint engine ## Every ring, the long forms too (at most 60 minutes)
 	$(BIN)/pytest
@@ -46,7 +47,7 @@ test-unit: install ## Pure functions and modules, seconds
 	$(BIN)/pytest tests/unit/executor -m "not slow"
 
 test-contract: install ## Every atom, every YAML, every command at smoke size
-	$(BIN)/pytest tests/contract -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/contract -m "not slow" -n auto --dist loadfile
 
 test-sandbox: engine ## Hostile programs in the real sandbox
 	$(BIN)/pytest tests/sandbox -m "not slow"
