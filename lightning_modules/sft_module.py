@@ -38,7 +38,7 @@ class SFTModule(PolicyModule):
         lora: adapters to train instead of the whole model; null = none.
         max_new_tokens: longest completion in validation and test, tokens.
         eval_batch_size: completions decoded together in validation and test.
-        executor_backend: `auto`, or a backend by name or address.
+        executor_backend: `auto`, a backend by name or address, or `node`: one service for the ranks of a node.
         seed: of the first weights.
     """
 
