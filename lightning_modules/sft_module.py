@@ -111,7 +111,7 @@ class SFTModule(PolicyModule):
         mean_labels = self.trainer.strategy.reduce(num_labels.float(), reduce_op="mean")
         loss = total / mean_labels
         num_tokens = torch.count_nonzero(batch.segment_ids)
-        self.log("loss/train", loss, prog_bar=True, batch_size=batch.num_samples)
+        self.log("loss/train", loss, prog_bar=True, sync_dist=True, batch_size=batch.num_samples)  # of all ranks
         self.log("data/tokens", num_tokens.float(), batch_size=batch.num_samples)
         self.log("data/padding_share", 1 - num_tokens / batch.segment_ids.numel(), batch_size=batch.num_samples)
         self.log("optim/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=batch.num_samples)

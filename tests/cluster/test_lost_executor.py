@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
-from killed_runs import ROOT, assert_same_end, checkpoint_names, finish, start, write_inputs
+from killed_runs import ROOT, assert_same_end, checkpoint_names, finish, scalars, start, write_inputs
+from warm_start import OPTIONS, warm_up
 
 BACKEND = "--model.init_args.executor_backend={}"
 
@@ -26,13 +27,18 @@ BACKEND = "--model.init_args.executor_backend={}"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lost")
     write_inputs(folder)
+    warm_up(folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def whole(folder: Path) -> Path:
     """A run whose executor is its own and lives."""
-    finish(start(folder, "ppo", "whole"), folder, "whole")
+    finish(start(folder, "ppo", "whole", *OPTIONS), folder, "whole")
+    curves = scalars(folder / "whole")
+    # else a lost verdict could not be told from one that is there, in the weights
+    assert any(0 < float.fromhex(value) < 1 for _, value in curves["reward/pass_rate"])
+    assert all(float.fromhex(value) > 0 for _, value in curves["optim/grad_norm"])
     return folder / "whole"
 
 
@@ -68,11 +74,12 @@ def await_listening(folder: Path, num_starts: int) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_service_killed_and_started_again_changes_no_number(folder: Path, whole: Path) -> None:
     address = f"http+unix://{folder / 'executor.sock'}"
     with serving(folder) as service:
         await_listening(folder, 1)
-        run = start(folder, "ppo", "served", BACKEND.format(address))
+        run = start(folder, "ppo", "served", BACKEND.format(address), *OPTIONS)
         await_checkpoints(run, folder / "served", 1)
         service.kill()
     time.sleep(3)  # the run waits
@@ -84,7 +91,7 @@ def test_a_service_killed_and_started_again_changes_no_number(folder: Path, whol
 
 
 def test_a_node_s_service_is_started_again_and_ends_with_the_run(folder: Path, whole: Path) -> None:
-    run = start(folder, "ppo", "node", BACKEND.format("node:process"))
+    run = start(folder, "ppo", "node", BACKEND.format("node:process"), *OPTIONS)
     await_checkpoints(run, folder / "node", 1)
     first = service_of(run.pid)
     os.kill(first, signal.SIGKILL)
