@@ -80,7 +80,10 @@ def test_a_replica_killed_while_it_judges_loses_no_verdict(fleet: Fleet, tmp_pat
             killed_at = len(judged)
             doomed.kill()
     assert batch.wait(timeout=60) == 0, log.read_text()[-2000:]
-    print(log.read_text())
+    print(f"killed after {killed_at} verdicts\n{log.read_text()}")
+    for replica in (doomed, other):
+        for row in events(replica, "batch accepted") + events(replica, "batch finished"):
+            print(replica.name, json.dumps(row))
 
     under_way = len(events(doomed, "batch accepted")) - len(events(doomed, "batch finished"))
     assert under_way >= 1, "nothing was under way at the replica that was killed"
