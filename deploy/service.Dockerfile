@@ -1,13 +1,10 @@
-# The images of compose.yaml. The executor service needs no torch, so atomforge's own packages are copied, not installed.
+# The images of compose.yaml and executor/deploy/compose.yaml.
+# The executor service needs no torch, so atomforge's own packages are copied, not installed.
 ARG BASE_IMAGE=python:3.12-slim
 FROM ${BASE_IMAGE} AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
 WORKDIR /app
 COPY constraints.txt ./
-
-FROM base AS tensorboard
-RUN pip install -c constraints.txt tensorboard
-ENTRYPOINT ["tensorboard"]
 
 FROM base AS executor
 RUN pip install -c constraints.txt docker fastapi httptools prometheus-client pyyaml uvicorn
@@ -16,3 +13,21 @@ COPY executor/ executor/
 COPY deploy/executor.yaml /etc/atomforge/executor.yaml
 ENTRYPOINT ["python", "-m", "cli.main"]
 CMD ["serve", "--config", "/etc/atomforge/executor.yaml"]
+
+# A service that needs no engine, and the load balancer before it.
+FROM executor AS replica
+RUN apt-get update && apt-get install -y --no-install-recommends bubblewrap tini && rm -rf /var/lib/apt/lists/*
+COPY executor/deploy/executor.yaml /etc/atomforge/executor.yaml
+# Sandboxes that end leave processes to process 1, and tini reaps them.
+ENTRYPOINT ["tini", "--", "python", "-m", "cli.main"]
+CMD ["serve", "--config", "/etc/atomforge/executor.yaml"]
+
+FROM ${BASE_IMAGE} AS balancer
+RUN apt-get update && apt-get install -y --no-install-recommends 'haproxy=2.6.*' && rm -rf /var/lib/apt/lists/*
+COPY executor/deploy/haproxy.cfg /etc/haproxy/haproxy.cfg
+USER haproxy
+ENTRYPOINT ["haproxy", "-W", "-db", "-f", "/etc/haproxy/haproxy.cfg"]
+
+FROM base AS tensorboard
+RUN pip install -c constraints.txt tensorboard
+ENTRYPOINT ["tensorboard"]

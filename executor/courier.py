@@ -12,16 +12,18 @@ import random
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from email.message import Message
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 MAX_ATTEMPTS = 7
-"""In a row without a single answer; with the pauses between them, about half a minute."""
+"""In a row that a service took and gave no answer to; with the pauses between them, about half a minute."""
 MAX_PAUSE_S = 8.0
 CONNECT_TIMEOUT_S = 10.0
 SILENCE_S = 30.0
 """Without a byte the connection is lost: a service that lives sends an empty line every few seconds."""
 _BUSY = (429, 503)
+"""Of a service that has enough to do, or is ending; of a load balancer that has no service behind it just now."""
 _READ_BYTES = 1 << 16
 
 _log = logging.getLogger(__name__)
@@ -29,6 +31,10 @@ _log = logging.getLogger(__name__)
 
 class ServiceLost(Exception):
     """The service cannot be reached, or stopped in the middle."""
+
+
+class ServiceAway(ServiceLost):
+    """There is no connection, so nothing was begun."""
 
 
 class ServiceBusy(ServiceLost):
@@ -67,6 +73,10 @@ class Courier:
             ValueError: refused, or the answer is none of this service.
             ServiceLost: nobody answers.
         """
+        return self.get_with_headers(path)[0]
+
+    def get_with_headers(self, path: str) -> tuple[dict[str, Any], Message]:
+        """Fetch a JSON object and the headers it came with; errors as of `get`."""
         response = self._answer("GET", path, None)
         try:
             told = json.loads(response.read())
@@ -77,7 +87,7 @@ class Courier:
             told = None
         if not isinstance(told, dict):
             raise ValueError(f"{self.url} is no executor service")
-        return told
+        return told, response.headers
 
     def lines(self, path: str, body: bytes) -> Iterator[dict[str, Any]]:
         """Post a body and yield the JSON objects of the answer until the one that says it is done, which comes last.
@@ -105,6 +115,12 @@ class Courier:
 
     def _answer(self, method: str, path: str, body: bytes | None) -> http.client.HTTPResponse:
         kept_open = self._connection.sock is not None
+        try:
+            if not kept_open:
+                self._connection.connect()
+        except OSError as error:
+            self.close()
+            raise ServiceAway(f"{self.url}: {error or type(error).__name__}") from None
         try:
             # A service that refuses a body may close before it has all of it; what it said is still to be read.
             with contextlib.suppress(BrokenPipeError):
@@ -153,10 +169,10 @@ def deliver(
         ValueError: the service refused for good.
     """
     left = list(numbers)
-    num_vain = 0
+    num_vain = num_away = 0
     while left and num_vain < MAX_ATTEMPTS and time.monotonic() < deadline:
         sent, answered = left, set[int]()
-        pause_s = min(MAX_PAUSE_S, 0.25 * 2**num_vain) * random.uniform(0.75, 1.25)
+        pause_s = pause_after(num_vain)
         try:
             for row in courier.lines(path, body_of(sent)):
                 if "index" in row:
@@ -168,13 +184,24 @@ def deliver(
             pause_s = busy.pause_s * random.uniform(1.0, 1.25)
             num_vain -= 1  # it lives; only the deadline bounds how often we come again
             _log.info("%s; again in %.1f s", busy, pause_s)
+        except ServiceAway as away:
+            num_away += 1
+            num_vain -= 1  # nothing was begun; it may be on its way back
+            pause_s = pause_after(num_away)
+            _log.warning("%s; %d programs wait for it", away, len(sent))
         except ServiceLost as loss:
             _log.warning("%s; %d programs have no verdict yet", loss, len(sent) - len(answered))
         left = [number for number in sent if number not in answered]
         num_vain = 0 if answered else num_vain + 1
+        num_away = 0 if answered else num_away
         if left:
             time.sleep(max(0.0, min(pause_s, deadline - time.monotonic())))
     return left
+
+
+def pause_after(num_vain: int) -> float:
+    """Seconds to wait after so many attempts in a row: doubling, capped, and never the same for two clients."""
+    return min(MAX_PAUSE_S, 0.25 * 2 ** min(num_vain, 10)) * random.uniform(0.75, 1.25)
 
 
 def _take_row(

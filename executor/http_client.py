@@ -4,43 +4,22 @@ What is added to a batch goes out at once, in parts, so that programs run while 
 is judged here. What the service could not be brought to answer is INFRA, never a wrong answer.
 """
 
-import os
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from executor.courier import Courier, ServiceLost, deliver
+from executor.courier import Courier, deliver
 from executor.grading import OnOutcome
-from executor.messages import TOKEN_VARIABLE, execution_of_row, grade_body, outcome_of, run_body
+from executor.messages import execution_of_row, grade_body, outcome_of, run_body
 from executor.rewards import RewardConfig
 from executor.schema import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Submission, unjudged, unrun
+from executor.terms import Terms, ask_for_terms
 
-MAX_PART = 256
-"""Programs of one request."""
-NUM_CONNECTIONS = 2
-"""Requests of a batch under way at once."""
-GRACE_S = 120.0
+GRACE_S = 300.0
 """Beyond the longest time that the programs themselves could take, before a batch is given up."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Terms:
-    """How to reach a service, and what it says of itself."""
-
-    url: str
-    token: str | None
-    time_factor: float = 1.0
-    num_slots: int = 1
-    max_part: int = 1
-    max_body_bytes: int = 1 << 20
-
-    def patience_s(self, limits: Limits) -> float:
-        """Bound what a program may take of a busy service's time, in seconds."""
-        return 2.0 * limits.wall_time_s * self.time_factor / self.num_slots
 
 
 class HttpExecutor:
@@ -58,28 +37,9 @@ class HttpExecutor:
     """
 
     def __init__(self, url: str, *, token: str | None = None, hash_seed: int = 0):
-        token = os.environ.get(TOKEN_VARIABLE) if token is None else token
-        courier = Courier(url, token)
-        try:
-            told = courier.get("/healthz")
-        except ServiceLost as loss:
-            raise ValueError(f"no executor service: {loss}") from None
-        finally:
-            courier.close()
-        try:
-            self._terms = _Terms(
-                url=url,
-                token=token,
-                time_factor=float(told["time_factor"]),
-                num_slots=int(told["num_slots"]),
-                # no more at once than leaves room for others
-                max_part=max(1, min(MAX_PART, int(told["max_waiting_programs"]) // 4)),
-                max_body_bytes=int(told["max_body_bytes"]),
-            )
-            self.description = f"{url}: {told['description']}"
-            its_seed = int(told["hash_seed"])
-        except (KeyError, TypeError, ValueError):
-            raise ValueError(f"{url} is no executor service") from None
+        self._terms = ask_for_terms(url, token)
+        self.description = f"{url}: {self._terms.description}"
+        its_seed = self._terms.hash_seed
         if its_seed != hash_seed:
             raise ValueError(
                 f"{url} runs programs with PYTHONHASHSEED {its_seed}, and {hash_seed} is wanted: its key is hash_seed"
@@ -131,7 +91,7 @@ class _Batch(ABC):
 
     path: str
 
-    def __init__(self, terms: _Terms, limits: Limits, on_result: Callable[[int, Any], None] | None):
+    def __init__(self, terms: Terms, limits: Limits, on_result: Callable[[int, Any], None] | None):
         self._terms = terms
         self._limits = limits
         self._on_result = on_result
@@ -149,7 +109,7 @@ class _Batch(ABC):
             self._items.append(item)
             self._waiting.append(index)
             self._changed.notify_all()
-            if self._num_threads < NUM_CONNECTIONS:
+            if self._num_threads < self._terms.num_connections:
                 self._num_threads += 1
                 threading.Thread(target=self._carry, name="executor-client", daemon=True).start()
         return index
@@ -226,8 +186,8 @@ class _Batch(ABC):
             self._changed.wait_for(lambda: self._waiting or self._is_closed or self._error)
             if self._is_closed or self._error is not None:
                 return None
-            # while little waits, a share for the other connection too
-            size = min(self._terms.max_part, max(1, len(self._waiting) // NUM_CONNECTIONS))
+            # while little waits, a share for the other connections too
+            size = min(self._terms.max_part, max(1, len(self._waiting) // self._terms.num_connections))
             return [self._waiting.popleft() for _ in range(size)]
 
     def _take(self, index: int, row: dict[str, Any]) -> None:
@@ -257,7 +217,7 @@ class HttpGrading(_Batch):
     path = "/v1/grade"
 
     def __init__(
-        self, terms: _Terms, limits: Limits, on_result: OnOutcome | None, *, rewards: RewardConfig | None = None
+        self, terms: Terms, limits: Limits, on_result: OnOutcome | None, *, rewards: RewardConfig | None = None
     ):
         super().__init__(terms, limits, on_result)
         self._rewards = rewards

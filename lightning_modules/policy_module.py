@@ -33,7 +33,7 @@ class PolicyModule(LightningModule):
         lora: adapters to train instead of the whole model; null = none.
         greedy: length and stop strings of the completions in validation and test.
         eval_batch_size: completions decoded together there.
-        executor_backend: `auto`, or a backend by name or address.
+        executor_backend: `auto`, a backend by name or address, or `node`: one service for the ranks of a node.
         seed: of the adapters' first weights.
     """
 
@@ -135,6 +135,9 @@ class PolicyModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy.causal_lm, self.tokenizer, self.lora)
+
+    def setup(self, stage: str) -> None:
+        self._executor.prepare(self.trainer)
 
     def teardown(self, stage: str) -> None:
         self._executor.close()

@@ -63,7 +63,7 @@ class RLModule(PolicyModule):
         generate_batch_size: responses decoded together, in training and validation.
         score_batch_size: rows read together when the responses are scored.
         retest_share: share of the passes that are run again on other inputs, which is measured and trains nothing.
-        executor_backend: `auto`, or a backend by name or address.
+        executor_backend: `auto`, a backend by name or address, or `node`: one service for the ranks of a node.
         seed: of the responses.
     """
 
@@ -200,6 +200,7 @@ class RLModule(PolicyModule):
         )
 
     def setup(self, stage: str) -> None:
+        super().setup(stage)
         if self.trainer.precision == "16-mixed":
             raise ValueError("trainer.precision 16-mixed is not supported by RLModule; use bf16-mixed or 32-true")
 

@@ -38,7 +38,7 @@ class SFTModule(PolicyModule):
         lora: adapters to train instead of the whole model; null = none.
         max_new_tokens: longest completion in validation and test, tokens.
         eval_batch_size: completions decoded together in validation and test.
-        executor_backend: `auto`, or a backend by name or address.
+        executor_backend: `auto`, a backend by name or address, or `node`: one service for the ranks of a node.
         seed: of the first weights.
     """
 
@@ -111,7 +111,7 @@ class SFTModule(PolicyModule):
         mean_labels = self.trainer.strategy.reduce(num_labels.float(), reduce_op="mean")
         loss = total / mean_labels
         num_tokens = torch.count_nonzero(batch.segment_ids)
-        self.log("loss/train", loss, prog_bar=True, batch_size=batch.num_samples)
+        self.log("loss/train", loss, prog_bar=True, sync_dist=True, batch_size=batch.num_samples)  # of all ranks
         self.log("data/tokens", num_tokens.float(), batch_size=batch.num_samples)
         self.log("data/padding_share", 1 - num_tokens / batch.segment_ids.numel(), batch_size=batch.num_samples)
         self.log("optim/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=batch.num_samples)

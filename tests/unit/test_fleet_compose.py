@@ -1,0 +1,67 @@
+"""The files of the fleet fit together, and give no container more than it needs."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from cli.config_files import read_yaml
+from cli.records import record_of
+from executor.service.settings import ServiceSettings
+from executor.terms import NUM_REPLICAS_HEADER
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "executor/deploy"
+SERVICES = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))["services"]
+BALANCER = (FOLDER / "haproxy.cfg").read_text(encoding="utf-8")
+
+
+def replica_settings() -> ServiceSettings:
+    path = FOLDER / "executor.yaml"
+    return record_of(ServiceSettings, read_yaml(path), source=str(path))
+
+
+def seconds(pattern: str) -> int:
+    found = re.search(pattern, BALANCER)
+    assert found is not None, pattern
+    return int(found[1])
+
+
+def test_no_container_has_the_engine_a_capability_or_a_writable_system():
+    for service in SERVICES.values():
+        assert "volumes" not in service
+        assert "privileged" not in service
+        assert "cap_add" not in service
+        assert service["cap_drop"] == ["ALL"]
+        assert service["read_only"] is True
+        assert "no-new-privileges" in service["security_opt"]
+    assert SERVICES["executor"]["user"] == "1000:1000"
+
+
+def test_only_the_balancer_is_published_and_on_this_machine_alone_unless_told():
+    assert "ports" not in SERVICES["executor"]
+    assert SERVICES["balancer"]["ports"] == ["${ATOMFORGE_FLEET_ADDRESS:-127.0.0.1:8600}:8600"]
+
+
+def test_the_balancer_finds_the_replicas_where_they_listen():
+    settings = replica_settings()
+    assert settings.backend == "bubblewrap"  # needs no engine
+    assert f" executor:{settings.port} resolvers engine" in BALANCER
+    assert SERVICES["executor"]["expose"] == [str(settings.port)]
+    assert "bind :8600" in BALANCER
+    assert f"set-header {NUM_REPLICAS_HEADER} " in BALANCER
+
+
+def test_the_balancer_is_more_patient_than_the_service():
+    settings = replica_settings()
+    assert seconds(r"timeout client (\d+)s") > settings.body_timeout_s
+    assert seconds(r"timeout server (\d+)s") > 30  # silence after which a client gives a connection up
+    assert int(SERVICES["executor"]["stop_grace_period"].rstrip("s")) > settings.drain_s
+    assert int(SERVICES["balancer"]["stop_grace_period"].rstrip("s")) > settings.drain_s
+
+
+def test_the_stages_are_there_and_what_they_copy():
+    for service in SERVICES.values():
+        build = service["build"]
+        assert (FOLDER / build["context"]).resolve() == ROOT
+        assert f" AS {build['target']}\n" in (ROOT / build["dockerfile"]).read_text(encoding="utf-8")

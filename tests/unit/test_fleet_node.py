@@ -1,0 +1,69 @@
+"""The service of a node: its names, its end, and what is said when it does not start."""
+
+import os
+import signal
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from executor.client import grade
+from executor.node import NodeService, backend_behind, folder_of, open_node_executor
+from executor.schema import Status, Submission, task_from_row
+from lightning_modules.run_executor import RunExecutor
+
+TASK = task_from_row({"task_id": "t", "entry_point": "f", "tests": [{"args": [], "expected": 1}]})
+GOOD = Submission(task=TASK, completion="def f():\n    return 1\n")
+BAD = Submission(task=TASK, completion="def f():\n    return 2\n")
+
+
+@pytest.mark.parametrize(
+    ("backend", "behind"),
+    [("node", "auto"), ("node:docker", "docker"), ("node:process", "process"), ("auto", None), ("docker", None),
+     ("http://node:8600", None)],
+)  # fmt: skip
+def test_what_a_service_a_node_runs(backend: str, behind: str | None) -> None:
+    assert backend_behind(backend) == behind
+
+
+@pytest.mark.parametrize("backend", ["node:", "node:podman", "node:http://here:1", "node:node"])
+def test_a_backend_that_no_service_has_is_refused_at_once(backend: str) -> None:
+    with pytest.raises(ValueError, match="backend must be node or one of node:auto, node:docker"):
+        RunExecutor(backend)
+
+
+def test_two_nodes_and_two_jobs_have_folders_of_their_own() -> None:
+    assert len({folder_of(job, rank) for job in ("a", "b") for rank in (0, 1)}) == 4
+
+
+def test_a_service_is_private_shared_restarted_and_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "node"
+    service = NodeService(folder, backend="process", log=tmp_path / "run" / "executor.log", time_factor=2.5)
+    try:
+        with service.open() as first, open_node_executor(folder) as second:
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert first.time_factor == second.time_factor == 2.5
+            assert service.pid is not None
+            os.kill(service.pid, signal.SIGKILL)
+            outcomes = [outcome for executor in (first, second) for outcome in grade(executor, [GOOD, BAD])]
+            assert [outcome.status for outcome in outcomes] == [Status.PASSED, Status.WRONG] * 2
+        with open_node_executor(folder) as again:
+            assert again.time_factor == 2.5
+        pid = service.pid
+    finally:
+        service.close()
+    assert not folder.exists()
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_service_that_does_not_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # where there is no bwrap
+    service = NodeService(tmp_path / "node", backend="bubblewrap", log=tmp_path / "executor.log")
+    began = time.monotonic()
+    try:
+        with pytest.raises(ValueError, match="does not start: .*bubblewrap is not installed"):
+            service.open()
+    finally:
+        service.close()
+    assert time.monotonic() - began < 30
