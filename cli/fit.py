@@ -4,7 +4,6 @@ import signal
 import sys
 
 from cli import launched_rank
-from cli.config_names import with_paths
 from cli.errors import Interrupted
 
 
@@ -22,7 +21,7 @@ def run(subcommand: str, arguments: list[str]) -> int:
 
     _without_advertising()
     try:
-        AtomforgeCLI(subcommand, with_paths(arguments))
+        AtomforgeCLI(subcommand, arguments)
     except SIGTERMException:
         print("atomforge: terminated; run it again with `--ckpt_path last` to go on", file=sys.stderr)
         return 128 + signal.SIGTERM

@@ -17,6 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins import CheckpointIO, Precision
 
 from cli.config_files import SUBCLASS, KeyCheck, given_settings
+from cli.config_names import with_paths
 from cli.errors import UsageError, explain, one_line
 from cli.launched_rank import is_launched_rank
 from cli.machine_settings import settle
@@ -51,6 +52,7 @@ class AtomforgeCLI(LightningCLI):
     """
 
     def __init__(self, subcommand: str, arguments: list[str], *, run: bool = True) -> None:
+        arguments = with_paths(arguments)
         self._only = subcommand
         self._arguments = arguments
         self._run = run
