@@ -8,6 +8,7 @@ without this module.
 
 import pickle
 import warnings
+from enum import Enum
 from pathlib import Path
 from typing import IO, Any
 
@@ -98,7 +99,20 @@ class _MetadataUnpickler(pickle.Unpickler):
         Raises:
             pickle.UnpicklingError: it has no business there.
         """
+        if (module, name) == ("builtins", "getattr"):
+            return _enum_member
         is_dtype = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)
         if is_dtype or (module, name) in _METADATA_GLOBALS:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"{module}.{name} is no part of a checkpoint's metadata")
+
+
+def _enum_member(kind: type, name: str) -> Enum:
+    """Return a member by its name: Python 3.11.0 to 3.11.3 pickle it as a call of getattr.
+
+    Raises:
+        pickle.UnpicklingError: something else is asked for.
+    """
+    if not (isinstance(kind, type) and issubclass(kind, Enum) and name in kind.__members__):
+        raise pickle.UnpicklingError(f"{name} is no member of an enumeration")
+    return kind[name]

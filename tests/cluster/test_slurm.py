@@ -93,6 +93,7 @@ def test_two_nodes_train_and_a_requeued_run_ends_as_a_whole_one(
 
 @needs_slurm
 @pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_the_arms_of_a_study_wait_seed_by_seed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     smoke = yaml.safe_load((ROOT / "configs" / "studies" / "smoke.yaml").read_text())
     stages = [stage for stage in smoke["stages"] if stage["name"] in ("base", "sft")]
