@@ -31,7 +31,7 @@ SelectTypeParameters=CR_Core
 ReturnToService=2
 MpiDefault=none
 KillWait=2
-SchedulerParameters=sched_interval=1,batch_sched_delay=0,requeue_delay=0
+SchedulerParameters=sched_interval=1,batch_sched_delay=0
 SlurmdParameters=config_overrides
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=4 RealMemory=8000
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=4 RealMemory=8000
@@ -89,6 +89,12 @@ def wait_for(number: str, *, timeout_s: float) -> str:
 
     _until(has_ended, f"the end of job {number}", timeout_s)
     return state
+
+
+def start_now(number: str) -> None:
+    """Let a job that was put back into the queue start at once: Slurm keeps it waiting for two minutes."""
+    _until(lambda: "JobState=PENDING" in _run("scontrol", "show", "job", number).stdout, f"job {number} to wait", 60)
+    _run("scontrol", "update", f"JobId={number}", "StartTime=now")
 
 
 def _start_munge(folder: Path) -> None:

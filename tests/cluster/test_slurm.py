@@ -80,6 +80,7 @@ def test_two_nodes_train_and_a_requeued_run_ends_as_a_whole_one(
     while "back into the queue" not in log_of(folder, again) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not (folder / "again" / "checkpoints" / "final.ckpt").exists(), "the signal came after the end of the run"
+    slurm_here.start_now(again)
     assert slurm_here.wait_for(again, timeout_s=200) == "COMPLETED", log_of(folder, again)
     assert "back into the queue" in log_of(folder, again)
     assert_same_end(folder / "whole", folder / "again")
