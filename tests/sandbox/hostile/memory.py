@@ -1,4 +1,7 @@
-"""Memory bombs: address space, processes together, files, kernel objects, recursion."""
+"""Memory bombs: address space, processes together, files, kernel objects, recursion.
+
+Those that fill hundreds of megabytes may meet the limit of time first: the machine's speed decides.
+"""
 
 # ruff: noqa: E501
 
@@ -19,7 +22,7 @@ PROGRAMS = {
         "def solve(n):\n    while True:\n        try: bytearray(10 ** 10)\n        except MemoryError: pass",
     ),
     "hoard_then_answer_wrong": (
-        "wrong memory",
+        "wrong memory timeout",
         "a = []\ntry:\n    while True: a.append(bytearray(10 ** 6))\nexcept MemoryError: pass\ndef solve(n): return 0",
     ),
     "in_children": (
@@ -43,7 +46,7 @@ PROGRAMS = {
     ),
     "mmap": ("exception", "import mmap\ndef solve(n): return len(mmap.mmap(-1, 1 << 40))"),
     "mmap_shared": (
-        "exception memory",
+        "exception memory timeout",
         "import mmap\na = []\ndef solve(n):\n    while True:\n        a.append(mmap.mmap(-1, 32 << 20))\n"
         "        a[-1].write(b'x' * (32 << 20))",
     ),
