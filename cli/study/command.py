@@ -50,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
         study = dataclasses.replace(study, output=args.output)
     for path in {layer for stage in study.stages for layer in study.layers_of(stage)}:
         read_yaml(path)
-    if args.dry_run and not (Path(study.output) / "data").exists():
-        _print_stages(study)
+    if args.dry_run:
+        _show(study, args.jobs)
         return 0
     with _alone_in(Path(study.output)):
         return _run(study, args)
@@ -62,9 +62,6 @@ def _run(study: StudyConfig, args: argparse.Namespace) -> int:
 
     prepare(study, args.config)
     arms = with_measured_times(arms_of(study))
-    if args.dry_run:
-        _print_plan(arms, args.jobs)
-        return 0
     num_done = sum(arm.is_done for arm in arms)
     print(f"{study.name}: {num_done} of {len(arms)} arms are done", flush=True)
     try:
@@ -169,6 +166,17 @@ def _keep_file(config: str, output: Path) -> None:
     fresh = output / ".study.yaml.tmp"
     fresh.write_text(yaml.safe_dump(read_study(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
     fresh.replace(output / "study.yaml")
+
+
+def _show(study: StudyConfig, jobs: int) -> None:
+    """Print what would run, also while it runs; nothing is written."""
+    from cli.study.schedule import with_measured_times
+
+    if not (Path(study.output) / "data").exists():
+        _print_stages(study)
+        return
+    _build_data(study)  # which is there: refused where it is another one
+    _print_plan(with_measured_times(arms_of(study)), jobs)
 
 
 def _print_stages(study: StudyConfig) -> None:

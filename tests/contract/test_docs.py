@@ -17,6 +17,13 @@ COMMANDS = [
 ]
 
 
+def run_command(words: list[str], folder: Path) -> None:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "cli.main", *words]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{words}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
+
+
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
@@ -37,12 +44,29 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
 def test_the_tutorial_runs(tmp_path: Path) -> None:
     assert len(COMMANDS) == 7
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     for line in COMMANDS:
         words = shlex.split(line)
         assert words[0] == "atomforge"
-        command = [sys.executable, "-m", "cli.main", *words[1:]]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{line}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
+        run_command(words[1:], tmp_path)
     assert (tmp_path / "runs" / "tutorial" / "rl" / "checkpoints" / "final.ckpt").exists()
     assert list((tmp_path / "runs" / "tutorial" / "judged").glob("results.json"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_own_tasks_are_trained_on_and_judged_as_the_page_says(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "own_data.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"```json\n(.*?)```", page, re.S)
+    (tmp_path / "mine.jsonl").write_text(example * 48)
+    [script] = re.findall(r"```python\n(.*?)```", page, re.S)
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True)
+    smoke = {"sft": "studies/layers/smoke_sft", "ppo": "studies/layers/smoke_rl"}
+    [commands] = re.findall(r"```bash\n(.*?)```", page, re.S)
+    for line in commands.splitlines():
+        words = [word for word in shlex.split(line) if word != "atomforge"]
+        if words[0] == "fit":
+            words[3:3] = ["--config", smoke[words[2]]]
+        else:
+            words += ["--num-samples", "1", "--max-new-tokens", "8"]
+        run_command(words, tmp_path)
+    assert (tmp_path / "runs" / "mine_rl" / "checkpoints" / "final.ckpt").exists()

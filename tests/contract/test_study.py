@@ -1,5 +1,6 @@
 """`atomforge study` at smoke size, as a user runs it: planned, interrupted, finished, repeated, one arm made again."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -79,7 +80,9 @@ def test_planned_interrupted_finished_and_made_again(config: Path, tmp_path: Pat
     assert base.budget.synthetic_completion_tokens == 0 < sft.budget.synthetic_completion_tokens
     assert rl.budget.flops > 0
     assert "3 of 3 arms are done" in said_by(start(config))  # nothing is left to do
-    plan = said_by(start(config, "--dry-run"))
+    with (tmp_path / "study" / ".lock").open("w") as lock:  # as while a study is at work
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        plan = said_by(start(config, "--dry-run"))
     assert "0 of 3 arms to do" in plan
 
     assert main(["report", str(tmp_path / "study")]) == 0
