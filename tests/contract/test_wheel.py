@@ -24,6 +24,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(build, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(list((folder / "dist").glob("atomforge-*.tar.gz"))) == 1
+    check = [sys.executable, "-m", "twine", "check", "--strict", *map(str, (folder / "dist").iterdir())]
+    checked = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
     [found] = (folder / "dist").glob("atomforge-*.whl")
     return found
 
