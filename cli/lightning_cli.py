@@ -19,6 +19,7 @@ from lightning.pytorch.plugins import CheckpointIO, Precision
 from cli.config_files import SUBCLASS, KeyCheck, given_settings
 from cli.config_names import with_paths
 from cli.errors import UsageError, explain, one_line
+from cli.fit_help import introduce
 from cli.launched_rank import is_launched_rank
 from cli.machine_settings import settle
 from cli.parser_errors import readable
@@ -92,6 +93,7 @@ class AtomforgeCLI(LightningCLI):
         Raises:
             UsageError: anything wrong with either.
         """
+        introduce(self._subcommand_parsers[self._only], self._only)
         check = KeyCheck(_known_keys(self._subcommand_parsers[self._only]))
         for origin, settings in given_settings(self._arguments):
             check.check(settings, origin=origin)
