@@ -62,7 +62,8 @@ def _build(args: argparse.Namespace, config: "SynthesisConfig") -> dict[str, Any
     from executor.client import open_executor
 
     tests_seed, check_seed = HASH_SEEDS
-    total = sum(dataclasses.asdict(config.counts).values())
+    both = [config.counts, *([] if config.tensor_counts is None else [config.tensor_counts])]
+    total = sum(sum(dataclasses.asdict(counts).values()) for counts in both)
     with (
         open_executor(args.backend, num_workers=args.num_workers, hash_seed=tests_seed) as executor,
         open_executor(args.backend, num_workers=args.num_workers, hash_seed=check_seed) as verifier,

@@ -23,7 +23,8 @@ class TaskPrompt(NamedTuple):
     Tasks of other benchmarks have a `check` in place of `tests`: source that defines `check(candidate)` and asserts.
     Where one `continues`, its prompt is code that a completion may go on with. They have no atoms and depth 0.
     `topics` are those of the atoms, distinct, in order. `wording` is "seen", or "unseen" where the phrasings and the
-    frame of the prompt occur in no training.
+    frame of the prompt occur in no training. `profile` is the kind of sandbox that answers need
+    (`executor.schema.PROFILES`).
     """
 
     task_id: str
@@ -41,6 +42,7 @@ class TaskPrompt(NamedTuple):
     continues: bool = False
     topics: tuple[str, ...] = ()
     wording: str = "seen"
+    profile: str = "cpu"
 
 
 class SFTBatch(NamedTuple):

@@ -12,6 +12,7 @@ from datasets import DatasetDict, load_from_disk
 from transformers import PreTrainedTokenizerBase
 
 from datamodules.atoms import ATOMS
+from datamodules.atoms.tensors import TENSOR_ATOMS
 from datamodules.batches import TaskPrompt
 from datamodules.prompts import encode_prompts
 
@@ -99,7 +100,8 @@ def task_prompts(
 
 def topics_of(atoms: Sequence[str]) -> tuple[str, ...]:
     """Return the distinct topics of atoms in order; unknown names give none."""
-    return tuple(dict.fromkeys(ATOMS[name].topic for name in atoms if name in ATOMS))
+    known = {**ATOMS, **TENSOR_ATOMS}
+    return tuple(dict.fromkeys(known[name].topic for name in atoms if name in known))
 
 
 def _task_prompt(row: Mapping[str, Any], prompt: str, prompt_ids: list[int], *, wording: str) -> TaskPrompt:
@@ -114,4 +116,5 @@ def _task_prompt(row: Mapping[str, Any], prompt: str, prompt_ids: list[int], *, 
         atoms=list(row["atoms"]),
         topics=topics_of(row["atoms"]),
         wording=wording,
+        profile=row.get("profile", "cpu"),
     )

@@ -25,7 +25,7 @@ from datamodules.synthesis.files import file_head
 from datamodules.synthesis.split import PRETRAINING
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
 
-TRAINABLE_SPLITS = ("atomic", "synthetic_train", PRETRAINING)
+TRAINABLE_SPLITS = ("atomic", "synthetic_train", PRETRAINING, "tensor_atomic", "tensor_train")
 VAL_SPLIT = "synthetic_val"
 TEST_SPLITS = ("atomic", "synthetic_test", "synthetic_test_deeper", "synthetic_test_held_out_atoms")
 
@@ -55,8 +55,9 @@ class SFTDataModule(LightningDataModule):
 
     Args:
         data_dir: a data set made by `atomforge synthesize`.
-        mixture: which splits train, how many tasks of each and in what ratio; `atomic` and `synthetic_train` may, and
-            `pretraining`, whose rows are read as plain files without a prompt: every token counts in the loss.
+        mixture: which splits train, how many tasks of each and in what ratio; `atomic` and `synthetic_train` may,
+            `tensor_atomic` and `tensor_train`, and `pretraining`, whose rows are read as plain files without a prompt:
+            every token counts in the loss.
         batch_size: samples of one step, all ranks together.
         max_length: most tokens of a packed row; longer samples are left out, with one warning.
         steps_per_epoch: minibatches of one Lightning epoch.

@@ -21,6 +21,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 PAD, BOS, EOS = "<pad>", "<s>", "</s>"
 TRAINING_SPLITS = ("atomic", "synthetic_train")
+TENSOR_TRAINING_SPLITS = ("tensor_atomic", "tensor_train")
+"""In data sets that have them."""
 MIN_VOCAB_SIZE = 256 + 3  # every byte, and the three special tokens
 RECIPE_FILE = "recipe.json"
 
@@ -78,7 +80,7 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerFast:
 
 def training_texts(dataset: Any) -> Iterator[str]:
     """Prompts and solutions of the training splits of a DatasetDict, in its order."""
-    for split in TRAINING_SPLITS:
+    for split in (*TRAINING_SPLITS, *(split for split in TENSOR_TRAINING_SPLITS if split in dataset)):
         for column in ("prompt", "solution"):
             yield from dataset[split][column]
 

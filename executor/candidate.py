@@ -5,8 +5,9 @@ trusted: it can only state its own outputs, and no expected value ever gets here
 and ends it.
 
 Results are lines: `v` and a tagged value, `e` and an exception's name, `u` and a type no test can hold, `o` for a
-value over the caps, `l` and why the program did not load. In a session (`executor.session`) there is also `r` once it
-has loaded; then each call comes as a line, `[[tagged arguments], {name: tagged argument}]`.
+value over the caps, `c` where tensors among the arguments were changed, `l` and why the program did not load. In a
+session (`executor.session`) there is also `r` once it has loaded; then each call comes as a line, `[[tagged
+arguments], {name: tagged argument}]`.
 """
 
 import contextlib
@@ -45,8 +46,8 @@ def run_candidate(
         program: source, entry_point and the limits; `session` is `candidate`, `tester` (then `calls` is a check, see
             `executor.tester`) or absent.
         calls: JSON, a list of lists of tagged arguments.
-        box: uid (None: stay who we are), max_processes (None: no limit), scratch, the only writable folder, and
-            oom_score_adj.
+        box: uid (None: stay who we are), max_processes (None: no limit), scratch, the only writable folder,
+            oom_score_adj, and where torch was preloaded base_bytes, the address space that it takes.
         results_fd: where the result lines go.
         calls_fd: where the lines of a session come from.
         proc_fd: a procfs, or None.
@@ -60,7 +61,7 @@ def run_candidate(
         elif calls_fd is not None:
             _load_and_answer(program)
         else:
-            _load_and_call(program, calls)
+            _load_and_call(program, calls, has_torch="base_bytes" in box)
     finally:
         leave(70)
 
@@ -97,7 +98,7 @@ def _confine(program: dict[str, Any], box: dict[str, Any], *, results_fd: int, c
     become(box["uid"])
     cpu_s = math.ceil(program["cpu_time_s"])
     limits = {
-        resource.RLIMIT_AS: program["memory_bytes"],
+        resource.RLIMIT_AS: program["memory_bytes"] + box.get("base_bytes", 0),
         resource.RLIMIT_FSIZE: MAX_FILE_BYTES,
         resource.RLIMIT_NOFILE: MAX_OPEN_FILES,
         resource.RLIMIT_CORE: 0,
@@ -111,9 +112,15 @@ def _confine(program: dict[str, Any], box: dict[str, Any], *, results_fd: int, c
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
 
 
-def _load_and_call(program: dict[str, Any], calls: bytes) -> None:
+def _load_and_call(program: dict[str, Any], calls: bytes, *, has_torch: bool) -> None:
     leave, state = os._exit, _make_state()
     arguments = json.loads(calls)
+    if has_torch:
+        answer = _answer_with_tensors()
+        function = _load_or_leave(program, state)
+        for args in arguments:
+            answer(function, args, state)
+        leave(0)
     decode = decode_value if b'"$' in calls else None  # the host's JSON, so no other spelling of a tag
     function = _load_or_leave(program, state)
     for args in arguments:
@@ -178,6 +185,36 @@ def _answer(
         state("o", None)
     else:
         state("v", form)
+
+
+def _answer_with_tensors() -> Callable[[Any, list, Callable[[str, Any], None]], None]:
+    """Make the function that calls with fresh torch tensors; a program may not change them."""
+    from torch_values import from_torch, to_torch  # type: ignore[import-not-found]  # imported by the worker
+
+    decode, encode = decode_value, encode_value
+
+    def answer(function: Any, args: list, state: Callable[[str, Any], None]) -> None:
+        values = [to_torch(decode(arg)) for arg in args]
+        before = encode(from_torch(values))
+        try:
+            value = function(*values)
+        except BaseException as error:
+            is_full = "allocate memory" in _message(error)  # torch has no type of its own for this on the CPU
+            state("e", "MemoryError" if is_full else _type_name(error))
+            return
+        try:
+            form = encode(from_torch(value))
+            is_changed = encode(from_torch(values)) != before
+        except TypeError:
+            state("u", _type_name(value))
+        except (ValueError, RecursionError):
+            state("o", None)
+        except BaseException as error:
+            state("e", _type_name(error))
+        else:
+            state("c" if is_changed else "v", None if is_changed else form)
+
+    return answer
 
 
 def _load(source: str, entry_point: str) -> Any:

@@ -12,6 +12,7 @@ from executor.backends.process import ProcessBackend
 from executor.backends.sandbox import Backend
 from executor.calibration import PATIENT, calibration_runs, problem_of, time_factor_of
 from executor.grading import Grading, LocalGrading, OnOutcome
+from executor.job import OnExecution, RunQueue, run_all
 from executor.pool import PoolStats, SandboxPool
 from executor.rewards import RewardConfig
 from executor.schema import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Submission, Task
@@ -67,15 +68,48 @@ class Executor(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
+class ProfileQueue:
+    """A place in line for programs of any profile: each goes to the pool that has its kind of sandbox."""
+
+    def __init__(self, pool_of: Callable[[str], SandboxPool]):
+        self._pool_of = pool_of
+        self._lines: dict[str, RunQueue] = {}
+
+    def __enter__(self) -> "ProfileQueue":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancel()
+
+    def put(self, run: Run, limits: Limits, on_execution: OnExecution, *, calls: bytes | None = None) -> None:
+        """Hand a program in (`executor.job.RunQueue.put`).
+
+        Raises:
+            ValueError: this machine has no sandbox of its profile; one line.
+        """
+        if run.profile not in self._lines:
+            self._lines[run.profile] = self._pool_of(run.profile).queue()
+        self._lines[run.profile].put(run, limits, on_execution, calls=calls)
+
+    def cancel(self) -> None:
+        """Drop what has not begun; what runs ends unheard."""
+        for line in self._lines.values():
+            line.cancel()
+
+
 class LocalExecutor:
-    """The `Executor` of this process: a pool of sandboxes, and pairs of them for tasks with checks."""
+    """The `Executor` of this process: a pool of sandboxes a profile, and pairs of them for tasks with checks.
+
+    The pool of the profile `cpu` is there from the start, the others from the first program that asks for one.
+    """
 
     def __init__(self, backend: Backend, *, num_workers: int, time_factor: float = 1.0):
         self.pool = SandboxPool(backend, num_workers=num_workers, time_factor=time_factor)
         self._backend = backend
         self._num_workers = num_workers
         self._pairs: PairRunner | None = None
-        self._lock = threading.Lock()
+        self._others: dict[str, tuple[Backend, SandboxPool]] = {}
+        self._lock = threading.RLock()
 
     def __enter__(self) -> "LocalExecutor":
         return self
@@ -106,7 +140,11 @@ class LocalExecutor:
         limits: Limits = DEFAULT_LIMITS,
         on_result: Callable[[int, Execution], None] | None = None,
     ) -> list[Execution]:
-        return self.pool.run(runs, limits, on_result)
+        return run_all(self.queue(), runs, limits, on_result)
+
+    def queue(self) -> ProfileQueue:
+        """Give a client a place in line."""
+        return ProfileQueue(self.pool_of)
 
     def grading(
         self,
@@ -115,15 +153,40 @@ class LocalExecutor:
         rewards: RewardConfig | None = None,
         on_result: OnOutcome | None = None,
     ) -> LocalGrading:
-        return LocalGrading(self.pool.queue(), self._submit_check, limits=limits, rewards=rewards, on_result=on_result)
+        return LocalGrading(self.queue(), self._submit_check, limits=limits, rewards=rewards, on_result=on_result)
 
     def close(self) -> None:
         with self._lock:
             if self._pairs is not None:
                 self._pairs.close()
                 self._pairs = None
-        self.pool.close()
-        self._backend.close()
+            others = list(self._others.values())
+        for backend, pool in [*others, (self._backend, self.pool)]:
+            pool.close()
+            backend.close()
+
+    def pool_of(self, profile: str) -> SandboxPool:
+        """Find the pool of a profile, or open it and prove that it runs a program.
+
+        Raises:
+            ValueError: this machine has not got what it needs.
+        """
+        if profile == "cpu":
+            return self.pool
+        with self._lock:
+            if profile not in self._others:
+                backend = self._backend.with_profile(profile)
+                pool = SandboxPool(backend, num_workers=self._num_workers, time_factor=self.time_factor)
+                problem = problem_of(pool.run(calibration_runs()[:1], PATIENT)[0])
+                if problem is not None:
+                    pool.close()
+                    backend.close()
+                    raise ValueError(
+                        f"profile {profile} does not work under {backend.name}: {pool.last_loss or problem}"
+                    )
+                _log.info("executor: %s", pool.description)
+                self._others[profile] = backend, pool
+            return self._others[profile][1]
 
     def _submit_check(
         self, task: Task, source: str, limits: Limits, on_outcome: Callable[[Outcome], None]

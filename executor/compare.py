@@ -3,13 +3,27 @@
 The rules: types are exact (bool is never int); an expected list accepts a returned tuple, an expected tuple only a
 tuple; NaN equals NaN; without a tolerance floats compare exactly and int never equals float; with one, a number
 equals an expected number within it, relative or absolute, unless both are ints.
+
+Tensors: dtype and shape are exact; integers and booleans are equal element by element; floats, as Python's doubles,
+are within `atol + rtol * |expected|` of their dtype (`TENSOR_TOLERANCES`; a given tolerance takes the place of both),
+NaN where NaN is expected and the same infinity where one is.
 """
 
 import math
 from collections import Counter
 from typing import Any
 
+from executor.tensors import TensorValue
+
 _NUMBERS = (int, float)
+TENSOR_TOLERANCES = {
+    "float16": (1e-3, 1e-5),
+    "bfloat16": (1.6e-2, 1e-5),
+    "float32": (1e-4, 1e-5),
+    "float64": (1e-7, 1e-7),
+}
+"""`(rtol, atol)` by dtype: those of `torch.testing.assert_close`, but for float32 a wider rtol (there 1.3e-6): a right
+program may add up in another order, and differences of what nearly cancels keep few digits."""
 
 
 def values_equal(actual: Any, expected: Any, *, float_tol: float | None = None) -> bool:
@@ -35,7 +49,25 @@ def values_equal(actual: Any, expected: Any, *, float_tol: float | None = None) 
         return _dicts_equal(actual, expected, float_tol)
     if kind is set:
         return _sets_equal(actual, expected, float_tol)
+    if kind is TensorValue:
+        return tensors_equal(actual, expected, float_tol=float_tol)
     return actual == expected
+
+
+def tensors_equal(actual: TensorValue, expected: TensorValue, *, float_tol: float | None = None) -> bool:
+    """Whether a tensor is the expected one, within the tolerance of its dtype."""
+    if actual.dtype != expected.dtype or actual.shape != expected.shape:
+        return False
+    if expected.dtype not in TENSOR_TOLERANCES:
+        return actual.data == expected.data
+    rtol, atol = TENSOR_TOLERANCES[expected.dtype] if float_tol is None else (float_tol, float_tol)
+    return all(_near(left, right, rtol, atol) for left, right in zip(actual.data, expected.data, strict=True))
+
+
+def _near(actual: float, expected: float, rtol: float, atol: float) -> bool:
+    if actual == expected or (actual != actual and expected != expected):
+        return True
+    return math.isfinite(expected) and abs(actual - expected) <= atol + rtol * abs(expected)
 
 
 def _numbers_equal(actual: Any, expected: float, float_tol: float | None) -> bool:

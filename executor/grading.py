@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Protocol
 
 from executor.extract import extract_program
-from executor.job import RunQueue, encode_calls
+from executor.job import TakesRuns, encode_calls
 from executor.judge import judge
 from executor.rewards import RewardConfig, reward_of
 from executor.schema import Execution, Limits, Outcome, Run, Status, Submission, Task, Test, unjudged
@@ -66,7 +66,7 @@ class LocalGrading:
 
     def __init__(
         self,
-        queue: RunQueue,
+        queue: TakesRuns,
         submit_check: SubmitCheck,
         *,
         limits: Limits,
@@ -101,7 +101,14 @@ class LocalGrading:
         task = submission.task
         run = run_of(submission)
         calls = encode_calls(run)
-        key = (run.source, run.entry_point, calls, task.check, task.prompt if task.check is not None else None)
+        key = (
+            run.source,
+            run.entry_point,
+            run.profile,
+            calls,
+            task.check,
+            task.prompt if task.check is not None else None,
+        )
         with self._changed:
             index = len(self._submissions)
             self._submissions.append(submission)
@@ -189,11 +196,11 @@ class LocalGrading:
 
     def _ask_reference(self, task: Task, calls: bytes) -> _Reference:
         """Have the expected values of a task made, once a batch."""
-        key = (task.reference, task.entry_point, calls)
+        key = (task.reference, task.entry_point, task.profile, calls)
         if key not in self._references:
             reference = self._references[key] = _Reference()
             assert task.reference is not None
-            run = Run(source=task.reference, entry_point=task.entry_point, calls=task.inputs)
+            run = Run(source=task.reference, entry_point=task.entry_point, calls=task.inputs, profile=task.profile)
             then = functools.partial(self._guarded, self._take_reference, reference, task.inputs)
             self._queue.put(run, self._limits.scaled(REFERENCE_PATIENCE), then, calls=calls)
         return self._references[key]
@@ -233,4 +240,5 @@ def run_of(submission: Submission) -> Run:
         source=extract_program(submission.completion, task.entry_point, prompt=task.prompt),
         entry_point=task.entry_point,
         calls=task.calls,
+        profile=task.profile,
     )

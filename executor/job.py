@@ -2,9 +2,10 @@
 
 import json
 import logging
+import queue
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -54,6 +55,43 @@ class Job:
             self.on_execution(replace(execution, queued_s=sent_at - self.queued_at))
         except Exception:  # one client's bug must not end the pool for all
             _log.exception("a callback failed; its program counts as not heard")
+
+
+class TakesRuns(Protocol):
+    """A place in line, for programs of one profile or of several."""
+
+    def put(self, run: Run, limits: Limits, on_execution: OnExecution, *, calls: bytes | None = None) -> None: ...
+
+    def cancel(self) -> None: ...
+
+
+def run_all(
+    line: TakesRuns,
+    runs: Sequence[Run],
+    limits: Limits,
+    on_result: Callable[[int, Execution], None] | None = None,
+) -> list[Execution]:
+    """Put programs in line, wait, and return one execution for each run, in their order.
+
+    Args:
+        line: cancelled in the end.
+        runs: the programs.
+        limits: hold for each of them.
+        on_result: called with (position in `runs`, execution) as each one ends, in this thread.
+    """
+    done: queue.SimpleQueue[tuple[int, Execution]] = queue.SimpleQueue()
+    results: dict[int, Execution] = {}
+    try:
+        for index, run in enumerate(runs):
+            line.put(run, limits, lambda execution, index=index: done.put((index, execution)))
+        while len(results) < len(runs):
+            index, execution = done.get()
+            results[index] = execution
+            if on_result is not None:
+                on_result(index, execution)
+    finally:
+        line.cancel()
+    return [results[index] for index in range(len(runs))]
 
 
 class TakesJobs(Protocol):

@@ -1,13 +1,25 @@
 """From an execution to a verdict: compares on the trusted side, never inside the sandbox."""
 
 from executor.compare import values_equal
-from executor.schema import OVERSIZED_VALUE, UNSUPPORTED_TYPE, CallResult, Execution, Outcome, Status, Task, Test
+from executor.schema import (
+    CHANGED_ARGUMENT,
+    OVERSIZED_VALUE,
+    UNSUPPORTED_TYPE,
+    CallResult,
+    Execution,
+    Outcome,
+    Status,
+    Task,
+    Test,
+)
 from executor.values import decode_value
 
 _STATUS_OF_ERROR = {
     "MemoryError": Status.MEMORY,
+    "OutOfMemoryError": Status.MEMORY,
     OVERSIZED_VALUE: Status.OUTPUT_LIMIT,
     UNSUPPORTED_TYPE: Status.WRONG,
+    CHANGED_ARGUMENT: Status.WRONG,
 }
 
 

@@ -27,6 +27,7 @@ from executor.schema import (
     Status,
     Submission,
     Task,
+    profile_from,
     task_from_row,
 )
 from executor.values import decode_value, parse_json
@@ -50,6 +51,11 @@ class GradeRequest:
     rewards: RewardConfig | None
     ks: tuple[int, ...]
 
+    @property
+    def profiles(self) -> set[str]:
+        """The kinds of sandbox it needs."""
+        return {submission.task.profile for submission in self.submissions}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
@@ -57,6 +63,11 @@ class RunRequest:
 
     runs: tuple[Run, ...]
     limits: Limits
+
+    @property
+    def profiles(self) -> set[str]:
+        """The kinds of sandbox it needs."""
+        return {run.profile for run in self.runs}
 
 
 def parse_grade_request(body: bytes, default_limits: Limits = DEFAULT_LIMITS) -> GradeRequest:
@@ -100,7 +111,7 @@ def parse_run_request(body: bytes, default_limits: Limits = DEFAULT_LIMITS) -> R
     runs = []
     for position, row in enumerate(_list(request, "runs")):
         try:
-            runs.append(_run(_object(row, "a run", allowed=("source", "entry_point", "calls"))))
+            runs.append(_run(_object(row, "a run", allowed=("source", "entry_point", "calls", "profile"))))
         except ValueError as error:
             raise ValueError(f"runs {position}: {error}") from None
     return RunRequest(runs=tuple(runs), limits=_settings(request.get("limits"), default_limits, "limits"))
@@ -124,7 +135,11 @@ def grade_body(submissions: Sequence[Submission], limits: Limits, rewards: Rewar
 
 def run_body(runs: Iterable[Run], limits: Limits) -> bytes:
     """Make the body of /v1/run."""
-    rows = [{"source": run.source, "entry_point": run.entry_point, "calls": run.calls} for run in runs]
+    rows = [
+        {"source": run.source, "entry_point": run.entry_point, "calls": run.calls}
+        | ({} if run.profile == "cpu" else {"profile": run.profile})
+        for run in runs
+    ]
     return _encoded({"runs": rows, "limits": asdict(limits)})
 
 
@@ -245,7 +260,7 @@ def _run(row: Mapping[str, Any]) -> Run:
     for args in calls:
         for tagged in args:
             decode_value(tagged)
-    return Run(source=source, entry_point=entry_point, calls=tuple(calls))
+    return Run(source=source, entry_point=entry_point, calls=tuple(calls), profile=profile_from(row.get("profile")))
 
 
 def _settings(value: Any, default: Settings, what: str) -> Settings:
@@ -272,5 +287,6 @@ def _task_row(task: Task) -> dict[str, Any]:
         row |= {"reference": task.reference, "inputs": task.inputs}
     else:
         row["tests"] = [{"args": test.args, "expected": test.expected} for test in task.tests]
-    optional = {"prompt": task.prompt, "float_tol": task.float_tol, "group": task.group}
+    profile = None if task.profile == "cpu" else task.profile
+    optional = {"prompt": task.prompt, "float_tol": task.float_tol, "group": task.group, "profile": profile}
     return row | {key: value for key, value in optional.items() if value is not None}

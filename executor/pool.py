@@ -6,7 +6,6 @@ rule of faults. When no sandbox can be started any more, what waits is INFRA. It
 
 import logging
 import os
-import queue as stdlib_queue
 import selectors
 import threading
 import time
@@ -16,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 from executor.backends.sandbox import Backend
-from executor.job import Job, RunQueue
+from executor.job import Job, RunQueue, run_all
 from executor.schema import DEFAULT_LIMITS, Execution, Limits, Run, Status, excess_of, unrun
 from executor.slot import Counters, Slot
 
@@ -124,17 +123,7 @@ class SandboxPool:
         Returns:
             One execution for each run, in their order.
         """
-        done: stdlib_queue.SimpleQueue[tuple[int, Execution]] = stdlib_queue.SimpleQueue()
-        results: dict[int, Execution] = {}
-        with self.queue() as line:
-            for index, run in enumerate(runs):
-                line.put(run, limits, lambda execution, index=index: done.put((index, execution)))
-            while len(results) < len(runs):
-                index, execution = done.get()
-                results[index] = execution
-                if on_result is not None:
-                    on_result(index, execution)
-        return [results[index] for index in range(len(runs))]
+        return run_all(self.queue(), runs, limits, on_result)
 
     def stats(self) -> PoolStats:
         """Look at the pool."""

@@ -3,7 +3,16 @@
 import signal
 from typing import Any
 
-from executor.schema import OVERSIZED_VALUE, UNSUPPORTED_TYPE, CallResult, Execution, Limits, Run, Status
+from executor.schema import (
+    CHANGED_ARGUMENT,
+    OVERSIZED_VALUE,
+    UNSUPPORTED_TYPE,
+    CallResult,
+    Execution,
+    Limits,
+    Run,
+    Status,
+)
 from executor.values import parse_json, parse_tagged
 
 MAX_NAME_CHARS = 200
@@ -68,6 +77,8 @@ def read_result(kind: bytes, text: str, *, wide: bool = False) -> CallResult:
         return CallResult(error=UNSUPPORTED_TYPE)
     if kind == b"o":
         return CallResult(error=OVERSIZED_VALUE)
+    if kind == b"c":
+        return CallResult(error=CHANGED_ARGUMENT)
     if kind == b"e":
         name = parse_json(text)
         if isinstance(name, str):

@@ -10,13 +10,16 @@ from typing import Any
 
 from executor.values import decode_value, parse_json
 
+PROFILES = ("cpu", "torch", "cuda")
+"""What a sandbox has: Python alone; torch beside it, on the CPU; torch and a GPU."""
+
 
 class Status(StrEnum):
     """What became of a program. All but INFRA are facts about the program; INFRA is a fault of ours, and no verdict."""
 
     PASSED = "passed"
     WRONG = "wrong"
-    """Some call returned another value than expected, or a value of a type that tests cannot hold."""
+    """Some call returned another value than expected or of a type that tests cannot hold, or changed a tensor."""
     EXCEPTION = "exception"
     TIMEOUT = "timeout"
     MEMORY = "memory"
@@ -31,6 +34,8 @@ class Status(StrEnum):
 
 UNSUPPORTED_TYPE = "UnsupportedType"
 """`CallResult.error` of a call that returned, but a value no test can hold (a generator, a subclass of int, ...)."""
+CHANGED_ARGUMENT = "ChangedArgument"
+"""`CallResult.error` of a call that changed a tensor it was given; the next call would have seen it."""
 OVERSIZED_VALUE = "OversizedValue"
 """`CallResult.error` of a call whose value is over the caps of `executor.values`."""
 
@@ -68,6 +73,8 @@ class Run:
     entry_point: str
     calls: tuple[list, ...]
     """Each a list of tagged arguments."""
+    profile: str = "cpu"
+    """One of `PROFILES`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +126,8 @@ class Task:
     float_tol: float | None = None
     group: str | None = None
     """Name under which pass@k is averaged (a split, a topic)."""
+    profile: str = "cpu"
+    """The kind of sandbox its programs need, one of `PROFILES`."""
 
     @property
     def calls(self) -> tuple[list, ...]:
@@ -189,7 +198,7 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
         row: `task_id`, `entry_point` and one of: `tests`, a list of `{"args": [...], "expected": ...}` or such a list
             as a JSON string; `check` (HumanEval's name `test` is taken too), source that defines `check(candidate)`,
             with `prompt`; `reference`, source of a right program, with `inputs`, a list of argument lists. Optional:
-            `prompt`, `float_tol`, `group`.
+            `prompt`, `float_tol`, `group`, `profile`.
 
     Raises:
         ValueError: one line naming the key, the value and what would be right.
@@ -217,6 +226,11 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
         tolerance = row.get("float_tol")
         if tolerance is not None and (type(tolerance) not in (int, float) or not 0 <= tolerance < float("inf")):
             raise ValueError(f"float_tol must be a finite number of at least 0, not {tolerance!r:.80}")
+        profile = profile_from(row.get("profile"))
+        if profile != "cpu" and kinds == ["check"]:
+            raise ValueError(f"a check runs in the profile cpu only, not in {profile}")
+        if profile == "cpu" and _holds_tensors(row):
+            raise ValueError("it has tensors among its values: its profile must be torch or cuda, not cpu")
         return Task(
             task_id=str(task_id),
             entry_point=entry_point,
@@ -227,9 +241,26 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
             prompt=row.get("prompt"),
             float_tol=tolerance,
             group=row.get("group"),
+            profile=profile,
         )
     except ValueError as error:
         raise ValueError(f"task {task_id}: {error}") from None
+
+
+def profile_from(profile: Any) -> str:
+    """Check the name of a profile; None is `cpu`.
+
+    Raises:
+        ValueError: there is no such profile.
+    """
+    if profile is not None and profile not in PROFILES:
+        raise ValueError(f"profile must be one of {', '.join(PROFILES)}, not {profile!r:.40}")
+    return profile or "cpu"
+
+
+def _holds_tensors(row: Mapping[str, Any]) -> bool:
+    values = [value for value in (row.get("tests"), row.get("inputs")) if value is not None]
+    return any('"$tensor":' in v if isinstance(v, str) else "'$tensor': {" in repr(v) for v in values)
 
 
 def _inputs_from_row(inputs: Any) -> tuple[list, ...]:

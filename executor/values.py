@@ -1,7 +1,8 @@
 """Tagged values: how arguments and results travel between the host and the sandbox, and lie in data sets.
 
 JSON values mean their JSON types. What JSON cannot say is tagged: `{"$tuple": [...]}`, `{"$set": [...]}`,
-`{"$dict": [[key, value], ...]}` (keys that are not strings, or begin with `$`), `{"$float": "nan" | "inf" | "-inf"}`.
+`{"$dict": [[key, value], ...]}` (keys that are not strings, or begin with `$`), `{"$float": "nan" | "inf" | "-inf"}`,
+`{"$tensor": {"dtype", "shape", "data"}}` (`executor.tensors`).
 Between a program and a check there is more (`wide`), as asserts may compare more than tests can hold: `{"$complex":
 [real, imaginary]}`, `{"$frozenset": [...]}`, `{"$type": "int"}`, and subclasses as the plain value they hold.
 Standard library only: the same file runs inside the sandbox. It does not compare values (`executor.compare` does).
@@ -10,6 +11,11 @@ Standard library only: the same file runs inside the sandbox. It does not compar
 import json
 from collections.abc import Callable
 from typing import Any, NoReturn
+
+try:
+    from executor.tensors import TensorValue, decode_tensor, encode_tensor
+except ImportError:  # in the sandbox, where the files of ours lie side by side
+    from tensors import TensorValue, decode_tensor, encode_tensor  # type: ignore[import-not-found,no-redef]
 
 MAX_DEPTH = 64
 MAX_NODES = 200_000
@@ -77,8 +83,13 @@ def _encode(value: Any, depth: int, budget: list[int], wide: bool) -> Any:
 
 
 def _encode_foreign(value: Any, depth: int, budget: list[int], wide: bool) -> Any:
-    """Encode what only `wide` takes."""
+    """Encode a tensor, and what only `wide` takes."""
     kind = type(value)
+    if kind is TensorValue:
+        budget[0] -= len(value.data)
+        if budget[0] < 0:
+            raise ValueError(f"a value with over {MAX_NODES} elements")
+        return encode_tensor(value)
     if wide and kind is complex:
         return {"$complex": [_encode(part, depth, budget, wide) for part in (value.real, value.imag)]}
     if wide and kind is frozenset:
@@ -137,10 +148,12 @@ def _decode_tag(tag: str, content: Any, depth: int, wide: bool) -> Any:
         return _decode_wide(tag, content, depth)
     if tag == "$float" and type(content) is str and content in _FLOATS:
         return _FLOATS[content]
+    if tag == "$tensor":
+        return decode_tensor(content)
     if tag not in ("$tuple", "$set", "$dict") or type(content) is not list:
         raise ValueError(
             f'malformed tag {_shown({tag: content})}; known are {{"$tuple": [...]}}, {{"$set": [...]}}, '
-            '{"$dict": [[k, v], ...]} and {"$float": "nan"|"inf"|"-inf"}'
+            '{"$dict": [[k, v], ...]}, {"$float": "nan"|"inf"|"-inf"} and {"$tensor": {...}}'
         )
     if tag == "$tuple":
         return tuple([_decode(item, depth, wide) for item in content])

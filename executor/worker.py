@@ -8,7 +8,8 @@ whoever started it then starts another.
 Box: `uid` for candidates (null: our own), `max_processes` (null: no limit), `scratch` (their only writable folder)
 and `owns_namespace` (true: every other process in sight is the candidate's). It may have `seccomp` (base64, see
 `executor.backends.seccomp`), `proc` (a procfs of this namespace, for us alone), `cgroup` (true: /sys/fs/cgroup is this
-sandbox's) and `oom_score_adj` (of candidates; the kernel ends the highest first).
+sandbox's), `oom_score_adj` (of candidates; the kernel ends the highest first) and `packages` (a folder with torch,
+which is imported before the first fork: candidates then take and give tensors) and `cuda` (the device they see).
 """
 
 import contextlib
@@ -29,7 +30,7 @@ from session import relay  # type: ignore[import-not-found]
 from usage import OutOfMemory, Sources, open_sources  # type: ignore[import-not-found]
 from wire import read_frame, write_frame  # type: ignore[import-not-found]
 
-sys.path.pop(0)
+_HERE = sys.path.pop(0)
 
 PRELOADED = (
     "bisect collections copy dataclasses datetime decimal enum fractions functools heapq itertools math operator "
@@ -38,6 +39,9 @@ PRELOADED = (
 """Loaded before the first fork, because candidates import little else and an import costs more than a fork."""
 MAX_RESET_S = 1.0
 SCRATCH_MODE = 0o1777
+UNBOUNDED_BYTES = 1 << 46
+FALLBACK_BASE_BYTES = 8 << 30
+"""Address space that torch is taken to need where no procfs tells."""
 
 
 def serve(requests: int, replies: int, box: dict[str, Any], sources: Sources) -> None:
@@ -165,6 +169,32 @@ def _reset_devices(devices: dict[str, tuple[int, int] | None]) -> None:
             os.utime(device, ns=times) if times is not None else os.utime(device)
 
 
+def _preload_torch(box: dict[str, Any]) -> None:
+    """Import torch once for all candidates. No device is touched: a context is each candidate's own."""
+    os.environ |= {"OMP_NUM_THREADS": "1", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
+    os.environ["CUDA_VISIBLE_DEVICES"] = box.get("cuda") or ""
+    sys.path += [box["packages"]]
+    torch = __import__("torch")
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+    sys.path.insert(0, _HERE)
+    __import__("torch_values")
+    sys.path.pop(0)
+
+
+def _address_space(sources: Sources) -> int:
+    """Measure what this process has mapped, bytes; candidates begin with as much."""
+    place = "/proc/self/statm" if sources.processes_fd is None else "self/statm"
+    try:
+        fd = os.open(place, os.O_RDONLY, dir_fd=sources.processes_fd)
+    except OSError:
+        return FALLBACK_BASE_BYTES
+    try:
+        return int(os.read(fd, 100).split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    finally:
+        os.close(fd)
+
+
 def main() -> None:
     """Confine ourselves, keep the two streams, give the standard ones away, load what candidates import, serve."""
     box = json.loads(sys.argv[1])
@@ -183,6 +213,10 @@ def main() -> None:
     os.close(null)
     for name in PRELOADED.split():
         __import__(name)
+    if box.get("packages") is not None:
+        _preload_torch(box)
+        # A CUDA context maps more addresses than there is memory: there the memory is watched, not the addresses.
+        box["base_bytes"] = _address_space(sources) if box.get("cuda") is None else UNBOUNDED_BYTES
     gc.collect()
     gc.freeze()
     serve(requests, replies, box, sources)

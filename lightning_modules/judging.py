@@ -72,4 +72,5 @@ def _task_of(prompt: TaskPrompt) -> Task:
         inputs=prompt.inputs,
         check=prompt.check,
         prompt=prompt.prompt if prompt.continues else None,
+        profile=prompt.profile,
     )

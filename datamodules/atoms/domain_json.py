@@ -20,12 +20,13 @@ from datamodules.atoms.domains import (
     Ints,
     Lists,
     Sentences,
+    Tensors,
     Texts,
     Tuples,
 )
 
 KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Ints, Floats, Bools, Texts, Sentences, Lists, Grids, Tuples, Dicts)
+    kind.__name__: kind for kind in (Ints, Floats, Bools, Texts, Sentences, Lists, Grids, Tuples, Dicts, Tensors)
 }
 _ORDERED = (("low", "high"), ("min_length", "max_length"))
 _AT_LEAST_ONE = ("max_rows", "max_columns")
@@ -109,6 +110,7 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "float": _float,
     "str": _str,
     "Domain": _domain,
+    "tuple[int, ...]": _tuple_of(_int),
     "tuple[str, ...]": _tuple_of(_str),
     "tuple[Domain, ...]": _tuple_of(_domain),
 }

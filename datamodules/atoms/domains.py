@@ -7,9 +7,13 @@ do not know about atoms, tasks or splits.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from math import prod
 from random import Random
 from typing import Any, Protocol
+
+from executor.tensors import TensorValue
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = ("apple", "bee", "cat", "dog", "egg", "fox", "level", "moon", "noon", "Ox", "pear", "Red", "sun", "tea", "zoo")
@@ -192,6 +196,33 @@ class Dicts:
         return ({}, {keys[-1]: values[0]}, dict.fromkeys(keys, values[-1]))
 
 
+@dataclass(frozen=True)
+class Tensors:
+    """Tensors of one dtype and shape, whose elements are drawn from `item`: `Floats` or `Ints`."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    item: Domain
+
+    @property
+    def type_name(self) -> str:
+        return repr(f"{self.dtype}[{', '.join(map(str, self.shape))}]")
+
+    def sample(self, rng: Random) -> TensorValue:
+        return TensorValue(self.dtype, self.shape, tuple(self.item.sample(rng) for _ in range(prod(self.shape))))
+
+    def edges(self) -> tuple[TensorValue, ...]:
+        items, size = self.item.edges(), prod(self.shape)
+        same = [tuple([item] * size) for item in items[:3]]
+        mixed = tuple(items[place % len(items)] for place in range(size))
+        return tuple(TensorValue(self.dtype, self.shape, data) for data in [*same, mixed])
+
+
+def is_tensor_type(type_name: str) -> bool:
+    """Whether a type is one of tensors: a string such as `'float32[4, 4]'`, quotes included."""
+    return re.fullmatch(r"'(float|int)\d+\[[\d, ]*\]'", type_name) is not None
+
+
 def default_domain(type_name: str) -> Domain:
     """Return the domain of a type for atoms that name none.
 
@@ -212,6 +243,9 @@ def default_domain(type_name: str) -> Domain:
         Lists(Tuples((Ints(), Ints())), max_length=6),
         Tuples((Ints(), Ints())),
         Dicts(words, Ints()),
+        Tensors("float32", (4,), Floats(-3.0, 3.0)),
+        Tensors("float32", (4, 4), Floats(-3.0, 3.0)),
+        Tensors("int64", (4,), Ints(0, 3)),
     )
     for domain in defaults:
         if domain.type_name == type_name:

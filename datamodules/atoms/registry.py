@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
 from typing import Any, get_type_hints
 
-from datamodules.atoms.domains import Domain, default_domain
+from datamodules.atoms.domains import Domain, default_domain, is_tensor_type
 
 LANGUAGES = ("en", "zh")
 MIN_PHRASINGS = 4
@@ -66,7 +66,7 @@ def atom(
     """
 
     def decorate(function: Callable[..., Any]) -> Atom:
-        hints = get_type_hints(function)
+        hints = _hints(function)
         names = tuple(inspect.signature(function).parameters)
         if missing := [name for name in (*names, "return") if name not in hints]:
             raise ValueError(f"atom {function.__name__}: no type annotation for {', '.join(missing)}")
@@ -105,7 +105,16 @@ def collect_atoms(topics: Iterable[ModuleType]) -> Mapping[str, Atom]:
     return MappingProxyType(atoms)
 
 
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations: types, or where they are those of tensors the strings themselves."""
+    written = function.__annotations__
+    is_of_tensors = any(isinstance(hint, str) and is_tensor_type(repr(hint)) for hint in written.values())
+    return written if is_of_tensors else get_type_hints(function)
+
+
 def _type_name(hint: Any) -> str:
+    if isinstance(hint, str):
+        return repr(hint)
     return hint.__name__ if isinstance(hint, type) and not hasattr(hint, "__args__") else str(hint)
 
 

@@ -26,8 +26,13 @@ from datamodules.synthesis.split import ATOMIC
 from datamodules.synthesis.trace import disagreement, trace_run
 
 
-def atomic_rows(atoms: Mapping[str, Atom], workshop: Workshop) -> list[Row]:
+def atomic_rows(atoms: Mapping[str, Atom], workshop: Workshop, split: str = ATOMIC) -> list[Row]:
     """Run every atom and write one row for each of its seen phrasings; notes behaviours and prompts as taken.
+
+    Args:
+        atoms: all of one family.
+        workshop: shared state; `taken` is updated.
+        split: where the rows will lie.
 
     Raises:
         ValueError: an atom raises on its own inputs, does not run, or differs under another hash seed.
@@ -43,7 +48,7 @@ def atomic_rows(atoms: Mapping[str, Atom], workshop: Workshop) -> list[Row]:
             raise ValueError(f"atom {name} cannot be a task: {observation}")
         if reason := disagreement(candidate, observation, read_reply(second)):
             raise ValueError(f"atom {name} cannot be a task: {reason}")
-        rows += _rows_of_atom(candidate, observation, workshop)
+        rows += _rows_of_atom(candidate, observation, workshop, split)
     return rows
 
 
@@ -62,14 +67,14 @@ def _candidate(atom: Atom, workshop: Workshop) -> Candidate:
     return Candidate(tree, render(tree), skeleton(tree), inputs, workshop.book.probes([p.type_name for p in params]))
 
 
-def _rows_of_atom(candidate: Candidate, observation: Observation, workshop: Workshop) -> list[Row]:
+def _rows_of_atom(candidate: Candidate, observation: Observation, workshop: Workshop, split: str) -> list[Row]:
     taken, atom = workshop.taken, candidate.tree.atom
-    taken.behaviours.setdefault(observation.fingerprint, ATOMIC)
+    taken.behaviours.setdefault(observation.fingerprint, split)
     rows = []
     for language in workshop.config.languages:
         reworded = _reworded_in_turn(candidate, language, workshop)
         for phrasing in workshop.wording.seen_phrasings(atom, language):
-            task_id = f"{ATOMIC}/{atom.name}/{language}/{atom.phrasings[language].index(phrasing)}"
+            task_id = f"{split}/{atom.name}/{language}/{atom.phrasings[language].index(phrasing)}"
             taken.behaviour_of_task[task_id] = observation.fingerprint
             row = make_row(
                 candidate,

@@ -15,9 +15,10 @@ from typing import Any
 from datasets import DatasetDict, disable_progress_bars, load_from_disk
 
 from datamodules.atoms import ATOMS
+from datamodules.atoms.tensors import TENSOR_ATOMS
 from datamodules.synthesis.composition import ENTRY_POINT
 from datamodules.synthesis.manifest import containment, read_manifest, rows_hash, seen_rewordings_of_rows
-from datamodules.synthesis.oracle import behaviour, execute, observer_run
+from datamodules.synthesis.oracle import behaviour, execute, observer_run, profile_of
 from datamodules.synthesis.overlap import Keys, comparable, first_overlap, first_seen_rewording, keys_of, overlaps
 from datamodules.synthesis.probes import ProbeBook, Probes
 from datamodules.synthesis.rows import COLUMNS, Row
@@ -104,12 +105,15 @@ def probes_of_solution(solution: str, book: ProbeBook) -> Probes:
 
 
 def _behaviours(solutions: Sequence[str], executor: Executor, on_run: Callable[[int], None]) -> dict[str, str]:
-    book = ProbeBook(ATOMS)
+    book = ProbeBook({**ATOMS, **TENSOR_ATOMS})
     found: dict[str, str] = {}
     for start in range(0, len(solutions), BATCH_SIZE):
         batch = solutions[start : start + BATCH_SIZE]
         probes = [probes_of_solution(solution, book) for solution in batch]
-        runs = [observer_run(solution, probe.calls) for solution, probe in zip(batch, probes, strict=True)]
+        runs = [
+            observer_run(solution, probe.calls, profile=profile_of(probe.type_names))
+            for solution, probe in zip(batch, probes, strict=True)
+        ]
         for solution, probe, execution in zip(batch, probes, execute(executor, runs), strict=True):
             found[solution] = behaviour(probe, execution)
         on_run(len(batch))

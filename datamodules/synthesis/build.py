@@ -8,24 +8,36 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict, Features, Sequence, Value, disable_progress_bars
 
 from datamodules.atoms import ATOMS, Atom
+from datamodules.atoms.tensors import TENSOR_ATOMS
 from datamodules.synthesis.atomic import atomic_rows
-from datamodules.synthesis.config import SynthesisConfig
+from datamodules.synthesis.config import SynthesisConfig, TensorCounts
 from datamodules.synthesis.files import files_of_atoms
 from datamodules.synthesis.fill import OnKept, Workshop, fill
 from datamodules.synthesis.manifest import FILE_NAME, identity, make_manifest, read_manifest
 from datamodules.synthesis.overlap import Keys, comparable, first_overlap, first_seen_rewording, keys_of
 from datamodules.synthesis.probes import ProbeBook
-from datamodules.synthesis.rows import COLUMNS, Row
-from datamodules.synthesis.split import ATOMIC, PRETRAINING, SPLITS, choose_held_out, plan_streams
+from datamodules.synthesis.rows import COLUMNS, PROFILE, Row
+from datamodules.synthesis.split import (
+    ATOMIC,
+    PRETRAINING,
+    SPLITS,
+    TENSOR_ATOMIC,
+    TENSOR_SPLITS,
+    choose_held_out,
+    plan_streams,
+    plan_tensor_streams,
+)
 from datamodules.synthesis.wording import choose_wording
 from executor.client import Executor
 
+NUM_HELD_OUT_TENSOR_ATOMS = 3
 HASH_SEEDS = (0, 1)
 """Of the sandbox that makes the tests, and of the one that must agree with it."""
 
@@ -52,7 +64,7 @@ def is_built(directory: Path, config: SynthesisConfig, atoms: Mapping[str, Atom]
         raise ValueError(
             f"{directory} holds a data set with another {', '.join(keys)}; name another output or delete it"
         )
-    if manifest["atoms_sha256"] != wanted["atoms_sha256"]:
+    if any(manifest.get(key) != wanted.get(key) for key in ("atoms_sha256", "tensor_atoms_sha256")):
         raise ValueError(f"{directory} was built from other atoms; name another output or delete it")
     return True
 
@@ -115,7 +127,9 @@ def make_splits(
     if PRETRAINING in splits:
         files = files_of_atoms(splits[ATOMIC], atoms, seed=config.seed, taken=workshop.taken)
         splits[PRETRAINING] = files + splits[PRETRAINING]
-    splits = {name: splits[name] for name in (*SPLITS, PRETRAINING) if name in splits}
+    if config.tensor_counts is not None:
+        held_out |= _fill_tensor_splits(splits, workshop, config.tensor_counts, wanted, on_kept)
+    splits = {name: splits[name] for name in (*SPLITS, PRETRAINING, *TENSOR_SPLITS) if name in splits}
     manifest = make_manifest(
         config,
         atoms,
@@ -129,6 +143,26 @@ def make_splits(
     return splits, manifest
 
 
+def _fill_tensor_splits(
+    splits: dict[str, list[Row]], main: Workshop, counts: TensorCounts, wanted: dict[str, int], on_kept: OnKept
+) -> frozenset[str]:
+    """Make the tensor splits, after all others, so that these do not change; return the held-out atoms."""
+    config = main.config
+    held_out = choose_held_out(TENSOR_ATOMS, seed=config.seed, num_held_out_atoms=NUM_HELD_OUT_TENSOR_ATOMS)
+    wording = choose_wording(
+        TENSOR_ATOMS,
+        seed=config.seed,
+        num_held_out_frames=config.num_held_out_frames,
+        languages=config.languages,
+    )
+    workshop = replace(main, book=ProbeBook(TENSOR_ATOMS), wording=wording)
+    splits[TENSOR_ATOMIC] = atomic_rows(TENSOR_ATOMS, workshop, TENSOR_ATOMIC)
+    for stream in plan_tensor_streams(TENSOR_ATOMS, counts, held_out):
+        wanted.update(stream.quotas)
+        splits.update(fill(stream, workshop, on_kept))
+    return held_out
+
+
 def write(directory: Path, splits: Mapping[str, list[Row]], manifest: Mapping[str, Any]) -> None:
     """Write beside the target, then rename; the same rows give the same bytes."""
     disable_progress_bars()
@@ -137,7 +171,9 @@ def write(directory: Path, splits: Mapping[str, list[Row]], manifest: Mapping[st
     try:
         tables = {}
         for name, rows in splits.items():
-            table = Dataset.from_dict({c: [row[c] for row in rows] for c in COLUMNS}, features=FEATURES)
+            columns = (*COLUMNS, PROFILE) if name in TENSOR_SPLITS else COLUMNS
+            features = Features(FEATURES | ({PROFILE: Value("string")} if name in TENSOR_SPLITS else {}))
+            table = Dataset.from_dict({c: [row[c] for row in rows] for c in columns}, features=features)
             tables[name] = Dataset(table.data, fingerprint=manifest["sha256"][name][:16])
         DatasetDict(tables).save_to_disk(str(unfinished))
         text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"

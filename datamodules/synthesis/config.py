@@ -26,12 +26,26 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class TensorCounts:
+    """The same for the splits `tensor_*`, composed of tensor atoms (`datamodules.atoms.tensors`)."""
+
+    train: int = 300
+    rl: int = 200
+    val: int = 50
+    test: int = 100
+    test_deeper: int = 50
+    test_held_out_atoms: int = 50
+
+
+@dataclass(frozen=True)
 class SynthesisConfig:
     """Everything a data set depends on besides the atoms."""
 
     seed: int = 0
     """Every draw is a function of it; neighbouring seeds share nothing but the atoms."""
     counts: Counts = field(default_factory=Counts)
+    tensor_counts: TensorCounts | None = None
+    """Tensor tasks beside the others; None = no such splits, and everything else is the same."""
     num_held_out_atoms: int = 8
     """Atoms that only compositions of `test_held_out_atoms` hold, each from another topic while there are any."""
     num_held_out_frames: int = 3
@@ -46,7 +60,10 @@ class SynthesisConfig:
     def to_mapping(self) -> dict[str, Any]:
         """Return the configuration as JSON has it."""
         counts = {split: count for split, count in asdict(self.counts).items() if count or split != "pretraining"}
-        return {**asdict(self), "counts": counts, "languages": list(self.languages)}
+        mapping = {**asdict(self), "counts": counts, "languages": list(self.languages)}
+        if self.tensor_counts is None:
+            del mapping["tensor_counts"]
+        return mapping
 
 
 def parse_config(mapping: Mapping[str, Any], *, source: str) -> SynthesisConfig:
@@ -60,20 +77,19 @@ def parse_config(mapping: Mapping[str, Any], *, source: str) -> SynthesisConfig:
         ValueError: unknown key, wrong type or impossible value; the line names file, key and what would be right.
     """
     _check_keys(mapping, SynthesisConfig, source=source, prefix="")
-    counts = mapping.get("counts", {})
-    if not isinstance(counts, Mapping):
-        raise ValueError(f"{source}: counts must be a mapping of split to number, not {counts!r}")
-    _check_keys(counts, Counts, source=source, prefix="counts.")
+    counts = _counts(mapping.get("counts", {}), Counts, source=source, key="counts")
+    tensor_counts = mapping.get("tensor_counts")
+    if tensor_counts is not None:
+        tensor_counts = TensorCounts(**_counts(tensor_counts, TensorCounts, source=source, key="tensor_counts"))
     numbers = {name: mapping[name] for name in _NUMBER_RANGES if name in mapping}
     for name, value in numbers.items():
         _check_number(value, source=source, key=name, low=_NUMBER_RANGES[name][0], high=_NUMBER_RANGES[name][1])
-    for name, value in counts.items():
-        low = 0 if name == "pretraining" else 1
-        _check_number(value, source=source, key=f"counts.{name}", low=low, high=1_000_000)
     languages = mapping.get("languages", list(LANGUAGES))
     if not isinstance(languages, list) or not languages or any(language not in LANGUAGES for language in languages):
         raise ValueError(f"{source}: languages must be a list of {', '.join(LANGUAGES)}, not {languages!r}")
-    return SynthesisConfig(counts=Counts(**counts), languages=tuple(dict.fromkeys(languages)), **numbers)
+    return SynthesisConfig(
+        counts=Counts(**counts), tensor_counts=tensor_counts, languages=tuple(dict.fromkeys(languages)), **numbers
+    )
 
 
 _NUMBER_RANGES = {
@@ -83,6 +99,16 @@ _NUMBER_RANGES = {
     "num_tests": (1, MAX_INPUTS),
     "num_reward_tests": (1, MAX_INPUTS),
 }
+
+
+def _counts(counts: Any, record: type, *, source: str, key: str) -> Mapping[str, int]:
+    if not isinstance(counts, Mapping):
+        raise ValueError(f"{source}: {key} must be a mapping of split to number, not {counts!r}")
+    _check_keys(counts, record, source=source, prefix=f"{key}.")
+    for name, value in counts.items():
+        low = 0 if name == "pretraining" else 1
+        _check_number(value, source=source, key=f"{key}.{name}", low=low, high=1_000_000)
+    return counts
 
 
 def _check_keys(mapping: Mapping[str, Any], record: type, *, source: str, prefix: str) -> None:

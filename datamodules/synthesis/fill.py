@@ -29,7 +29,7 @@ from datamodules.synthesis.render import render
 from datamodules.synthesis.rows import Row, make_row
 from datamodules.synthesis.sample import sample_tree
 from datamodules.synthesis.seeding import generator
-from datamodules.synthesis.split import ATOMIC, Stream, Taken
+from datamodules.synthesis.split import ATOMIC, TENSOR_ATOMIC, Stream, Taken
 from datamodules.synthesis.trace import disagreement, idle_step, trace_run
 from datamodules.synthesis.wording import Wording
 from executor.client import Executor
@@ -164,7 +164,7 @@ def _judge(batch: list[_Draw], workshop: Workshop) -> Iterator[tuple[_Draw, Obse
         if reason is not None or isinstance(observation, str):
             _reject(str(reason), draw.candidate.skeleton, taken)
         elif observation.fingerprint in taken.behaviours or observation.fingerprint in fresh:
-            is_atom = taken.behaviours.get(observation.fingerprint) == ATOMIC
+            is_atom = taken.behaviours.get(observation.fingerprint) in (ATOMIC, TENSOR_ATOMIC)
             _reject("behaves as an atom" if is_atom else "behaves as another item", draw.candidate.skeleton, taken)
         else:
             fresh.add(observation.fingerprint)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.atoms import Atom
+from datamodules.atoms.tensors import TENSOR_ATOMS
 from datamodules.synthesis.config import SynthesisConfig
 from datamodules.synthesis.overlap import Keys, num_containing, overlaps, seen_rewordings
 from datamodules.synthesis.rows import Row
@@ -22,7 +23,7 @@ FORMAT = "atomforge data set 3"
 OLDER_FORMATS = ("atomforge data set 1", "atomforge data set 2")
 """Training reads them. Without the column `reworded_prompt`, so that there is no unseen wording to evaluate on; the
 first without `domains` too, so that rewards come from the stored tests only."""
-TRAINING_SPLITS = ("synthetic_train", "synthetic_rl", PRETRAINING)
+TRAINING_SPLITS = ("synthetic_train", "synthetic_rl", PRETRAINING, "tensor_train", "tensor_rl")
 
 
 def atoms_hash(atoms: Mapping[str, Atom]) -> str:
@@ -41,7 +42,8 @@ def rows_hash(rows: Sequence[Row]) -> str:
 
 def identity(config: SynthesisConfig, atoms: Mapping[str, Atom]) -> dict[str, Any]:
     """Return the part of the manifest that two builds of the same data set share before either is made."""
-    return {"format": FORMAT, "config": config.to_mapping(), "atoms_sha256": atoms_hash(atoms)}
+    tensors = {} if config.tensor_counts is None else {"tensor_atoms_sha256": atoms_hash(TENSOR_ATOMS)}
+    return {"format": FORMAT, "config": config.to_mapping(), "atoms_sha256": atoms_hash(atoms), **tensors}
 
 
 def make_manifest(
@@ -87,7 +89,7 @@ def containment(keys: Mapping[str, Sequence[Keys]]) -> dict[str, dict[str, int]]
             if training in keys
         }
         for split, rows in keys.items()
-        if split.startswith("synthetic_test")
+        if split.startswith(("synthetic_test", "tensor_test"))
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from datamodules.atoms.domains import is_tensor_type
 from datamodules.synthesis.composition import ENTRY_POINT, Call, parameters
 from datamodules.synthesis.inputs import Inputs
 from datamodules.synthesis.probes import Probes, fingerprint, spell_value
@@ -42,6 +43,11 @@ class Candidate:
     def calls(self) -> tuple[list[Any], ...]:
         return self.probes.calls + self.inputs.calls
 
+    @property
+    def profile(self) -> str:
+        """The kind of sandbox it needs."""
+        return profile_of(self.probes.type_names)
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -69,14 +75,19 @@ def execute(executor: Executor, runs: Sequence[Run]) -> list[Execution]:
     return executions
 
 
-def observer_run(source: str, calls: Sequence[list[Any]], function: str = ENTRY_POINT) -> Run:
+def profile_of(type_names: Sequence[str]) -> str:
+    """Name the kind of sandbox that programs over these types need."""
+    return "torch" if any(map(is_tensor_type, type_names)) else "cpu"
+
+
+def observer_run(source: str, calls: Sequence[list[Any]], function: str = ENTRY_POINT, *, profile: str = "cpu") -> Run:
     """Ask for what a function of the program gives on many calls, all in one answer (`Reply`)."""
-    return Run(source=with_observer(source, function), entry_point=OBSERVE, calls=([list(calls)],))
+    return Run(source=with_observer(source, function), entry_point=OBSERVE, calls=([list(calls)],), profile=profile)
 
 
 def solution_run(candidate: Candidate) -> Run:
     """Ask what the solution returns on the probes and the inputs."""
-    return observer_run(candidate.solution, candidate.calls)
+    return observer_run(candidate.solution, candidate.calls, profile=candidate.profile)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,9 @@ COLUMNS = (
     "skeleton",
 )
 
+PROFILE = "profile"
+"""A further column, in the tensor splits alone: the kind of sandbox that programs need."""
+
 Row = dict[str, Any]
 
 
@@ -39,7 +42,7 @@ def make_row(
 ) -> Row:
     """Put a task into columns."""
     num_tests = len(candidate.inputs.tests)
-    return {
+    row = {
         "task_id": task_id,
         "prompt": prompt,
         "reworded_prompt": reworded_prompt,
@@ -53,6 +56,7 @@ def make_row(
         "depth": depth(candidate.tree),
         "skeleton": candidate.skeleton,
     }
+    return row if candidate.profile == "cpu" else {**row, PROFILE: candidate.profile}
 
 
 def _tests(inputs: Sequence[list[Any]], expected: Sequence[Any]) -> str:

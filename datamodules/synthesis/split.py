@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 
 from datamodules.atoms import Atom
-from datamodules.synthesis.config import SynthesisConfig
+from datamodules.synthesis.config import SynthesisConfig, TensorCounts
 from datamodules.synthesis.sample import Palette
 from datamodules.synthesis.seeding import fraction, generator
 
@@ -29,6 +29,9 @@ SPLITS = (
     "synthetic_test_deeper",
     "synthetic_test_held_out_atoms",
 )
+TENSOR_ATOMIC = "tensor_atomic"
+TENSOR_SPLITS = (TENSOR_ATOMIC, *(split.replace("synthetic", "tensor") for split in SPLITS[1:]))
+"""The same family over tensor atoms; only in data sets that ask for it."""
 MAX_ITEMS_PER_SKELETON = 4
 MAX_FAILURES_PER_SKELETON = 2
 
@@ -117,3 +120,28 @@ def plan_streams(atoms: Mapping[str, Atom], config: SynthesisConfig, held_out: f
     if not counts.pretraining:
         return streams
     return (*streams, Stream(PRETRAINING, common, (2, 3), {PRETRAINING: counts.pretraining}, has_frames=False))
+
+
+def plan_tensor_streams(
+    atoms: Mapping[str, Atom], counts: TensorCounts, held_out: frozenset[str]
+) -> tuple[Stream, ...]:
+    """Lay out the streams of the tensor splits, as `plan_streams` does those of the others."""
+    common = Palette(tuple(atom for atom in atoms.values() if atom.name not in held_out))
+    everything = Palette(tuple(atoms.values()), favoured=held_out)
+    main = {
+        "tensor_train": counts.train,
+        "tensor_rl": counts.rl,
+        "tensor_val": counts.val,
+        "tensor_test": counts.test,
+    }
+    return (
+        Stream("tensor compositions", common, (2, 3), main),
+        Stream("tensor deeper", common, (4, 5), {"tensor_test_deeper": counts.test_deeper}),
+        Stream(
+            "tensor held-out",
+            everything,
+            (2, 3),
+            {"tensor_test_held_out_atoms": counts.test_held_out_atoms},
+            held_out,
+        ),
+    )

@@ -24,7 +24,7 @@ def trace_run(candidate: Candidate) -> Run:
     """Ask for the results on the first `NUM_TRACED` probes again, in detail, and on all inputs."""
     detailed = [[True, *call] for call in candidate.probes.calls[:NUM_TRACED]]
     plain = [[False, *call] for call in candidate.inputs.calls]
-    return observer_run(render_trace(candidate.tree), detailed + plain, TRACE)
+    return observer_run(render_trace(candidate.tree), detailed + plain, TRACE, profile=candidate.profile)
 
 
 def disagreement(candidate: Candidate, observation: Observation, trace: Reply) -> str | None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from executor.backends.profiles import PROFILE_PARTS, ProfileParts
 from executor.backends.sandbox import (
     MAX_PROCESSES,
     SANDBOX_FILES,
@@ -41,12 +42,13 @@ class BubblewrapBackend:
 
     name = "bubblewrap"
 
-    def __init__(self, *, hash_seed: int = 0):
+    def __init__(self, *, hash_seed: int = 0, profile: str = "cpu"):
         program = shutil.which("bwrap")
         if program is None:
             raise ValueError("bubblewrap is not installed (Debian, Fedora, Arch: package `bubblewrap`)")
         self._bwrap = program
         self._hash_seed = hash_seed
+        self._profile = PROFILE_PARTS[profile]()
         self._seccomp = boxed_seccomp_program()
         self._as_root = _is_full_root()
         self._has_proc = self._can_mount_proc()
@@ -55,8 +57,11 @@ class BubblewrapBackend:
         timed = "" if self._has_proc else "CPU time of the first process only (no procfs can be mounted here), "
         self.description = (
             f"bubblewrap: no network, read-only system, {who}, {filtered}, {timed}one process a program; "
-            "the kernel is shared"
+            f"{self._profile.note}the kernel is shared"
         )
+
+    def with_profile(self, profile: str) -> "BubblewrapBackend":
+        return BubblewrapBackend(hash_seed=self._hash_seed, profile=profile)
 
     def start(self) -> ProcessSandbox:
         box = {
@@ -68,6 +73,7 @@ class BubblewrapBackend:
             "proc": f"{_PRIVATE}/proc" if self._has_proc else None,
             "cgroup": False,
             "oom_score_adj": None,
+            **self._profile.box,
         }
         command = self._command(worker_command(f"{_APP}/worker.py", box), with_proc=self._has_proc)
         return ProcessSandbox(command, hash_seed=self._hash_seed)
@@ -88,6 +94,7 @@ class BubblewrapBackend:
             self._bwrap,
             *_namespaces(self._as_root),
             *_file_system(),
+            *_bound(self._profile),
             *(_private_proc() if with_proc else ()),
             *("--remount-ro", "/"),
             *("--clearenv", "--setenv", "PYTHONHASHSEED", str(self._hash_seed), "--chdir", "/"),
@@ -130,6 +137,16 @@ def _file_system() -> list[str]:
     words += _open_folders(Path(_APP))
     for name in SANDBOX_FILES:
         words += ["--ro-bind", str(SOURCE_DIR / name), f"{_APP}/{name}"]
+    return words
+
+
+def _bound(profile: ProfileParts) -> list[str]:
+    """Show what a profile needs beside the system: packages read-only, devices to be used."""
+    words = []
+    for place, source in profile.files.items():
+        words += [*_open_folders(Path(place).parent), "--ro-bind", str(source), place]
+    for device in profile.devices:
+        words += [*_open_folders(Path(device).parent), "--dev-bind", device, device]
     return words
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from executor.backends.profiles import PROFILE_PARTS
 from executor.backends.sandbox import MAX_PROCESSES, SCRATCH_BYTES, UIDS, worker_arguments
 from executor.backends.seccomp import boxed_seccomp_program
 from executor.image import DEFAULT_TAG, SOURCES_LABEL, sources_digest
@@ -67,12 +68,13 @@ class DockerBackend:
 
     name = "docker"
 
-    def __init__(self, settings: DockerSettings, *, hash_seed: int = 0):
+    def __init__(self, settings: DockerSettings, *, hash_seed: int = 0, profile: str = "cpu"):
         import docker
         from docker.errors import DockerException
 
         self._settings = settings
         self._hash_seed = hash_seed
+        self._profile = PROFILE_PARTS[profile]()
         try:
             self._client = docker.from_env(timeout=60)
         except DockerException as error:
@@ -95,8 +97,11 @@ class DockerBackend:
         filtered = "seccomp" if self._seccomp else "the engine's seccomp alone"
         self.description = (
             f"docker: a container a sandbox, no network, read-only, a user id of its own, {filtered}, "
-            f"{settings.memory_bytes >> 20} MiB, one process a program; {runtime}"
+            f"{settings.memory_bytes >> 20} MiB, one process a program; {self._profile.note}{runtime}"
         )
+
+    def with_profile(self, profile: str) -> "DockerBackend":
+        return DockerBackend(self._settings, hash_seed=self._hash_seed, profile=profile)
 
     def start(self) -> "DockerSandbox":
         from docker.errors import DockerException
@@ -135,7 +140,9 @@ class DockerBackend:
             "proc": "/proc",
             "cgroup": True,
             "oom_score_adj": 1000,
+            **self._profile.box,
         }
+        files = {str(source): {"bind": place, "mode": "ro"} for place, source in self._profile.files.items()}
         worker = worker_arguments("/app/worker.py", box)
         return {
             "image": self._settings.image,
@@ -162,7 +169,8 @@ class DockerBackend:
                 "/dev/shm": "ro,size=4k",
                 "/dev/mqueue": "ro,size=4k",
             },
-            "volumes": {str(shared): {"bind": _HANDSHAKE, "mode": "ro"}},
+            "volumes": {str(shared): {"bind": _HANDSHAKE, "mode": "ro"}, **files},
+            "device_requests": self._profile.device_requests(),
             "ulimits": _ulimits(),
             "log_config": _small_log(),
         }

@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 
+from executor.backends.profiles import PROFILE_PARTS, ProfileParts
 from executor.backends.sandbox import SOURCE_DIR, ProcessSandbox, worker_command
 
 
@@ -16,20 +17,26 @@ class ProcessBackend:
         "leave processes behind; only time, memory and output are limited"
     )
 
-    def __init__(self, *, hash_seed: int = 0):
+    def __init__(self, *, hash_seed: int = 0, profile: str = "cpu"):
         self._hash_seed = hash_seed
+        self._profile = PROFILE_PARTS[profile]()
+
+    def with_profile(self, profile: str) -> "ProcessBackend":
+        return ProcessBackend(hash_seed=self._hash_seed, profile=profile)
 
     def start(self) -> "_PlainSandbox":
-        return _PlainSandbox(self._hash_seed)
+        return _PlainSandbox(self._hash_seed, self._profile)
 
     def close(self) -> None:
         """Nothing is held."""
 
 
 class _PlainSandbox(ProcessSandbox):
-    def __init__(self, hash_seed: int):
+    def __init__(self, hash_seed: int, profile: ProfileParts):
         self._scratch = tempfile.mkdtemp(prefix="atomforge-")
-        box = {"uid": None, "max_processes": None, "scratch": self._scratch, "owns_namespace": False}
+        box = {"uid": None, "max_processes": None, "scratch": self._scratch, "owns_namespace": False, **profile.box}
+        if profile.files:  # they lie where they are installed, nothing is hidden here
+            box["packages"] = str(next(iter(profile.files.values())).parent)
         super().__init__(worker_command(os.fspath(SOURCE_DIR / "worker.py"), box), hash_seed=hash_seed)
 
     def kill(self) -> str:

@@ -19,6 +19,8 @@ SANDBOX_FILES = (
     "usage.py",
     "confinement.py",
     "values.py",
+    "tensors.py",
+    "torch_values.py",
     "wire.py",
 )
 """The only files of ours that a sandbox sees."""
@@ -54,6 +56,14 @@ class Backend(Protocol):
     name: str
     description: str
     """One line: what it is and, where that is so, what it does not protect."""
+
+    def with_profile(self, profile: str) -> "Backend":
+        """Make the same for another of `executor.schema.PROFILES`.
+
+        Raises:
+            ValueError: this machine has not got what it needs; one line.
+        """
+        ...
 
     def start(self) -> Sandbox:
         """Start a sandbox; it is ready when its first frame comes.

@@ -120,6 +120,11 @@ class Service:
             most = getattr(self.settings.max_limits, field.name)
             if getattr(request.limits, field.name) > most:
                 raise Refusal(422, f"limits: {field.name} is {getattr(request.limits, field.name)}; {most} is allowed")
+        for profile in request.profiles - {"cpu"}:
+            try:
+                await asyncio.to_thread(self.executor.pool_of, profile)
+            except ValueError as error:
+                raise Refusal(422, str(error)) from None
         return request
 
     def admit(self, num_programs: int) -> "Batch":
@@ -270,7 +275,7 @@ def create_app(executor: LocalExecutor, settings: ServiceSettings, token: str | 
         service.check_token(request)
         parsed: RunRequest = await service.parsed(await service.read_body(request), parse_run_request)
         batch = service.admit(len(parsed.runs))
-        line = executor.pool.queue()
+        line = executor.queue()
 
         def start() -> None:
             for index, one in enumerate(parsed.runs):
