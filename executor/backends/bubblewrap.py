@@ -29,6 +29,7 @@ _SCRATCH = "/tmp"
 _PRIVATE = "/private"
 _PROBE_TIMEOUT_S = 20.0
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_PROCESSOR = ("/proc/cpuinfo", "/sys/devices/system/cpu")
 _SYSTEM_LINKS = ("/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin")
 _WORKER_CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL")
 
@@ -143,6 +144,9 @@ def _file_system() -> list[str]:
 def _bound(profile: ProfileParts) -> list[str]:
     """Show what a profile needs beside the system: packages read-only, devices to be used."""
     words = []
+    if profile.files:  # torch asks the kernel what the processor can do
+        for told in _PROCESSOR:
+            words += [*_open_folders(Path(told).parent), "--ro-bind-try", told, told]
     for place, source in profile.files.items():
         words += [*_open_folders(Path(place).parent), "--ro-bind", str(source), place]
     for device in profile.devices:

@@ -60,9 +60,8 @@ def cuda_parts() -> ProfileParts:
     """
     gpu = os.environ.get(GPU_VARIABLE)
     if not gpu:
-        raise ValueError(
-            f"profile cuda: name the GPU of the sandboxes in {GPU_VARIABLE} (an index, or a UUID of a slice)"
-        )
+        raise ValueError(f"profile cuda: name the sandboxes' GPU in {GPU_VARIABLE}, an index or the UUID of a slice")
+
     if not Path("/dev/nvidiactl").exists():
         raise ValueError("profile cuda: there is no NVIDIA driver here (/dev/nvidiactl is missing)")
     torch = torch_parts()

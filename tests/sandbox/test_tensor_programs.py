@@ -1,0 +1,93 @@
+"""Tensor programs in real sandboxes of the profile torch: right ones pass, hostile ones never, none sees a device."""
+
+import pytest
+from hostile_tensors import HOSTILE, ODD_BUT_RIGHT, RIGHT
+
+from executor.client import open_executor
+from executor.judge import judge
+from executor.schema import Limits, Run, Task, Test, task_from_row
+
+TIGHT = Limits(cpu_time_s=0.7, wall_time_s=1.5)
+PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
+
+
+def tensor(*data: float, shape: tuple[int, ...] = (2, 2), dtype: str = "float32") -> dict:
+    return {"$tensor": {"dtype": dtype, "shape": list(shape), "data": list(data)}}
+
+
+# worked by hand: [[a, b], [c, d]] squared is [[aa + bc, ab + bd], [ca + dc, cb + dd]]
+TASK = Task(
+    task_id="square",
+    entry_point="solve",
+    profile="torch",
+    tests=(
+        Test(args=[tensor(1, 2, 3, 4)], expected=tensor(8, 11, 16, 23)),
+        Test(args=[tensor(0, 1, 2, 0)], expected=tensor(3, 1, 1, 3)),
+        Test(args=[tensor(-1, 0.5, 2, 1)], expected=tensor(3, 1, 1, 3)),
+        Test(args=[tensor(0.5, 0, 3, 2)], expected=tensor(1.25, 1, 8.5, 5)),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def judged(executor):
+    def run(sources, limits):
+        calls = tuple(test.args for test in TASK.tests)
+        runs = [Run(source=source, entry_point="solve", calls=calls, profile="torch") for source in sources]
+        return [judge(TASK, execution) for execution in executor.run(runs, limits)]
+
+    return run
+
+
+def test_no_hostile_program_passes_and_each_is_called_what_it_is(judged):
+    assert len(HOSTILE) >= 40
+    mixed = judged([source for _, hostile in HOSTILE.values() for source in (hostile, RIGHT)], TIGHT)
+    wrong = {
+        name: (outcome.status, outcome.detail)
+        for (name, (allowed, _)), outcome in zip(HOSTILE.items(), mixed[::2], strict=True)
+        if outcome.status in ("passed", "infra") or (allowed and outcome.status not in allowed.split())
+    }
+    assert wrong == {}
+    assert [name for name, control in zip(HOSTILE, mixed[1::2], strict=True) if not control.passed] == []
+
+
+def test_odd_programs_that_are_right_pass(judged):
+    found = dict(zip(ODD_BUT_RIGHT, judged(ODD_BUT_RIGHT.values(), PATIENT), strict=True))
+    assert {name: outcome for name, outcome in found.items() if not outcome.passed} == {}
+
+
+def test_programs_without_tensors_see_no_torch(bubblewrap_executor):
+    source = "def solve(n):\n    import torch\n    return n"
+    [found] = bubblewrap_executor.run([Run(source=source, entry_point="solve", calls=([1],))], PATIENT)
+    assert found.results[0].error == "ModuleNotFoundError"
+
+
+def test_a_program_sees_no_device_of_a_gpu(bubblewrap_executor):
+    source = "import os\ndef solve(n): return [name for name in os.listdir('/dev') if name[:6] in ('nvidia', 'dri')]"
+    for profile in ("cpu", "torch"):
+        run = Run(source=source, entry_point="solve", calls=([1],), profile=profile)
+        [found] = bubblewrap_executor.run([run], PATIENT)
+        assert found.results[0].value == []
+
+
+def test_the_process_backend_has_the_profile_too():
+    with open_executor("process", num_workers=1) as opened:
+        run = Run(source=RIGHT, entry_point="solve", calls=([tensor(1, 2, 3, 4)],), profile="torch")
+        [found] = opened.run([run], PATIENT)
+    assert found.results[0].value == tensor(8, 11, 16, 23)
+
+
+def test_cuda_must_be_named(bubblewrap_executor, monkeypatch):
+    monkeypatch.delenv("ATOMFORGE_SANDBOX_GPU", raising=False)
+    run = Run(source=RIGHT, entry_point="solve", calls=([1],), profile="cuda")
+    with pytest.raises(ValueError, match="profile cuda: name the sandboxes' GPU in ATOMFORGE_SANDBOX_GPU"):
+        bubblewrap_executor.run([run], PATIENT)
+
+
+def test_a_task_with_tensors_needs_the_profile():
+    row = {"task_id": 1, "entry_point": "f", "tests": [{"args": [tensor(1, shape=(1,))], "expected": 1}]}
+    with pytest.raises(ValueError, match="task 1: it has tensors among its values"):
+        task_from_row(row)
+    assert task_from_row(row | {"profile": "torch"}).profile == "torch"
+    with pytest.raises(ValueError, match="profile must be one of cpu, torch, cuda, not 'gpu'"):
+        task_from_row(row | {"profile": "gpu"})
