@@ -16,7 +16,7 @@ _HOW = (
     "--model.help lightning_modules.sft_module.SFTModule (or .rl_module.RLModule), "
     "--data.help datamodules.sft_data.SFTDataModule (or .rl_data.RLDataModule)."
 )
-_LAYERS = ("sft", "ppo", "rl/", "model/", "cluster/")
+_LAYERS = ("sft", "ppo", "rl/", "model/", "cluster/", "tensor_")
 
 
 def introduce(parser: LightningArgumentParser, subcommand: str) -> None:
