@@ -20,12 +20,21 @@ def solve(x, items):
 """
 
 
+_PRODUCTS = {
+    "cpu": "",
+    "torch": "    import torch\n    total += int((torch.ones(8, 8) @ torch.ones(8, 8)).sum()) - 512\n",
+    "cuda": "    import torch\n    x = torch.ones(8, 8, device='cuda')\n    total += int((x @ x).sum()) - 512\n",
+}
+"""By profile, a line that adds nothing where torch and the device compute as they should."""
+
+
 class Canary:
     """A known-good program with arguments of its own: an answer kept from an earlier one is wrong."""
 
-    def __init__(self) -> None:
+    def __init__(self, profile: str = "cpu") -> None:
         number, words = secrets.randbelow(1 << 32), [secrets.token_hex(2 + i) for i in range(3)]
-        self.run = Run(source=_SOURCE, entry_point="solve", calls=([number, words],))
+        source = _SOURCE.replace("    return", _PRODUCTS[profile] + "    return")
+        self.run = Run(source=source, entry_point="solve", calls=([number, words],), profile=profile)
         total = number
         for word in sorted(words):
             total = total * 3 + len(word)

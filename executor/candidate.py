@@ -47,7 +47,8 @@ def run_candidate(
             `executor.tester`) or absent.
         calls: JSON, a list of lists of tagged arguments.
         box: uid (None: stay who we are), max_processes (None: no limit), scratch, the only writable folder,
-            oom_score_adj, and where torch was preloaded base_bytes, the address space that it takes.
+            oom_score_adj, and where torch was preloaded base_bytes, the address space that it takes, and device, where
+            tensors among the arguments lie.
         results_fd: where the result lines go.
         calls_fd: where the lines of a session come from.
         proc_fd: a procfs, or None.
@@ -61,7 +62,7 @@ def run_candidate(
         elif calls_fd is not None:
             _load_and_answer(program)
         else:
-            _load_and_call(program, calls, has_torch="base_bytes" in box)
+            _load_and_call(program, calls, device=box.get("device"))
     finally:
         leave(70)
 
@@ -112,11 +113,11 @@ def _confine(program: dict[str, Any], box: dict[str, Any], *, results_fd: int, c
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
 
 
-def _load_and_call(program: dict[str, Any], calls: bytes, *, has_torch: bool) -> None:
+def _load_and_call(program: dict[str, Any], calls: bytes, *, device: str | None) -> None:
     leave, state = os._exit, _make_state()
     arguments = json.loads(calls)
-    if has_torch:
-        answer = _answer_with_tensors()
+    if device is not None:
+        answer = _answer_with_tensors(device)
         function = _load_or_leave(program, state)
         for args in arguments:
             answer(function, args, state)
@@ -187,14 +188,14 @@ def _answer(
         state("v", form)
 
 
-def _answer_with_tensors() -> Callable[[Any, list, Callable[[str, Any], None]], None]:
-    """Make the function that calls with fresh torch tensors; a program may not change them."""
+def _answer_with_tensors(device: str) -> Callable[[Any, list, Callable[[str, Any], None]], None]:
+    """Make the function that calls with fresh torch tensors on the device; a program may not change them."""
     from torch_values import from_torch, to_torch  # type: ignore[import-not-found]  # imported by the worker
 
     decode, encode = decode_value, encode_value
 
     def answer(function: Any, args: list, state: Callable[[str, Any], None]) -> None:
-        values = [to_torch(decode(arg)) for arg in args]
+        values = [to_torch(decode(arg), device) for arg in args]
         before = encode(from_torch(values))
         try:
             value = function(*values)

@@ -10,10 +10,12 @@ from executor.backends.bubblewrap import BubblewrapBackend
 from executor.backends.docker import DockerBackend, DockerSettings
 from executor.backends.process import ProcessBackend
 from executor.backends.sandbox import Backend
+from executor.backends.watched import WatchedBackend
 from executor.calibration import PATIENT, calibration_runs, problem_of, time_factor_of
 from executor.grading import Grading, LocalGrading, OnOutcome
-from executor.job import OnExecution, RunQueue, run_all
+from executor.job import run_all
 from executor.pool import PoolStats, SandboxPool
+from executor.profile_queue import ProfileQueue
 from executor.rewards import RewardConfig
 from executor.schema import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Submission, Task
 
@@ -66,35 +68,6 @@ class Executor(Protocol):
     def __enter__(self) -> "Executor": ...
 
     def __exit__(self, *_: object) -> None: ...
-
-
-class ProfileQueue:
-    """A place in line for programs of any profile: each goes to the pool that has its kind of sandbox."""
-
-    def __init__(self, pool_of: Callable[[str], SandboxPool]):
-        self._pool_of = pool_of
-        self._lines: dict[str, RunQueue] = {}
-
-    def __enter__(self) -> "ProfileQueue":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.cancel()
-
-    def put(self, run: Run, limits: Limits, on_execution: OnExecution, *, calls: bytes | None = None) -> None:
-        """Hand a program in (`executor.job.RunQueue.put`).
-
-        Raises:
-            ValueError: this machine has no sandbox of its profile; one line.
-        """
-        if run.profile not in self._lines:
-            self._lines[run.profile] = self._pool_of(run.profile).queue()
-        self._lines[run.profile].put(run, limits, on_execution, calls=calls)
-
-    def cancel(self) -> None:
-        """Drop what has not begun; what runs ends unheard."""
-        for line in self._lines.values():
-            line.cancel()
 
 
 class LocalExecutor:
@@ -176,7 +149,11 @@ class LocalExecutor:
         with self._lock:
             if profile not in self._others:
                 backend = self._backend.with_profile(profile)
-                pool = SandboxPool(backend, num_workers=self._num_workers, time_factor=self.time_factor)
+                if profile == "cuda":
+                    backend = WatchedBackend(backend)
+                pool = SandboxPool(
+                    backend, num_workers=self._num_workers, time_factor=self.time_factor, profile=profile
+                )
                 problem = problem_of(pool.run(calibration_runs()[:1], PATIENT)[0])
                 if problem is not None:
                     pool.close()

@@ -46,13 +46,14 @@ class PoolStats:
 class SandboxPool:
     """Runs programs in sandboxes of one backend. Threads may share it."""
 
-    def __init__(self, backend: Backend, *, num_workers: int, time_factor: float = 1.0):
+    def __init__(self, backend: Backend, *, num_workers: int, time_factor: float = 1.0, profile: str = "cpu"):
         """Start nothing yet; sandboxes start with the first program.
 
         Args:
             backend: what starts them.
             num_workers: sandboxes at work at the same time.
             time_factor: how many times longer than the reference machine this one takes; limits of time are multiplied.
+            profile: of the backend's sandboxes; their canaries use what it adds.
 
         Raises:
             ValueError: num_workers is below 1.
@@ -76,7 +77,13 @@ class SandboxPool:
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
         self._slots = [
             Slot(
-                backend, self, counters=self._counters, selector=self._selector, threads=self._threads, wake=self._wake
+                backend,
+                self,
+                profile=profile,
+                counters=self._counters,
+                selector=self._selector,
+                threads=self._threads,
+                wake=self._wake,
             )
             for _ in range(num_workers)
         ]

@@ -72,6 +72,7 @@ class Slot:
         backend: Backend,
         jobs: Jobs,
         *,
+        profile: str,
         counters: Counters,
         selector: selectors.BaseSelector,
         threads: ThreadPool,
@@ -82,6 +83,7 @@ class Slot:
         self.last_loss = ""
         """Why the last sandbox was lost, in its own words where it said any."""
         self._backend = backend
+        self._profile = profile
         self._jobs = jobs
         self._counters = counters
         self._selector = selector
@@ -249,7 +251,7 @@ class Slot:
         return is_idle or self._doubts.are_due(now)
 
     def _send_canary(self, channel: Channel[Ticket]) -> None:
-        canary = Canary()
+        canary = Canary(self._profile)
         channel.send(canary, *canary.message)
         self._counters.num_canaries += 1
 

@@ -216,6 +216,7 @@ def main() -> None:
     if box.get("packages") is not None:
         _preload_torch(box)
         # A CUDA context maps more addresses than there is memory: there the memory is watched, not the addresses.
+        box["device"] = "cpu" if box.get("cuda") is None else "cuda"
         box["base_bytes"] = _address_space(sources) if box.get("cuda") is None else UNBOUNDED_BYTES
     gc.collect()
     gc.freeze()

@@ -181,6 +181,8 @@ class DockerSandbox:
 
     def __init__(self, container: "Container", connection: socket.socket):
         self._container = container
+        container.reload()
+        self.root_pid = int(container.attrs["State"]["Pid"])
         self.requests_fd = connection.detach()
         self.replies_fd = os.dup(self.requests_fd)
         self.killed_from_outside = False

@@ -42,6 +42,8 @@ class Sandbox(Protocol):
     """Where request frames go."""
     replies_fd: int
     """Where reply frames come from."""
+    root_pid: int
+    """Its first process, as this machine counts."""
     killed_from_outside: bool
     """After `kill`: somebody else had killed it, provably nothing that runs in it."""
 
@@ -100,6 +102,7 @@ class ProcessSandbox:
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        self.root_pid = self._process.pid
         self.requests_fd = self._process.stdin.fileno()
         self.replies_fd = self._process.stdout.fileno()
 

@@ -1,0 +1,36 @@
+"""One place in line for programs of several profiles. It knows pools, and starts none."""
+
+from collections.abc import Callable
+
+from executor.job import OnExecution, RunQueue
+from executor.pool import SandboxPool
+from executor.schema import Limits, Run
+
+
+class ProfileQueue:
+    """A place in line for programs of any profile: each goes to the pool that has its kind of sandbox."""
+
+    def __init__(self, pool_of: Callable[[str], SandboxPool]):
+        self._pool_of = pool_of
+        self._lines: dict[str, RunQueue] = {}
+
+    def __enter__(self) -> "ProfileQueue":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancel()
+
+    def put(self, run: Run, limits: Limits, on_execution: OnExecution, *, calls: bytes | None = None) -> None:
+        """Hand a program in (`executor.job.RunQueue.put`).
+
+        Raises:
+            ValueError: this machine has no sandbox of its profile; one line.
+        """
+        if run.profile not in self._lines:
+            self._lines[run.profile] = self._pool_of(run.profile).queue()
+        self._lines[run.profile].put(run, limits, on_execution, calls=calls)
+
+    def cancel(self) -> None:
+        """Drop what has not begun; what runs ends unheard."""
+        for line in self._lines.values():
+            line.cancel()
