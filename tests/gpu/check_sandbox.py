@@ -32,8 +32,8 @@ GPU_HOSTILE = {
     "over_its_memory": _TORCH + "a = []\ndef solve(x):\n    while True: a.append(torch.ones(1 << 26, device='cuda'))",
     "illegal_address": "def solve(x): return x.as_strided((2, 2), (1 << 40, 1)) + 1",
     "assert_on_the_device": _TORCH + "def solve(x): return x[torch.tensor([9, 9], device='cuda')]",
-    "endless_kernels": _TORCH
-    + "def solve(x):\n    y = torch.ones(4096, 4096, device='cuda')\n    while True: y = y @ y",
+    "endless_kernels": _TORCH + "y = None\ndef solve(x):\n    y = torch.ones(4096, 4096, device='cuda')\n"
+    "    while True: y = y @ y",
     "leaves_a_process_behind": "import os\ndef solve(x):\n    if os.fork() == 0:\n        os.setsid()\n"
     "        while True: pass\n    return x",
     "does_not_wait_for_the_device": _TORCH + "def solve(x): return torch.empty_like(x)",
@@ -115,11 +115,15 @@ def main() -> int:
     parser.add_argument("--backend", default="bubblewrap")
     parser.add_argument("--profile", default="cuda", choices=("torch", "cuda"))
     args = parser.parse_args()
-    with open_executor(args.backend, num_workers=1) as executor:
-        found = []
-        for name, held, seen in checks(executor, args.profile):
-            found.append(held)
-            print(f"{'ok  ' if held else 'FAIL'} {name}: {seen}", flush=True)
+    found = []
+    try:
+        with open_executor(args.backend, num_workers=1) as executor:
+            for name, held, seen in checks(executor, args.profile):
+                found.append(held)
+                print(f"{'ok  ' if held else 'FAIL'} {name}: {seen}", flush=True)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
     print(f"{sum(found)} of {len(found)} checks hold ({args.backend}, profile {args.profile})")
     return 0 if all(found) else 1
 
