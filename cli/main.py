@@ -30,8 +30,9 @@ SUBCOMMANDS = {
     "submit": "hand a training, an evaluation or a study in to Slurm",
     "jobs": "state and last numbers of submitted jobs",
     "demo": "the whole way at small size: data, SFT, PPO, evaluation",
+    "completion": "a script that completes subcommands, options and configs",
 }
-_LIGHTNING_SUBCOMMANDS = ("fit", "validate", "test")
+LIGHTNING_SUBCOMMANDS = ("fit", "validate", "test")
 INTERRUPTED = "interrupted; run the same command again to go on"
 
 
@@ -90,7 +91,7 @@ def dispatch(arguments: list[str]) -> int:
     name, rest = arguments[0], arguments[1:]
     if name not in SUBCOMMANDS:
         raise UsageError(f"unknown subcommand {name!r}{did_you_mean(name, SUBCOMMANDS)} (see `atomforge --help`)")
-    if name in _LIGHTNING_SUBCOMMANDS:
+    if name in LIGHTNING_SUBCOMMANDS:
         from cli import fit
 
         return fit.run(name, rest)

@@ -35,7 +35,7 @@ def run_words(words: list[str]) -> int:
     from cli.cluster.slurm import check
 
     command = words[0] if words and words[0] in COMMANDS else "fit"
-    asked, rest = _parser().parse_known_args(words[1:] if words and words[0] in COMMANDS else words)
+    asked, rest = options().parse_known_args(words[1:] if words and words[0] in COMMANDS else words)
     if not asked.config:
         raise UsageError("name the files of what is to run, and configs/cluster/slurm.yaml, with --config")
     settings, files = read_settings(asked.config)
@@ -55,7 +55,8 @@ def run_words(words: list[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def options() -> argparse.ArgumentParser:
+    """Make the parser of what is ours."""
     from cli.main import LineParser
 
     parser = LineParser(

@@ -14,6 +14,9 @@ from cli.errors import UsageError
 from executor.client import BACKENDS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from datamodules.atoms import Atom
     from datamodules.synthesis.config import SynthesisConfig
 
 
@@ -46,17 +49,19 @@ def run(args: argparse.Namespace) -> int:
     if args.num_workers is not None and args.num_workers < 1:
         raise UsageError(f"--num-workers must be at least 1, not {args.num_workers}")
     from datamodules.synthesis.build import is_built
+    from datamodules.synthesis.outside_atoms import atoms_with
 
-    if is_built(args.output, config):
+    atoms = atoms_with(config.outside_atoms)
+    if is_built(args.output, config, atoms):
         print(f"{args.output} already holds this data set; nothing to do")
         return 0
     start = time.monotonic()
-    manifest = _build(args, config)
+    manifest = _build(args, config, atoms)
     _print_summary(manifest, args.output, time.monotonic() - start)
     return 0
 
 
-def _build(args: argparse.Namespace, config: "SynthesisConfig") -> dict[str, Any]:
+def _build(args: argparse.Namespace, config: "SynthesisConfig", atoms: "Mapping[str, Atom]") -> dict[str, Any]:
     from cli.count_progress import CountProgress
     from datamodules.synthesis.build import HASH_SEEDS, build
     from executor.client import open_executor
@@ -69,7 +74,7 @@ def _build(args: argparse.Namespace, config: "SynthesisConfig") -> dict[str, Any
         open_executor(args.backend, num_workers=args.num_workers, hash_seed=check_seed) as verifier,
         CountProgress("tasks", total) as progress,
     ):
-        return build(args.output, config, executor=executor, verifier=verifier, on_kept=progress.advance)
+        return build(args.output, config, executor=executor, verifier=verifier, atoms=atoms, on_kept=progress.advance)
 
 
 def _print_summary(manifest: dict[str, Any], output: Path, elapsed_s: float) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from executor.backends.bubblewrap import BubblewrapBackend
 from executor.backends.docker import DockerBackend, DockerSettings
+from executor.backends.foreign import foreign_backend
 from executor.backends.process import ProcessBackend
 from executor.backends.sandbox import Backend
 from executor.backends.watched import WatchedBackend
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from executor.assertions import PairRunner
 
 LOCAL_BACKENDS = ("auto", "docker", "bubblewrap", "process")
-BACKENDS = (*LOCAL_BACKENDS, "http://HOST:PORT", "http+unix:///SOCKET")
+BACKENDS = (*LOCAL_BACKENDS, "http://HOST:PORT", "http+unix:///SOCKET", "my_module.MyBackend")
 """The forms of a backend's name, for help texts."""
 DEFAULT_DOCKER = DockerSettings()
 _log = logging.getLogger(__name__)
@@ -189,7 +190,8 @@ def open_executor(
 
     Args:
         backend: `docker`, `bubblewrap`; `process`, which protects nothing; `auto`, the best sandbox that works, never
-            `process`; or the address of a service, `http://HOST:PORT` or `http+unix:///SOCKET`.
+            `process`; the address of a service, `http://HOST:PORT` or `http+unix:///SOCKET`; or the dotted path of a
+            backend's class.
         num_workers: programs at the same time; default: the cores this process may use. A service has its own.
         hash_seed: PYTHONHASHSEED of the programs, 0 to 4294967295. That of a service must be the same.
         token: of a service; default: the environment's ATOMFORGE_EXECUTOR_TOKEN.
@@ -215,7 +217,7 @@ def open_local(
     time_factor: float | None = None,
 ) -> LocalExecutor:
     """Open an executor in this process; arguments and errors as of `open_executor`."""
-    if backend not in LOCAL_BACKENDS:
+    if backend not in LOCAL_BACKENDS and "." not in backend:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
     if not 0 <= hash_seed < 1 << 32:
         raise ValueError(f"hash_seed must be within 0 and 4294967295, not {hash_seed}")
@@ -230,7 +232,7 @@ def open_local(
             reasons.append(str(error))
             continue
         chosen = "" if backend != "auto" else f" (auto: {reasons[0]})" if reasons else " (auto: the first choice)"
-        log = _log.warning if name == "process" else _log.info
+        log = _log.info if name in ("docker", "bubblewrap") else _log.warning
         log("executor: %s%s", executor.description, chosen)
         return executor
     advice = "; `process` runs without a sandbox and must be named" if backend == "auto" else ""
@@ -250,8 +252,10 @@ def _opened(
         backend = DockerBackend(docker, hash_seed=hash_seed)
     elif name == "bubblewrap":
         backend = BubblewrapBackend(hash_seed=hash_seed)
-    else:
+    elif name == "process":
         backend = ProcessBackend(hash_seed=hash_seed)
+    else:
+        backend = foreign_backend(name, hash_seed=hash_seed)
     executor = LocalExecutor(backend, num_workers=workers)
     try:
         executions = executor.run(calibration_runs(), PATIENT)

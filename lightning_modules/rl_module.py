@@ -28,6 +28,7 @@ from lightning_modules.kl_control import KLConfig, controller_of
 from lightning_modules.lora import LoRASettings
 from lightning_modules.metrics import PassAtK
 from lightning_modules.optimizers import build_rl_adamw
+from lightning_modules.own_reward import load_reward_function, mean_own, with_own_reward
 from lightning_modules.policy_module import PolicyModule
 from lightning_modules.reference import Reference, weights_sha256
 from lightning_modules.retest import retest
@@ -60,6 +61,7 @@ class RLModule(PolicyModule):
         engine: how the model is computed.
         lora: adapters to train instead of the whole model, which without them is the reference; null = none.
         reward: what an outcome is worth.
+        reward_function: `my_module.my_function`, whose number is added (`lightning_modules.own_reward`); null = none.
         generate_batch_size: responses decoded together, in training and validation.
         score_batch_size: rows read together when the responses are scored.
         retest_share: share of the passes that are run again on other inputs, which is measured and trains nothing.
@@ -81,6 +83,7 @@ class RLModule(PolicyModule):
         engine: EngineSettings = DEFAULT_ENGINE,
         lora: LoRASettings | None = None,
         reward: RewardConfig = DEFAULT_REWARD,
+        reward_function: str | None = None,
         generate_batch_size: int = 128,
         score_batch_size: int = 32,
         retest_share: float = 0.25,
@@ -114,6 +117,7 @@ class RLModule(PolicyModule):
         self.sampling = sampling
         self.optimizer_config = optimizer
         self.reward_config = reward
+        self.reward_function = None if reward_function is None else load_reward_function(reward_function)
         self.generate_batch_size = generate_batch_size
         self.score_batch_size = score_batch_size
         self.retest_share = retest_share
@@ -158,8 +162,11 @@ class RLModule(PolicyModule):
             iteration=iteration,
             reading_context=self.trainer.precision_plugin.forward_context,
         )
+        outcomes = answers.outcomes
+        if self.reward_function is not None:
+            outcomes = with_own_reward(outcomes, prompts, answers.completions, self.reward_function)
         prompt_ids = [prompt.prompt_ids for prompt in prompts]
-        responses = list(map(Response, prompt_ids, groups, answers.generated, answers.outcomes))
+        responses = list(map(Response, prompt_ids, groups, answers.generated, outcomes))
         collection = build_samples(
             responses,
             answers.scores,
@@ -172,6 +179,8 @@ class RLModule(PolicyModule):
         pass_at_k = PassAtK(sorted({1, samples_per_prompt})).to(self.device)
         pass_at_k.update(collection.num_judged, collection.num_correct)
         metrics = collection.metrics | answers.metrics | pass_at_k.by_tag("rollout/pass_at_{k}")
+        if self.reward_function is not None:
+            metrics["reward/own"] = mean_own(outcomes)
         if self.retest_share > 0.0:
             started_at = time.perf_counter()
             found = retest(

@@ -35,12 +35,14 @@ def atomic_rows(atoms: Mapping[str, Atom], workshop: Workshop, split: str = ATOM
         split: where the rows will lie.
 
     Raises:
-        ValueError: an atom raises on its own inputs, does not run, or differs under another hash seed.
+        ValueError: an atom raises on its own inputs, does not run, differs under another hash seed, or does what
+            another one does.
     """
     candidates = [_candidate(atom, workshop) for atom in atoms.values()]
     executions = execute(workshop.executor, [solution_run(candidate) for candidate in candidates])
     traces = execute(workshop.verifier, [trace_run(candidate) for candidate in candidates])
     rows: list[Row] = []
+    known: dict[str, str] = {}
     for candidate, first, second in zip(candidates, executions, traces, strict=True):
         name = candidate.tree.atom.name
         observation = observe(candidate, first)
@@ -48,6 +50,9 @@ def atomic_rows(atoms: Mapping[str, Atom], workshop: Workshop, split: str = ATOM
             raise ValueError(f"atom {name} cannot be a task: {observation}")
         if reason := disagreement(candidate, observation, read_reply(second)):
             raise ValueError(f"atom {name} cannot be a task: {reason}")
+        if observation.fingerprint in known:
+            raise ValueError(f"atom {name} cannot be a task: it behaves as {known[observation.fingerprint]}")
+        known[observation.fingerprint] = name
         rows += _rows_of_atom(candidate, observation, workshop, split)
     return rows
 

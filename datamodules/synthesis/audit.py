@@ -14,11 +14,11 @@ from typing import Any
 
 from datasets import DatasetDict, disable_progress_bars, load_from_disk
 
-from datamodules.atoms import ATOMS
 from datamodules.atoms.tensors import TENSOR_ATOMS
 from datamodules.synthesis.composition import ENTRY_POINT
 from datamodules.synthesis.manifest import containment, read_manifest, rows_hash, seen_rewordings_of_rows
 from datamodules.synthesis.oracle import behaviour, execute, observer_run, profile_of
+from datamodules.synthesis.outside_atoms import atoms_with
 from datamodules.synthesis.overlap import Keys, comparable, first_overlap, first_seen_rewording, keys_of, overlaps
 from datamodules.synthesis.probes import ProbeBook, Probes
 from datamodules.synthesis.rows import COLUMNS, Row
@@ -75,11 +75,13 @@ def audit(directory: Path, executor: Executor, on_run: Callable[[int], None] = l
         on_run: called with the number of programs of every batch.
 
     Raises:
-        ValueError: the directory is not a data set of ours, or a solution in it is not a composition.
+        ValueError: the directory is not a data set of ours, its outside atoms are not to be found, or a solution in it
+            is not a composition.
     """
     splits = read_splits(directory)
     solutions = list(dict.fromkeys(row["solution"] for rows in splits.values() for row in rows))
-    behaviours = _behaviours(solutions, executor, on_run)
+    atoms = atoms_with(read_manifest(directory)["config"].get("outside_atoms", []))
+    behaviours = _behaviours(solutions, ProbeBook({**atoms, **TENSOR_ATOMS}), executor, on_run)
     keys = comparable({name: [_keys(row, name, behaviours) for row in rows] for name, rows in splits.items()})
     hashes = read_manifest(directory)["sha256"]
     return Audit(
@@ -104,8 +106,9 @@ def probes_of_solution(solution: str, book: ProbeBook) -> Probes:
     return book.probes([ast.unparse(annotation) for annotation in annotations if annotation is not None])
 
 
-def _behaviours(solutions: Sequence[str], executor: Executor, on_run: Callable[[int], None]) -> dict[str, str]:
-    book = ProbeBook({**ATOMS, **TENSOR_ATOMS})
+def _behaviours(
+    solutions: Sequence[str], book: ProbeBook, executor: Executor, on_run: Callable[[int], None]
+) -> dict[str, str]:
     found: dict[str, str] = {}
     for start in range(0, len(solutions), BATCH_SIZE):
         batch = solutions[start : start + BATCH_SIZE]

@@ -152,6 +152,13 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "not a page": (["data", "--output", "x.md"], "--output must end in .html"),
         "unknown option": (["data", "--configs", "x"], "'--config'"),
     },
+    "completion": {
+        "no_shell": ([], "shell"),
+        "unknown_shell": (["fish"], "'fish'"),
+        "two_shells": (["bash", "zsh"], "zsh"),
+        "unknown_option": (["bash", "--output", "x"], "--output"),
+        "shell_as_option": (["--shell", "bash"], "--shell"),
+    },
     "doctor": {
         "unknown option": (["--jsn"], "did you mean '--json'"),
         "a value too many": (["--json=1"], "--json"),
