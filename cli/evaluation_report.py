@@ -118,6 +118,8 @@ def as_markdown(results: Results, ks: list[int], *, settings: Mapping[str, Any],
 def _write_curves(directory: Path, results: Results, ks: list[int]) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
+    from lightning_modules.figures import endings_figure, pass_at_k_figure
+
     for old in directory.glob("events.out.tfevents.*"):
         old.unlink()
     with SummaryWriter(str(directory)) as writer:
@@ -128,6 +130,8 @@ def _write_curves(directory: Path, results: Results, ks: list[int]) -> None:
             for status in sorted({c.status for c in completions}):
                 share = sum(c.status == status for c in completions) / len(completions)
                 writer.add_scalar(f"evaluation/{suite}/share_{status}", share, 0)
+        writer.add_figure("figures/pass_at_k", pass_at_k_figure(results, ks))
+        writer.add_figure("figures/how_answers_end", endings_figure(results))
 
 
 def _endings(evaluation: Evaluation) -> str:

@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ValueError: no such study, or none of its arms is done; one line.
     """
+    from cli.study.hparams import FOLDER, write_hparams
     from cli.study.plan import load_study
     from cli.study.report.build import build_document
     from cli.study.report.markdown import as_markdown
@@ -64,8 +65,9 @@ def run(args: argparse.Namespace) -> int:
     _write(page.with_suffix(".md"), as_markdown(document))
     if args.archive:
         _archive(page.parent, config, _manifest(args.directory), results)
+    write_hparams(page.parent / FOLDER, results)
     print(document.summary)
-    print(f"{page} and {page.with_suffix('.md')}")
+    print(f"{page}, {page.with_suffix('.md')} and {page.parent / FOLDER} for TensorBoard")
     return 0
 
 

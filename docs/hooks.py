@@ -1,4 +1,4 @@
-"""Pages that are made from the sources when the site is built: commands, curves, configs, modules, the threat model."""
+"""Pages that are made from the sources when the site is built: commands, configs, modules, the threat model."""
 
 import io
 import re
@@ -10,7 +10,6 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from cli.main import SUBCOMMANDS, dispatch
-from lightning_modules.tags import TAGS
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = (
@@ -29,7 +28,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made."""
     made = {
         "reference/commands.md": commands_page(),
-        "reference/curves.md": curves_page(),
         "reference/configs.md": configs_page(),
         "reference/modules.md": modules_page(),
         "explanation/threat_model.md": (ROOT / "executor" / "README.md").read_text(encoding="utf-8"),
@@ -53,12 +51,6 @@ def commands_page() -> str:
             dispatch([name, "--help"])
         parts.append(f"## atomforge {name}\n\n{SUBCOMMANDS[name]}\n\n```text\n{shown.getvalue().rstrip()}\n```")
     return "\n\n".join(parts)
-
-
-def curves_page() -> str:
-    """Write the glossary of all TensorBoard tags."""
-    rows = [f"| `{tag}` | {line} |" for tag, line in TAGS.items()]
-    return "\n".join(["# Curves", "", "| tag | what it is, and what it should look like |", "|---|---|", *rows])
 
 
 def configs_page() -> str:

@@ -3,12 +3,16 @@
 Checkpoints, the logger and the record of hyperparameters belong to the command line.
 """
 
+import textwrap
 from typing import Protocol, runtime_checkable
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lightning_modules.judged import Evaluation, JudgedSample, TaskResult
+
+_WIDTH = 100
+"""Characters in a line of a prompt: the tab does not break lines."""
 
 
 @runtime_checkable
@@ -58,7 +62,8 @@ def sample_text(evaluation: Evaluation, num_tasks: int) -> str:
 
 
 def _task_text(task: TaskResult) -> str:
-    sections = [f"**{task.task_id}** (depth {task.depth}, {task.language})\n\n{_block(task.prompt)}"]
+    prompt = "\n".join(textwrap.fill(line, _WIDTH) for line in task.prompt.splitlines())
+    sections = [f"**{task.task_id}** (depth {task.depth}, {task.language})\n\n{_block(prompt)}"]
     sections += [f"{_verdict(sample)}\n\n{_block(sample.completion)}" for sample in task.completions()[:2]]
     return "\n\n".join(sections)
 

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import TaskPrompt
+from lightning_modules.curve_layout import Questions, write_layout
 from lightning_modules.drafts import Sampling
 from lightning_modules.engine import EngineSettings, prepare_causal_lm, weights_dtype
 from lightning_modules.evaluation import evaluate
@@ -40,6 +41,8 @@ class PolicyModule(LightningModule):
     policy: Policy
     logs_each_step: bool
     """Whether `optim/grad_norm` is logged at each step or once an epoch."""
+    questions: Questions
+    """How TensorBoard groups the curves."""
 
     def __init__(
         self,
@@ -138,6 +141,9 @@ class PolicyModule(LightningModule):
 
     def setup(self, stage: str) -> None:
         self._executor.prepare(self.trainer)
+
+    def on_fit_start(self) -> None:
+        write_layout(self.trainer, self.questions)
 
     def teardown(self, stage: str) -> None:
         self._executor.close()

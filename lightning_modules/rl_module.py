@@ -22,6 +22,7 @@ from transformers import PreTrainedTokenizerFast
 from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
 from executor.rewards import RewardConfig
 from lightning_modules.answering import AnswerSettings, answer_prompts
+from lightning_modules.curve_layout import RL_QUESTIONS
 from lightning_modules.engine import EngineSettings, disable_dropout
 from lightning_modules.generation import Sampling, decoding_dtype
 from lightning_modules.kl_control import KLConfig, controller_of
@@ -70,6 +71,7 @@ class RLModule(PolicyModule):
     """
 
     logs_each_step = False
+    questions = RL_QUESTIONS
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ the directory it is given and tells TensorBoard to forget what a stopped run had
 """
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,15 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard.summary import hparams as hparams_summaries
 
 from lightning_modules.run_record import ExecutorRecord, RunRecord, read_record, write_record
+
+
+def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, bool | int | float | str]]:
+    """Go through nested settings: `model.init_args.optimizer.lr` and its value, lists and nulls as text."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, bool | int | float | str) else str(value)
 
 
 class RunLogger(TensorBoardLogger):
@@ -48,9 +57,9 @@ class RunLogger(TensorBoardLogger):
         super().log_hyperparams(params, metrics, step)
         if self._write_hparams:
             self._write_hparams = False
-            plain = {k: v if isinstance(v, bool | int | float | str) else str(v) for k, v in self.hparams.items()}
+            plain = vars(self.hparams) if isinstance(self.hparams, Namespace) else self.hparams
             writer = self.experiment._get_file_writer()
-            for summary in hparams_summaries(plain, {}):
+            for summary in hparams_summaries(dict(leaves(plain)), {}):
                 writer.add_summary(summary)
 
     @rank_zero_only

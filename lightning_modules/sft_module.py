@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerFast
 from datamodules.batches import SFTBatch, TaskPrompt
 from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.counter_random import derived_seed
+from lightning_modules.curve_layout import SFT_QUESTIONS
 from lightning_modules.drafts import Sampling
 from lightning_modules.engine import EngineSettings
 from lightning_modules.lora import LoRASettings
@@ -43,6 +44,7 @@ class SFTModule(PolicyModule):
     """
 
     logs_each_step = True
+    questions = SFT_QUESTIONS
 
     def __init__(
         self,

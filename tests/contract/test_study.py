@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cli.main import main
 from cli.study.results import load_results
@@ -87,6 +88,11 @@ def test_planned_interrupted_finished_and_made_again(config: Path, tmp_path: Pat
 
     assert main(["report", str(tmp_path / "study")]) == 0
     assert "F2" in (tmp_path / "study" / "report.md").read_text()
+    board = EventAccumulator(str(tmp_path / "study" / "tensorboard" / "sft_rl" / "seed0"))
+    board.Reload()
+    assert "study/synthetic_test/greedy" in board.Tags()["scalars"]
+    assert "reward/mean" in board.Tags()["scalars"]
+    assert board.PluginTagToContent("hparams")
 
     (folder,) = arms.glob("sft_rl/*")
     first = numbers(folder / "result.json")
