@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 
 from executor.backends.sandbox import Backend
 from executor.job import Job, RunQueue, run_all
-from executor.schema import DEFAULT_LIMITS, Execution, Limits, Run, Status, excess_of, unrun
+from executor.schema import DEFAULT_LIMITS, START_UP_S, Execution, Limits, Run, Status, excess_of, unrun
 from executor.slot import Counters, Slot
 
 _WINDOW = 2
@@ -63,6 +63,7 @@ class SandboxPool:
         self.description = f"{backend.description}; {num_workers} worker{'s' * (num_workers > 1)}"
         self.backend_name = backend.name
         self.time_factor = time_factor
+        self._start_up_s = START_UP_S[profile]
         self._lock = threading.Lock()
         self._in_turn: deque[RunQueue] = deque()
         self._returned: deque[Job] = deque()
@@ -165,8 +166,8 @@ class SandboxPool:
         Raises:
             RuntimeError: the pool is closed.
         """
-        if self.time_factor != 1.0:
-            job.limits = job.limits.scaled(self.time_factor)
+        if self.time_factor != 1.0 or self._start_up_s:
+            job.limits = job.limits.scaled(self.time_factor).lengthened(self._start_up_s)
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("the executor is closed")

