@@ -5,7 +5,7 @@ trusted: it can only state its own outputs, and no expected value ever gets here
 and ends it.
 
 Results are lines: `v` and a tagged value, `e` and an exception's name, `u` and a type no test can hold, `o` for a
-value over the caps, `c` where tensors among the arguments were changed, `l` and why the program did not load. In a
+value over the caps, `m` where tensors among the arguments were changed, `l` and why the program did not load. In a
 session (`executor.session`) there is also `r` once it has loaded; then each call comes as a line, `[[tagged
 arguments], {name: tagged argument}]`.
 """
@@ -213,7 +213,7 @@ def _answer_with_tensors(device: str) -> Callable[[Any, list, Callable[[str, Any
         except BaseException as error:
             state("e", _type_name(error))
         else:
-            state("c" if is_changed else "v", None if is_changed else form)
+            state("m" if is_changed else "v", None if is_changed else form)
 
     return answer
 

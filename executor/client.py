@@ -11,7 +11,6 @@ from executor.backends.docker import DockerBackend, DockerSettings
 from executor.backends.foreign import foreign_backend
 from executor.backends.process import ProcessBackend
 from executor.backends.sandbox import Backend
-from executor.backends.watched import WatchedBackend
 from executor.calibration import PATIENT, calibration_runs, problem_of, time_factor_of
 from executor.grading import Grading, LocalGrading, OnOutcome
 from executor.job import run_all
@@ -151,6 +150,8 @@ class LocalExecutor:
             if profile not in self._others:
                 backend = self._backend.with_profile(profile)
                 if profile == "cuda":
+                    from executor.backends.watched import WatchedBackend
+
                     backend = WatchedBackend(backend)
                 pool = SandboxPool(
                     backend, num_workers=self._num_workers, time_factor=self.time_factor, profile=profile

@@ -77,7 +77,7 @@ def read_result(kind: bytes, text: str, *, wide: bool = False) -> CallResult:
         return CallResult(error=UNSUPPORTED_TYPE)
     if kind == b"o":
         return CallResult(error=OVERSIZED_VALUE)
-    if kind == b"c":
+    if kind == b"m" and not wide:
         return CallResult(error=CHANGED_ARGUMENT)
     if kind == b"e":
         name = parse_json(text)

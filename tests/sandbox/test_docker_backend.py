@@ -32,7 +32,8 @@ def containers_of_ours(client):
 
 def test_the_container_is_hardened(docker_executor, docker_engine):
     value_of(docker_executor, "def solve(): return 1")
-    container = containers_of_ours(docker_engine)[0]
+    ours = containers_of_ours(docker_engine)
+    container = min(ours, key=lambda found: len(found.attrs["HostConfig"]["Binds"]))  # others have torch
     host, config = container.attrs["HostConfig"], container.attrs["Config"]
     assert not host["Privileged"]
     assert host["ReadonlyRootfs"]
