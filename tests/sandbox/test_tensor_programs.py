@@ -7,7 +7,7 @@ from executor.client import open_executor
 from executor.judge import judge
 from executor.schema import Limits, Run, Task, Test, task_from_row
 
-TIGHT = Limits(cpu_time_s=0.7, wall_time_s=1.5)
+TIGHT = Limits(cpu_time_s=1.0, wall_time_s=5.0)
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
 
 
