@@ -1,0 +1,82 @@
+"""Every command on every page is one that exists: subcommands, options, keys, their types, configs, scripts, verbs."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from cli.main import LIGHTNING_SUBCOMMANDS, SUBCOMMANDS, LineParser, main
+from cli.submit import options
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [*ROOT.glob("*.md"), ROOT / "executor" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"```bash\n(.*?)```", re.S)
+SPAN = re.compile(r"`(atomforge [^`]+)`")
+WITH_A_GAP = re.compile(r"\.\.\.|[\[<|]")  # `atomforge fit ... --ckpt_path last`: words stand for others
+
+
+def commands_of(text: str) -> list[str]:
+    """Collect the commands of a page, continued lines joined, shell variables of the same block put in."""
+    commands = []
+    for block in BLOCK.findall(text):
+        variables = dict(re.findall(r'^(\w+)="(.*)"$', block, re.M))
+        for line in block.replace("\\\n", " ").splitlines():
+            for name, value in variables.items():
+                line = line.replace(f"${name}", value)
+            commands.append(line.strip())
+    spans = [span for span in SPAN.findall(text) if re.search(r" --?\w+ \w", span)]  # others name but a part
+    return [line for line in commands + spans if not WITH_A_GAP.search(line.partition("#")[0])]
+
+
+def told(program: str) -> list[tuple[str, ...]]:
+    """List the commands of one program with the page that has them, each once."""
+    found: dict[tuple[str, ...], str] = {}
+    for page in PAGES:
+        for line in commands_of(page.read_text(encoding="utf-8")):
+            if line.startswith(f"{program} "):
+                found.setdefault(tuple(shlex.split(line, comments=True)[1:]), str(page.relative_to(ROOT)))
+    return [(page, *words) for words, page in found.items()]
+
+
+TOLD = told("atomforge")
+
+
+def test_there_are_many() -> None:
+    assert len(TOLD) > 50
+    assert {words[1] for words in TOLD} >= {"fit", "evaluate", "synthesize", "submit", "study", "report", "serve"}
+
+
+@pytest.mark.parametrize("words", TOLD, ids=lambda words: " ".join(words)[:90])
+def test_every_command_is_understood(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, name, *rest = words
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    assert name in SUBCOMMANDS, page
+    if name in LIGHTNING_SUBCOMMANDS:
+        assert main([name, *rest, "--print_config"]) == 0, f"{page}: {capsys.readouterr().err}"
+    elif name == "submit" and rest[0] == "study":  # its script needs the data set, which is built for it
+        assert not [word for word in options().parse_known_args(rest[1:])[1] if word != "--print-script"]
+    elif name == "submit":
+        assert main([name, *rest, "--print-script"]) == 0, f"{page}: {capsys.readouterr().err}"
+    else:
+        parser = LineParser(prog="atomforge")
+        importlib.import_module(f"cli.{name}").add_parser(parser.add_subparsers())
+        parser.parse_args([name, *rest])
+    for config in (rest[at + 1] for at, word in enumerate(rest[:-1]) if word == "--config"):
+        assert not config.startswith("configs/") or (ROOT / config).exists(), f"{page}: {config}"
+
+
+def test_every_script_exists() -> None:
+    scripts = {words[1]: words[0] for words in told("python") if words[1].endswith(".py")}
+    assert scripts
+    missing = {script: page for script, page in scripts.items() if not (ROOT / script).exists()}
+    assert not missing
+
+
+def test_every_verb_of_make_exists() -> None:
+    verbs = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    assert {words[1] for words in told("make")} <= verbs
