@@ -1,4 +1,4 @@
-"""Pages that are made from the sources when the site is built: commands, configs, modules, the threat model."""
+"""Pages that are made from the sources when the site is built: commands, configs, modules, threats, deviations."""
 
 import io
 import re
@@ -31,6 +31,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         "reference/configs.md": configs_page(),
         "reference/modules.md": modules_page(),
         "explanation/threat_model.md": (ROOT / "executor" / "README.md").read_text(encoding="utf-8"),
+        "explanation/deviations.md": deviations_page(),
     }
     for name, content in made.items():
         files.append(File.generated(config, name, content=content))
@@ -68,3 +69,11 @@ def modules_page() -> str:
     for title, names in MODULES:
         parts += [f"## {title}", *(f"::: {name}" for name in names)]
     return "\n\n".join(parts)
+
+
+def deviations_page() -> str:
+    """Take what the README says of the paper's gaps and of ours."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = re.search(r"^## (Deviations and choices\n.*?)(?=^## )", readme, re.M | re.S)
+    assert section is not None, "README.md has no section on deviations"
+    return "# " + section[1]

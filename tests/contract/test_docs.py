@@ -1,4 +1,4 @@
-"""The documentation builds without a warning, and the tutorial's commands run, in its order."""
+"""The documentation builds without a warning; the commands of tutorial, tour and own tasks run, in their order."""
 
 import os
 import re
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = [
@@ -70,3 +71,22 @@ def test_own_tasks_are_trained_on_and_judged_as_the_page_says(tmp_path: Path) ->
             words += ["--num-samples", "1", "--max-new-tokens", "8"]
         run_command(words, tmp_path)
     assert (tmp_path / "runs" / "mine_rl" / "checkpoints" / "final.ckpt").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_tour_of_the_readme_shows_what_it_says(tmp_path: Path) -> None:
+    tour = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Five minutes")[2].partition("\n## ")[0]
+    [block] = re.findall(r"```bash\n(.*?)```", tour, re.S)
+    commands = [shlex.split(line)[1:] for line in block.splitlines() if line.startswith("atomforge ")]
+    assert len(commands) == 2
+    small = ROOT / "configs" / "studies" / "layers" / "synthesis_smoke.yaml"
+    run_command(["synthesize", "--config", str(small), "--output", "runs/demo/data"], tmp_path)
+    losses = []
+    for words in commands:
+        run_command(words, tmp_path)
+        curves = EventAccumulator(str(tmp_path / words[words.index("--run_dir") + 1]))
+        curves.Reload()
+        losses.append([point.value for point in curves.Scalars("loss/train")])
+    assert len(losses[0]) == len(losses[1]) == 50
+    assert losses[0][-1] < losses[1][-1] < losses[1][0]
