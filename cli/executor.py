@@ -9,13 +9,11 @@ Needed once, and again after an update of atomforge: the backend refuses an imag
 import argparse
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cli.errors import UsageError, one_line
+from executor.docker_engine import connect_engine
 from executor.image import DEFAULT_BASE_IMAGE, DEFAULT_TAG, OFFLINE_BASE_TAG, build_image, make_offline_base
-
-if TYPE_CHECKING:
-    from docker import DockerClient
 
 _LINE_CHARS = 100
 _MILESTONES = (
@@ -56,15 +54,15 @@ def run(args: argparse.Namespace) -> int:
     """Build; returns 0.
 
     Raises:
-        UsageError: flags that contradict each other, no engine, or no permission to use it.
-        ValueError: the base cannot be had or does not do.
+        UsageError: flags that contradict each other.
+        ValueError: no engine or no permission to use it; the base cannot be had or does not do.
     """
     if args.offline and args.base_image is not None:
         raise UsageError("--offline makes the base itself; leave --base-image out")
     from docker.errors import DockerException
 
     started = time.monotonic()
-    client = connect()
+    client = connect_engine()
     base_image = OFFLINE_BASE_TAG if args.offline else args.base_image or DEFAULT_BASE_IMAGE
     try:
         with _Lines() as lines:
@@ -75,25 +73,6 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"the Docker engine refuses: {one_line(str(error))}") from None
     print(f"{args.tag}: {image_id.removeprefix('sha256:')[:12]} on {base_image}, {time.monotonic() - started:.0f} s")
     return 0
-
-
-def connect() -> "DockerClient":
-    """Connect to the engine.
-
-    Raises:
-        UsageError: none answers, or we may not use it.
-    """
-    import docker
-    from docker.errors import DockerException
-
-    try:
-        return docker.from_env()
-    except DockerException as error:
-        if "PermissionError" in str(error):
-            raise UsageError("no permission to use the Docker engine: join the group `docker`, or use sudo") from None
-        if "FileNotFoundError" in str(error) or "ConnectionRefused" in str(error):
-            raise UsageError("no Docker engine answers: install and start Docker, or set DOCKER_HOST") from None
-        raise UsageError(f"no Docker engine answers: {one_line(str(error))}") from None
 
 
 class _Lines:

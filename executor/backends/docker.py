@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from executor.backends.profiles import PROFILE_PARTS
 from executor.backends.sandbox import MAX_PROCESSES, SCRATCH_BYTES, UIDS, worker_arguments
 from executor.backends.seccomp import boxed_seccomp_program
+from executor.docker_engine import connect_engine
 from executor.image import DEFAULT_TAG, SOURCES_LABEL, sources_digest
 
 if TYPE_CHECKING:
@@ -69,16 +70,12 @@ class DockerBackend:
     name = "docker"
 
     def __init__(self, settings: DockerSettings, *, hash_seed: int = 0, profile: str = "cpu"):
-        import docker
         from docker.errors import DockerException
 
         self._settings = settings
         self._hash_seed = hash_seed
         self._profile = PROFILE_PARTS[profile]()
-        try:
-            self._client = docker.from_env(timeout=60)
-        except DockerException as error:
-            raise ValueError(f"no Docker engine can be used: {_one_line(error)}") from None
+        self._client = connect_engine()
         try:
             info = self._client.info()
             _check_image(self._client, settings.image)

@@ -177,7 +177,7 @@ def test_an_unknown_runtime_is_one_line(docker_engine):
 def test_without_an_engine_it_is_one_line_and_auto_goes_on(monkeypatch, caplog):
     caplog.set_level("INFO")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
-    with pytest.raises(ValueError, match="no Docker engine can be used") as caught:
+    with pytest.raises(ValueError, match="no Docker engine can be used: none answers at unix:///nonexistent") as caught:
         open_executor("docker")
     assert "\n" not in str(caught.value)
     with open_executor("auto", num_workers=1) as opened:

@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 from docker.errors import ImageNotFound
 
-from cli.errors import UsageError
-from cli.executor import connect
 from cli.main import main
 from executor import image
 from executor.backends.sandbox import SANDBOX_FILES, SOURCE_DIR
+from executor.docker_engine import connect_engine
 from executor.image import DEFAULT_TAG, OFFLINE_BASE_TAG, SOURCES_LABEL, build_image, is_current, sources_digest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,7 +106,11 @@ def test_a_base_that_nobody_has_is_one_clear_line(docker_engine, capsys):
 @pytest.mark.parametrize(
     ("arguments", "environment", "words"),
     [
-        (["build"], {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}, "no Docker engine answers: install"),
+        (
+            ["build"],
+            {"DOCKER_HOST": "unix:///nonexistent/docker.sock"},
+            "none answers at unix:///nonexistent/docker.sock: install",
+        ),
         (["build", "--offline", "--base-image", "x"], {}, "leave --base-image out"),
         (["build", "--ofline"], {}, "did you mean '--offline'?"),
         (["make"], {}, "choose from 'build'"),
@@ -130,8 +133,8 @@ def test_an_ordinary_user_is_told_about_the_socket(docker_engine):
     os.setegid(61234)
     os.seteuid(61234)
     try:
-        with pytest.raises(UsageError, match="no permission to use the Docker engine: join the group `docker`"):
-            connect()
+        with pytest.raises(ValueError, match=r"no permission to open unix:.*: join the group `docker`"):
+            connect_engine()
     finally:
         os.seteuid(0)
         os.setegid(0)
