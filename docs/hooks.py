@@ -1,4 +1,4 @@
-"""Pages that are made from the sources when the site is built: commands, configs, modules, threats, deviations."""
+"""Pages that are made from the sources when the site is built: commands, keys, configs, modules, threats."""
 
 import io
 import re
@@ -22,12 +22,19 @@ MODULES = (
     ("Executor", ("executor.schema", "executor.client", "executor.grading")),
     ("Studies", ("cli.study.plan", "cli.study.results", "cli.study.budget", "cli.study.verdicts")),
 )  # fmt: skip
+KEYS = (
+    ("model", "lightning_modules.sft_module.SFTModule"),
+    ("model", "lightning_modules.rl_module.RLModule"),
+    ("data", "datamodules.sft_data.SFTDataModule"),
+    ("data", "datamodules.rl_data.RLDataModule"),
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made."""
     made = {
         "reference/commands.md": commands_page(),
+        "reference/keys.md": keys_page(),
         "reference/configs.md": configs_page(),
         "reference/modules.md": modules_page(),
         "explanation/threat_model.md": (ROOT / "executor" / "README.md").read_text(encoding="utf-8"),
@@ -47,11 +54,26 @@ def commands_page() -> str:
     """Write the help of every subcommand."""
     parts = ["# Command line"]
     for name in SUBCOMMANDS:
-        shown = io.StringIO()
-        with redirect_stdout(shown), suppress(SystemExit):
-            dispatch([name, "--help"])
-        parts.append(f"## atomforge {name}\n\n{SUBCOMMANDS[name]}\n\n```text\n{shown.getvalue().rstrip()}\n```")
+        parts.append(f"## atomforge {name}\n\n{SUBCOMMANDS[name]}\n\n```text\n{shown([name, '--help'])}\n```")
     return "\n\n".join(parts)
+
+
+def keys_page() -> str:
+    """Write the help of every key of the models and the data: type, default, meaning, as the command line has it."""
+    parts = ["# Keys of training", "Below `init_args` in YAML, and `--model.init_args.KEY` on the command line."]
+    for group, name in KEYS:
+        text = shown(["fit", f"--{group}.help", name])
+        text = text[text.index("\n\n", text.index("Help for ")) :].strip()  # without the usage
+        parts.append(f"## {name.rpartition('.')[2]}\n\n`{group}.class_path: {name}`\n\n```text\n{text}\n```")
+    return "\n\n".join(parts)
+
+
+def shown(words: list[str]) -> str:
+    """Run the command and return what it prints."""
+    printed = io.StringIO()
+    with redirect_stdout(printed), suppress(SystemExit):
+        dispatch(words)
+    return printed.getvalue().rstrip()
 
 
 def configs_page() -> str:
