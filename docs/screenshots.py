@@ -1,6 +1,6 @@
 """Takes the pictures of the documentation: TensorBoard's tabs over a folder of finished runs, in a headless Chromium.
 
-    python docs/screenshots.py LOGDIR NAME=TAB [NAME=TAB ...] [--output docs/images]
+    python docs/screenshots.py LOGDIR NAME=TAB [NAME=TAB ...] [--output docs/images] [--width 1280]
 
 TAB is what stands behind `#` in TensorBoard's address: timeseries, custom_scalars, images, text, hparams. It fails
 where the browser does, or where a tab shows none of what it should.
@@ -16,7 +16,7 @@ import urllib.request
 from pathlib import Path
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-SIZE = (1280, 900)
+HEIGHT = 900
 PATIENCE_MS = 20_000
 
 
@@ -44,7 +44,7 @@ def wait_for(url: str, timeout_s: float = 60.0) -> None:
             time.sleep(0.3)
 
 
-def look(browser: str, url: str, picture: Path | None) -> str:
+def look(browser: str, url: str, picture: Path | None, width: int = 1280) -> str:
     """Open a page; keep a picture of it, or return its text as the browser made it.
 
     Raises:
@@ -52,7 +52,7 @@ def look(browser: str, url: str, picture: Path | None) -> str:
     """
     what = ["--dump-dom"] if picture is None else [f"--screenshot={picture}"]
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", *what]
-    command += [f"--window-size={SIZE[0]},{SIZE[1]}", f"--virtual-time-budget={PATIENCE_MS}", url]
+    command += [f"--window-size={width},{HEIGHT}", f"--virtual-time-budget={PATIENCE_MS}", url]
     return subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
 
 
@@ -62,6 +62,7 @@ def main() -> int:
     parser.add_argument("logdir", type=Path)
     parser.add_argument("tabs", nargs="+", metavar="NAME=TAB")
     parser.add_argument("--output", type=Path, default=Path("docs/images"))
+    parser.add_argument("--width", type=int, default=1280, help="of the window, pixels")
     args = parser.parse_args()
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
@@ -78,7 +79,7 @@ def main() -> int:
         for pair in args.tabs:
             name, _, tab = pair.partition("=")
             picture = args.output / f"{name}.png"
-            look(browser, f"http://127.0.0.1:{port}/?darkMode=false#{tab}", picture.resolve())
+            look(browser, f"http://127.0.0.1:{port}/?darkMode=false#{tab}", picture.resolve(), args.width)
             print(f"{picture}: {picture.stat().st_size >> 10} KiB")
     finally:
         server.terminate()
