@@ -22,6 +22,7 @@ from cli.errors import UsageError, explain, one_line
 from cli.fit_help import introduce
 from cli.launched_rank import is_launched_rank
 from cli.machine_settings import settle
+from cli.nulls import with_nulls
 from cli.parser_errors import readable
 from cli.progress import PlainProgress
 from cli.resume import CheckpointFacts, differences, read_checkpoint_facts, refuse_changes
@@ -69,7 +70,7 @@ class AtomforgeCLI(LightningCLI):
             parser_class=RaisingParser,
             parser_kwargs={"prog": "atomforge"},
             auto_configure_optimizers=False,
-            args=[subcommand, *arguments],
+            args=[subcommand, *with_nulls(arguments)],
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # pyright: ignore[reportIncompatibleMethodOverride]
