@@ -54,11 +54,12 @@ def came_of_interrupt(error: BaseException | None) -> bool:
 
 
 def _without_advertising() -> None:
-    """Drop Lightning's hints on products of its makers and on its own code; its notes on the run stay."""
+    """Drop Lightning's hints on products of its makers, on srun (ours is `submit`) and on its own code; notes stay."""
     import logging
     import warnings
 
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+    warnings.filterwarnings("ignore", message=r"The `srun` command is available")
 
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
 
