@@ -37,6 +37,7 @@ class Verdict(StrEnum):
     NOT_REPRODUCED = "not reproduced"
     UNDECIDED = "undecided"
     NO_SIGNAL = "undecided: no signal"
+    ONE_SEED = "undecided: one seed"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,15 +139,18 @@ def holm_confidences(p_values: Sequence[float], *, error: float = FAMILY_ERROR) 
     return found
 
 
-def verdict(interval: Interval, *, has_signal: bool = True) -> Verdict:
+def verdict(interval: Interval, *, num_seeds: int, has_signal: bool = True) -> Verdict:
     """Say what an interval of a difference means.
 
     Args:
         interval: at the confidence Holm's steps gave.
+        num_seeds: how many it comes from. One alone decides nothing: its interval knows of tasks only.
         has_signal: whether the gate of the finding was reached, or it has none.
     """
     if not has_signal:
         return Verdict.NO_SIGNAL
+    if num_seeds == 1:
+        return Verdict.ONE_SEED
     if interval.low > 0:
         return Verdict.REPRODUCED
     if interval.high < SMALLEST_EFFECT:

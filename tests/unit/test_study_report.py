@@ -131,7 +131,7 @@ def test_an_unfinished_study_has_a_report(keep: int) -> None:
 
 
 def test_a_study_that_learnt_nothing_has_a_report_and_no_verdict() -> None:
-    wanted: StudyConfig = study((0,))
+    wanted: StudyConfig = study((0, 1))
     found = [
         dataclasses.replace(
             one, evaluation={"synthetic_test": evaluation(*[False] * 4)}, curves={"loss/train": [[0, 0.0]]}

@@ -30,6 +30,11 @@ def pair(better: tuple[bool | None, ...], worse: tuple[bool | None, ...], seed: 
     ]
 
 
+def pairs_of_two_seeds() -> list[ArmResult]:
+    """One side solves all of twenty tasks with both seeds, the other none."""
+    return [one for seed in (0, 1) for one in pair((True,) * 20, (False,) * 20, seed=seed)]
+
+
 def test_a_finding_pairs_the_seeds_that_both_arms_have() -> None:
     wanted = small()
     found = pair((True, True, False), (False, True, False)) + pair((True, True, True), (False,) * 3, seed=1)[:1]
@@ -38,7 +43,7 @@ def test_a_finding_pairs_the_seeds_that_both_arms_have() -> None:
     assert finding.difference is not None
     assert finding.difference.mean == pytest.approx(1 / 3)
     assert finding.confidence == pytest.approx(0.95)  # one finding: Holm changes nothing
-    assert finding.verdict is Verdict.UNDECIDED
+    assert finding.verdict is Verdict.ONE_SEED
 
 
 def test_a_fault_of_the_sandbox_takes_the_task_out() -> None:
@@ -53,7 +58,7 @@ def test_a_fault_of_the_sandbox_takes_the_task_out() -> None:
 
 def test_missing_arms_have_no_verdict_and_still_count_for_holm() -> None:
     wanted = small(contrasts=(contrast("F1", "sft_both", "base"), contrast("F2", "sft_rl_new", "sft_both")))
-    first, second = findings_of(wanted, arms_of_study(wanted, pair((True,) * 20, (False,) * 20)))
+    first, second = findings_of(wanted, arms_of_study(wanted, pairs_of_two_seeds()))
     assert first.confidence == pytest.approx(0.975)
     assert (first.verdict, second.verdict) == (Verdict.REPRODUCED, None)
 
@@ -84,9 +89,11 @@ def test_the_gate_of_f3(least: float, k: int, said: Verdict | None) -> None:
         contrasts=(contrast("F3", "sft_both", "base"),),
         gate=Gate(stage="base", split="synthetic_rl", k=k, least=least),
     )
-    found = pair((True,) * 20, (False,) * 20)
     gated = sampled((True, False), (False, False))
-    found[1] = dataclasses.replace(found[1], evaluation={**found[1].evaluation, "synthetic_rl": gated})
+    found = [
+        dataclasses.replace(one, evaluation={**one.evaluation, "synthetic_rl": gated}) if one.stage == "base" else one
+        for one in pairs_of_two_seeds()
+    ]
     arms = arms_of_study(wanted, found)
     (finding,) = findings_of(wanted, arms)
     assert finding.verdict == said

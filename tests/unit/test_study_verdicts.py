@@ -60,7 +60,7 @@ def test_nothing_but_equal_values_is_not_certainty() -> None:
     none = difference_of([dict.fromkeys("abcd", 0.0)], [dict.fromkeys("abcd", 0.0)])
     assert none.interval(0.95) == pytest.approx((0.0, -0.6024, 0.6024), abs=1e-4)
     assert none.p_value() == 1.0
-    assert verdict(none.interval(0.95)) is Verdict.UNDECIDED
+    assert verdict(none.interval(0.95), num_seeds=2) is Verdict.UNDECIDED
     # All 4 tasks gained: the unseen 0.602 could have been lost, 1 - 2 * 0.602; and p = 2**-4.
     all_gained = difference_of([dict.fromkeys("abcd", 1.0)], [dict.fromkeys("abcd", 0.0)])
     assert all_gained.interval(0.95) == pytest.approx((1.0, -0.2047, 1.0), abs=1e-4)
@@ -131,4 +131,11 @@ def test_an_interval_is_above_zero_exactly_where_holm_holds() -> None:
     ],
 )
 def test_verdicts_and_their_boundaries(low: float, high: float, has_signal: bool, said: str) -> None:
-    assert verdict(Interval((low + high) / 2, low, high), has_signal=has_signal) == said
+    assert verdict(Interval((low + high) / 2, low, high), num_seeds=2, has_signal=has_signal) == said
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.1, 0.3), (-0.3, -0.1), (-0.1, 0.1)])
+def test_one_seed_decides_nothing(low: float, high: float) -> None:
+    interval = Interval((low + high) / 2, low, high)
+    assert verdict(interval, num_seeds=1) is Verdict.ONE_SEED
+    assert verdict(interval, num_seeds=1, has_signal=False) is Verdict.NO_SIGNAL

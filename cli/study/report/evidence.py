@@ -56,9 +56,12 @@ class Finding:
     @property
     def verdict(self) -> Verdict | None:
         """What can be said; None as long as arms or the gate are not measured."""
-        if self.interval is None or (self.gate is not None and self.gate.is_reached is None):
+        if self.difference is None or self.interval is None:
             return None
-        return verdict(self.interval, has_signal=self.gate is None or bool(self.gate.is_reached))
+        if self.gate is not None and self.gate.is_reached is None:
+            return None
+        has_signal = self.gate is None or bool(self.gate.is_reached)
+        return verdict(self.interval, num_seeds=self.difference.num_seeds, has_signal=has_signal)
 
 
 def arms_of_study(study: StudyConfig, results: Sequence[ArmResult]) -> Arms:

@@ -16,6 +16,7 @@ TONES = {
     Verdict.NOT_REPRODUCED: "fails",
     Verdict.UNDECIDED: "open",
     Verdict.NO_SIGNAL: "open",
+    Verdict.ONE_SEED: "open",
     None: "missing",
 }
 NOT_MEASURED = "not measured yet"
@@ -67,6 +68,9 @@ def _reading(study: StudyConfig, finding: Finding) -> str:
     smallest = f"{100 * SMALLEST_EFFECT:.0f} points"
     if finding.gate is not None and not finding.gate.is_reached:
         words = _gate(finding.gate)
+    elif finding.verdict is Verdict.ONE_SEED:
+        words = "One seed decides nothing, wherever its interval lies: it is of the choice of tasks alone, and another "
+        words += "training may land outside it."
     elif finding.verdict is Verdict.REPRODUCED:
         words = "The whole interval lies above 0."
         if interval.high < SMALLEST_EFFECT:
@@ -83,9 +87,7 @@ def _reading(study: StudyConfig, finding: Finding) -> str:
         f"{100 * finding.confidence:.1f}% after Holm over {_count(len(study.contrasts), 'finding')}, one-sided p "
         f"{probability(difference.p_value())}."
     )
-    if difference.num_seeds == 1:
-        words += " With one seed the interval is of the choice of tasks alone; another training may land outside it."
-    elif difference.num_seeds < FEW_SEEDS:
+    if 1 < difference.num_seeds < FEW_SEEDS:
         words += f" {difference.num_seeds} seeds are few: the interval is wide because of it."
     if missing := [seed for seed in study.seeds if seed not in finding.seeds]:
         words += f" Not done yet: seed {', '.join(map(str, missing))}."
