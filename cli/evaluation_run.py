@@ -61,7 +61,8 @@ def evaluate_plan(plan: EvaluationPlan) -> int:
             raise
         raise Interrupted(f"interrupted; run the same command again to go on in {store.directory}") from None
     model = origin_of(causal_lm) or plan.checkpoint
-    print_results(results, plan.ks, title=f"{plan.checkpoint} ({model})")
+    title = plan.checkpoint if model == plan.checkpoint else f"{plan.checkpoint} ({model})"
+    print_results(results, plan.ks, title=title)
     if store is not None:
         write_results(store.directory, results, plan.ks, settings=settings, model=model)
         print(f"kept in {store.directory}: samples.jsonl, results.json, report.md, TensorBoard events")

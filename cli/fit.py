@@ -6,6 +6,9 @@ import sys
 from cli import launched_rank
 from cli.errors import Interrupted
 
+_HINTS = ("Tip:", "TPU available: False", "Loading `train_dataloader` to estimate")
+"""Parts of log lines of Lightning that tell a user nothing."""
+
 
 def run(subcommand: str, arguments: list[str]) -> int:
     """Run one Trainer method.
@@ -54,14 +57,16 @@ def came_of_interrupt(error: BaseException | None) -> bool:
 
 
 def _without_advertising() -> None:
-    """Drop Lightning's hints on products of its makers, on srun (ours is `submit`) and on its own code; notes stay."""
+    """Drop Lightning's hints on products of its makers, on TPUs, on srun (ours is `submit`) and on its own code."""
     import logging
     import warnings
 
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
     warnings.filterwarnings("ignore", message=r"The `srun` command is available")
 
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+        lambda record: not any(hint in record.getMessage() for hint in _HINTS)
+    )
 
 
 def _how_to_go_on(subcommand: str, arguments: list[str]) -> str:

@@ -12,7 +12,7 @@ import torch
 import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins import CheckpointIO, Precision
 
@@ -22,6 +22,7 @@ from cli.errors import UsageError, explain, one_line
 from cli.fit_help import introduce
 from cli.launched_rank import is_launched_rank
 from cli.machine_settings import settle
+from cli.model_line import ModelLine
 from cli.nulls import with_nulls
 from cli.parser_errors import readable
 from cli.progress import PlainProgress
@@ -187,10 +188,15 @@ class AtomforgeCLI(LightningCLI):
         has_own_precision = any(isinstance(plugin, Precision) for plugin in plugins)
         if trainer["precision"] is None and self._machine is not None and not has_own_precision:
             kwargs["precision"] = self._machine.precision
+        callbacks: list[Callback] = []
+        if trainer["enable_model_summary"] is None:
+            callbacks.append(ModelLine(run_dir))
+            kwargs["enable_model_summary"] = False
         if trainer["enable_progress_bar"] is not False:
             terminal = sys.stderr.isatty() and sys.stdout.isatty()
-            self.trainer_defaults["callbacks"] = [RichProgressBar() if terminal else PlainProgress()]
+            callbacks.append(RichProgressBar() if terminal else PlainProgress())
             kwargs["enable_progress_bar"] = terminal
+        self.trainer_defaults["callbacks"] = callbacks
         try:
             return super().instantiate_trainer(**kwargs)
         except (ValueError, MisconfigurationException) as error:

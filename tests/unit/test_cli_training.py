@@ -109,6 +109,13 @@ def test_a_run_leaves_config_curves_and_checkpoints_in_its_directory() -> None:
     }
 
 
+def test_one_line_says_what_is_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit("--trainer.enable_model_summary", "null", "--trainer.max_epochs", "1") == 0
+    said = capsys.readouterr()
+    assert "4 weights, all of them trained; curves: tensorboard --logdir run\n" in said.err
+    assert "FLOPs" not in said.out + said.err
+
+
 def test_ctrl_c_and_resume_are_as_if_never_stopped(capsys: pytest.CaptureFixture[str]) -> None:
     assert fit("--run_dir=whole") == 0
     Toy.interrupt_at_step = 7  # the second step of the third epoch
