@@ -12,7 +12,7 @@ import torch
 import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins import CheckpointIO, Precision
 
@@ -25,7 +25,7 @@ from cli.machine_settings import settle
 from cli.model_line import ModelLine
 from cli.nulls import with_nulls
 from cli.parser_errors import readable
-from cli.progress import PlainProgress
+from cli.progress import PlainProgress, TrainingBar
 from cli.resume import CheckpointFacts, differences, read_checkpoint_facts, refuse_changes
 from cli.run_directory import KeepConfig, checkpoint_to_start_from, prepare, resolved_text
 from lightning_modules.checkpointing import DirectCheckpointIO, RunCheckpoint
@@ -194,7 +194,7 @@ class AtomforgeCLI(LightningCLI):
             kwargs["enable_model_summary"] = False
         if trainer["enable_progress_bar"] is not False:
             terminal = sys.stderr.isatty() and sys.stdout.isatty()
-            callbacks.append(RichProgressBar() if terminal else PlainProgress())
+            callbacks.append(TrainingBar() if terminal else PlainProgress())
             kwargs["enable_progress_bar"] = terminal
         self.trainer_defaults["callbacks"] = callbacks
         try:

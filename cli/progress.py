@@ -1,11 +1,69 @@
-"""Progress of a training without a terminal: one plain line every few seconds instead of a bar."""
+"""Progress of a training: Lightning's bar on a terminal, elsewhere one plain line every few seconds.
+
+Both also tell of answers that are being written, which with a large model takes minutes between two steps.
+"""
 
 import sys
 import time
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from rich.progress import TaskID
+
+from lightning_modules.policy_module import PolicyModule
+
+LINE_EVERY_S = 10.0
+
+
+class AnswerLines:
+    """Plain lines on stderr, one every few seconds, about answers that are being written.
+
+    Args:
+        interval_s: least time between two lines, and before the first.
+    """
+
+    def __init__(self, interval_s: float = LINE_EVERY_S) -> None:
+        self._interval_s = interval_s
+        self._started_at = self._printed_at = 0.0
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Print if the last line, or the beginning (`done` 0), is old enough; fits `PolicyModule.on_answered`."""
+        now = time.monotonic()
+        if done == 0:
+            self._started_at = self._printed_at = now
+        elif now - self._printed_at >= self._interval_s:
+            self._printed_at = now
+            rate = done / (now - self._started_at)
+            left = _duration((total - done) / rate)
+            print(f"{what}: answers {done}/{total} · {rate:.3g}/s · {left} left", file=sys.stderr, flush=True)
+
+
+class TrainingBar(RichProgressBar):
+    """Lightning's bar, and a second one below it while answers are written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines = AnswerLines()
+        self._answers: TaskID | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Listen to the module."""
+        super().setup(trainer, pl_module, stage)
+        if isinstance(pl_module, PolicyModule) and trainer.is_global_zero:
+            pl_module.on_answered = self._show
+
+    def _show(self, what: str, done: int, total: int) -> None:
+        if self.progress is None:  # those of the first iteration, before there is a bar
+            self._lines.show(what, done, total)
+            return
+        if self._answers not in self.progress.task_ids:  # another stage has a bar of its own
+            self._answers = self.progress.add_task("", total=total)
+        assert self._answers is not None
+        if done == 0:
+            self.progress.reset(self._answers, total=total, description=f"{what}: answers", visible=True)
+        self.progress.update(self._answers, completed=done, visible=done < total)
+        self.refresh()
 
 
 class PlainProgress(Callback):
@@ -15,11 +73,17 @@ class PlainProgress(Callback):
         interval_s: least time between two lines.
     """
 
-    def __init__(self, interval_s: float = 10.0) -> None:
+    def __init__(self, interval_s: float = LINE_EVERY_S) -> None:
         self.interval_s = interval_s
+        self._lines = AnswerLines(interval_s)
         self._started_at = self._printed_at = 0.0
         self._first_step = 0
         self._first_epoch = 0.0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Listen to the module."""
+        if isinstance(pl_module, PolicyModule) and trainer.is_global_zero:
+            pl_module.on_answered = self._lines.show
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""

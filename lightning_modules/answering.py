@@ -57,6 +57,7 @@ def answer_prompts(
     *,
     iteration: int,
     reading_context: Callable[[], AbstractContextManager],
+    on_answered: Callable[[], None] = lambda: None,
 ) -> Answers:
     """Answer each prompt once.
 
@@ -70,6 +71,7 @@ def answer_prompts(
         settings: how.
         iteration: names the random numbers, too.
         reading_context: the precision of training, in which answers are read.
+        on_answered: called at the end of each answer, before its verdict.
     """
     eos_id, pad_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     assert isinstance(eos_id, int)  # tokenizers without these are refused when they are loaded
@@ -78,6 +80,11 @@ def answer_prompts(
     started_at = time.perf_counter()
     with executor.grading(rewards=settings.reward) as grading:
         judging = Judging(grading, tokenizer, tasks_of(prompts), stop=settings.sampling.stop)
+
+        def finished(index: int, item: Generated) -> None:
+            judging.add(index, item)
+            on_answered()
+
         generated = generate(
             policy.sampling_model(settings.dtype),
             prompt_ids,
@@ -90,7 +97,7 @@ def answer_prompts(
             batch_size=settings.generate_batch_size,
             tokenizer=tokenizer,
             dtype=settings.dtype,
-            on_finished=judging.add,
+            on_finished=finished,
         )
         generated_at = time.perf_counter()
         with reading_context():

@@ -3,8 +3,10 @@
 It trains nothing by itself.
 """
 
+import itertools
 import time
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from lightning.pytorch import LightningModule
@@ -25,6 +27,13 @@ from lightning_modules.policy import Policy, Trunk
 from lightning_modules.run_executor import RunExecutor
 from lightning_modules.validation_scores import ValidationScores
 
+OnAnswered = Callable[[str, int, int], None]
+"""Told of a batch of answers while it is written: what it is for, how many are done, of how many."""
+
+
+def nobody_listens(what: str, done: int, total: int) -> None:
+    """Do nothing."""
+
 
 class PolicyModule(LightningModule):
     """Holds a `policy` and its `tokenizer`; subclasses make both and say how it is trained.
@@ -43,6 +52,8 @@ class PolicyModule(LightningModule):
     """Whether `optim/grad_norm` is logged at each step or once an epoch."""
     questions: Questions
     """How TensorBoard groups the curves."""
+    on_answered: OnAnswered
+    """For who shows progress; it may be called from another thread."""
 
     def __init__(
         self,
@@ -59,6 +70,7 @@ class PolicyModule(LightningModule):
         self.lora = lora
         self.seed = seed
         self.last_evaluations: dict[str, Evaluation] = {}
+        self.on_answered = nobody_listens
         self._greedy = greedy
         self._eval_batch_size = eval_batch_size
         self._executor = RunExecutor(executor_backend)
@@ -106,6 +118,7 @@ class PolicyModule(LightningModule):
         """Complete `prompts` greedily, run them, and keep the verdicts for the end of the epoch."""
         started_at = time.perf_counter()
         dtype = decoding_dtype(str(self.trainer.precision))
+        answered = self.answer_count(split, len(prompts))
         result = evaluate(
             self.policy.sampling_model(dtype),
             self.tokenizer,
@@ -117,9 +130,16 @@ class PolicyModule(LightningModule):
             batch_size=self._eval_batch_size,
             stop=self._greedy.stop,
             dtype=dtype,
+            on_judged=lambda *_: answered(),
         )
         self.last_evaluations[split] = result
         self._scores.add_greedy(split, result, evaluate_s=time.perf_counter() - started_at)
+
+    def answer_count(self, what: str, total: int) -> Callable[[], None]:
+        """Begin to count answers for `on_answered`; the function returned is called at each one."""
+        numbers = itertools.count(1)
+        self.on_answered(what, 0, total)
+        return lambda: self.on_answered(what, next(numbers), total)
 
     def on_validation_epoch_start(self) -> None:
         self._scores = ValidationScores(self.device)

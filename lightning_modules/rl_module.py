@@ -163,6 +163,7 @@ class RLModule(PolicyModule):
             self._answer_settings(),
             iteration=iteration,
             reading_context=self.trainer.precision_plugin.forward_context,
+            on_answered=self.answer_count(f"iteration {iteration}", len(prompts)),
         )
         outcomes = answers.outcomes
         if self.reward_function is not None:
