@@ -36,12 +36,14 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from lightning_modules.model_loading import load_policy
+    from lightning_modules.pretrained import without_bars
 
     causal_lm, tokenizer = load_policy(args.checkpoint)
     torch.nn.Module.to(causal_lm, getattr(torch, args.dtype))
     fresh = args.output.with_name(f".{args.output.name}.tmp")
     shutil.rmtree(fresh, ignore_errors=True)
-    causal_lm.save_pretrained(fresh)
+    with without_bars():
+        causal_lm.save_pretrained(fresh)
     tokenizer.save_pretrained(fresh)
     fresh.rename(args.output)
     print(f"{args.output}: {type(causal_lm).__name__}, {causal_lm.num_parameters():,} weights in {args.dtype}")

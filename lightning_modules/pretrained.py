@@ -80,7 +80,7 @@ def load_pretrained(source: str, dtype: torch.dtype) -> tuple[PreTrainedModel, P
     try:
         if not is_gguf:
             _check_memory(source, AutoConfig.from_pretrained(source, **options), dtype)
-        with _quietly():
+        with without_bars():
             causal_lm = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=dtype, attn_implementation=ATTENTION, **options
             )
@@ -115,7 +115,7 @@ def load_pretrained_tokenizer(source: str) -> PreTrainedTokenizerFast:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def without_bars() -> Iterator[None]:
     """Show no progress bars where nobody looks: a log would fill with them."""
     if sys.stderr.isatty():
         yield

@@ -36,6 +36,8 @@ def test_the_folder_gives_the_same_logits_and_tokens(saved, tmp_path, capsys):
     stale.mkdir()
     (stale / "left_by_a_killed_run").touch()
     assert main(["export", "--checkpoint", str(run), "--output", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""  # no bars in a log
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     words = AutoTokenizer.from_pretrained(tmp_path / "out")
     with torch.no_grad():
@@ -49,9 +51,8 @@ def test_the_folder_gives_the_same_logits_and_tokens(saved, tmp_path, capsys):
     assert "left_by_a_killed_run" not in names
     # embedding 259 x 32 (tied), q and o 2 x 32 x 32, k and v 2 x 16 x 32, SwiGLU 3 x 32 x 48, three norms of 32
     weights = len(tokenizer) * 32 + 2048 + 1024 + 4608 + 96
-    out = capsys.readouterr().out
-    assert f"{tmp_path / 'out'}: LlamaForCausalLM, {weights:,} weights in float32" in out
-    assert "model.safetensors" in out
+    assert f"{tmp_path / 'out'}: LlamaForCausalLM, {weights:,} weights in float32" in said.out
+    assert "model.safetensors" in said.out
 
 
 def test_weights_in_bfloat16(saved, tmp_path):
