@@ -17,7 +17,7 @@ engine: install ## A Docker engine for the tests, where we are root on Debian (e
 demo: install ## The whole way on a laptop CPU: data, SFT, PPO, one table (about 10 minutes; Ctrl-C and go on at will)
 	@$(BIN)/atomforge demo --config configs/demo.yaml
 
-study: install ## The paper's three findings at a small size, with a report (about 25 minutes; Ctrl-C and go on)
+study: install ## The paper's three findings at a small size, with a report (about 20 minutes on two cores; Ctrl-C and go on)
 	@$(BIN)/atomforge study --config configs/studies/small.yaml --jobs 2
 	@$(BIN)/atomforge report runs/study_small
 
