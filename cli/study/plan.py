@@ -53,6 +53,15 @@ class Contrast:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """A difference of two stages that the report shows and nobody claimed before the run: exploratory."""
+
+    better: str
+    worse: str
+    split: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gate:
     """What a stage must reach for F3 to be decidable: pass@k of at least `least` on a split.
 
@@ -99,6 +108,7 @@ class StudyConfig:
     stages: tuple[Stage, ...]
     contrasts: tuple[Contrast, ...]
     measurement: Measurement
+    explored: tuple[Comparison, ...] = ()
     common: Common = Common()
     gate: Gate | None = None
     num_threads: int | None = None
@@ -120,10 +130,14 @@ class StudyConfig:
                 _known(stage.parent, names, f"stage {stage.name}: parent")
             elif stage.kind == "rl":
                 raise ValueError(f"stage {stage.name}: RL starts from a model, name its parent")
+        for what, pair in (
+            *((f"contrast {contrast.finding}", contrast) for contrast in self.contrasts),
+            *((f"explored {number}", comparison) for number, comparison in enumerate(self.explored, 1)),
+        ):
+            _known(pair.better, names, f"{what}: stage")
+            _known(pair.worse, names, f"{what}: stage")
+            _known(pair.split, list(self.measurement.splits), f"{what}: split")
         for contrast in self.contrasts:
-            for side in (contrast.better, contrast.worse):
-                _known(side, names, f"contrast {contrast.finding}: stage")
-            _known(contrast.split, list(self.measurement.splits), f"contrast {contrast.finding}: split")
             _known(contrast.metric, list(METRICS), f"contrast {contrast.finding}: metric")
         findings = [contrast.finding for contrast in self.contrasts]
         if twice := [name for name in findings if findings.count(name) > 1]:

@@ -62,6 +62,11 @@ def stages(**changes) -> list[dict]:
         ({"gate": {"stage": "sft", "split": "synthetic_test", "k": 64, "least": 0.05}}, "k is 64, but"),
         ({"measurement": {"splits": {"synthetic_test": "4"}}}, "must be a number of tasks or null for all, not '4'"),
         ({"contrasts": [*STUDY["contrasts"], *STUDY["contrasts"]]}, "F2 has two contrasts"),
+        (
+            {"explored": [{"better": "rl", "worse": "bsae", "split": "synthetic_test"}]},
+            "explored 1: stage bsae is unknown",
+        ),
+        ({"explored": [{"better": "rl", "worse": "sft", "split": "atomic"}]}, "explored 1: split atomic is unknown"),
         ({"common": {"sft": "x.yaml"}}, "common.sft must be a list"),
     ],
 )

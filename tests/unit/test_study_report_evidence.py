@@ -5,9 +5,10 @@ import dataclasses
 import pytest
 from study_results import arm, contrast, evaluation, results, sample, study, task
 
-from cli.study.plan import METRICS, Gate, StudyConfig
-from cli.study.report.arms import num_functions
+from cli.study.plan import METRICS, Comparison, Gate, StudyConfig
+from cli.study.report.arms import num_functions, scores_section
 from cli.study.report.curves import mean_curve, thinned
+from cli.study.report.document import Table
 from cli.study.report.evidence import arms_of_study, findings_of, pass_at, stage_mean
 from cli.study.report.overfitting import Reading, carried_over, matched_gaps, training_path
 from cli.study.report.programs import exchanges
@@ -99,6 +100,23 @@ def test_the_gate_of_f3(least: float, k: int, said: Verdict | None) -> None:
     assert finding.verdict == said
     other = dataclasses.replace(wanted, contrasts=(contrast("F1", "sft_both", "base"),))
     assert findings_of(other, arms)[0].verdict is Verdict.REPRODUCED  # the gate is that of F3 alone
+
+
+def test_a_difference_that_nobody_claimed_stands_in_a_table_of_its_own() -> None:
+    """All twenty tasks against none, so no draw differs; unseen tasks may fail: 1 - 0.025 ** (1 / 20) = 16.8 %."""
+    comparisons = (
+        Comparison(better="sft_both", worse="base", split=SPLIT),
+        Comparison(better="sft_rl_new", worse="base", split=SPLIT),
+    )
+    wanted = small(explored=comparisons)
+    arms = arms_of_study(wanted, pairs_of_two_seeds())
+    *_, table = scores_section(wanted, arms, dict.fromkeys(arms, "grey")).blocks
+    assert isinstance(table, Table)
+    assert table.columns == ["difference", "split", "pass@1 greedy", "pass@1 sampled", "seeds x tasks"]
+    # sft_rl_new is not made yet, and nothing was sampled
+    assert table.rows == [["sft_both less base", SPLIT, "+100.0 points (66.3 to 100.0)", "", "2 x 20"]]
+    without = scores_section(small(), arms, dict.fromkeys(arms, "grey")).blocks
+    assert not any(isinstance(block, Table) for block in without)
 
 
 def test_pass_at_k_by_hand() -> None:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from cli.study.plan import METRICS, StudyConfig
 from cli.study.report.document import Block, Figure, Gallery, Section, Table, Text
 from cli.study.report.dots import DotRow, dot_rows
-from cli.study.report.evidence import EXPLORATORY, Arms, pass_at, stage_mean
+from cli.study.report.evidence import EXPLORATORY, Arms, explored_difference, pass_at, stage_mean
 from cli.study.report.findings import percent_tick
 from cli.study.report.lines import Axes, Series, line_plot
-from cli.study.report.numbers import percent, percent_with
+from cli.study.report.numbers import percent, percent_with, points_with
 from cli.study.verdicts import CrossedMean
 from lightning_modules.breakdown import GROUPS
 from lightning_modules.judged import TaskResult
@@ -57,7 +57,22 @@ def scores_section(study: StudyConfig, arms: Arms, tones: Tones) -> Section:
     )
     table = Table(columns=["arm", "split", *METRICS, "seeds x tasks"], rows=rows)
     gallery = Gallery(title="Greedy pass@1, best first", panels=panels, note=note, numbers=table)
-    return Section(title="What every arm scores", anchor="arms", blocks=[gallery])
+    return Section(title="What every arm scores", anchor="arms", blocks=[gallery, *_differences(study, arms)])
+
+
+def _differences(study: StudyConfig, arms: Arms) -> list[Table]:
+    """Points between the stages that the study's file names under `explored`; empty where none was measured."""
+    rows = []
+    for comparison in study.explored:
+        found = [explored_difference(comparison, arms, metric=metric) for metric in METRICS]
+        measured = next((one for one in found if one is not None), None)
+        if measured is not None:
+            cells = ["" if one is None else points_with(one.interval(EXPLORATORY)) for one in found]
+            num = f"{measured.num_seeds} x {measured.num_tasks}"
+            rows.append([f"{comparison.better} less {comparison.worse}", comparison.split, *cells, num])
+    caption = "Differences, paired by seed and task, 95% intervals (exploratory: not claimed, not corrected)"
+    columns = ["difference", "split", *METRICS, "seeds x tasks"]
+    return [Table(columns=columns, rows=rows, caption=caption)] if rows else []
 
 
 def functions_figure(

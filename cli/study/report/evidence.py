@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cli.study.plan import METRICS, Contrast, Gate, StudyConfig
+from cli.study.plan import METRICS, Comparison, Contrast, Gate, StudyConfig
 from cli.study.results import ArmResult
 from cli.study.verdicts import CrossedMean, Verdict, crossed_mean, difference_of, holm_confidences, verdict
 from lightning_modules.intervals import Interval
@@ -97,7 +97,7 @@ def findings_of(study: StudyConfig, arms: Arms) -> list[Finding]:
     if study.gate is not None:
         measured = pass_at(arms, study.gate.stage, split=study.gate.split, k=study.gate.k)
         gate = GateReading(gate=study.gate, measured=measured)
-    sides = [_sides(contrast, arms) for contrast in study.contrasts]
+    sides = [_sides(contrast, arms, metric=contrast.metric) for contrast in study.contrasts]
     differences = [
         difference_of(better, worse) if _can_be_compared(better, worse) else None for _, better, worse in sides
     ]
@@ -118,14 +118,22 @@ def findings_of(study: StudyConfig, arms: Arms) -> list[Finding]:
     ]
 
 
-def _sides(contrast: Contrast, arms: Arms) -> tuple[list[int], list[dict[str, float]], list[dict[str, float]]]:
+def explored_difference(comparison: Comparison, arms: Arms, *, metric: str) -> CrossedMean | None:
+    """Measure a difference that was not claimed; None where it cannot be."""
+    _, better, worse = _sides(comparison, arms, metric=metric)
+    return difference_of(better, worse) if _can_be_compared(better, worse) else None
+
+
+def _sides(
+    pair: Contrast | Comparison, arms: Arms, *, metric: str
+) -> tuple[list[int], list[dict[str, float]], list[dict[str, float]]]:
     """Return the seeds of both sides, and the scores of each side, seed by seed."""
     sides = [
-        {seed: arm.evaluation[contrast.split] for seed, arm in arms[stage].items() if contrast.split in arm.evaluation}
-        for stage in (contrast.better, contrast.worse)
+        {seed: arm.evaluation[pair.split] for seed, arm in arms[stage].items() if pair.split in arm.evaluation}
+        for stage in (pair.better, pair.worse)
     ]
     seeds = sorted(sides[0].keys() & sides[1].keys())
-    better, worse = ([scores_of(side[seed], contrast.metric) for seed in seeds] for side in sides)
+    better, worse = ([scores_of(side[seed], metric) for seed in seeds] for side in sides)
     return seeds, better, worse
 
 
