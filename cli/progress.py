@@ -11,9 +11,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from rich.progress import TaskID
 
-from lightning_modules.policy_module import PolicyModule
-
-LINE_EVERY_S = 10.0
+from cli.count_progress import LINE_EVERY_S
+from lightning_modules.policy_module import OnAnswered, PolicyModule
 
 
 class AnswerLines:
@@ -50,8 +49,7 @@ class TrainingBar(RichProgressBar):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Listen to the module."""
         super().setup(trainer, pl_module, stage)
-        if isinstance(pl_module, PolicyModule) and trainer.is_global_zero:
-            pl_module.on_answered = self._show
+        _listen(trainer, pl_module, self._show)
 
     def _show(self, what: str, done: int, total: int) -> None:
         if self.progress is None:  # those of the first iteration, before there is a bar
@@ -82,8 +80,7 @@ class PlainProgress(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Listen to the module."""
-        if isinstance(pl_module, PolicyModule) and trainer.is_global_zero:
-            pl_module.on_answered = self._lines.show
+        _listen(trainer, pl_module, self._lines.show)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
@@ -118,6 +115,12 @@ class PlainProgress(Callback):
                 parts.append(f"{_duration((trainer.max_epochs - num_epochs) / done * elapsed_s)} left")
         metrics = [f"{name} {float(value):.4g}" for name, value in trainer.progress_bar_metrics.items()]
         print(" · ".join([*parts, *metrics]), file=sys.stderr, flush=True)
+
+
+def _listen(trainer: Trainer, pl_module: LightningModule, show: OnAnswered) -> None:
+    """Have the module tell `show` of its answers, on the first rank."""
+    if isinstance(pl_module, PolicyModule) and trainer.is_global_zero:
+        pl_module.on_answered = show
 
 
 def _duration(seconds: float) -> str:

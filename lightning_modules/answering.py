@@ -57,7 +57,7 @@ def answer_prompts(
     *,
     iteration: int,
     reading_context: Callable[[], AbstractContextManager],
-    on_answered: Callable[[], None] = lambda: None,
+    on_answered: Callable[[], None],
 ) -> Answers:
     """Answer each prompt once.
 
