@@ -4,17 +4,22 @@ Lightning's own logger opens a new `version_N` at every start, which splits a cu
 the directory it is given and tells TensorBoard to forget what a stopped run had logged beyond the restored checkpoint.
 """
 
+import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams as hparams_summaries
 
 from lightning_modules.run_record import ExecutorRecord, RunRecord, read_record, write_record
+
+MOST_SECONDS_TO_WAIT = 5.0
 
 
 def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, bool | int | float | str]]:
@@ -24,6 +29,24 @@ def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
             yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def seconds_until_last(folder: str | Path, now: float) -> float:
+    """Say how long to wait until an event file opened in `folder` is read after those that are there.
+
+    TensorBoard reads a directory's files by name: `events.out.tfevents.SECOND.HOST.PROCESS.NUMBER`, the number as
+    text, so that within a second 10 comes before 9. Read first, the curves of a restart would be what is forgotten.
+
+    Args:
+        folder: the directory of a run; it may not exist.
+        now: seconds since the epoch.
+
+    Returns:
+        Seconds, at most `MOST_SECONDS_TO_WAIT`, so that a clock that was set back holds nobody up.
+    """
+    seconds = [path.name.split(".")[3] for path in Path(folder).glob("events.out.tfevents.*")]
+    newest = max((int(second) for second in seconds if second.isdigit()), default=0)
+    return min(max(newest + 1 - now, 0.0), MOST_SECONDS_TO_WAIT)
 
 
 class RunLogger(TensorBoardLogger):
@@ -48,6 +71,14 @@ class RunLogger(TensorBoardLogger):
     def log_dir(self) -> str:
         """The directory of the run itself."""
         return str(self._root_dir)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> SummaryWriter:
+        """The writer, opened by the first use; its file is the last that TensorBoard reads."""
+        if self._experiment is None:
+            time.sleep(seconds_until_last(self.log_dir, time.time()))
+        return super().experiment
 
     @rank_zero_only
     def log_hyperparams(

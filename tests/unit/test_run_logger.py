@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import pytest
 from fake_executor import FakeExecutor
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 import lightning_modules.run_executor as run_executor
 from lightning_modules.run_executor import RunExecutor
-from lightning_modules.run_logger import RunLogger
+from lightning_modules.run_logger import RunLogger, seconds_until_last
 from lightning_modules.run_record import ExecutorRecord, read_record
 
 
@@ -37,6 +38,34 @@ def test_a_truncated_file_with_points_past_the_checkpoint_leaves_no_trace(tmp_pa
     cut.write_bytes(cut.read_bytes()[: len(cut.read_bytes()) - num_lost_bytes])
     write(tmp_path, {2: 20.0, 3: 30.0, 4: 40.0, 5: 50.0}, purge_step=2)
     assert curve(tmp_path, "x") == [(0, 0.0), (1, 1.0), (2, 20.0), (3, 30.0), (4, 40.0), (5, 50.0)]
+
+
+def test_a_restart_within_the_second_of_the_stop_is_read_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(9))
+    stopped = write(tmp_path, {0: 0.0, 1: 1.0, 2: 2.0})
+    restarted = write(tmp_path, {1: 10.0, 2: 20.0}, purge_step=1)
+    assert (stopped.suffix, restarted.suffix) == (".9", ".10")  # the other way round within a second
+    assert curve(tmp_path, "x") == [(0, 0.0), (1, 10.0), (2, 20.0)]
+
+
+@pytest.mark.parametrize(
+    ("names", "seconds"),
+    [
+        ([], 0.0),
+        (["events.out.tfevents.0000000099.host.7.0"], 0.0),
+        (["events.out.tfevents.0000000099.a.1.0", "events.out.tfevents.0000000100.host.7.9"], 0.75),
+        (["events.out.tfevents.0000000102.host.7.0"], 2.75),
+        (["events.out.tfevents.0000005000.host.7.0"], 5.0),  # a clock that was set back
+        (["events.out.tfevents.mine", "events.out.tfevents.0000000100"], 0.75),
+    ],
+)
+def test_the_wait_is_until_the_second_after_the_newest_files(tmp_path: Path, names: list[str], seconds: float) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    assert seconds_until_last(tmp_path, now=100.25) == pytest.approx(seconds)
+    assert seconds_until_last(tmp_path / "none", now=100.25) == 0
 
 
 def test_a_point_written_at_a_step_is_not_written_again(tmp_path: Path) -> None:
