@@ -9,6 +9,39 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 LINE_EVERY_S = 10.0
 
 
+def duration(seconds: float) -> str:
+    """Write 98 s as `1:38` and two hours as `2:00:00`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+class CountLines:
+    """Plain lines on stderr, one every few seconds: `tasks 40/128 · 2.3/s · 0:38 left`.
+
+    Args:
+        interval_s: least time between two lines, and before the first.
+    """
+
+    def __init__(self, interval_s: float = LINE_EVERY_S) -> None:
+        self._interval_s = interval_s
+        self.start()
+
+    def start(self, num_before: int = 0) -> None:
+        """Begin to count anew; `num_before` were done before and say nothing about the rate."""
+        self._num_before = num_before
+        self._started_at = self._printed_at = time.monotonic()
+
+    def show(self, noun: str, done: int, total: int) -> None:
+        """Print if the last line is old enough."""
+        now = time.monotonic()
+        if now - self._printed_at >= self._interval_s:
+            self._printed_at = now
+            rate = (done - self._num_before) / (now - self._started_at)
+            left = duration((total - done) / max(rate, 1e-9))
+            print(f"{noun} {done}/{total} · {rate:.3g}/s · {left} left", file=sys.stderr, flush=True)
+
+
 class CountProgress:
     """A context manager that shows how many of `total` things are done, on stderr; `num_before` were done before."""
 
@@ -17,7 +50,7 @@ class CountProgress:
         self._total = total
         self._num_before = num_before
         self._done = num_before
-        self._started_at = self._printed_at = time.monotonic()
+        self._started_at = time.monotonic()
         console = Console(stderr=True)
         self._bar = (
             Progress(
@@ -33,11 +66,13 @@ class CountProgress:
             if console.is_terminal
             else None
         )
+        self._lines = CountLines()
 
     def __enter__(self) -> "CountProgress":
         if self._bar is not None:
             self._bar.start()
             self._task = self._bar.add_task(self._noun, total=self._total, completed=self._done, rate="")
+        self._lines.start(self._num_before)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -47,12 +82,8 @@ class CountProgress:
     def advance(self, count: int) -> None:
         """Note that `count` more are done; any one thread may call."""
         self._done += count
-        now = time.monotonic()
-        rate = (self._done - self._num_before) / max(now - self._started_at, 1e-9)
-        if self._bar is not None:
+        if self._bar is None:
+            self._lines.show(self._noun, self._done, self._total)
+        else:
+            rate = (self._done - self._num_before) / max(time.monotonic() - self._started_at, 1e-9)
             self._bar.update(self._task, completed=self._done, rate=f"{rate:.3g}/s")
-        elif now - self._printed_at >= LINE_EVERY_S:
-            self._printed_at = now
-            left_s = (self._total - self._done) / max(rate, 1e-9)
-            line = f"{self._noun} {self._done}/{self._total} · {rate:.3g}/s · {left_s:.0f} s left"
-            print(line, file=sys.stderr, flush=True)

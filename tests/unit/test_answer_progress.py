@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from fake_clock import Clock
 from fake_executor import FakeExecutor
 from lightning.pytorch import Trainer
 from small_data import write_small_data
 
-from cli import progress
+from cli import count_progress
 from cli.progress import AnswerLines, PlainProgress
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
@@ -18,16 +19,6 @@ from lightning_modules.generation import Sampling
 from lightning_modules.rl_module import RLModule
 
 TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
-
-
-class Clock:
-    """A clock that stands still until it is told the time."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 class Told(PlainProgress):
@@ -43,7 +34,7 @@ def test_lines_have_a_rate_and_the_time_left(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(count_progress, "time", clock)
     lines = AnswerLines(interval_s=10.0)
     for second, done in ((0, 0), (4, 5), (9.9, 12), (10, 20), (15, 30), (20, 40), (300, 0), (301, 128)):
         clock.now = 100.0 + second
