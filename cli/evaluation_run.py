@@ -24,7 +24,7 @@ from executor.schema import Status
 from lightning_modules.evaluation import Name, collect, evaluate, judge_again
 from lightning_modules.judged import Evaluation, JudgedSample
 from lightning_modules.machine import has_fast_bf16
-from lightning_modules.model_loading import load_policy, load_tokenizer_of, resolve
+from lightning_modules.model_loading import fingerprint, load_policy, load_tokenizer_of, resolve
 from lightning_modules.pretrained import origin_of
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def evaluate_plan(plan: EvaluationPlan) -> int:
         **plan.to_json(),
         "dtype": _dtype(plan.dtype),
         "model": resolve(plan.checkpoint),
+        "weights": fingerprint(causal_lm),
         "prompts": {title: _fingerprint(prompts) for title, (_, prompts) in suites.items()},
     }
     kept = _begin(store, settings)

@@ -5,6 +5,7 @@ LM and its tokenizer as plain strings (it loads with `weights_only=True`), and t
 `policy.causal_lm.` in its state dict; one `.ckpt` file, or a folder of shards. Nothing here trains or samples.
 """
 
+import hashlib
 import json
 import pickle
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from lightning_modules.sharded_checkpoints import is_sharded, read_meta, read_we
 
 PAYLOAD_KEY = "atomforge"
 _CAUSAL_LM_PREFIX = "policy.causal_lm."
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def checkpoint_payload(
@@ -83,6 +85,18 @@ def resolve(path: str | Path) -> str:
     """
     checkpoint, source = _resolve(path)
     return source if checkpoint is None else str(checkpoint)
+
+
+def fingerprint(causal_lm: PreTrainedModel) -> str:
+    """Hash names and weights, so that answers of a model are not taken for those of another one at the same path.
+
+    Each weight's bits count as an integer, and integers add up to the same in any order: it takes a pass over memory.
+    """
+    digest = hashlib.sha256()
+    for name, weights in causal_lm.state_dict().items():
+        bits = weights.contiguous().view(_INTEGERS[weights.element_size()])
+        digest.update(f"{name} {tuple(bits.shape)} {int(bits.sum(dtype=torch.int64))}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _resolve(path: str | Path) -> tuple[Path | None, str]:

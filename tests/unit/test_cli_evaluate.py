@@ -1,6 +1,7 @@
 """`atomforge evaluate` around the evaluation itself: plans, what is kept, reports, refusals before anything heavy."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.schema import Status
 from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.judged import Evaluation, JudgedSample, TaskResult
+from lightning_modules.model_loading import load_policy
 
 
 def judged(status: str) -> JudgedSample:
@@ -192,6 +194,19 @@ def test_an_interrupted_evaluation_goes_on_and_ends_as_if_it_had_not_been(
     assert run(material, "--output", str(parted), "--seed", "3") == 2
     assert "was begun with seed 0, not 3: name another --output" in capsys.readouterr().err
     assert run(material, "--output", str(parted), "--batch-size", "3") == 0
+
+
+def test_answers_of_a_model_are_not_taken_for_those_of_another_at_its_path(
+    material: Path, tmp_path: Path, executor: FakeExecutor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(material, mine)
+    assert run(mine, "--output", str(tmp_path / "e")) == 0
+    causal_lm, _ = load_policy(mine / "model")
+    causal_lm.get_input_embeddings().weight.data[5, 3] += 1e-3
+    causal_lm.save_pretrained(mine / "model")
+    assert run(mine, "--output", str(tmp_path / "e")) == 2
+    assert "was begun with weights " in capsys.readouterr().err
 
 
 def test_wrong_settings_leave_a_directory_free(material: Path, tmp_path: Path, executor: FakeExecutor) -> None:

@@ -10,7 +10,7 @@ from cli.study.report.arms import num_functions, scores_section
 from cli.study.report.curves import mean_curve, thinned
 from cli.study.report.document import Table
 from cli.study.report.evidence import arms_of_study, findings_of, pass_at, stage_mean
-from cli.study.report.overfitting import Reading, carried_over, matched_gaps, training_path
+from cli.study.report.overfitting import Reading, carried_over, is_greedy, mean_gap, training_path
 from cli.study.report.programs import exchanges
 from cli.study.results import ArmResult
 from cli.study.verdicts import Verdict
@@ -146,19 +146,27 @@ def test_a_training_path_averages_since_the_validation_before() -> None:
     assert training_path(arm("base", 0, {}, curves={"pass_at_k/synthetic_val/greedy": [[1, 0.5]]})) == []
 
 
-def test_gaps_are_compared_at_the_training_score_all_reach() -> None:
+def test_greedy_answers_to_training_tasks_are_preferred_to_sampled_ones() -> None:
+    tags = {"pass_at_k/synthetic_train/greedy": [[1, 0.6]], "rollout/pass_at_1": [[1, 0.2]]}
+    both = arm("base", 0, {}, curves={**tags, "pass_at_k/synthetic_val/greedy": [[1, 0.5]]})
+    assert training_path(both) == [Reading(1, 0.6, 0.5)]
+    assert is_greedy(both)
+    assert not is_greedy(curved([[1, 0.2]], [[1, 0.1]]))
+
+
+def test_a_gap_is_read_where_the_training_score_passes_a_level() -> None:
     a = [Reading(1, 0.2, 0.2), Reading(2, 0.6, 0.4)]
     b = [Reading(1, 0.1, 0.1), Reading(2, 0.4, 0.2)]
-    # b gets to 0.4; a crosses 0.4 half-way, where its held-out score is 0.3. Gaps 0.1 and 0.2.
-    found = matched_gaps({"a": [a], "b": [b], "c": [[]]})
-    assert found is not None
-    assert found.train == 0.4
-    assert found.gaps == {"a": [pytest.approx(0.1)], "b": [pytest.approx(0.2)]}
-    assert matched_gaps({"a": [a], "c": []}) is None
-    # One that starts above the level is read at its start.
-    high = matched_gaps({"a": [[Reading(1, 0.9, 0.5)]], "b": [b]})
-    assert high is not None
-    assert high.gaps["a"] == [pytest.approx(0.4 - 0.5)]
+    # a crosses 0.4 half-way, where its held-out score is 0.3; b ends there with 0.2. Gaps 0.1 and 0.2.
+    assert mean_gap(0.4, [a]) == pytest.approx(0.1)
+    assert mean_gap(0.4, [b]) == pytest.approx(0.2)
+    assert mean_gap(0.4, [a, b]) == pytest.approx(0.15)
+    assert mean_gap(0.2, [a]) == 0.0
+    # Nothing is known above what a seed reached, nor below where it was first asked.
+    assert mean_gap(0.5, [a, b]) is None
+    assert mean_gap(0.1, [a, b]) is None
+    assert mean_gap(0.4, [[Reading(1, 0.9, 0.5), Reading(2, 0.3, 0.1), Reading(3, 0.5, 0.2)]]) is None
+    assert mean_gap(0.4, []) is None
 
 
 def test_what_carries_over_needs_something_to_carry() -> None:

@@ -12,7 +12,15 @@ from cli.study.report.evidence import Arms
 from cli.study.report.findings import percent_tick
 from cli.study.report.lines import Axes, Series, line_plot
 from cli.study.report.numbers import percent, points, short
-from cli.study.report.overfitting import HELD_OUT_TAG, LEAST_TRAIN, carried_over, matched_gaps, training_path
+from cli.study.report.overfitting import (
+    HELD_OUT_TAG,
+    LEAST_TRAIN,
+    LEVELS,
+    carried_over,
+    is_greedy,
+    mean_gap,
+    training_path,
+)
 from cli.study.report.stacks import Layer, stacked_shares
 from executor.schema import Status
 
@@ -71,33 +79,37 @@ def _curves(
 
 
 def _train_against_held_out(study: StudyConfig, arms: Arms, tones: Tones) -> Figure | None:
-    paths = {stage: [training_path(arm) for arm in arms[stage].values()] for stage in arms}
     series, rows = [], []
-    matched = matched_gaps(paths)
     for stage in study.stages:
-        walked = [[(one.train, one.held_out) for one in path] for path in paths[stage.name] if path]
-        if not walked:
+        paths = [path for arm in arms[stage.name].values() if (path := training_path(arm))]
+        if not paths:
             continue
+        walked = [[(one.train, one.held_out) for one in path] for path in paths]
         step = mean_path(walked)
         series.append(Series(label=stage.name, points=step, seeds=walked, tone=tones[stage.name]))
         train, held_out = step[-1]
-        kept = carried_over(train, held_out)
-        gaps = matched.gaps[stage.name] if matched is not None else ()
-        gap = points(sum(gaps) / len(gaps)) if gaps else ""
-        rows.append([stage.name, percent(train), percent(held_out), "" if kept is None else f"{kept:.2f}", gap])
+        row = [stage.name, percent(train), percent(held_out)]
+        if any(is_greedy(arm) for arm in arms[stage.name].values()):
+            kept = carried_over(train, held_out)
+            gaps = [mean_gap(level, paths) for level in LEVELS]
+            row += ["" if kept is None else f"{kept:.2f}", *("" if gap is None else points(gap) for gap in gaps)]
+        else:
+            row[1] += " (sampled)"
+            row += [""] * (1 + len(LEVELS))
+        rows.append(row)
     if not series:
         return None
     low = min(series, key=lambda one: one.points[-1][1] - one.points[-1][0])
     train, held_out = low.points[-1]
     title = f"{low.label} ends with {percent(train)} of training tasks and {percent(held_out)} of held-out ones"
-    level = "" if matched is None else f" where training tasks reach {percent(matched.train)}"
-    table = Table(
-        columns=["arm", "training tasks", "held-out tasks", "held-out / training", f"gap, points{level}"], rows=rows
-    )
+    levels = [f"gap at {100 * level:.0f}%, points" for level in LEVELS]
+    table = Table(columns=["arm", "training tasks", "held-out tasks", "held-out / training", *levels], rows=rows)
     note = (
         "Training tasks: greedy answers, or the sampled ones that RL was rewarded for; held-out tasks: greedy answers "
         "to synthetic_val. On the dashed line both are the same. The ratio is left out where training tasks stay below "
-        f"{percent(LEAST_TRAIN)}."
+        f"{percent(LEAST_TRAIN)}. A gap is training less held-out tasks where training tasks first reach the score "
+        "above it, and is left out where a seed never came to it or began above it. Neither compares sampled with "
+        "greedy answers."
     )
     axes = Axes(
         label="Pass@1 on held-out tasks against pass@1 on training tasks",
@@ -138,7 +150,7 @@ def _failures(study: StudyConfig, arms: Arms) -> Gallery | None:
         layers = [
             Layer(
                 label="passed",
-                shares=_thin(steps, [1 - f / j for f, j in zip(failed, judged, strict=True)]),
+                shares=_thin(steps, [max(1 - f / j, 0.0) for f, j in zip(failed, judged, strict=True)]),
                 tone="fail-none",
             )
         ]
