@@ -38,6 +38,7 @@ class Verdict(StrEnum):
     UNDECIDED = "undecided"
     NO_SIGNAL = "undecided: no signal"
     ONE_SEED = "undecided: one seed"
+    MIXED = "undecided: seeds of different settings"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,9 +7,10 @@ from study_results import arm, contrast, evaluation, results, sample, study, tas
 
 from cli.study.plan import METRICS, Comparison, Gate, StudyConfig
 from cli.study.report.arms import num_functions, scores_section
+from cli.study.report.build import build_document
 from cli.study.report.curves import mean_curve, thinned
-from cli.study.report.document import Table
-from cli.study.report.evidence import arms_of_study, findings_of, pass_at, stage_mean
+from cli.study.report.document import Fold, Table
+from cli.study.report.evidence import Finding, arms_of_study, findings_of, pass_at, stage_mean
 from cli.study.report.overfitting import Reading, carried_over, is_greedy, mean_gap, training_path
 from cli.study.report.programs import exchanges
 from cli.study.results import ArmResult
@@ -55,6 +56,31 @@ def test_a_fault_of_the_sandbox_takes_the_task_out() -> None:
     (finding,) = findings_of(wanted, arms_of_study(wanted, pair((None, None), (False, True))))
     assert finding.difference is None
     assert finding.verdict is None
+
+
+def test_seeds_of_different_settings_have_no_verdict() -> None:
+    def made(stage: str, seed: int, passed: bool, lr: float) -> ArmResult:
+        config = {"seed_everything": seed, "run_dir": f"r/{stage}{seed}", "model": {"init_args": {"lr": lr}}}
+        return arm(stage, seed, {SPLIT: evaluation(*(passed,) * 20)}, config=config)
+
+    def finding_of(*found: ArmResult) -> Finding:
+        return findings_of(small(), arms_of_study(small(), found))[0]
+
+    alike = [made("sft_both", 0, True, 0.1), made("sft_both", 1, True, 0.1)]
+    worse = [made("base", 0, False, 0.3), made("base", 1, False, 0.3)]
+    assert finding_of(*alike, *worse).verdict is Verdict.REPRODUCED  # seeds and directories may differ
+    edited = [alike[0], made("sft_both", 1, True, 0.2)]
+    finding = finding_of(*edited, *worse)
+    assert finding.verdict is Verdict.MIXED
+    assert finding.mixed == ["sft_both: model.init_args.lr: 0.1 (seed 0), 0.2 (seed 1)"]
+    # sft_both starts from base
+    finding = finding_of(*alike, worse[0], dataclasses.replace(worse[1], versions={"torch": "2.14.0"}))
+    assert finding.mixed[-1] == "base: versions.torch: '2.13.0' (seed 0), '2.14.0' (seed 1)"
+    page = build_document(small(), [*edited, *worse], counts={})
+    assert page.summary == "F1 undecided: seeds of different settings."
+    titles = [block.title for section in page.sections for block in section.blocks if isinstance(block, Fold)]
+    assert titles[0] == "Exact config of base (seed 0; other seeds differ in seeds and directories)"
+    assert "sft_both (seed 0; other seeds differ in model.init_args.lr: 0.1 (seed 0), 0.2 (seed 1))" in titles[1]
 
 
 def test_missing_arms_have_no_verdict_and_still_count_for_holm() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cli.study.plan import METRICS, Comparison, Contrast, Gate, StudyConfig
+from cli.study.report.settings import mixed_stages
 from cli.study.results import ArmResult
 from cli.study.verdicts import CrossedMean, Verdict, crossed_mean, difference_of, holm_confidences, verdict
 from lightning_modules.intervals import Interval
@@ -48,6 +49,8 @@ class Finding:
     confidence: float
     """Of the interval, after Holm."""
     gate: GateReading | None
+    mixed: Sequence[str] = ()
+    """What the seeds of its arms, or of those they start from, differ in beside the seed; empty as it should be."""
 
     @property
     def interval(self) -> Interval | None:
@@ -60,6 +63,8 @@ class Finding:
             return None
         if self.gate is not None and self.gate.is_reached is None:
             return None
+        if self.mixed:
+            return Verdict.MIXED
         has_signal = self.gate is None or bool(self.gate.is_reached)
         return verdict(self.interval, num_seeds=self.difference.num_seeds, has_signal=has_signal)
 
@@ -101,6 +106,7 @@ def findings_of(study: StudyConfig, arms: Arms) -> list[Finding]:
     differences = [
         difference_of(better, worse) if _can_be_compared(better, worse) else None for _, better, worse in sides
     ]
+    mixed = mixed_stages(study, arms)
     confidences = holm_confidences([1.0 if found is None else found.p_value() for found in differences])
     return [
         Finding(
@@ -111,6 +117,7 @@ def findings_of(study: StudyConfig, arms: Arms) -> list[Finding]:
             difference=difference,
             confidence=confidence,
             gate=gate if contrast.finding == GATED_FINDING else None,
+            mixed=list(dict.fromkeys([*mixed.get(contrast.better, []), *mixed.get(contrast.worse, [])])),
         )
         for contrast, (seeds, better, worse), difference, confidence in zip(
             study.contrasts, sides, differences, confidences, strict=True

@@ -17,6 +17,7 @@ TONES = {
     Verdict.UNDECIDED: "open",
     Verdict.NO_SIGNAL: "open",
     Verdict.ONE_SEED: "open",
+    Verdict.MIXED: "open",
     None: "missing",
 }
 NOT_MEASURED = "not measured yet"
@@ -66,7 +67,9 @@ def _reading(study: StudyConfig, finding: Finding) -> str:
     assert difference is not None
     low, high = points(interval.low), points(interval.high)
     smallest = f"{100 * SMALLEST_EFFECT:.0f} points"
-    if finding.gate is not None and not finding.gate.is_reached:
+    if finding.verdict is Verdict.MIXED:
+        words = f"Seeds were not made alike, so their mean is that of no setting: {'; '.join(finding.mixed)}."
+    elif finding.gate is not None and not finding.gate.is_reached:
         words = _gate(finding.gate)
     elif finding.verdict is Verdict.ONE_SEED:
         words = "One seed decides nothing, wherever its interval lies: it is of the choice of tasks alone, and another "

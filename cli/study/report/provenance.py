@@ -11,6 +11,7 @@ from cli.study.plan import StudyConfig
 from cli.study.report.document import Block, Fold, Section, Table, Text
 from cli.study.report.evidence import Arms
 from cli.study.report.numbers import minutes
+from cli.study.report.settings import differences
 from cli.study.results import ArmResult
 
 
@@ -27,7 +28,9 @@ def provenance_section(study: StudyConfig, arms: Arms) -> Section:
     blocks: list[Block] = [Text(words), _stages(study, arms), _budgets(study, arms), _versions(done)]
     for stage in study.stages:
         for seed, arm in list(arms[stage.name].items())[:1]:
-            title = f"Exact config of {stage.name} (seed {seed}; other seeds differ in seeds and directories)"
+            differing = differences(arms[stage.name])
+            others = f"differ in {'; '.join(differing)}" if differing else "differ in seeds and directories"
+            title = f"Exact config of {stage.name} (seed {seed}; other seeds {others})"
             blocks.append(Fold(title=title, code=yaml.safe_dump(dict(arm.config), sort_keys=False, width=100)))
     blocks.append(Fold(title="Addresses of all arms", code=_addresses(done)))
     return Section(title="How it was made", anchor="provenance", blocks=blocks)
