@@ -42,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
     """Write both files and say the verdicts.
 
     Raises:
-        ValueError: no such study, or none of its arms is done; one line.
+        ValueError: no such study, none of its arms is done, or something else lies where it would write; one line.
     """
-    from cli.study.hparams import FOLDER, write_hparams
+    from cli.study.hparams import FOLDER, refuse_foreign, write_hparams
     from cli.study.plan import load_study
     from cli.study.report.build import build_document
     from cli.study.report.markdown import as_markdown
@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     config = args.config if args.config is not None else str(args.directory / STUDY_FILE)
     if args.config is None and not Path(config).exists():
         raise UsageError(f"{config} does not exist; name the study's file with --config")
+    refuse_foreign(page.parent / FOLDER)
     study, results = load_study(config), load_results(args.directory)
     document = build_document(study, results, counts=_counts(args.directory))
     _write(page, as_page(document))

@@ -43,18 +43,21 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, directory: Path) -> P
     A `directory` that holds something is left as it is and loaded.
 
     Raises:
-        ValueError: `vocab_size` is below 259, or `directory` holds a tokenizer of another `vocab_size`.
+        ValueError: `vocab_size` is below 259, or `directory` holds a tokenizer of another `vocab_size` or of
+            other pieces.
     """
     if vocab_size < MIN_VOCAB_SIZE:
         raise ValueError(f"vocab_size is {vocab_size}: a byte-level vocabulary needs at least {MIN_VOCAB_SIZE}")
     directory = Path(directory)
     if not _holds_something(directory):
         _save_whole(_train(texts, vocab_size), directory, vocab_size)
-    saved = _recipe(directory)["vocab_size"]
-    if saved != vocab_size:
+    recipe = _recipe(directory)
+    if (saved := recipe["vocab_size"]) != vocab_size:
         raise ValueError(
             f"{directory} was trained with vocab_size {saved}, not {vocab_size}: set vocab_size to {saved} or delete it"
         )
+    if recipe.get("pieces") != PIECES:
+        raise ValueError(f"{directory} was trained by a version that cuts texts into other pieces: delete it")
     return load_tokenizer(directory)
 
 

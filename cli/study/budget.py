@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 FORMULAS = {"sft": "6 N T", "rl": "(6 + 6 E) N T"}
-NOT_SYNTHETIC = ("atomic", "pretraining")
+NOT_SYNTHETIC = ("atomic", "tensor_atomic", "pretraining")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,16 +1,18 @@
 """All arms of a study for TensorBoard: settings beside scores (tab HPARAMS), and the curves of their trainings.
 
-Made from results alone, as the report is; a folder that was made before is replaced.
+Made from results alone, as the report is; a folder that was made before is replaced, any other is refused.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from cli.errors import UsageError
 from cli.study.results import ArmResult
 
 FOLDER = "tensorboard"
@@ -22,13 +24,30 @@ _KEYS = {
     "samples_per_prompt": ("data", "init_args", "samples_per_prompt"),
 }
 """Shown where an arm has them."""
+_OURS = re.compile(r"[^/]+/seed\d+/events\.out\.tfevents\.[^/]+")
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Refuse a folder that holds anything but what `write_hparams` writes, which would be lost.
+
+    Raises:
+        UsageError: naming the first such file.
+    """
+    for path in sorted(folder.rglob("*")):
+        if not path.is_dir() and not _OURS.fullmatch(path.relative_to(folder).as_posix()):
+            raise UsageError(f"{path} is not of a report, which would replace {folder}: move it, or give --output")
 
 
 def write_hparams(folder: Path, results: Sequence[ArmResult]) -> None:
-    """Write a run for each arm, `folder/STAGE/seedN`: settings, scores and the curves of its training."""
+    """Write a run for each arm, `folder/STAGE/seedN`: settings, scores and the curves of its training.
+
+    Raises:
+        UsageError: the folder holds something else.
+    """
     from torch.utils.tensorboard import SummaryWriter
     from torch.utils.tensorboard.summary import hparams
 
+    refuse_foreign(folder)
     shutil.rmtree(folder, ignore_errors=True)
     for result in results:
         scores = scores_of(result)

@@ -18,6 +18,11 @@ def test_pretraining_is_no_synthetic_completion():
     assert sft_budget({"pretraining": (100, 99)}, num_weights=10).synthetic_completion_tokens == 0
 
 
+def test_atoms_of_either_kind_are_no_synthetic_completion():
+    found = sft_budget({"tensor_atomic": (10, 5), "tensor_train": (10, 3), "atomic": (4, 4)}, num_weights=1)
+    assert found.synthetic_completion_tokens == 3
+
+
 def test_rl_by_hand():
     # sampled (2) and read by policy (2) and reference (2), trained on in two epochs (12): 18 for each of 120 tokens
     found = rl_budget(

@@ -5,16 +5,18 @@ import dataclasses
 import pytest
 from study_results import arm, contrast, evaluation, results, sample, study, task
 
-from cli.study.plan import METRICS, Comparison, Gate, StudyConfig
-from cli.study.report.arms import num_functions, scores_section
+from cli.study.plan import METRICS, Comparison, Gate, Measurement, StudyConfig
+from cli.study.report.arms import groups_section, num_functions, scores_section
 from cli.study.report.build import build_document
 from cli.study.report.curves import mean_curve, thinned
-from cli.study.report.document import Fold, Table
+from cli.study.report.document import Fold, Gallery, Table
 from cli.study.report.evidence import Finding, arms_of_study, findings_of, pass_at, stage_mean
 from cli.study.report.overfitting import Reading, carried_over, is_greedy, mean_gap, training_path
 from cli.study.report.programs import exchanges
+from cli.study.report.training import retested, training_section
 from cli.study.results import ArmResult
 from cli.study.verdicts import Verdict
+from executor.schema import Status
 from lightning_modules.judged import Evaluation
 
 SPLIT = "synthetic_test"
@@ -230,3 +232,37 @@ def test_curves_of_seeds() -> None:
     assert mean_curve([]) == []
     assert thinned([(0, 1.0), (1, 3.0), (2, 5.0), (3, 7.0), (4, 10.0)], most=3) == [(1, 2.0), (3, 6.0), (4, 10.0)]
     assert len(thinned([(step, 0.0) for step in range(1000)])) <= 120
+
+
+def test_passes_run_again_count_as_often_as_there_were() -> None:
+    curves = {
+        "reward/retest_gap": [[1, 0.5], [2, 0.1], [4, 0.0], [5, 0.25]],  # none was run again in iteration 3
+        "reward/num_retested": [[1, 2], [2, 10], [3, 0], [4, 6], [5, 4]],
+    }
+    one, other = arm("base_rl", 0, {}, curves=curves), arm("base_rl", 1, {}, curves={})
+    assert retested([one, other]) == (22, pytest.approx(1 + 1 + 0 + 1))
+    assert retested([one], last=0.5) == (10, pytest.approx(1.0))
+    assert retested([other]) == (0, 0)
+
+
+def test_shares_of_endings_that_sum_above_one_are_not_a_negative_pass() -> None:
+    tags = [f"failures/synthetic_val/{status}" for status in Status]
+    curves: dict[str, list[list[float]]] = {tag: [[1, 0.0]] for tag in tags}
+    curves["failures/synthetic_val/wrong"] = [[1, 1.0000001]]
+    section = training_section(small(), arms_of_study(small(), [arm("base", 0, {}, curves=curves)]), {"base": "a"})
+    (gallery,) = section.blocks
+    assert isinstance(gallery, Gallery)
+    assert gallery.panels[0][0].startswith("base: 0% pass")
+
+
+def test_depths_are_of_test_tasks_alone() -> None:
+    splits = {SPLIT: 3, "synthetic_test_deeper": 1, "synthetic_train": 2, "synthetic_test_held_out_atoms": 2}
+    wanted = small(measurement=Measurement(splits=splits))
+    evaluations = {split: evaluation(*([split == "synthetic_train"] * number)) for split, number in splits.items()}
+    section = groups_section(wanted, arms_of_study(wanted, [arm("base", 0, evaluations)]), split=SPLIT)
+    depths = section.blocks[1]
+    assert isinstance(depths, Table)
+    assert (
+        depths.caption == "Percent by number of steps, on synthetic_test and synthetic_test_deeper (tasks in brackets)"
+    )
+    assert (depths.columns, depths.rows) == (["arm", "2 (4)"], [["base", "0"]])

@@ -4,6 +4,7 @@ import pytest
 from datasets import load_from_disk
 from small_data import write_small_data
 
+from datamodules import tokenizer as tokenizer_module
 from datamodules.tokenizer import PIECES, load_tokenizer, pre_tokenizer, train_tokenizer, training_texts
 
 TEXTS = [
@@ -65,11 +66,14 @@ def test_training_is_deterministic_and_loading_gives_the_same(tmp_path, tokenize
     assert again.get_vocab() == tokenizer.get_vocab() == load_tokenizer(tmp_path / "tokenizer").get_vocab()
 
 
-def test_an_existing_tokenizer_is_kept_and_another_size_refused(tmp_path):
+def test_an_existing_tokenizer_is_kept_and_another_recipe_refused(tmp_path, monkeypatch):
     first = train_tokenizer(TEXTS, 300, tmp_path / "tokenizer")
     assert train_tokenizer(["other text"] * 9, 300, tmp_path / "tokenizer").get_vocab() == first.get_vocab()
     with pytest.raises(ValueError, match="vocab_size 300, not 310"):
         train_tokenizer(TEXTS, 310, tmp_path / "tokenizer")
+    monkeypatch.setattr(tokenizer_module, "PIECES", r"\s+")
+    with pytest.raises(ValueError, match="cuts texts into other pieces: delete it"):
+        train_tokenizer(TEXTS, 300, tmp_path / "tokenizer")
     with pytest.raises(ValueError, match="at least 259"):
         train_tokenizer(TEXTS, 100, tmp_path / "small")
     assert [path.name for path in tmp_path.iterdir()] == ["tokenizer"]  # nothing half-made is left

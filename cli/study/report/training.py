@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 
 from cli.study.plan import StudyConfig
 from cli.study.report.arms import Tones
@@ -22,10 +23,13 @@ from cli.study.report.overfitting import (
     training_path,
 )
 from cli.study.report.stacks import Layer, stacked_shares
+from cli.study.results import ArmResult
 from executor.schema import Status
 
 _PANEL = 300.0
-_REWARD_TAG, _RETEST_TAG = "reward/mean", "reward/retest_gap"
+_REWARD_TAG, _RETEST_TAG, _NUM_RETESTED_TAG = "reward/mean", "reward/retest_gap", "reward/num_retested"
+_LAST = 0.25
+"""Share of the iterations that count as the end of a run."""
 _FAILURES = (
     ("wrong", ("wrong",), "fail0"),
     ("exception", ("exception",), "fail1"),
@@ -178,19 +182,22 @@ def _thin(steps: Sequence[float], values: Sequence[float]) -> list[float]:
 
 
 def _exploited(study: StudyConfig, arms: Arms, tones: Tones) -> Figure | None:
-    series, rows = [], []
+    series, rows, shares = [], [], {}
     for stage in study.stages:
         curves = curves_of(arms[stage.name], _RETEST_TAG)
         mean = thinned(mean_curve(curves))
         if mean:
             faint = [thinned(curve) for curve in curves] if len(curves) > 1 else ()
             series.append(Series(label=stage.name, points=mean, seeds=faint, tone=tones[stage.name]))
-            average = sum(value for _, value in mean) / len(mean)
-            rows.append([stage.name, percent(average), percent(mean[-1][1]), percent(max(v for _, v in mean))])
-    if not series:
+        number, failed = retested(arms[stage.name].values())
+        last_number, last_failed = retested(arms[stage.name].values(), last=_LAST)
+        if last_number:
+            shares[stage.name] = failed / number
+            rows.append([stage.name, f"{number:,.0f}", percent(failed / number), percent(last_failed / last_number)])
+    if not series or not shares:
         return None
-    worst = max(series, key=lambda one: one.points[-1][1])
-    title = f"At the end at most {percent(worst.points[-1][1])} of passes fail on other inputs ({worst.label})"
+    worst = max(shares, key=lambda stage: shares[stage])
+    title = f"Of the passes that were run again at most {percent(shares[worst])} fail on other inputs ({worst})"
     axes = Axes(
         label="Share of passes that fail on other inputs",
         x_title="step",
@@ -198,9 +205,26 @@ def _exploited(study: StudyConfig, arms: Arms, tones: Tones) -> Figure | None:
         y_from=0.0,
         y_to=0.05,
     )
-    table = Table(columns=["arm", "mean", "last", "highest"], rows=rows)
+    columns = ["arm", "passes run again", "of them fail", f"of those in the last {percent(_LAST)} of iterations"]
     note = (
-        "Hacking meter: passes of RL that were run again on inputs the reward did not use. Near 0 tests are solved, "
-        "not exploited."
+        "Hacking meter: passes of RL that were run again on inputs the reward did not use, counted over all seeds. "
+        "Near 0 tests are solved, not exploited. A point of a curve is of the few passes of one iteration."
     )
-    return Figure(title=title, svg=line_plot(series, axes), note=note, numbers=table)
+    return Figure(title=title, svg=line_plot(series, axes), note=note, numbers=Table(columns=columns, rows=rows))
+
+
+def retested(arms: Iterable[ArmResult], *, last: float = 1.0) -> tuple[float, float]:
+    """Count the passes that were run again, and those that failed then.
+
+    Args:
+        arms: one a seed.
+        last: share of the iterations that count, from the end.
+    """
+    number = failed = 0.0
+    for arm in arms:
+        counts = {point[0]: point[1] for point in arm.curves.get(_NUM_RETESTED_TAG, [])}
+        again = [(step, share) for step, share in arm.curves.get(_RETEST_TAG, []) if counts.get(step)]
+        for step, share in again[len(again) - math.ceil(last * len(again)) :]:
+            number += counts[step]
+            failed += counts[step] * share
+    return number, failed
