@@ -10,8 +10,10 @@ import json
 import os
 import shutil
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from lightning_modules.judged import Evaluation
 
 TIMES = "seconds.json"
+NOTE_EVERY_S = 30.0
 STARTED_BY = "ATOMFORGE_STUDY"
 """Environment variable with the process that an arm must not outlive: two must never work on one."""
 
@@ -40,17 +43,13 @@ def main() -> int:
         die_with(int(os.environ[STARTED_BY]))
     spec = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     folder = Path(spec["folder"])
-    started = time.monotonic()
-    before = _seconds(folder)
-    try:
+    with time_kept(folder):
         if not _is_trained(folder):
             code = dispatch(fit_arguments(spec))
             if code != 0:
                 return code
         causal_lm, tokenizer = _load(spec)
         evaluation = _evaluate(spec, causal_lm, tokenizer)
-    finally:
-        write_json(folder / TIMES, before + time.monotonic() - started)
     run, config = folder / "run", yaml.safe_load((folder / "run" / "config.yaml").read_text(encoding="utf-8"))
     curves = read_curves(run)
     result = ArmResult(
@@ -64,6 +63,28 @@ def main() -> int:
     result.write(folder / FILE_NAME)
     _remove_checkpoints(run / "checkpoints")
     return 0
+
+
+@contextmanager
+def time_kept(folder: Path) -> Iterator[None]:
+    """Add the seconds inside to those of earlier starts, every half minute too: an arm may be killed at any time."""
+    before, started, over = _seconds(folder), time.monotonic(), threading.Event()
+
+    def note() -> None:
+        write_json(folder / TIMES, before + time.monotonic() - started)
+
+    def keep_noting() -> None:
+        while not over.wait(NOTE_EVERY_S):
+            note()
+
+    noting = threading.Thread(target=keep_noting, daemon=True)
+    noting.start()
+    try:
+        yield
+    finally:
+        over.set()
+        noting.join()
+        note()
 
 
 def fit_arguments(spec: Mapping[str, Any]) -> list[str]:
@@ -115,7 +136,6 @@ def _evaluate(
     from datamodules.eval_data import load_dataset, split_of, task_prompts
     from executor.client import open_executor
     from lightning_modules.evaluation import evaluate
-    from lightning_modules.machine import has_fast_bf16
 
     asked = spec["measurement"]
     dataset = load_dataset(spec["data_dir"])
@@ -135,7 +155,7 @@ def _evaluate(
                     max_new_tokens=asked["max_new_tokens"],
                     seed=spec["seed"],
                     batch_size=asked["batch_size"],
-                    dtype=torch.bfloat16 if has_fast_bf16() else None,
+                    dtype=getattr(torch, asked["dtype"]),
                     on_judged=lambda *_, shown=progress: shown.advance(1),
                 )
     return found

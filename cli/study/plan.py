@@ -15,6 +15,7 @@ from cli.config_files import read_yaml
 from cli.errors import UsageError, did_you_mean
 from cli.records import record_of
 from datamodules.synthesis.split import PRETRAINING, SPLITS
+from executor.client import BACKENDS
 
 KNOWN_SPLITS = (*SPLITS, PRETRAINING)
 METRICS = ("pass@1 greedy", "pass@1 sampled")
@@ -75,6 +76,11 @@ class Gate:
     num_tasks: int | None = None
     """Of the split, evenly spread; null = all."""
 
+    def __post_init__(self) -> None:
+        _at_least("gate: k", self.k, 1)
+        if not 0.0 <= self.least <= 1.0:
+            raise ValueError(f"gate: least is {self.least}, it must be a share, 0 to 1")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
@@ -83,9 +89,25 @@ class Measurement:
     splits: Mapping[str, Any]
     """Number of tasks by split, evenly spread; null = all."""
     num_samples: int = 8
+    """A task, beside the greedy answer; 0 = greedy alone."""
     temperature: float = 1.0
     max_new_tokens: int = 160
     batch_size: int = 256
+    dtype: str = "bfloat16"
+    """Of the weights while answers are written, bfloat16 or float32: fixed, for an arm's numbers depend on it."""
+
+    def __post_init__(self) -> None:
+        if not self.splits:
+            raise ValueError("measurement: splits is empty: name at least one, such as synthetic_test")
+        _at_least("measurement: num_samples", self.num_samples, 0)
+        _at_least("measurement: max_new_tokens", self.max_new_tokens, 1)
+        _at_least("measurement: batch_size", self.batch_size, 1)
+        if not 0.0 < self.temperature < float("inf"):
+            raise ValueError(
+                f"measurement: temperature is {self.temperature}, it must be above 0 (the greedy answer is extra)"
+            )
+        if self.dtype not in ("bfloat16", "float32"):
+            raise ValueError(f"measurement: dtype is {self.dtype!r}, it must be bfloat16 or float32")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +145,12 @@ class StudyConfig:
             raise ValueError(f"two stages are called {twice[0]}")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds holds a seed twice: {list(self.seeds)}")
+        for seed in self.seeds:
+            _at_least("seeds: a seed", seed, 0)
+        if self.num_threads is not None:
+            _at_least("num_threads", self.num_threads, 1)
+        if self.backend not in BACKENDS and not self.backend.startswith("http") and "." not in self.backend:
+            raise ValueError(f"backend is {self.backend!r}, it must be one of {', '.join(BACKENDS)}")
         for stage in self.stages:
             if stage.kind not in ("sft", "rl"):
                 raise ValueError(f"stage {stage.name}: kind is {stage.kind!r}, it must be sft or rl")
@@ -220,6 +248,11 @@ def _check_split(split: str, num_tasks: Any, what: str) -> None:
     _known(split, list(KNOWN_SPLITS), what)
     if num_tasks is not None and (type(num_tasks) is not int or num_tasks < 1):
         raise ValueError(f"{what} {split} must be a number of tasks or null for all, not {num_tasks!r}")
+
+
+def _at_least(what: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"{what} is {value}, it must be at least {least}")
 
 
 def _known(name: str, names: list[str], what: str) -> None:

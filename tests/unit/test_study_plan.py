@@ -43,6 +43,10 @@ def stages(**changes) -> list[dict]:
     return [STUDY["stages"][0] | changes, *STUDY["stages"][1:]]
 
 
+def measured(**changes) -> dict:
+    return {"measurement": STUDY["measurement"] | changes}
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
@@ -68,6 +72,17 @@ def stages(**changes) -> list[dict]:
         ),
         ({"explored": [{"better": "rl", "worse": "sft", "split": "atomic"}]}, "explored 1: split atomic is unknown"),
         ({"common": {"sft": "x.yaml"}}, "common.sft must be a list"),
+        (measured(num_samples=-1), "measurement: num_samples is -1, it must be at least 0"),
+        (measured(temperature=0.0), "measurement: temperature is 0.0, it must be above 0"),
+        (measured(max_new_tokens=0), "measurement: max_new_tokens is 0, it must be at least 1"),
+        (measured(batch_size=0), "measurement: batch_size is 0, it must be at least 1"),
+        (measured(dtype="auto"), "measurement: dtype is 'auto', it must be bfloat16 or float32"),
+        (measured(splits={}), "measurement: splits is empty"),
+        ({"gate": {"stage": "sft", "split": "synthetic_rl", "k": 0, "least": 0.05}}, "gate: k is 0"),
+        ({"gate": {"stage": "sft", "split": "synthetic_rl", "k": 4, "least": 5.0}}, "gate: least is 5.0, it must be a"),
+        ({"seeds": [-1]}, "seeds: a seed is -1, it must be at least 0"),
+        ({"num_threads": 0}, "num_threads is 0, it must be at least 1"),
+        ({"backend": "dokcer"}, "backend is 'dokcer', it must be one of auto, docker"),
     ],
 )
 def test_wrong_studies_are_one_line(tmp_path: Path, changes: dict, line: str) -> None:

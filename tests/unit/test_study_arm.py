@@ -1,0 +1,43 @@
+"""What an arm keeps of itself, whatever ends it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fake_clock import Clock
+
+from cli.study import arm
+from cli.study.arm import TIMES, time_kept
+
+AT_WORK = "from cli.study import arm; from pathlib import Path; import sys, time\narm.NOTE_EVERY_S = 0.05\n"
+AT_WORK += "with arm.time_kept(Path(sys.argv[1])): print('begun', flush=True); time.sleep(60)"
+
+
+def seconds(folder: Path) -> float:
+    return json.loads((folder / TIMES).read_text())
+
+
+def test_the_time_of_a_killed_arm_is_kept(tmp_path: Path) -> None:
+    (tmp_path / TIMES).write_text("100.0")
+    process = subprocess.Popen([sys.executable, "-c", AT_WORK, str(tmp_path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    with process.stdout:
+        process.stdout.readline()
+        time.sleep(0.5)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert 100.1 < seconds(tmp_path) < 110
+
+
+def test_the_time_of_all_starts_adds_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(arm, "time", clock)
+    for seconds_inside, expected in ((5.0, 5.0), (2.5, 7.5)):
+        with time_kept(tmp_path):
+            clock.now += seconds_inside
+        assert seconds(tmp_path) == expected
