@@ -22,6 +22,6 @@ _LAYERS = ("sft", "ppo", "rl/", "model/", "cluster/", "tensor_")
 def introduce(parser: LightningArgumentParser, subcommand: str) -> None:
     """Put a usage of one line and our words in the place of a list of all options."""
     names = [name for name in shipped_names() if name.startswith(_LAYERS) and name != "cluster/slurm"]
-    checkpoint = "[--ckpt_path last]" if subcommand == "fit" else "--ckpt_path RUN_OR_CKPT"
+    checkpoint = "[--ckpt_path last]" if subcommand == "fit" else "--ckpt_path last|RUN|FILE.ckpt"
     parser.usage = f"atomforge {subcommand} --config FILE [--config FILE ...] [--KEY VALUE ...] {checkpoint}"
     parser.description = f"{_DOES[subcommand]} {_HOW.format(names=', '.join(names))}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import yaml
+from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
@@ -22,6 +23,7 @@ from cli.errors import UsageError, explain, one_line
 from cli.fit_help import introduce
 from cli.launched_rank import is_launched_rank
 from cli.machine_settings import settle
+from cli.metric_lines import metric_lines
 from cli.model_line import ModelLine
 from cli.nulls import with_nulls
 from cli.parser_errors import readable
@@ -105,6 +107,7 @@ class AtomforgeCLI(LightningCLI):
                 super().parse_arguments(parser, args)
         except UsageError as error:
             raise UsageError(readable(str(error), check)) from error
+        _check_ranges(self.config[self._only])
 
     def _parse_ckpt_path(self) -> None:
         """Our rule in place of Lightning's, which lets the checkpoint's hyperparameters win over the YAML."""
@@ -112,11 +115,18 @@ class AtomforgeCLI(LightningCLI):
             return
         config = self.config[self._only]
         self._goes_on = config.ckpt_path is not None
-        path = checkpoint_to_start_from(config.run_dir, subcommand=self._only, ckpt_path=config.ckpt_path)
+        path = checkpoint_to_start_from(
+            config.run_dir,
+            subcommand=self._only,
+            ckpt_path=config.ckpt_path,
+            has_model=(config.model.get("init_args") or {}).get("init_from") is not None,
+        )
         if config.ckpt_path == "last" and path is None and not is_launched_rank():
             print(f"atomforge: no checkpoint in {config.run_dir} yet, starting at the beginning", file=sys.stderr)
         config.ckpt_path = None if path is None else str(path)
         config.weights_only = True  # a checkpoint is data: nothing in it is run
+        if self._only != "fit":
+            config.verbose = False  # our own lines come in the place of the table
         if path is None:
             return
         self._facts = read_checkpoint_facts(path)
@@ -131,11 +141,9 @@ class AtomforgeCLI(LightningCLI):
         """Make the run directory, set the threads, choose the precision.
 
         Raises:
-            UsageError: no such number of threads, or the directory cannot be written.
+            UsageError: the directory cannot be written.
         """
         config = self.config[self._only]
-        if config.num_threads is not None and config.num_threads < 1:
-            raise UsageError(f"num_threads is {config.num_threads}; it must be at least 1, or null")
         if not self._run:
             return
         if self._only == "fit":
@@ -211,11 +219,33 @@ class AtomforgeCLI(LightningCLI):
             return
         try:
             super()._run_subcommand(subcommand)
+            if subcommand != "fit" and self.trainer.is_global_zero:
+                metrics = {tag: float(value) for tag, value in self.trainer.callback_metrics.items()}
+                print(*metric_lines(metrics), sep="\n")
         except (RuntimeError, ValueError) as error:
             if self._facts is not None and _is_mismatch(error):
                 detail = one_line(str(error).partition("\n")[2] or str(error))
                 raise UsageError(f"{self._facts.path} is the checkpoint of another model: {detail[:200]}") from error
             raise
+
+
+def _check_ranges(config: Namespace) -> None:
+    """Refuse what Lightning and torch take and then fall over.
+
+    Raises:
+        UsageError: naming the key.
+    """
+    if config.num_threads is not None and config.num_threads < 1:
+        raise UsageError(f"num_threads is {config.num_threads}; it must be at least 1, or null")
+    seed = config.seed_everything
+    if not isinstance(seed, bool) and isinstance(seed, int) and not 0 <= seed < 1 << 32:
+        raise UsageError(f"seed_everything is {seed}; it must be a whole number from 0 to {(1 << 32) - 1}")
+    every = config.trainer.check_val_every_n_epoch
+    if every is not None and every < 1:
+        raise UsageError(
+            f"trainer.check_val_every_n_epoch is {every}; it must be at least 1 (`--trainer.limit_val_batches 0` turns "
+            "validation off)"
+        )
 
 
 def _is_mismatch(error: Exception) -> bool:

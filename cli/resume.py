@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from cli.errors import UsageError
+from lightning_modules.checkpointing import checkpoints_of
 
 CONFIG_KEY = "resolved_config"
 """Key of a checkpoint under which the config of its run lies, as YAML text."""
@@ -50,12 +51,21 @@ def read_checkpoint_facts(path: str | Path) -> CheckpointFacts:
     except PermissionError:
         raise
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, ... for one and the same reason
-        raise UsageError(f"{path} is damaged or not a checkpoint ({type(error).__name__})") from error
+        raise UsageError(f"{path} is damaged or not a checkpoint{_way_out(path, type(error).__name__)}") from error
     if not isinstance(content, dict) or "global_step" not in content:
         raise UsageError(f"{path} is not a checkpoint of a training run")
     text = content.get(CONFIG_KEY)
     config = yaml.safe_load(text) if isinstance(text, str) else None
     return CheckpointFacts(path=path, global_step=int(content["global_step"]), config=config)
+
+
+def _way_out(path: Path, reason: str) -> str:
+    """Say how to go on without a damaged checkpoint, where its run has an earlier one."""
+    run_dir = path.parent.parent
+    earlier = [checkpoint for checkpoint in checkpoints_of(run_dir) if checkpoint.name < path.name]
+    if path.parent.name != "checkpoints" or not earlier:
+        return f" ({reason})"
+    return f" ({reason}): delete it, and `--ckpt_path last` goes on from {earlier[-1].name}"
 
 
 def differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:

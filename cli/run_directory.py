@@ -15,15 +15,23 @@ from lightning_modules.checkpointing import checkpoints_of
 from lightning_modules.run_logger import RunLogger
 
 
-def checkpoint_to_start_from(run_dir: str, *, subcommand: str, ckpt_path: str | None) -> Path | None:
+def checkpoint_to_start_from(
+    run_dir: str, *, subcommand: str, ckpt_path: str | None, has_model: bool = False
+) -> Path | None:
     """Find where `fit`, `validate` or `test` starts from; None for the beginning.
 
     `last` is the newest checkpoint of the run directory; for `fit` in a directory without one it is the beginning, so
-    that the same command serves the first start and every restart.
+    that the same command serves the first start and every restart. The directory of a run stands for its newest one.
+
+    Args:
+        run_dir: directory of this run.
+        subcommand: fit, validate or test.
+        ckpt_path: as given.
+        has_model: whether the config names a model to begin with, which can be judged as it is.
 
     Raises:
         UsageError: `fit` without `ckpt_path` in a directory with checkpoints, or from one that is not its newest;
-            `last` or a path that does not exist.
+            another one without any model to judge; `last` or a path that does not exist.
     """
     existing = checkpoints_of(run_dir)
     if ckpt_path is None:
@@ -31,6 +39,12 @@ def checkpoint_to_start_from(run_dir: str, *, subcommand: str, ckpt_path: str | 
             raise UsageError(
                 f"{run_dir} already holds {existing[-1].name}: add `--ckpt_path last` to go on, "
                 "or give another --run_dir to start anew"
+            )
+        if subcommand != "fit" and not has_model:
+            newest = f" (here {existing[-1].name})" if existing else ""
+            raise UsageError(
+                f"{subcommand} judges a checkpoint: add `--ckpt_path last`, the newest of {run_dir}{newest}, or "
+                "another run or .ckpt"
             )
         return None
     if ckpt_path == "last":
@@ -42,6 +56,8 @@ def checkpoint_to_start_from(run_dir: str, *, subcommand: str, ckpt_path: str | 
     if not Path(ckpt_path).exists():
         known = f" ({run_dir} holds {', '.join(path.name for path in existing)})" if existing else ""
         raise UsageError(f"no checkpoint at {ckpt_path}{known}")
+    if Path(ckpt_path).is_dir() and (of_run := checkpoints_of(ckpt_path)):
+        ckpt_path = str(of_run[-1])
     if subcommand == "fit" and existing and Path(ckpt_path).resolve() != existing[-1].resolve():
         raise UsageError(
             f"{run_dir} already holds {existing[-1].name}: go on from it with `--ckpt_path last`, "

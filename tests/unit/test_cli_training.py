@@ -1,96 +1,22 @@
 """`atomforge fit` end to end on a model of four weights: run directory, checkpoints, resume, curves."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import torch
 import yaml
-from lightning.pytorch import LightningDataModule, LightningModule
 from lightning.pytorch.trainer.connectors.logger_connector import _LoggerConnector
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch import Tensor
-from torch.utils.data import DataLoader
+from toy_run import Toy, curves, fit, in_tmp, weights  # noqa: F401
 
 from cli import machine_settings
 from cli.main import main
 from lightning_modules.checkpointing import checkpoints_of, is_finished
 from lightning_modules.machine import Measured
 
-STEPS_PER_EPOCH = 3
 SFT = "lightning_modules.sft_module.SFTModule"
 
-
-class Toy(LightningModule):
-    interrupt_at_step: ClassVar[int | None] = None
-
-    def __init__(self, width: int = 3, learning_rate: float = 0.1, betas: tuple[float, float] = (0.9, 0.999)) -> None:
-        super().__init__()
-        self.betas = betas
-        self.linear = torch.nn.Linear(width, 1)
-        self.learning_rate = learning_rate
-
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        if self.interrupt_at_step == self.global_step:
-            raise KeyboardInterrupt
-        loss = (self.linear(batch) - 1).pow(2).mean()
-        self.log("train/loss", loss, on_step=True, on_epoch=True)
-        return loss
-
-    def validation_step(self, batch: Tensor, batch_idx: int) -> None:
-        self.log("val/loss", (self.linear(batch) - 1).pow(2).mean())
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate, betas=self.betas)
-
-
-class ToyData(LightningDataModule):
-    def __init__(self, width: int = 3) -> None:
-        super().__init__()
-        self.rows = torch.linspace(-1, 1, STEPS_PER_EPOCH * width).reshape(STEPS_PER_EPOCH, width)
-
-    def train_dataloader(self) -> DataLoader:
-        return DataLoader(self.rows, batch_size=1)
-
-    def val_dataloader(self) -> DataLoader:
-        return DataLoader(self.rows, batch_size=STEPS_PER_EPOCH)
-
-
-@pytest.fixture(autouse=True)
-def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    config = {
-        "seed_everything": 1,
-        "run_dir": "run",
-        "num_threads": 1,
-        "model": {"class_path": f"{__name__}.Toy", "init_args": {"width": 3}},
-        "data": {"class_path": f"{__name__}.ToyData"},
-        "trainer": {
-            "max_epochs": 4, "accelerator": "cpu", "precision": "32-true", "log_every_n_steps": 1,
-            "enable_model_summary": False, "num_sanity_val_steps": 0,
-        },
-    }  # fmt: skip
-    Path("base.yaml").write_text(yaml.safe_dump(config))
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    Toy.interrupt_at_step = None
-
-
-def fit(*arguments: str) -> int:
-    return main(["fit", "--config", "base.yaml", *arguments])
-
-
-def weights(run_dir: str) -> dict[str, Tensor]:
-    return torch.load(checkpoints_of(run_dir)[-1], weights_only=True)["state_dict"]
-
-
-def curves(run_dir: str) -> dict[str, list[tuple[int, float]]]:
-    events = EventAccumulator(run_dir, size_guidance={"scalars": 0})
-    events.Reload()
-    return {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+pytestmark = pytest.mark.usefixtures("in_tmp")
 
 
 def test_a_run_leaves_config_curves_and_checkpoints_in_its_directory() -> None:
@@ -162,20 +88,6 @@ def test_resume_with_another_model_data_or_seed_is_refused(capsys: pytest.Captur
         "(seed_everything: 1 -> 2; model.init_args.learning_rate: 0.1 -> 0.2; data.init_args.width: 3 -> 4); "
         "set these back to go on, or start a new run in another run_dir\n"
     )
-
-
-def test_the_given_config_wins_over_the_checkpoint_in_validate(capsys: pytest.CaptureFixture[str]) -> None:
-    assert fit("--trainer.max_epochs=1") == 0
-    capsys.readouterr()
-    wider = ["--model.init_args.width=4", "--data.init_args.width=4"]
-    assert main(["validate", "--config", "base.yaml", "--ckpt_path=last", *wider]) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("atomforge:")]
-    assert lines[0] == "atomforge: note: differs from the checkpoint's config: model.init_args.width: 3 -> 4"
-    assert lines[-1].startswith("atomforge: error: run/checkpoints/epoch_00001.ckpt is the checkpoint of another model")
-    before = curves("run")
-    assert main(["validate", "--config", "base.yaml", "--ckpt_path=last"]) == 0
-    assert curves("run") == before
-    assert list(Path("run/validate").glob("events.*"))
 
 
 def test_a_longer_run_goes_on_and_is_finished_only_at_its_new_end() -> None:
@@ -311,11 +223,32 @@ def test_the_resolved_config_starts_the_same_run_again() -> None:
     assert curves("again") == curves("run")
 
 
+def test_a_damaged_checkpoint_is_named_with_the_way_round_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit("--trainer.max_epochs=2") == 0
+    damaged = Path("run/checkpoints/epoch_00002.ckpt")
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    capsys.readouterr()
+    assert fit("--ckpt_path=last") == 2
+    assert capsys.readouterr().err == (
+        "atomforge: error: run/checkpoints/epoch_00002.ckpt is damaged or not a checkpoint (RuntimeError): delete it, "
+        "and `--ckpt_path last` goes on from epoch_00001.ckpt\n"
+    )
+    damaged.unlink()
+    assert fit("--ckpt_path=last") == 0
+    assert [path.name for path in checkpoints_of("run")] == ["epoch_00003.ckpt", "epoch_00004.ckpt"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
         (["--checkpoint.keep=0"], "checkpoint.keep is 0; it must be at least 1"),
         (["--num_threads=0"], "num_threads is 0; it must be at least 1, or null"),
+        (["--seed_everything=-1"], "seed_everything is -1; it must be a whole number from 0 to 4294967295"),
+        (
+            ["--trainer.check_val_every_n_epoch=0"],
+            "trainer.check_val_every_n_epoch is 0; it must be at least 1 (`--trainer.limit_val_batches 0` turns "
+            "validation off)",
+        ),
         (["--model.init_args.width=x"], "command line: model.init_args.width is 'x'; expected int"),
         (["--trainer.max_epochs", "x"], "command line: trainer.max_epochs is 'x'; expected int or null"),
         (
