@@ -83,6 +83,7 @@ def _planned(
     log: Path,
 ) -> list[Planned]:
     from cli.cluster.plan import plan_evaluation, plan_fit
+    from cli.parse_only import check_fit
 
     seeds = _seeds(asked.seeds)
     if seeds and command != "fit":
@@ -91,7 +92,9 @@ def _planned(
         raise UsageError(f"no file of what is to run is given: add --config with the {command}'s own")
     name = asked.name or f"{command}-{Path(files[0]).stem}"
     if command == "fit":
-        return [plan_fit(files, rest, settings, name=name, log=log, seeds=seeds)]
+        planned = plan_fit(files, rest, settings, name=name, log=log, seeds=seeds)
+        check_fit([*(word for path in files for word in ("--config", path)), *rest])
+        return [planned]
     if command == "evaluate":
         return [plan_evaluation(files, rest, settings, name=name, log=log)]
     return _planned_study(files, rest, settings, name=name, log=log)
@@ -102,7 +105,7 @@ def _planned_study(
 ) -> list[Planned]:
     from cli.cluster.plan import plan_study
     from cli.json_file import write_json
-    from cli.study.command import arms_of, prepare
+    from cli.study.command import arms_of, check_settings, prepare
     from cli.study.plan import load_study
 
     if len(files) != 1:
@@ -115,6 +118,7 @@ def _planned_study(
             study = dataclasses.replace(study, output=output)
         case _:
             raise UsageError(f"unknown option {rest[0]}: a study takes --output here")
+    check_settings(study)
     prepare(study, files[0])
     arms = arms_of(study)
     for arm in arms:

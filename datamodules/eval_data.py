@@ -25,13 +25,19 @@ def load_dataset(data_dir: str | Path) -> DatasetDict:
     """Read a data set made by `atomforge synthesize`.
 
     Raises:
-        ValueError: there is none at `data_dir`, or it lacks columns.
+        ValueError: there is none at `data_dir`, it is damaged, or it lacks columns; one line.
     """
     try:
         dataset = load_from_disk(str(data_dir))
     except (OSError, ValueError) as error:
+        if Path(data_dir).is_dir() and any(Path(data_dir).iterdir()):
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(
+                f"{data_dir} does not load as a data set ({reason}): build it anew in another directory"
+            ) from error
         raise ValueError(
-            f"no data set at {data_dir}: make one with `atomforge synthesize --output {data_dir}`"
+            f"no data set at {data_dir}: make one with `atomforge synthesize --config synthesis_small --output "
+            f"{data_dir}`"
         ) from error
     if not isinstance(dataset, DatasetDict):
         raise ValueError(f"{data_dir} is a single table, not a data set with splits")

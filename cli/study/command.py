@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -18,7 +18,7 @@ from cli.config_files import read_yaml
 from cli.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from cli.study.plan import StudyConfig
+    from cli.study.plan import Stage, StudyConfig
     from cli.study.schedule import Arm
 
 
@@ -48,13 +48,49 @@ def run(args: argparse.Namespace) -> int:
     study = load_study(args.config)
     if args.output is not None:
         study = dataclasses.replace(study, output=args.output)
-    for path in {layer for stage in study.stages for layer in study.layers_of(stage)}:
-        read_yaml(path)
+    check_settings(study)
     if args.dry_run:
         _show(study, args.jobs)
         return 0
     with _alone_in(Path(study.output)):
         return _run(study, args)
+
+
+def check_settings(study: StudyConfig) -> None:
+    """Parse the data set's file and each stage's training as they will be parsed hours from now.
+
+    Raises:
+        UsageError: naming the file or the stage.
+    """
+    from cli.parse_only import check_fit
+    from cli.study.arm import fit_arguments
+    from datamodules.synthesis.config import parse_config
+
+    parse_config(read_yaml(study.synthesis), source=study.synthesis)
+    for stage in study.stages:
+        spec = _spec(study, stage, study.seeds[0], parent_run=None if stage.parent is None else "parent")
+        try:
+            check_fit(fit_arguments({**spec, "folder": "arm"})[1:])
+        except UsageError as error:
+            told = str(error).replace("command line: ", "overrides: ")
+            raise UsageError(f"stage {stage.name}: {told}") from error
+
+
+def _spec(study: StudyConfig, stage: Stage, seed: int, *, parent_run: str | None) -> dict[str, Any]:
+    """Describe an arm for its process, but for where it lies and what it is called."""
+    return {
+        "stage": stage.name,
+        "seed": seed,
+        "kind": stage.kind,
+        "parent": stage.parent,
+        "layers": list(study.layers_of(stage)),
+        "overrides": dict(stage.overrides),
+        "data_dir": str(Path(study.output) / "data"),
+        "parent_run": parent_run,
+        "measurement": study.asked_of(stage.name),
+        "num_threads": study.num_threads,
+        "backend": study.backend,
+    }
 
 
 def _run(study: StudyConfig, args: argparse.Namespace) -> int:
@@ -101,15 +137,14 @@ def arms_of(study: StudyConfig) -> list[Arm]:
     from cli.study.schedule import Arm
     from datamodules.synthesis.manifest import read_manifest
 
-    output, data_dir = Path(study.output), Path(study.output) / "data"
-    manifest = read_manifest(data_dir)
+    output = Path(study.output)
+    manifest = read_manifest(output / "data")
     found: dict[tuple[str, int], Arm] = {}
     for stage in study.in_order():
-        stage = dataclasses.replace(stage, layers=study.layers_of(stage))
         for seed in study.seeds:
             parent = None if stage.parent is None else found[stage.parent, seed]
             name = address(
-                stage,
+                dataclasses.replace(stage, layers=study.layers_of(stage)),
                 seed,
                 asked=study.asked_of(stage.name),
                 num_threads=study.num_threads,
@@ -117,22 +152,8 @@ def arms_of(study: StudyConfig) -> list[Arm]:
                 parent=None if parent is None else parent.spec["address"],
             )
             folder = output / "arms" / stage.name / f"seed{seed}-{name}"
-            spec = {
-                "stage": stage.name,
-                "seed": seed,
-                "address": name,
-                "kind": stage.kind,
-                "parent": stage.parent,
-                "layers": list(stage.layers),
-                "overrides": dict(stage.overrides),
-                "versions": versions(),
-                "folder": str(folder),
-                "data_dir": str(data_dir),
-                "parent_run": None if parent is None else str(parent.folder / "run"),
-                "measurement": study.asked_of(stage.name),
-                "num_threads": study.num_threads,
-                "backend": study.backend,
-            }
+            spec = _spec(study, stage, seed, parent_run=None if parent is None else str(parent.folder / "run"))
+            spec |= {"address": name, "versions": versions(), "folder": str(folder)}
             found[stage.name, seed] = Arm(
                 stage=stage.name,
                 seed=seed,

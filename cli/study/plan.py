@@ -158,6 +158,8 @@ class StudyConfig:
                 _known(stage.parent, names, f"stage {stage.name}: parent")
             elif stage.kind == "rl":
                 raise ValueError(f"stage {stage.name}: RL starts from a model, name its parent")
+        for split, num_tasks in self.measurement.splits.items():
+            _check_split(split, num_tasks, "measurement: splits")
         for what, pair in (
             *((f"contrast {contrast.finding}", contrast) for contrast in self.contrasts),
             *((f"explored {number}", comparison) for number, comparison in enumerate(self.explored, 1)),
@@ -170,8 +172,6 @@ class StudyConfig:
         findings = [contrast.finding for contrast in self.contrasts]
         if twice := [name for name in findings if findings.count(name) > 1]:
             raise ValueError(f"contrasts: {twice[0]} has two contrasts; a finding has one, all else is exploratory")
-        for split, num_tasks in self.measurement.splits.items():
-            _check_split(split, num_tasks, "measurement: splits")
         if self.gate is not None:
             _known(self.gate.stage, names, "gate: stage")
             _check_split(self.gate.split, self.gate.num_tasks, "gate: split")

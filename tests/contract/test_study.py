@@ -101,6 +101,29 @@ def test_planned_interrupted_finished_and_made_again(config: Path, tmp_path: Pat
     assert numbers(folder / "result.json") == first
 
 
+@pytest.mark.parametrize("mode", [["--dry-run"], []])
+def test_what_cannot_be_trained_is_told_before_anything_is_made(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: list[str]
+) -> None:
+    content = yaml.safe_load(config.read_text())
+    for changes, line in (
+        (
+            {"overrides": {"model.init_args.architectur": None}},
+            "stage sft: overrides: unknown key model.init_args.arc",
+        ),
+        ({"overrides": {"trainer.max_epochs": "many"}}, "stage sft: overrides: trainer.max_epochs is 'many'; expected"),
+        ({"layers": ["configs/sft.yml"]}, "stage sft: cannot read the config file configs/sft.yml: No such file"),
+    ):
+        stages = [content["stages"][0], content["stages"][1] | changes, *content["stages"][2:]]
+        config.write_text(yaml.safe_dump(content | {"stages": stages}))
+        assert main(["study", "--config", str(config), *mode]) == 2
+        assert line in capsys.readouterr().err
+    config.write_text(yaml.safe_dump(content | {"synthesis": "configs/studies/layers/synthesis_smokee.yaml"}))
+    assert main(["study", "--config", str(config), *mode]) == 2
+    assert "cannot read the config file configs/studies/layers/synthesis_smokee.yaml" in capsys.readouterr().err
+    assert not (tmp_path / "study" / "data").exists()
+
+
 def test_a_failing_arm_is_told_and_tried_again(config: Path) -> None:
     content = yaml.safe_load(config.read_text())
     content["stages"] = [content["stages"][1] | {"parent": None, "overrides": {"data.init_args.max_length": 3}}]

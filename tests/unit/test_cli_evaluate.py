@@ -285,7 +285,10 @@ def test_tasks_beyond_the_context_are_left_out_with_a_line(
             "argument --num-tasks: '0' is not a whole number of at least 1 (see `atomforge evaluate --help`)",
         ),
         (["--split", "nope"], "{data} has no split nope: it has "),
-        (["--data", "/no/data"], "no data set at /no/data: make one with `atomforge synthesize --output /no/data`"),
+        (
+            ["--data", "/no/data"],
+            "no data set at /no/data: make one with `atomforge synthesize --config synthesis_small --output /no/data`",
+        ),
         (["--benchmark", "human-eval"], "evaluate: a suite needs either data (with split) or benchmark"),
         (["--columns", "prompt"], "--columns takes NAME=THEIRS,NAME=THEIRS, not 'prompt'"),
         (["--chat", "yes"], "prompt.chat is true, but the tokenizer has no chat template: set it to null or false"),

@@ -64,6 +64,7 @@ def measured(**changes) -> dict:
         ({"gate": {"stage": "x", "split": "synthetic_rl", "k": 64, "least": 0.05}}, "gate: stage x is unknown"),
         ({"gate": {"stage": "sft", "split": "synthetic_lr", "k": 64, "least": 0.05}}, "did you mean 'synthetic_rl'"),
         ({"gate": {"stage": "sft", "split": "synthetic_test", "k": 64, "least": 0.05}}, "k is 64, but"),
+        ({"measurement": {"splits": {"synthetic_tset": 4}}}, "splits synthetic_tset is unknown; did you mean 'synth"),
         ({"measurement": {"splits": {"synthetic_test": "4"}}}, "must be a number of tasks or null for all, not '4'"),
         ({"contrasts": [*STUDY["contrasts"], *STUDY["contrasts"]]}, "F2 has two contrasts"),
         (

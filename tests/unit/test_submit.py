@@ -115,6 +115,21 @@ def test_the_shipped_file_is_the_defaults_or_said_there():
     assert settings == SlurmSettings(cpus_per_task=2, environment={"OMP_NUM_THREADS": "1"})
 
 
+TRAINING = {
+    "model": {"class_path": "lightning_modules.sft_module.SFTModule"},
+    "data": {
+        "class_path": "datamodules.sft_data.SFTDataModule",
+        "init_args": {
+            "data_dir": "d",
+            "mixture": {"atomic": {}},
+            "batch_size": 1,
+            "max_length": 8,
+            "steps_per_epoch": 1,
+        },
+    },
+}
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -133,6 +148,10 @@ def test_the_shipped_file_is_the_defaults_or_said_there():
             ["--config", "a.yaml", "--config", "slurm.yaml", "--run_dir", "r", "--trainer.devices=2"],
             "--trainer.devices",
         ),
+        (
+            ["--config", "a.yaml", "--config", "slurm.yaml", "--run_dir", "r", "--trainer.max_epoch", "3"],
+            "command line: unknown key trainer.max_epoch; did you mean 'max_epochs'?",
+        ),
         (["study", "--config", "a.yaml", "--config", "slurm.yaml", "--seeds", "1"], "--seeds is for fit"),
         (["--config", "a.yaml", "--config", "slurm.yaml", "--run_dir", "r"], "sbatch was not found"),
     ],
@@ -143,7 +162,7 @@ def test_refusals_are_one_line(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     for name, content in (
-        ("a", {"seed_everything": 0}),
+        ("a", TRAINING),
         ("slurm", {"slurm": {}}),
         ("mixed", {"slurm": {}, "run_dir": "r"}),
     ):
@@ -159,13 +178,13 @@ def test_seeds_make_an_array_and_nothing_is_handed_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.chdir(tmp_path)
-    Path("a.yaml").write_text("run_dir: r\n")
+    Path("a.yaml").write_text(yaml.safe_dump(TRAINING | {"run_dir": "r"}))
     Path("s.yaml").write_text("slurm: { nodes: 2, tasks_per_node: 4 }\n")
-    words = ["--config", "a.yaml", "--config", "s.yaml", "--seeds", "3,5", "--model.init_args.x=1", "--print-script"]
+    words = ["--config", "a.yaml", "--config", "s.yaml", "--seeds", "3,5", "--trainer.max_epochs=1", "--print-script"]
     assert main(["submit", *words]) == 0
     text = capsys.readouterr().out
     assert "#SBATCH --array=0-1" in text
-    assert "--model.init_args.x=1 --trainer.num_nodes 2 --trainer.devices 4 --ckpt_path last" in text
+    assert "--trainer.max_epochs=1 --trainer.num_nodes 2 --trainer.devices 4 --ckpt_path last" in text
     assert "--seed_everything 5 --data.init_args.seed 5 --model.init_args.seed 5 --run_dir r/seed5" in text
     assert not Path("runs").exists()
 
