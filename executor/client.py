@@ -100,8 +100,8 @@ class LocalExecutor:
 
     @property
     def is_open(self) -> bool:
-        """Whether it takes programs."""
-        return self.pool.is_open
+        """Whether it takes programs of every profile opened so far."""
+        return all(pool.is_open for pool in [self.pool, *(pool for _, pool in list(self._others.values()))])
 
     def stats(self) -> PoolStats:
         """Look at the pool; pairs of sandboxes are not counted."""

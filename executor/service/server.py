@@ -87,13 +87,21 @@ class _Server(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to end: a service whose sandboxes have failed will not mend."""
+        return await super().on_tick(counter) or not self._service.executor.is_open
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit
         self.should_exit = self._service.is_draining = True
 
 
 def serve(app: FastAPI, settings: ServiceSettings, listener: socket.socket) -> None:
-    """Serve until a signal, then finish what was taken on, for `drain_s` at most."""
+    """Serve until a signal, then finish what was taken on, for `drain_s` at most.
+
+    Raises:
+        ValueError: the sandboxes have failed; whoever started the service should start it again.
+    """
     config = uvicorn.Config(
         app,
         http=TimedProtocol,
@@ -110,6 +118,8 @@ def serve(app: FastAPI, settings: ServiceSettings, listener: socket.socket) -> N
     server = _Server(config, app.state.service)
     asyncio.run(server.serve(sockets=[listener]))
     log_event("service ended")
+    if not app.state.service.executor.is_open:
+        raise ValueError("the sandboxes of the service have failed")
 
 
 def listen(settings: ServiceSettings) -> tuple[socket.socket, str]:

@@ -88,6 +88,9 @@ class FakeBackend:
         self.num_started = self.num_killed = 0
         self.seen = []
 
+    def close(self):
+        pass
+
     def start(self):
         if self.num_failing_starts > 0:
             self.num_failing_starts -= 1

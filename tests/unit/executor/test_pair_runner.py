@@ -100,6 +100,16 @@ def test_verdicts(runner, source, status):
     assert judge(runner, RIGHT).passed  # and the next program is none the worse
 
 
+def test_an_answer_that_cannot_be_read_is_the_program_s_crash(runner, monkeypatch):
+    def read(kind, text, *, wide=False):
+        raise OverflowError("none of those that readers expect")
+
+    monkeypatch.setattr("executor.dialogue.read_result", read)
+    outcome = judge(runner, RIGHT)
+    assert outcome.status is Status.CRASH
+    assert "malformed" in outcome.detail
+
+
 @pytest.mark.parametrize(
     "check",
     [

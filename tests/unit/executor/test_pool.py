@@ -1,3 +1,4 @@
+import json
 import threading
 import time
 
@@ -145,6 +146,20 @@ def test_an_error_in_a_callback_leaves_no_stale_answers():
 def test_no_workers_are_refused():
     with pytest.raises(ValueError, match="at least 1, not 0"):
         SandboxPool(FakeBackend(), num_workers=0)
+
+
+def test_a_reply_that_cannot_be_read_is_a_crash_and_the_pool_goes_on(monkeypatch):
+    def parse(text, *, wide=False):
+        if "bomb" in text:
+            raise OverflowError("none of those that readers expect")
+        return json.loads(text)
+
+    monkeypatch.setattr("executor.results.parse_tagged", parse)
+    with SandboxPool(FakeBackend(), num_workers=1) as pool:
+        executions = pool.run(runs("a", "bomb", "b"))
+        assert values(executions) == ["a", Status.CRASH, "b"]
+        assert "malformed" in executions[1].detail
+        assert pool.is_open
 
 
 def errors(executions):
