@@ -26,6 +26,10 @@ PROGRAMS = {
         "crash",
         'import os\nos.write(3, b\'v{"$tensor":{"dtype":"float32","shape":[1],"data":[1\' + b\'0\' * 400 + b\']}}\\n\'); os._exit(0)',
     ),
+    "equal_hashes": (
+        "crash",
+        'import os\nos.write(3, b\'v{"$set":[\' + b",".join(b"%d" % (n * (2**61 - 1)) for n in range(40000)) + b\']}\\n\'); os._exit(0)',
+    ),
     "nan": ("crash", "import os\nos.write(3, b'vNaN\\n' * 4); os._exit(0)"),
     "infinity": ("crash", "import os\nos.write(3, b'v-Infinity\\n' * 4); os._exit(0)"),
     "raw_bytes": ("crash", "import os\nos.write(3, bytes(range(256)) * 9); os._exit(0)"),
