@@ -12,7 +12,7 @@ from executor.backends.foreign import foreign_backend
 from executor.backends.process import ProcessBackend
 from executor.backends.sandbox import Backend
 from executor.calibration import PATIENT, calibration_runs, problem_of, time_factor_of
-from executor.grading import Grading, LocalGrading, OnOutcome
+from executor.grading import Grading, LocalGrading, OnError, OnOutcome
 from executor.job import run_all
 from executor.pool import PoolStats, SandboxPool
 from executor.profile_queue import ProfileQueue
@@ -125,8 +125,12 @@ class LocalExecutor:
         *,
         rewards: RewardConfig | None = None,
         on_result: OnOutcome | None = None,
+        on_error: OnError | None = None,
     ) -> LocalGrading:
-        return LocalGrading(self.queue(), self._submit_check, limits=limits, rewards=rewards, on_result=on_result)
+        """Open a batch (see `Executor`); `on_error` is for who waits for each outcome and not for `outcomes`."""
+        return LocalGrading(
+            self.queue(), self._submit_check, limits=limits, rewards=rewards, on_result=on_result, on_error=on_error
+        )
 
     def close(self) -> None:
         with self._lock:

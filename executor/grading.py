@@ -23,6 +23,8 @@ REFERENCE_PATIENCE = 3.0
 _NOT_SHARED = (Status.TIMEOUT, Status.INFRA)
 
 OnOutcome = Callable[[int, Outcome], None]
+OnError = Callable[[Exception], None]
+"""Called with an error of ours, or of `OnOutcome`: the batch has failed, and some of it will never have an outcome."""
 SubmitCheck = Callable[[Task, str, Limits, Callable[[Outcome], None]], Callable[[], None]]
 """Has a program graded by its task's check; returns what cancels that."""
 
@@ -72,12 +74,14 @@ class LocalGrading:
         limits: Limits,
         rewards: RewardConfig | None = None,
         on_result: OnOutcome | None = None,
+        on_error: OnError | None = None,
     ):
         self._queue = queue
         self._submit_check = submit_check
         self._limits = limits
         self._rewards = rewards
         self._on_result = on_result
+        self._on_error = on_error
         self._submissions: list[Submission] = []
         self._outcomes: dict[int, Outcome] = {}
         self._shared: dict[tuple, _Shared] = {}
@@ -177,13 +181,15 @@ class LocalGrading:
             self._judge_by_reference(index, result, reference)
 
     def _guarded(self, method: Callable[..., None], *arguments: object) -> None:
-        """Call in the pool's thread; an error, the caller's callback's say, is raised by `outcomes`."""
+        """Call in the pool's thread; an error, the caller's callback's say, is told and raised by `outcomes`."""
         try:
             method(*arguments)
         except Exception as error:
             with self._changed:
                 self._error = self._error or error
                 self._changed.notify_all()
+            if self._on_error is not None:
+                self._on_error(error)
 
     def _finish(self, index: int, outcome: Outcome) -> None:
         if self._rewards is not None:
