@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Protocol
 
+from executor.check_queue import TakesChecks
 from executor.extract import extract_program
 from executor.job import TakesRuns, encode_calls
 from executor.judge import judge
@@ -27,12 +28,10 @@ _NOT_SHARED = (Status.TIMEOUT, Status.INFRA)
 OnOutcome = Callable[[int, Outcome], None]
 OnError = Callable[[Exception], None]
 """Called with an error of ours, or of `OnOutcome`: the batch has failed, and some of it will never have an outcome."""
-SubmitCheck = Callable[[Task, str, Limits, Callable[[Outcome], None]], Callable[[], None]]
-"""Has a program graded by its task's check; returns what cancels that."""
 
 
 class Grading(Protocol):
-    """A batch being graded. A context manager: left early, what has not begun is dropped."""
+    """A batch being graded. A context manager: left early, what has not begun and what is added later is dropped."""
 
     def add(self, submission: Submission) -> int:
         """Start grading a submission and return its position; never blocks."""
@@ -85,7 +84,7 @@ class LocalGrading:
     def __init__(
         self,
         queue: TakesRuns,
-        submit_check: SubmitCheck,
+        checks: TakesChecks,
         *,
         limits: Limits,
         rewards: RewardConfig | None = None,
@@ -93,7 +92,7 @@ class LocalGrading:
         on_error: OnError | None = None,
     ):
         self._queue = queue
-        self._submit_check = submit_check
+        self._checks = checks
         self._limits = limits
         self._rewards = rewards
         self._on_result = on_result
@@ -102,7 +101,6 @@ class LocalGrading:
         self._outcomes: dict[int, Outcome] = {}
         self._shared: dict[tuple, _Shared] = {}
         self._references: dict[tuple, _Reference] = {}
-        self._cancel_checks: list[Callable[[], None]] = []
         self._error: BaseException | None = None
         self._changed = threading.Condition(threading.RLock())
 
@@ -113,8 +111,7 @@ class LocalGrading:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self._queue.cancel()
-        for cancel in self._cancel_checks:
-            cancel()
+        self._checks.cancel()
 
     def add(self, submission: Submission) -> int:
         task = submission.task
@@ -149,8 +146,7 @@ class LocalGrading:
         """Run a program, or have it checked; its verdict goes to `then`. Where there is a reference, it goes first."""
         task, reference = program.task, program.reference
         if task.check is not None:
-            heard = functools.partial(self._guarded, then)
-            self._cancel_checks.append(self._submit_check(task, program.run.source, self._limits, heard))
+            self._checks.put(task, program.run.source, self._limits, functools.partial(self._guarded, then))
             return
         if reference is not None:
             with self._changed:

@@ -18,8 +18,11 @@ def program(name):
     return f"def solve():\n    {name}\n"
 
 
-def no_checks(*args):
-    raise AssertionError("no task here has a check")
+class NoChecks:
+    """No task here has a check."""
+
+    def cancel(self):
+        pass
 
 
 def expecting(source, *, num_tests=2):
@@ -28,7 +31,7 @@ def expecting(source, *, num_tests=2):
 
 
 def grading_over(pool, **options):
-    return LocalGrading(pool.queue(), options.pop("submit_check", no_checks), limits=Limits(), **options)
+    return LocalGrading(pool.queue(), options.pop("checks", NoChecks()), limits=Limits(), **options)
 
 
 @pytest.fixture
@@ -97,7 +100,7 @@ def test_a_batch_keeps_verdicts_and_no_values():
     by_tests, by_ref = expecting("x", num_tests=1), by_reference(program("right"), inputs=([1],))
     tracemalloc.start()
     try:
-        with LocalGrading(line, no_checks, limits=Limits()) as grading:
+        with LocalGrading(line, NoChecks(), limits=Limits()) as grading:
             for i in range(10):
                 grading.add(Submission(task=by_ref, completion=program(f"r{i}")))
                 grading.add(Submission(task=by_tests, completion=program(f"t{i}")))
@@ -115,7 +118,7 @@ def test_a_batch_keeps_verdicts_and_no_values():
 
 def test_programs_wait_for_their_reference_in_line_and_not_with_what_they_returned():
     line = HeldLine()
-    with LocalGrading(line, no_checks, limits=Limits()) as grading:
+    with LocalGrading(line, NoChecks(), limits=Limits()) as grading:
         for name in "ab":
             grading.add(Submission(task=by_reference(program("right")), completion=program(name)))
         assert [run.source for run, _ in line.waiting] == [program("right")]
@@ -187,14 +190,14 @@ def test_rewards_are_filled_where_they_are_asked_for(pool):
 def test_checks_go_elsewhere_and_equal_ones_once(pool, backend):
     submitted = []
 
-    def submit_check(task, source, limits, on_outcome):
-        submitted.append(source)
-        on_outcome(Outcome(status=Status.PASSED, num_passed=1, num_tests=1, duration_s=0.0))
-        return lambda: None
+    class PassingChecks(NoChecks):
+        def put(self, task, source, limits, on_outcome):
+            submitted.append(source)
+            on_outcome(Outcome(status=Status.PASSED, num_passed=1, num_tests=1, duration_s=0.0))
 
     task = Task(task_id="c", entry_point="solve", prompt="", check="def check(f): pass")
     completions = [program(name) for name in "aab"]
-    outcomes = graded(pool, [Submission(task=task, completion=text) for text in completions], submit_check=submit_check)
+    outcomes = graded(pool, [Submission(task=task, completion=text) for text in completions], checks=PassingChecks())
     assert [outcome.passed for outcome in outcomes] == [True] * 3
     assert submitted == [program("a"), program("b")]
     assert backend.seen == []
