@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         UsageError: the config is wrong, or the packages of the service are not installed.
-        ValueError: no sandbox works here, or the address cannot be had.
+        ValueError: no sandbox works here, or works any longer, or the address cannot be had.
     """
     from executor.client import open_local
     from executor.service.settings import ServiceSettings, token_of

@@ -2,20 +2,21 @@
 
 The rule of faults is the pool's: a program with which the candidate's sandbox died is tried once more in a fresh pair,
 and then it is its own crash, unless the sandbox was provably killed from outside; where the tester's sandbox died, or
-none can be started, there is no verdict. It starts no thread and no sandbox before there is something to check.
+none can be started, there is no verdict. Clients are served in turn. It starts no thread and no sandbox before there is
+something to check.
 """
 
 import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from executor.backends.sandbox import Backend
 from executor.channel import START_TIMEOUT_S
+from executor.check_queue import Check, CheckQueue
 from executor.dialogue import Abandoned, Dialogue
 from executor.link import Link, LinkLost, exchange
-from executor.schema import Limits, Outcome, Status, Task, excess_of, unjudged
+from executor.schema import Outcome, Status, excess_of, unjudged
 
 MAX_CHECKS_PER_PAIR = 5000
 MAX_FAILED_STARTS = 3
@@ -25,25 +26,6 @@ MAX_OUTSIDE_DEATHS = 20
 _POLL_S = 0.2
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class Check:
-    """A program that was handed in."""
-
-    task: Task
-    source: str
-    limits: Limits
-    on_outcome: Callable[[Outcome], None]
-    is_cancelled: bool = False
-
-    def cancel(self) -> None:
-        """Drop it; what runs ends unheard."""
-        self.is_cancelled = True
-
-    def deliver(self, outcome: Outcome) -> None:
-        if not self.is_cancelled:
-            self.on_outcome(outcome)
 
 
 class PairRunner:
@@ -60,39 +42,47 @@ class PairRunner:
         assert num_pairs >= 1
         self._backend = backend
         self._num_pairs = num_pairs
-        self._time_factor = time_factor
-        self._waiting: deque[Check] = deque()
+        self.time_factor = time_factor
+        self._in_turn: deque[CheckQueue] = deque()
+        """Those in which something waits."""
         self._num_idle = 0
         self._threads: list[threading.Thread] = []
         self._is_closed = False
         self._changed = threading.Condition()
 
-    def submit(self, task: Task, source: str, limits: Limits, on_outcome: Callable[[Outcome], None]) -> Check:
-        """Hand a program in; never blocks.
+    def queue(self) -> CheckQueue:
+        """Give a client a place in line."""
+        return CheckQueue(self)
 
-        Args:
-            task: has a check.
-            source: the program.
-            limits: hold for it, as they are for the reference machine.
-            on_outcome: called once, in a thread of ours, unless cancelled before; it must be quick and not raise.
-
-        Returns:
-            Its `cancel` drops the program.
+    def enqueue(self, check: Check) -> None:
+        """Put a check in line.
 
         Raises:
             RuntimeError: the runner is closed.
         """
-        check = Check(task=task, source=source, limits=limits.scaled(self._time_factor), on_outcome=on_outcome)
+        check.limits = check.limits.scaled(self.time_factor)
+        line = check.queue
         with self._changed:
             if self._is_closed:
                 raise RuntimeError("the executor is closed")
-            self._waiting.append(check)
-            if len(self._waiting) > self._num_idle and len(self._threads) < self._num_pairs:
+            if line.is_cancelled:
+                return
+            if not line.waiting:
+                self._in_turn.append(line)
+            line.waiting.append(check)
+            num_waiting = sum(len(line.waiting) for line in self._in_turn)
+            if num_waiting > self._num_idle and len(self._threads) < self._num_pairs:
                 thread = threading.Thread(target=self._live, name="sandbox-pair", daemon=True)
                 self._threads.append(thread)
                 thread.start()
             self._changed.notify()
-        return check
+
+    def drop(self, line: CheckQueue) -> None:
+        """Forget the checks of a queue that have not begun."""
+        with self._changed:
+            if line.waiting:
+                self._in_turn.remove(line)
+                line.waiting.clear()
 
     def close(self) -> None:
         """End all sandboxes; what has no verdict yet is INFRA."""
@@ -101,8 +91,8 @@ class PairRunner:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
-        while self._waiting:
-            self._waiting.popleft().deliver(unjudged("the executor was closed", num_tests=1))
+        while self._in_turn:
+            self._pop().deliver(unjudged("the executor was closed", num_tests=1))
 
     def _live(self) -> None:
         """Drive one pair; the kernel ends a sandbox with the thread that started it."""
@@ -118,9 +108,16 @@ class PairRunner:
     def _next(self) -> Check | None:
         with self._changed:
             self._num_idle += 1
-            self._changed.wait_for(lambda: self._is_closed or self._waiting)
+            self._changed.wait_for(lambda: self._is_closed or self._in_turn)
             self._num_idle -= 1
-            return None if self._is_closed else self._waiting.popleft()
+            return None if self._is_closed else self._pop()
+
+    def _pop(self) -> Check:
+        line = self._in_turn.popleft()
+        check = line.waiting.popleft()
+        if line.waiting:
+            self._in_turn.append(line)
+        return check
 
 
 def _outcome_of(check: Check, pair: "_Pair") -> Outcome:

@@ -38,6 +38,8 @@ class Channel(Generic[Ticket]):
         self._incoming = bytearray()
         self._max_body_bytes = 0
         self._fault: str | None = None
+        self._was_overdue = False
+        """At the last check, and nothing has come since."""
         self.deadline = time.monotonic() + START_TIMEOUT_S
         os.set_blocking(sandbox.requests_fd, False)
         os.set_blocking(sandbox.replies_fd, False)
@@ -67,6 +69,8 @@ class Channel(Generic[Ticket]):
             while self._outgoing:
                 written = os.write(self.sandbox.requests_fd, memoryview(self._outgoing)[: 1 << 16])
                 del self._outgoing[:written]
+                if len(self.in_flight) == 1:
+                    self._set_deadline()  # its time begins when it has been sent
         except BlockingIOError:
             return
         except OSError as error:
@@ -86,6 +90,7 @@ class Channel(Generic[Ticket]):
             raise ChannelLost(f"the sandbox cannot be heard: {error.strerror}") from None
         if not chunk:
             raise ChannelLost("the sandbox ended")
+        self._was_overdue = False
         self._incoming += chunk
         answers = []
         try:
@@ -96,10 +101,16 @@ class Channel(Generic[Ticket]):
         return answers
 
     def check_deadline(self, now: float) -> None:
-        """Raise ChannelLost when the program in turn, or the start, is overdue, or what came made no sense."""
+        """Raise ChannelLost when the program in turn, or the start, is overdue, or what came made no sense.
+
+        Overdue is who has been late at two checks, with a look at the pipe between them that found nothing: it may be
+        we who were late, held up by what another sandbox said, or stopped.
+        """
         if self._fault is not None:
             raise ChannelLost(self._fault)
-        if (self.in_flight or not self.ready) and now > self.deadline:
+        was_overdue = self._was_overdue
+        self._was_overdue = (bool(self.in_flight) or not self.ready) and now > self.deadline
+        if was_overdue and self._was_overdue:
             raise ChannelLost("the sandbox did not answer in time")
 
     def _next_answer(self) -> tuple[Ticket, dict[str, Any], bytes] | None:

@@ -4,23 +4,21 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from executor.assertions import PairRunner
 from executor.backends.bubblewrap import BubblewrapBackend
 from executor.backends.docker import DockerBackend, DockerSettings
 from executor.backends.foreign import foreign_backend
 from executor.backends.process import ProcessBackend
 from executor.backends.sandbox import Backend
 from executor.calibration import PATIENT, calibration_runs, problem_of, time_factor_of
-from executor.grading import Grading, LocalGrading, OnOutcome
+from executor.grading import Grading, LocalGrading, OnError, OnOutcome
 from executor.job import run_all
 from executor.pool import PoolStats, SandboxPool
 from executor.profile_queue import ProfileQueue
 from executor.rewards import RewardConfig
-from executor.schema import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Submission, Task
-
-if TYPE_CHECKING:
-    from executor.assertions import PairRunner
+from executor.schema import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Submission
 
 LOCAL_BACKENDS = ("auto", "docker", "bubblewrap", "process")
 BACKENDS = (*LOCAL_BACKENDS, "http://HOST:PORT", "http+unix:///SOCKET", "my_module.MyBackend")
@@ -80,7 +78,7 @@ class LocalExecutor:
         self.pool = SandboxPool(backend, num_workers=num_workers, time_factor=time_factor)
         self._backend = backend
         self._num_workers = num_workers
-        self._pairs: PairRunner | None = None
+        self._pairs = PairRunner(backend, num_pairs=num_workers, time_factor=time_factor)
         self._others: dict[str, tuple[Backend, SandboxPool]] = {}
         self._lock = threading.RLock()
 
@@ -98,10 +96,14 @@ class LocalExecutor:
     def time_factor(self) -> float:
         return self.pool.time_factor
 
+    @time_factor.setter
+    def time_factor(self, factor: float) -> None:
+        self.pool.time_factor = self._pairs.time_factor = factor
+
     @property
     def is_open(self) -> bool:
-        """Whether it takes programs."""
-        return self.pool.is_open
+        """Whether it takes programs of every profile opened so far."""
+        return all(pool.is_open for pool in [self.pool, *(pool for _, pool in list(self._others.values()))])
 
     def stats(self) -> PoolStats:
         """Look at the pool; pairs of sandboxes are not counted."""
@@ -125,14 +127,16 @@ class LocalExecutor:
         *,
         rewards: RewardConfig | None = None,
         on_result: OnOutcome | None = None,
+        on_error: OnError | None = None,
     ) -> LocalGrading:
-        return LocalGrading(self.queue(), self._submit_check, limits=limits, rewards=rewards, on_result=on_result)
+        """Open a batch (see `Executor`); `on_error` is for who waits for each outcome and not for `outcomes`."""
+        return LocalGrading(
+            self.queue(), self._pairs.queue(), limits=limits, rewards=rewards, on_result=on_result, on_error=on_error
+        )
 
     def close(self) -> None:
+        self._pairs.close()
         with self._lock:
-            if self._pairs is not None:
-                self._pairs.close()
-                self._pairs = None
             others = list(self._others.values())
         for backend, pool in [*others, (self._backend, self.pool)]:
             pool.close()
@@ -166,16 +170,6 @@ class LocalExecutor:
                 _log.info("executor: %s", pool.description)
                 self._others[profile] = backend, pool
             return self._others[profile][1]
-
-    def _submit_check(
-        self, task: Task, source: str, limits: Limits, on_outcome: Callable[[Outcome], None]
-    ) -> Callable[[], None]:
-        from executor.assertions import PairRunner
-
-        with self._lock:
-            if self._pairs is None:
-                self._pairs = PairRunner(self._backend, num_pairs=self._num_workers, time_factor=self.time_factor)
-            return self._pairs.submit(task, source, limits, on_outcome).cancel
 
 
 def open_executor(
@@ -263,7 +257,7 @@ def _opened(
         problem = next((found for found in map(problem_of, executions) if found is not None), None)
         if problem is not None:
             raise ValueError(f"the backend {name} does not work here: {executor.pool.last_loss or problem}")
-        executor.pool.time_factor = time_factor_of(executions) if time_factor is None else time_factor
+        executor.time_factor = time_factor_of(executions) if time_factor is None else time_factor
     except BaseException:
         executor.close()
         raise

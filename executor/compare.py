@@ -11,9 +11,11 @@ NaN where NaN is expected and the same infinity where one is.
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from executor.tensors import TensorValue
+from executor.values import refuse_equal_hashes
 
 _NUMBERS = (int, float)
 TENSOR_TOLERANCES = {
@@ -91,10 +93,23 @@ def _key(value: Any) -> Any:
     return (type(value).__name__, "nan" if value != value else value)
 
 
+def _keys(items: Iterable[Any]) -> list[Any] | None:
+    """Make the stand-ins of what a program returned, or None where looking them up would cost too much.
+
+    `decode_value` has counted the items themselves; stand-ins have hashes of their own.
+    """
+    keys = [_key(item) for item in items]
+    try:
+        refuse_equal_hashes(keys)
+    except ValueError:
+        return None
+    return keys
+
+
 def _dicts_equal(actual: dict, expected: dict, float_tol: float | None) -> bool:
-    if len(actual) != len(expected):
+    if len(actual) != len(expected) or (keys := _keys(actual)) is None:
         return False
-    by_key = {_key(key): item for key, item in actual.items()}
+    by_key = dict(zip(keys, actual.values(), strict=True))
     for key, wanted in expected.items():
         marker = _key(key)
         if marker not in by_key or not values_equal(by_key[marker], wanted, float_tol=float_tol):
@@ -103,9 +118,9 @@ def _dicts_equal(actual: dict, expected: dict, float_tol: float | None) -> bool:
 
 
 def _sets_equal(actual: set, expected: set, float_tol: float | None) -> bool:
-    if len(actual) != len(expected):
+    if len(actual) != len(expected) or (keys := _keys(actual)) is None:
         return False
-    if Counter(map(_key, actual)) == Counter(map(_key, expected)):
+    if Counter(keys) == Counter(map(_key, expected)):
         return True
     if float_tol is None:
         return False

@@ -162,11 +162,12 @@ class Dialogue:
             if line[:1] != b"l":
                 raise ValueError(f"a line of kind {line[:1]!r}")
             over = _Over(*load_failure_of(line[1:].decode("ascii")))
-        except ValueError as error:
+        except Exception as error:
             self._blame_candidate(error)
         raise over
 
-    def _blame_candidate(self, error: ValueError) -> NoReturn:
+    def _blame_candidate(self, error: Exception) -> NoReturn:
+        """Whatever a reader trips over is the fault of the line: a mask is not to be had by it either."""
         raise _Over(Status.CRASH, f"wrote malformed results: {str(error)[:MAX_NAME_CHARS]}") from None
 
     def _read_call(self, line: bytes) -> str:
@@ -186,7 +187,7 @@ class Dialogue:
         """Read what the candidate answered, and write it anew for the tester."""
         try:
             result = read_result(line[:1], line[1:].decode("ascii"), wide=True)
-        except ValueError as error:
+        except Exception as error:
             self._blame_candidate(error)
         if result.error is None:
             return f"v{json.dumps(result.value)}"

@@ -1,17 +1,20 @@
 """A batch being graded while it still grows: programs start as they are added, verdicts come as they end.
 
 Takes the program out of a completion, has it run, compares on the trusted side, rewards. Equal programs with equal
-calls run once; a timeout or a fault of ours is nobody else's verdict, so then each runs for itself. What a reference
-program returns on the inputs of a task is made here too, in the sandbox. It starts no sandbox and knows no backend.
+tests run once; a timeout or a fault of ours is nobody else's verdict, so then each runs for itself. What a reference
+program returns on the inputs of a task is made here too, in the sandbox. A verdict is kept to the end of the batch,
+what a program returned is not. It starts no sandbox and knows no backend.
 """
 
 import functools
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Protocol
 
+from executor.check_queue import TakesChecks
 from executor.extract import extract_program
 from executor.job import TakesRuns, encode_calls
 from executor.judge import judge
@@ -23,12 +26,12 @@ REFERENCE_PATIENCE = 3.0
 _NOT_SHARED = (Status.TIMEOUT, Status.INFRA)
 
 OnOutcome = Callable[[int, Outcome], None]
-SubmitCheck = Callable[[Task, str, Limits, Callable[[Outcome], None]], Callable[[], None]]
-"""Has a program graded by its task's check; returns what cancels that."""
+OnError = Callable[[Exception], None]
+"""Called with an error of ours, or of `OnOutcome`: the batch has failed, and some of it will never have an outcome."""
 
 
 class Grading(Protocol):
-    """A batch being graded. A context manager: left early, what has not begun is dropped."""
+    """A batch being graded. A context manager: left early, what has not begun and what is added later is dropped."""
 
     def add(self, submission: Submission) -> int:
         """Start grading a submission and return its position; never blocks."""
@@ -45,20 +48,34 @@ class Grading(Protocol):
 
 @dataclass
 class _Shared:
-    """One program for all who handed in the same."""
+    """One program for all who handed in the same. Its verdict is kept, not the values: those may be large."""
 
     waiting: list[int] = field(default_factory=list)
-    result: Execution | Outcome | None = None
+    outcome: Outcome | None = None
 
 
 @dataclass
 class _Reference:
-    """What the reference of a task returned, and the executions that wait for it."""
+    """What the reference of a task returned, and what is put in line when it has."""
 
-    waiting: list[tuple[int, Execution]] = field(default_factory=list)
+    waiting: list[Callable[[], None]] = field(default_factory=list)
     tests: dict[int, Test] | None = None
     """By position among the inputs; those on which the reference raised are no test."""
     problem: str | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        return self.tests is not None or self.problem is not None
+
+
+@dataclass(frozen=True)
+class _Program:
+    """A program on its way to a verdict."""
+
+    task: Task
+    run: Run
+    calls: bytes
+    reference: _Reference | None
 
 
 class LocalGrading:
@@ -67,23 +84,23 @@ class LocalGrading:
     def __init__(
         self,
         queue: TakesRuns,
-        submit_check: SubmitCheck,
+        checks: TakesChecks,
         *,
         limits: Limits,
         rewards: RewardConfig | None = None,
         on_result: OnOutcome | None = None,
+        on_error: OnError | None = None,
     ):
         self._queue = queue
-        self._submit_check = submit_check
+        self._checks = checks
         self._limits = limits
         self._rewards = rewards
         self._on_result = on_result
-        self._submissions: list[Submission] = []
+        self._on_error = on_error
+        self._num_added = 0
         self._outcomes: dict[int, Outcome] = {}
         self._shared: dict[tuple, _Shared] = {}
         self._references: dict[tuple, _Reference] = {}
-        self._reference_of: dict[int, _Reference] = {}
-        self._cancel_checks: list[Callable[[], None]] = []
         self._error: BaseException | None = None
         self._changed = threading.Condition(threading.RLock())
 
@@ -94,96 +111,91 @@ class LocalGrading:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self._queue.cancel()
-        for cancel in self._cancel_checks:
-            cancel()
+        self._checks.cancel()
 
     def add(self, submission: Submission) -> int:
         task = submission.task
         run = run_of(submission)
         calls = encode_calls(run)
-        key = (
-            run.source,
-            run.entry_point,
-            run.profile,
-            calls,
-            task.check,
-            task.prompt if task.check is not None else None,
-        )
+        key = (run.source, run.entry_point, run.profile, calls, *_basis_of(task))
         with self._changed:
-            index = len(self._submissions)
-            self._submissions.append(submission)
-            if task.reference is not None:
-                self._reference_of[index] = self._ask_reference(task, calls)
+            index = self._num_added
+            self._num_added += 1
+            reference = None if task.reference is None else self._ask_reference(task, calls)
             shared = self._shared.get(key)
-            if shared is not None and shared.result is not None:
-                result = shared.result
-            elif shared is not None:
+            if shared is not None and shared.outcome is None:
                 shared.waiting.append(index)
                 return index
-            else:
-                result = None
+            if shared is None:
                 self._shared[key] = _Shared(waiting=[index])
-        if result is not None:
-            self._conclude(index, result)
+        if shared is not None and shared.outcome is not None:
+            self._finish(index, shared.outcome)
         else:
-            self._start(task, run, calls, self._share, key, task, run, calls)
+            program = _Program(task, run, calls, reference)
+            self._start(program, functools.partial(self._share, key, program))
         return index
 
     def outcomes(self) -> list[Outcome]:
         with self._changed:
-            self._changed.wait_for(lambda: self._error or len(self._outcomes) == len(self._submissions))
+            self._changed.wait_for(lambda: self._error or len(self._outcomes) == self._num_added)
             if self._error is not None:
                 raise self._error
-            return [self._outcomes[index] for index in range(len(self._submissions))]
+            return [self._outcomes[index] for index in range(self._num_added)]
 
-    def _start(self, task: Task, run: Run, calls: bytes, method: Callable[..., None], *arguments: object) -> None:
-        """Run a program, or have it checked; what comes of it goes to the method, behind the arguments."""
-        then = functools.partial(self._guarded, method, *arguments)
-        if task.check is None:
-            self._queue.put(run, self._limits, then, calls=calls)
-        else:
-            self._cancel_checks.append(self._submit_check(task, run.source, self._limits, then))
+    def _start(self, program: _Program, then: Callable[[Outcome], None]) -> None:
+        """Run a program, or have it checked; its verdict goes to `then`. Where there is a reference, it goes first."""
+        task, reference = program.task, program.reference
+        if task.check is not None:
+            self._checks.put(task, program.run.source, self._limits, functools.partial(self._guarded, then))
+            return
+        if reference is not None:
+            with self._changed:
+                if not reference.is_answered:
+                    reference.waiting.append(functools.partial(self._start, program, then))
+                    return
+            if reference.tests is None:
+                detail = f"the reference of task {task.task_id} gave no expected values: {reference.problem}"
+                then(unjudged(detail, num_tests=len(task.inputs)))
+                return
+        heard = functools.partial(self._guarded, self._judge, program, then)
+        self._queue.put(program.run, self._limits, heard, calls=program.calls)
 
-    def _share(self, key: tuple, task: Task, run: Run, calls: bytes, result: Execution | Outcome) -> None:
-        """Give a result to all who wait for it, or run the program anew for the others."""
-        status = result.failure if isinstance(result, Execution) else result.status
+    def _judge(self, program: _Program, then: Callable[[Outcome], None], execution: Execution) -> None:
+        task, reference = program.task, program.reference
+        if reference is not None and reference.tests is not None:
+            answered = len(execution.results)
+            results = tuple(execution.results[position] for position in reference.tests if position < answered)
+            task = replace(task, tests=tuple(reference.tests.values()))
+            execution = replace(execution, results=results)
+        then(judge(task, execution))
+
+    def _share(self, key: tuple, program: _Program, outcome: Outcome) -> None:
+        """Give a verdict to all who wait for it, or run the program anew for the others."""
+        is_shared = outcome.status not in _NOT_SHARED
         with self._changed:
             shared = self._shared[key]
             first, *others = shared.waiting
-            if status in _NOT_SHARED:
+            if is_shared:
+                shared.outcome, shared.waiting = outcome, []
+            else:
                 del self._shared[key]
-            else:
-                shared.result, shared.waiting = result, []
-        self._conclude(first, result)
+        self._finish(first, outcome)
         for index in others:
-            if status in _NOT_SHARED:
-                self._start(task, run, calls, self._conclude, index)
+            if is_shared:
+                self._finish(index, outcome)
             else:
-                self._conclude(index, result)
-
-    def _conclude(self, index: int, result: Execution | Outcome) -> None:
-        """Turn what came of a program into its outcome, unless its reference is still to answer."""
-        task = self._submissions[index].task
-        if isinstance(result, Outcome):
-            self._finish(index, result)
-        elif task.reference is None:
-            self._finish(index, judge(task, result))
-        else:
-            with self._changed:
-                reference = self._reference_of[index]
-                if reference.tests is None and reference.problem is None:
-                    reference.waiting.append((index, result))
-                    return
-            self._judge_by_reference(index, result, reference)
+                self._start(program, functools.partial(self._finish, index))
 
     def _guarded(self, method: Callable[..., None], *arguments: object) -> None:
-        """Call in the pool's thread; an error, the caller's callback's say, is raised by `outcomes`."""
+        """Call in the pool's thread; an error, the caller's callback's say, is told and raised by `outcomes`."""
         try:
             method(*arguments)
         except Exception as error:
             with self._changed:
                 self._error = self._error or error
                 self._changed.notify_all()
+            if self._on_error is not None:
+                self._on_error(error)
 
     def _finish(self, index: int, outcome: Outcome) -> None:
         if self._rewards is not None:
@@ -218,19 +230,8 @@ class LocalGrading:
             else:
                 reference.tests = tests
             waiting, reference.waiting = reference.waiting, []
-        for index, result in waiting:
-            self._judge_by_reference(index, result, reference)
-
-    def _judge_by_reference(self, index: int, execution: Execution, reference: _Reference) -> None:
-        task = self._submissions[index].task
-        if reference.tests is not None:
-            answered = len(execution.results)
-            results = tuple(execution.results[position] for position in reference.tests if position < answered)
-            task = replace(task, tests=tuple(reference.tests.values()))
-            self._finish(index, judge(task, replace(execution, results=results)))
-            return
-        detail = f"the reference of task {task.task_id} gave no expected values: {reference.problem}"
-        self._finish(index, unjudged(detail, num_tests=len(task.inputs)))
+        for start in waiting:
+            start()
 
 
 def run_of(submission: Submission) -> Run:
@@ -242,3 +243,12 @@ def run_of(submission: Submission) -> Run:
         calls=task.calls,
         profile=task.profile,
     )
+
+
+def _basis_of(task: Task) -> tuple:
+    """Tell what a program is judged by, beside its calls: with equal ones, equal programs have one verdict."""
+    if task.check is not None:
+        return "check", task.check, task.prompt
+    if task.reference is not None:
+        return "reference", task.reference, task.float_tol
+    return "tests", json.dumps([test.expected for test in task.tests]), task.float_tol

@@ -171,6 +171,8 @@ class SandboxPool:
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("the executor is closed")
+            if job.queue.is_cancelled:
+                return
             is_first = not job.queue.waiting
             job.queue.waiting.append(job)
             self._unanswered.add(job)

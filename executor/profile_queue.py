@@ -13,6 +13,7 @@ class ProfileQueue:
     def __init__(self, pool_of: Callable[[str], SandboxPool]):
         self._pool_of = pool_of
         self._lines: dict[str, RunQueue] = {}
+        self._is_cancelled = False
 
     def __enter__(self) -> "ProfileQueue":
         return self
@@ -21,16 +22,21 @@ class ProfileQueue:
         self.cancel()
 
     def put(self, run: Run, limits: Limits, on_execution: OnExecution, *, calls: bytes | None = None) -> None:
-        """Hand a program in (`executor.job.RunQueue.put`).
+        """Hand a program in (`executor.job.RunQueue.put`). After `cancel` it is dropped.
 
         Raises:
             ValueError: this machine has no sandbox of its profile; one line.
         """
+        if self._is_cancelled:
+            return
         if run.profile not in self._lines:
             self._lines[run.profile] = self._pool_of(run.profile).queue()
+            if self._is_cancelled:  # in another thread, which may not have seen this line
+                self._lines[run.profile].cancel()
         self._lines[run.profile].put(run, limits, on_execution, calls=calls)
 
     def cancel(self) -> None:
         """Drop what has not begun; what runs ends unheard."""
-        for line in self._lines.values():
+        self._is_cancelled = True
+        for line in list(self._lines.values()):
             line.cancel()

@@ -60,7 +60,7 @@ def _read_lines(body: bytes, num_calls: int) -> tuple[list[CallResult], Status |
             if len(results) == num_calls:
                 raise ValueError("more results than calls")
             results.append(read_result(kind, text))
-    except ValueError as error:
+    except Exception as error:  # whatever a reader trips over is the fault of these bytes, and of no other program
         return results, Status.CRASH, f"wrote malformed results: {str(error)[:MAX_NAME_CHARS]}"
     return results, None, ""
 

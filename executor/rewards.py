@@ -4,6 +4,8 @@ from dataclasses import dataclass, fields
 
 from executor.schema import Outcome, Reward, Status
 
+MAX_COEF = 1e9
+"""So that every product and sum of weights is finite."""
 _NEVER_LOADED = (Status.LOAD_ERROR, Status.SOURCE_TOO_LONG)
 
 
@@ -22,9 +24,10 @@ class RewardConfig:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if not 0 <= getattr(self, field.name) < float("inf"):
+            value = getattr(self, field.name)
+            if not 0 <= value <= MAX_COEF:
                 raise ValueError(
-                    f"rewards: {field.name} must be finite and at least 0, not {getattr(self, field.name)}"
+                    f"rewards: {field.name} must be finite and within 0 and {MAX_COEF:g}, not {value!r:.40}"
                 )
 
 

@@ -3,6 +3,7 @@
 Values in `calls`, `args`, `expected` and `CallResult.value` are tagged (see `executor.values`).
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -10,6 +11,8 @@ from typing import Any
 
 from executor.values import decode_value, parse_json
 
+MAX_FLOAT = sys.float_info.max
+"""An integer beyond it is finite too, and cannot be computed with."""
 PROFILES = ("cpu", "torch", "cuda")
 """What a sandbox has: Python alone; torch beside it, on the CPU; torch and a GPU."""
 
@@ -232,7 +235,7 @@ def task_from_row(row: Mapping[str, Any]) -> Task:
             if row.get(key) is not None and not isinstance(row[key], str):
                 raise ValueError(f"{key} must be a string, not {type(row[key]).__name__}")
         tolerance = row.get("float_tol")
-        if tolerance is not None and (type(tolerance) not in (int, float) or not 0 <= tolerance < float("inf")):
+        if tolerance is not None and (type(tolerance) not in (int, float) or not 0 <= tolerance <= MAX_FLOAT):
             raise ValueError(f"float_tol must be a finite number of at least 0, not {tolerance!r:.80}")
         profile = profile_from(row.get("profile"))
         if profile != "cpu" and kinds == ["check"]:

@@ -71,7 +71,10 @@ def _elements(dtype: str, data: Sequence[Any]) -> tuple[Any, ...]:
 
 def _float(item: Any) -> float:
     if type(item) is float or type(item) is int:
-        return float(item)
+        try:
+            return float(item)
+        except OverflowError:
+            raise ValueError("$tensor: an integer beyond the floats in a tensor of floats") from None
     if type(item) is dict and list(item) == ["$float"] and item["$float"] in tuple(_FLOATS):
         return _FLOATS[item["$float"]]
     raise ValueError(f"$tensor: {item!r:.40} is no element of a tensor of floats")

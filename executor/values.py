@@ -9,7 +9,8 @@ Standard library only: the same file runs inside the sandbox. It does not compar
 """
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 try:
@@ -21,6 +22,9 @@ MAX_DEPTH = 64
 MAX_NODES = 200_000
 MAX_INT_BITS = 14_000
 """Below the 4300 digits at which Python refuses to print or parse an integer."""
+MAX_EQUAL_HASHES = 64
+"""Different elements of one set or dict. With n of them Python needs n * n steps, and integers of one hash are easily
+written down, so more are refused before a set is made of them."""
 
 _INT_BOUND = 1 << MAX_INT_BITS
 _FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
@@ -118,7 +122,8 @@ def decode_value(tagged: object, *, wide: bool = False) -> Any:
     """Turn a tagged form back into a Python value; every call makes fresh objects. `wide` as in `encode_value`.
 
     Raises:
-        ValueError: an unknown or malformed tag, an unhashable set element or key, or deeper than `MAX_DEPTH`.
+        ValueError: an unknown or malformed tag, an unhashable set element or key, more than `MAX_EQUAL_HASHES` of one
+            hash, or deeper than `MAX_DEPTH`.
     """
     return _decode(tagged, MAX_DEPTH, wide)
 
@@ -159,12 +164,28 @@ def _decode_tag(tag: str, content: Any, depth: int, wide: bool) -> Any:
         return tuple([_decode(item, depth, wide) for item in content])
     try:
         if tag == "$set":
-            return {_decode(item, depth, wide) for item in content}
+            items = [_decode(item, depth, wide) for item in content]
+            refuse_equal_hashes(items)
+            return set(items)
         if any(type(pair) is not list or len(pair) != 2 for pair in content):
             raise ValueError(f"$dict takes a list of [key, value] pairs, not {_shown(content)}")
-        return {_decode(key, depth, wide): _decode(item, depth, wide) for key, item in content}
+        keys = [_decode(key, depth, wide) for key, _ in content]
+        refuse_equal_hashes(keys)
+        return dict(zip(keys, [_decode(item, depth, wide) for _, item in content], strict=True))
     except TypeError as error:
         raise ValueError(f"{error} in {tag}; write tuples as $tuple") from None
+
+
+def refuse_equal_hashes(items: Sequence[Any]) -> None:
+    """Raise ValueError where over `MAX_EQUAL_HASHES` different items have one hash; TypeError where one has none."""
+    crowded = {number for number, count in Counter(map(hash, items)).items() if count > MAX_EQUAL_HASHES}
+    distinct: dict[int, set] = {number: set() for number in crowded}
+    for item in items if crowded else ():
+        if hash(item) in crowded:
+            alike = distinct[hash(item)]
+            alike.add(item)
+            if len(alike) > MAX_EQUAL_HASHES:
+                raise ValueError(f"over {MAX_EQUAL_HASHES} elements of equal hash in a set or dict")
 
 
 def _decode_wide(tag: str, content: Any, depth: int) -> Any:

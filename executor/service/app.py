@@ -8,6 +8,7 @@ import asyncio
 import hmac
 import math
 import time
+import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
@@ -45,6 +46,7 @@ _LARGE_BODY_BYTES = 1 << 16
 _FEW_PROGRAMS = 8
 """So many are started without a thread."""
 _MAX_RETRY_AFTER_S = 30
+_MAX_ERROR_CHARS = 200
 
 
 class Refusal(Exception):
@@ -182,12 +184,26 @@ class Batch:
         status = "ok" if execution.failure is None else execution.failure.value
         self._service.judged(status, execution.duration_s, execution.queued_s)
         self._statuses[status] += 1
-        self.stream.put(execution_line(index, execution))
+        try:
+            self.stream.put(execution_line(index, execution))
+        except Exception as error:
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """End the answer without its last line: what has no line was not judged, and the client may send it again."""
+        [*_, place] = traceback.extract_tb(error.__traceback__)
+        log_event(
+            "batch failed",
+            batch=self._number,
+            error=f"{type(error).__name__}: {str(error)[:_MAX_ERROR_CHARS]}",
+            place=f"{place.filename}:{place.lineno}",
+        )
+        self.stream.break_off()
 
     async def lines(
         self, work: AbstractContextManager, start: Callable[[], None], last_line: Callable[[], bytes]
     ) -> AsyncIterator[bytes]:
-        """Start the programs and yield their lines; left early, what has not begun is dropped."""
+        """Start the programs and yield their lines; left early, or after an error, what has not begun is dropped."""
         with work:
             if self._num_programs <= _FEW_PROGRAMS:
                 start()
@@ -198,13 +214,14 @@ class Batch:
                 self._num_left -= num_lines
                 self._service.num_pending -= num_lines
                 yield piece
-            yield last_line()
+            if self.stream.is_whole:
+                yield last_line()
 
     def leave(self) -> None:
         """Close the books, whatever became of the response."""
         self._service.num_pending -= self._num_left
         log_event(
-            "batch finished" if self._num_left == 0 else "batch left by its client",
+            "batch finished" if self._num_left == 0 else "batch ended early",
             batch=self._number,
             num_judged=self._num_programs - self._num_left,
             seconds=round(time.monotonic() - self._started, 3),
@@ -258,7 +275,9 @@ def create_app(executor: LocalExecutor, settings: ServiceSettings, token: str | 
         service.check_token(request)
         parsed: GradeRequest = await service.parsed(await service.read_body(request), parse_grade_request)
         batch = service.admit(len(parsed.submissions))
-        grading = executor.grading(parsed.limits, rewards=parsed.rewards, on_result=batch.take_outcome)
+        grading = executor.grading(
+            parsed.limits, rewards=parsed.rewards, on_result=batch.take_outcome, on_error=batch.fail
+        )
 
         def start() -> None:
             for submission in parsed.submissions:

@@ -21,7 +21,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(settings: ServiceSettings, *, time_factor: float | None, parent: int) -> int:
-    """Serve until a signal, or the end of `parent`; returns the exit code, 1 after a line on what does not work."""
+    """Serve until a signal, or the end of `parent`; returns the exit code, 1 after a line on what does not work.
+
+    That the sandboxes have failed ends it too: then `NodeService` starts it again.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the line above
         return 1

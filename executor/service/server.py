@@ -15,13 +15,13 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from executor.service.app import Service
+from executor.service.listener import AcceptErrors, BoundedListener, connections_beside
 from executor.service.logs import log_event
 from executor.service.settings import ServiceSettings
 
 HEADERS_TIMEOUT_S = 20.0
 MAX_HEADERS_BYTES = 64 << 10
 KEEP_ALIVE_S = 75.0
-MAX_CONNECTIONS = 2000
 _BACKLOG = 1024
 
 
@@ -87,13 +87,21 @@ class _Server(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to end: a service whose sandboxes have failed will not mend."""
+        return await super().on_tick(counter) or not self._service.executor.is_open
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit
         self.should_exit = self._service.is_draining = True
 
 
 def serve(app: FastAPI, settings: ServiceSettings, listener: socket.socket) -> None:
-    """Serve until a signal, then finish what was taken on, for `drain_s` at most."""
+    """Serve until a signal, then finish what was taken on, for `drain_s` at most.
+
+    Raises:
+        ValueError: the sandboxes have failed; whoever started the service should start it again.
+    """
     config = uvicorn.Config(
         app,
         http=TimedProtocol,
@@ -104,12 +112,20 @@ def serve(app: FastAPI, settings: ServiceSettings, listener: socket.socket) -> N
         server_header=False,
         timeout_keep_alive=int(KEEP_ALIVE_S),
         timeout_graceful_shutdown=int(settings.drain_s) + 1,
-        limit_concurrency=MAX_CONNECTIONS,
         backlog=_BACKLOG,
     )
-    server = _Server(config, app.state.service)
-    asyncio.run(server.serve(sockets=[listener]))
+    service: Service = app.state.service
+    server = _Server(config, service)
+    with BoundedListener(listener, connections_beside(service.executor.stats().num_slots)) as bounded:
+        asyncio.run(_serve(server, bounded))
     log_event("service ended")
+    if not service.executor.is_open:
+        raise ValueError("the sandboxes of the service have failed")
+
+
+async def _serve(server: _Server, listener: socket.socket) -> None:
+    asyncio.get_running_loop().set_exception_handler(AcceptErrors())
+    await server.serve(sockets=[listener])
 
 
 def listen(settings: ServiceSettings) -> tuple[socket.socket, str]:

@@ -17,20 +17,36 @@ class LineStream:
         self._is_woken = False
         self._changed = asyncio.Event()
         self._num_left = num_expected
+        self._is_broken_off = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all expected lines were taken."""
+        return self._num_left == 0
 
     def put(self, line: bytes) -> None:
         """Add a line; from any thread."""
         self._lines.append(line)
+        self._wake()
+
+    def break_off(self) -> None:
+        """Expect no more lines; from any thread."""
+        self._is_broken_off = True
+        self._wake()
+
+    def _wake(self) -> None:
         if not self._is_woken:
             self._is_woken = True
             with contextlib.suppress(RuntimeError):  # the loop has ended: nobody reads any more
                 self._loop.call_soon_threadsafe(self._changed.set)
 
     async def take(self) -> bytes | None:
-        """Wait for lines and take them all as one piece; None when all expected ones were taken."""
+        """Wait for lines and take them all as one piece; None when all expected ones were taken, or none will come."""
         if self._num_left == 0:
             return None
         while not self._lines:
+            if self._is_broken_off:
+                return None
             try:
                 await asyncio.wait_for(self._changed.wait(), HEARTBEAT_S)
             except TimeoutError:

@@ -65,6 +65,11 @@ def solve(x): os.write(3, b'v"first-sec'); os.write(3, b'ret"\\n')
     "no_json": ({CRASH}, "import os\ndef solve(x): os.write(3, b'v{\\xff\\n'); os._exit(0)"),
     "bottomless": ({CRASH}, "import os\ndef solve(x): os.write(3, b'v' + b'[' * 99999 + b'\\n'); os._exit(0)"),
     "unknown_tag": ({CRASH}, "import os\ndef solve(x): os.write(3, b'v{\"$exec\":[1]}\\n'); os._exit(0)"),
+    "a_tensor_beyond_the_floats": ({CRASH}, """
+import os
+def solve(x):
+    os.write(3, b'v{"$tensor":{"dtype":"float32","shape":[1],"data":[1' + b'0' * 400 + b']}}\\n'); os._exit(0)
+"""),
     "claims_not_to_have_loaded": ({Status.LOAD_ERROR}, """
 import os
 os.write(3, b'l["KeyError",""]\\n'); os._exit(0)

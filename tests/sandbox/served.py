@@ -100,9 +100,17 @@ def rows(body: bytes) -> list[dict[str, Any]]:
 
 @contextmanager
 def running_service(
-    folder: Path, *, token: str | None = TOKEN, wait_for_listening: bool = True, **keys: Any
+    folder: Path,
+    *,
+    token: str | None = TOKEN,
+    wait_for_listening: bool = True,
+    num_descriptors: int | None = None,
+    **keys: Any,
 ) -> Iterator[Served]:
-    """Start `atomforge serve` on a free port, or the Unix socket of the keys; killed at the end where it still runs."""
+    """Start `atomforge serve` on a free port, or the Unix socket of the keys; killed at the end where it still runs.
+
+    With `num_descriptors` it can open so many and no more.
+    """
     if os.environ.get("ATOMFORGE_SKIP_SANDBOX_TESTS") == "1":
         pytest.skip("ATOMFORGE_SKIP_SANDBOX_TESTS=1")
     config = folder / "service.yaml"
@@ -110,8 +118,9 @@ def running_service(
     environment = {name: value for name, value in os.environ.items() if name != "ATOMFORGE_EXECUTOR_TOKEN"}
     if token is not None:
         environment["ATOMFORGE_EXECUTOR_TOKEN"] = token
+    prefix = [] if num_descriptors is None else ["/bin/sh", "-c", f'ulimit -n {num_descriptors}; exec "$0" "$@"']
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "serve", "--config", str(config)],
+        [*prefix, sys.executable, "-m", "cli.main", "serve", "--config", str(config)],
         cwd=ROOT,
         env=environment,
         stderr=subprocess.PIPE,

@@ -141,6 +141,14 @@ def test_a_batch_of_nothing_but_bombs_ends_and_the_next_is_right(executor):
     assert all(outcome.passed for outcome in outcomes(executor, SQUARE, [RIGHT] * 5, PATIENT))
 
 
+def test_one_line_that_cannot_be_read_is_one_crash(executor):
+    sources = [f"{RIGHT}\n# {number}" for number in range(20)]
+    sources[10] = HOSTILE["frames/tensor_beyond_the_floats"][1]
+    found = [outcome.status for outcome in outcomes(executor, SQUARE, sources, PATIENT)]
+    assert found == ["passed"] * 10 + ["crash"] + ["passed"] * 9
+    assert executor.is_open
+
+
 def test_a_full_scratch_is_empty_for_the_next(executor):
     fill = (
         "def solve(n):\n    i = 0\n    try:\n        while True:\n            i += 1\n"

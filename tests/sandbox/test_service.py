@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import os
+import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -13,6 +16,7 @@ import pytest
 from served import ROOT, TOKEN, Served, head_of, read_answer, rows, running_service, wait_until
 
 from executor.client import grade, open_executor
+from executor.courier import Courier
 from executor.rewards import RewardConfig
 from executor.schema import Limits, Run, Status, Submission, task_from_row
 
@@ -245,6 +249,32 @@ def test_two_hundred_idle_connections_slow_nobody(served: Served) -> None:
         for connection in idle:
             connection.close()
     assert crowded_s < 3 * usual_s + 0.02
+
+
+def test_connections_of_strangers_leave_descriptors_for_the_sandboxes(tmp_path: Path) -> None:
+    with running_service(tmp_path, num_descriptors=256) as flooded, contextlib.ExitStack() as strangers:
+        courier = Courier(flooded.address, TOKEN)
+        strangers.callback(courier.close)
+        batch = json.dumps(request_of(GOOD)).encode()
+
+        def statuses() -> list[str]:
+            return [row["status"] for row in courier.lines("/v1/grade", batch) if "index" in row]
+
+        assert statuses() == ["passed"]  # the connection stays open
+        for _ in range(300):
+            stranger = strangers.enter_context(socket.socket())
+            stranger.settimeout(2)
+            with contextlib.suppress(OSError):  # closed at the other end, or not accepted
+                stranger.connect(("127.0.0.1", flooded.port))
+                stranger.sendall(b"G")
+        time.sleep(3.0)  # an accept that fails is tried again every second
+        assert statuses() == ["passed"]
+        children = Path(f"/proc/{flooded.process.pid}/task").glob("*/children")
+        for sandbox in " ".join(path.read_text() for path in children).split():
+            os.kill(int(sandbox), signal.SIGKILL)
+        time.sleep(1.0)
+        assert statuses() == ["passed"]
+        assert sum(len(line) for line in flooded.log) < 20_000
 
 
 @pytest.mark.slow

@@ -22,6 +22,14 @@ PROGRAMS = {
     "long_int": ("crash", "import os\nos.write(3, b'v' + b'9' * 900000 + b'\\n'); os._exit(0)"),
     "long_float": ("crash wrong", "import os\nos.write(3, b'v1' + b'0' * 4000 + b'e-4000\\n'); os._exit(0)"),
     "overflowing_float": ("crash wrong", "import os\nos.write(3, b'v1e999999\\n' * 4); os._exit(0)"),
+    "tensor_beyond_the_floats": (
+        "crash",
+        'import os\nos.write(3, b\'v{"$tensor":{"dtype":"float32","shape":[1],"data":[1\' + b\'0\' * 400 + b\']}}\\n\'); os._exit(0)',
+    ),
+    "equal_hashes": (
+        "crash",
+        'import os\nos.write(3, b\'v{"$set":[\' + b",".join(b"%d" % (n * (2**61 - 1)) for n in range(40000)) + b\']}\\n\'); os._exit(0)',
+    ),
     "nan": ("crash", "import os\nos.write(3, b'vNaN\\n' * 4); os._exit(0)"),
     "infinity": ("crash", "import os\nos.write(3, b'v-Infinity\\n' * 4); os._exit(0)"),
     "raw_bytes": ("crash", "import os\nos.write(3, bytes(range(256)) * 9); os._exit(0)"),

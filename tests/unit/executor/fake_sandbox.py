@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import threading
+import time
 
 from executor import canary
 from executor.wire import read_frame, write_frame
@@ -12,8 +13,8 @@ from executor.wire import read_frame, write_frame
 class FakeSandbox:
     """Answers every program with its source as the value of every call, and canaries rightly.
 
-    `die` and `hang` sources do that instead, those with `raise` in them raise, with `late`
-    in them run out of time; the first `bad_canaries` canaries are got wrong.
+    `die` and `hang` sources do that instead, those with `nap` in them take 0.1 s, those with `raise` in
+    them raise, with `late` in them run out of time; the first `bad_canaries` canaries are got wrong.
     """
 
     killed_from_outside = False
@@ -48,6 +49,8 @@ class FakeSandbox:
                 while read_frame(reader) is not None:
                     pass
                 break
+            if "nap" in source:
+                time.sleep(0.1)
             line = b'e"ValueError"\n' if "raise" in source else b"v" + json.dumps(source).encode() + b"\n"
             body = line * len(json.loads(calls))
             end = "output_limit" if source == "flood" else "timeout" if "late" in source else None
@@ -87,6 +90,9 @@ class FakeBackend:
         self.bad_canaries, self.num_canaries = bad_canaries, 0
         self.num_started = self.num_killed = 0
         self.seen = []
+
+    def close(self):
+        pass
 
     def start(self):
         if self.num_failing_starts > 0:

@@ -1,5 +1,6 @@
 import pytest
 
+from executor import values
 from executor.compare import values_equal
 
 NAN, INF = float("nan"), float("inf")
@@ -80,3 +81,14 @@ def test_a_deep_answer_to_a_shallow_question_is_just_wrong():
         deep = (deep,)
     assert not values_equal({deep}, {1})
     assert not values_equal([deep], [1])
+
+
+def test_stand_ins_of_equal_hash_are_not_looked_up(monkeypatch):
+    crowd = [n * (2**61 - 1) for n in range(1, 6)]  # Python hashes each of them to 0
+    as_dict = dict.fromkeys(crowd, 1)
+    assert values_equal(set(crowd), set(crowd))
+    assert values_equal(as_dict, as_dict)
+    monkeypatch.setattr(values, "MAX_EQUAL_HASHES", 4)
+    assert not values_equal(set(crowd), set(crowd))
+    assert not values_equal(as_dict, as_dict)
+    assert values_equal(set(crowd[:4]), set(crowd[:4]))

@@ -2,6 +2,7 @@
 
 import threading
 import time
+import tracemalloc
 
 import pytest
 from fake_sandbox import FakeBackend
@@ -10,15 +11,18 @@ from executor.backends.process import ProcessBackend
 from executor.grading import LocalGrading, run_of
 from executor.pool import SandboxPool
 from executor.rewards import RewardConfig
-from executor.schema import Limits, Outcome, Status, Submission, Task, Test
+from executor.schema import CallResult, Execution, Limits, Outcome, Status, Submission, Task, Test
 
 
 def program(name):
     return f"def solve():\n    {name}\n"
 
 
-def no_checks(*args):
-    raise AssertionError("no task here has a check")
+class NoChecks:
+    """No task here has a check."""
+
+    def cancel(self):
+        pass
 
 
 def expecting(source, *, num_tests=2):
@@ -27,7 +31,7 @@ def expecting(source, *, num_tests=2):
 
 
 def grading_over(pool, **options):
-    return LocalGrading(pool.queue(), options.pop("submit_check", no_checks), limits=Limits(), **options)
+    return LocalGrading(pool.queue(), options.pop("checks", NoChecks()), limits=Limits(), **options)
 
 
 @pytest.fixture
@@ -62,13 +66,67 @@ def test_more_can_be_added_after_the_first_are_done(pool):
         assert [outcome.status for outcome in grading.outcomes()] == ["passed", "wrong"]
 
 
-def test_equal_programs_with_equal_calls_run_once_and_are_judged_each_by_its_task(pool, backend):
+def test_equal_programs_with_equal_tests_run_once_and_are_judged_each_by_its_task(pool, backend):
     right, wrong = expecting(program("a")), expecting("something else")
     more_calls = expecting(program("a"), num_tests=3)
     submissions = [Submission(task=task, completion=program("a")) for task in [right, wrong] * 5 + [more_calls]]
     outcomes = graded(pool, submissions)
     assert [outcome.status for outcome in outcomes] == ["passed", "wrong"] * 5 + ["passed"]
-    assert backend.seen.count(program("a")) == 2
+    assert backend.seen.count(program("a")) == 3  # by tests, not by submissions
+
+
+class HeldLine:
+    """A place in line whose programs end when the test says so."""
+
+    def __init__(self):
+        self.waiting = []
+        self.is_cancelled = False
+
+    def put(self, run, limits, on_execution, *, calls=None):
+        self.waiting.append((run, on_execution))
+
+    def cancel(self):
+        self.is_cancelled = True
+
+    def answer(self, value):
+        """End the program that was handed in first."""
+        run, on_execution = self.waiting.pop(0)
+        results = tuple(CallResult(value=value) for _ in run.calls)
+        on_execution(Execution(failure=None, results=results, duration_s=0.0))
+
+
+def test_a_batch_keeps_verdicts_and_no_values():
+    line = HeldLine()
+    by_tests, by_ref = expecting("x", num_tests=1), by_reference(program("right"), inputs=([1],))
+    tracemalloc.start()
+    try:
+        with LocalGrading(line, NoChecks(), limits=Limits()) as grading:
+            for i in range(10):
+                grading.add(Submission(task=by_ref, completion=program(f"r{i}")))
+                grading.add(Submission(task=by_tests, completion=program(f"t{i}")))
+            line.answer("right")  # the reference, which came first
+            before, _ = tracemalloc.get_traced_memory()
+            while line.waiting:
+                line.answer([{} for _ in range(4_000)])  # over 256 KiB: 64 bytes each, and 8 in the list
+            after, peak = tracemalloc.get_traced_memory()
+            assert [outcome.status for outcome in grading.outcomes()] == ["wrong"] * 20
+    finally:
+        tracemalloc.stop()
+    assert peak - before > 256 << 10
+    assert after - before < 256 << 10
+
+
+def test_programs_wait_for_their_reference_in_line_and_not_with_what_they_returned():
+    line = HeldLine()
+    with LocalGrading(line, NoChecks(), limits=Limits()) as grading:
+        for name in "ab":
+            grading.add(Submission(task=by_reference(program("right")), completion=program(name)))
+        assert [run.source for run, _ in line.waiting] == [program("right")]
+        line.answer(1)
+        assert [run.source for run, _ in line.waiting] == [program("a"), program("b")]
+        line.answer(1)
+        line.answer(2)
+        assert [outcome.status for outcome in grading.outcomes()] == ["passed", "wrong"]
 
 
 def test_calls_that_python_takes_for_equal_are_different_calls(pool, backend):
@@ -132,14 +190,14 @@ def test_rewards_are_filled_where_they_are_asked_for(pool):
 def test_checks_go_elsewhere_and_equal_ones_once(pool, backend):
     submitted = []
 
-    def submit_check(task, source, limits, on_outcome):
-        submitted.append(source)
-        on_outcome(Outcome(status=Status.PASSED, num_passed=1, num_tests=1, duration_s=0.0))
-        return lambda: None
+    class PassingChecks(NoChecks):
+        def put(self, task, source, limits, on_outcome):
+            submitted.append(source)
+            on_outcome(Outcome(status=Status.PASSED, num_passed=1, num_tests=1, duration_s=0.0))
 
     task = Task(task_id="c", entry_point="solve", prompt="", check="def check(f): pass")
     completions = [program(name) for name in "aab"]
-    outcomes = graded(pool, [Submission(task=task, completion=text) for text in completions], submit_check=submit_check)
+    outcomes = graded(pool, [Submission(task=task, completion=text) for text in completions], checks=PassingChecks())
     assert [outcome.passed for outcome in outcomes] == [True] * 3
     assert submitted == [program("a"), program("b")]
     assert backend.seen == []

@@ -65,7 +65,7 @@ def runner():
 
 def judge(runner, source, check=CHECK, limits=LIMITS):
     outcomes = Outcomes()
-    runner.submit(task(check), source, limits, outcomes)
+    runner.queue().put(task(check), source, limits, outcomes)
     [outcome] = outcomes.wait()
     return outcome
 
@@ -98,6 +98,16 @@ def test_verdicts(runner, source, status):
     assert outcome.status is status, outcome
     assert (outcome.num_passed, outcome.num_tests) == (int(status is Status.PASSED), 1)
     assert judge(runner, RIGHT).passed  # and the next program is none the worse
+
+
+def test_an_answer_that_cannot_be_read_is_the_program_s_crash(runner, monkeypatch):
+    def read(kind, text, *, wide=False):
+        raise OverflowError("none of those that readers expect")
+
+    monkeypatch.setattr("executor.dialogue.read_result", read)
+    outcome = judge(runner, RIGHT)
+    assert outcome.status is Status.CRASH
+    assert "malformed" in outcome.detail
 
 
 @pytest.mark.parametrize(
@@ -214,7 +224,7 @@ def test_sandboxes_killed_from_outside_cost_no_verdict(side, when):
             victim = backend.started[-2 + side]._process.pid
             if when == "idle":
                 os.kill(victim, signal.SIGKILL)
-            runner.submit(
+            runner.queue().put(
                 task(), "import time\ndef solve(x):\n    time.sleep(0.05)\n    return x + 1", LIMITS, outcomes
             )
             if when == "at work":
@@ -238,20 +248,41 @@ def test_without_sandboxes_there_is_no_verdict_and_later_there_is():
         runner.close()
 
 
-def test_one_that_was_cancelled_is_not_heard_of():
+def test_what_was_cancelled_is_not_heard_of():
     runner = PairRunner(ProcessBackend(), num_pairs=1)
     unheard, outcomes = Outcomes(), Outcomes()
     try:
-        running = runner.submit(task(), "import time\ndef solve(x): time.sleep(15)", LIMITS, unheard)
-        waiting = runner.submit(task(), RIGHT, LIMITS, unheard)
-        runner.submit(task(), RIGHT, LIMITS, outcomes)
+        left = runner.queue()
+        left.put(task(), "import time\ndef solve(x): time.sleep(15)", LIMITS, unheard)
+        left.put(task(), RIGHT, LIMITS, unheard)
+        runner.queue().put(task(), RIGHT, LIMITS, outcomes)
         time.sleep(0.5)
-        waiting.cancel()
-        running.cancel()
+        left.cancel()
+        left.put(task(), RIGHT, LIMITS, unheard)
         assert outcomes.wait()[0].passed
+        runner.queue().put(task(), RIGHT, LIMITS, outcomes)
+        assert outcomes.wait(2)[1].passed
         assert unheard.found == []
     finally:
         runner.close()
+
+
+def test_clients_are_served_in_turn():
+    runner = PairRunner(ProcessBackend(), num_pairs=1)
+    order, outcomes = [], Outcomes()
+
+    def noted(name):
+        return lambda outcome: (order.append(name), outcomes(outcome))
+
+    try:
+        long, short = runner.queue(), runner.queue()
+        for _ in range(40):
+            long.put(task(), RIGHT, LIMITS, noted("long"))
+        short.put(task(), RIGHT, LIMITS, noted("short"))
+        assert all(outcome.passed for outcome in outcomes.wait(41))
+    finally:
+        runner.close()
+    assert order.index("short") in (1, 2)
 
 
 def test_closing_ends_all_and_what_has_no_verdict_gets_none():
@@ -259,7 +290,7 @@ def test_closing_ends_all_and_what_has_no_verdict_gets_none():
     runner = PairRunner(backend, num_pairs=2)
     outcomes = Outcomes()
     for _ in range(4):
-        runner.submit(task(), "import time\ndef solve(x): time.sleep(15)", LIMITS, outcomes)
+        runner.queue().put(task(), "import time\ndef solve(x): time.sleep(15)", LIMITS, outcomes)
     time.sleep(0.5)
     began = time.monotonic()
     runner.close()
@@ -267,7 +298,7 @@ def test_closing_ends_all_and_what_has_no_verdict_gets_none():
     assert [outcome.status for outcome in outcomes.found] == [Status.INFRA] * 4
     assert all(sandbox._process.returncode is not None for sandbox in backend.started)
     with pytest.raises(RuntimeError, match="closed"):
-        runner.submit(task(), RIGHT, LIMITS, outcomes)
+        runner.queue().put(task(), RIGHT, LIMITS, outcomes)
 
 
 def test_pairs_work_at_the_same_time():
@@ -278,7 +309,7 @@ def test_pairs_work_at_the_same_time():
         judge(runner, RIGHT)
         began = time.monotonic()
         for _ in range(3):
-            runner.submit(task(), source, LIMITS, outcomes)
+            runner.queue().put(task(), source, LIMITS, outcomes)
         assert [outcome.status for outcome in outcomes.wait(3)] == [Status.PASSED] * 3
         assert time.monotonic() - began < 2.2  # one after the other: 3 x 4 x 0.2 s
     finally:

@@ -1,3 +1,4 @@
+import json
 import threading
 import time
 
@@ -5,8 +6,10 @@ import pytest
 from fake_sandbox import FakeBackend
 
 import executor.channel
+import executor.slot
 from executor import wire
 from executor.pool import SandboxPool
+from executor.results import execution_of
 from executor.schema import Limits, Run, Status
 from executor.slot import MAX_FAILED_STARTS
 
@@ -145,6 +148,40 @@ def test_an_error_in_a_callback_leaves_no_stale_answers():
 def test_no_workers_are_refused():
     with pytest.raises(ValueError, match="at least 1, not 0"):
         SandboxPool(FakeBackend(), num_workers=0)
+
+
+def test_a_reply_that_cannot_be_read_is_a_crash_and_the_pool_goes_on(monkeypatch):
+    def parse(text, *, wide=False):
+        if "bomb" in text:
+            raise OverflowError("none of those that readers expect")
+        return json.loads(text)
+
+    monkeypatch.setattr("executor.results.parse_tagged", parse)
+    with SandboxPool(FakeBackend(), num_workers=1) as pool:
+        executions = pool.run(runs("a", "bomb", "b"))
+        assert values(executions) == ["a", Status.CRASH, "b"]
+        assert "malformed" in executions[1].detail
+        assert pool.is_open
+
+
+@pytest.mark.parametrize("num_chars", [10, 500_000])  # the longer one takes several writes and reads
+def test_an_answer_that_lies_in_the_pipe_counts_however_late_we_are(monkeypatch, num_chars):
+    def read_late(run, *rest):
+        if run.source == "block":
+            time.sleep(1.0)
+        return execution_of(run, *rest)
+
+    backend = FakeBackend()
+    limits = Limits(wall_time_s=0.1, source_bytes=1 << 20)
+    slow = "nap" + "x" * num_chars
+    with SandboxPool(backend, num_workers=2) as pool:
+        while not all(slot.channel is not None and slot.channel.ready for slot in pool._slots):
+            pool.run(runs("nap", "nap"))
+        monkeypatch.setattr(executor.channel, "GRACE_S", 0.3)
+        monkeypatch.setattr(executor.slot, "execution_of", read_late)
+        assert values(pool.run(runs("block", slow), limits)) == ["block", slow]
+        assert pool.stats().num_replaced == 0
+    assert backend.seen.count(slow) == 1
 
 
 def errors(executions):

@@ -36,6 +36,6 @@ def test_every_weight_changes_the_reward_and_is_checked(name):
     assert reward_of(outcome(Status.PASSED, 4), config).total == 0.0
     changed = RewardConfig(**{"passed_coef": 0.0, name: 0.3})
     assert abs(reward_of(outcome(Status.PASSED, 4), changed).total) > 0.1
-    for bad in (-1.0, float("nan"), float("inf")):
+    for bad in (-1.0, float("nan"), float("inf"), 1e308, 10**400, -(10**400)):
         with pytest.raises(ValueError, match=name):
             RewardConfig(**{name: bad})

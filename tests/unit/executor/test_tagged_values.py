@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -47,6 +48,33 @@ def test_equal_sets_have_equal_forms_whatever_their_order():
     for item in ((1, 2), "a", "b", 0, 8):
         other.add(item)
     assert json.dumps(encode_value(one)) == json.dumps(encode_value(other))
+
+
+MERSENNE = 2**61 - 1
+"""Python hashes an integer by its remainder of division by this one."""
+
+
+@pytest.mark.parametrize("form", ['{"$set":[%s]}', '{"$dict":[%s]}', '[{"$frozenset":[%s]}]'])
+def test_many_equal_hashes_are_refused_before_they_cost_anything(form):
+    items = [str(i * MERSENNE) for i in range(43_868)]
+    if "dict" in form:
+        items = [f"[{item},0]" for item in items]
+    text = form % ",".join(items)
+    assert len(text) > 1_000_000
+    began = time.process_time()
+    with pytest.raises(ValueError, match="elements of equal hash"):
+        parse_tagged(text, wide=True)
+    assert time.process_time() - began < 1.0
+
+
+def test_equal_hashes_are_counted_by_distinct_elements():
+    powers = {2**i for i in range(61 * 64)}  # 2**61 leaves the remainder 1: 64 of each hash
+    assert decode_value(encode_value(powers)) == powers
+    with pytest.raises(ValueError, match="over 64 elements of equal hash"):
+        decode_value(encode_value(powers | {2 ** (61 * 64)}))
+    nans = {float("nan") for _ in range(1000)}  # told apart by their address, there
+    assert len(decode_value(encode_value(nans))) == 1
+    assert decode_value({"$set": [7] * 1000}) == {7}
 
 
 class Sly(int):

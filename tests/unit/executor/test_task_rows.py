@@ -25,6 +25,7 @@ def test_tests_are_a_list_or_its_json():
         ({"prompt": 3}, "prompt must be a string"),
         ({"float_tol": "x"}, "float_tol"),
         ({"float_tol": -1}, "float_tol"),
+        ({"float_tol": 10**400}, "float_tol"),
         ({"float_tol": True}, "float_tol"),
         ({"tests": []}, "at least one"),
         ({"tests": {}}, "at least one"),

@@ -46,6 +46,7 @@ def test_nan_is_written_by_name() -> None:
         ({"dtype": "float32", "shape": [1] * 9, "data": [1.0]}, "shape must be"),
         ({"dtype": "float32", "shape": [2, 2], "data": [1.0]}, r"the 4 elements of shape \[2, 2\]"),
         ({"dtype": "float32", "shape": [1], "data": ["1"]}, "no element of a tensor of floats"),
+        ({"dtype": "float32", "shape": [1], "data": [10**400]}, "beyond the floats"),
         ({"dtype": "float32", "shape": [1], "data": [{"$float": "x"}]}, "no element"),
         ({"dtype": "float32", "shape": [1], "data": [{"$float": []}]}, "no element"),
         ({"dtype": "int8", "shape": [1], "data": [128]}, "beyond int8"),
