@@ -29,6 +29,11 @@ KEYS = (
     ("data", "datamodules.rl_data.RLDataModule"),
 )
 
+MADE_OF = {
+    "executor/README.md": "explanation/threat_model.md",
+    "README.md#deviations-and-choices": "explanation/deviations.md",
+}
+
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that are made."""
@@ -46,7 +51,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Show links out of the documentation, to files of the repository, as names: the site does not hold them."""
+    """Show links out of the documentation, to files of the repository, as names: the site does not hold them.
+
+    Those of which a page is made lead to that page.
+    """
+    for path, made in MADE_OF.items():
+        up = "../" * page.file.src_uri.count("/")
+        markdown = markdown.replace(f"]({up}../{path})", f"]({up}{made})")
     return re.sub(r"\[([^\]]+)\]\((?:\.\./)+(?!results|docs)[^)]*\)", r"`\1`", markdown)
 
 

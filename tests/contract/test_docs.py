@@ -1,5 +1,6 @@
 """The documentation builds without a warning; the commands of tutorial, tour and own tasks run, in their order."""
 
+import json
 import os
 import re
 import shlex
@@ -43,6 +44,15 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert "crossed_difference" in modules
 
 
+def test_every_link_to_a_file_leads_to_one() -> None:
+    dead = []
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("executor/*.md")]:
+        for link in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if "://" not in link and not (page.parent / link).exists():
+                dead.append(f"{page.relative_to(ROOT)}: {link}")
+    assert dead == []
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_tutorial_runs(tmp_path: Path) -> None:
@@ -61,12 +71,12 @@ def test_the_tutorial_runs(tmp_path: Path) -> None:
 def test_own_tasks_are_trained_on_and_judged_as_the_page_says(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "own_data.md").read_text(encoding="utf-8")
     [example] = re.findall(r"```json\n(.*?)```", page, re.S)
-    (tmp_path / "mine.jsonl").write_text(example * 48)
+    (tmp_path / "mine.jsonl").write_text("".join(example.replace("mine/0", f"mine/{number}") for number in range(48)))
     [script] = re.findall(r"```python\n(.*?)```", page, re.S)
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True)
     smoke = {"sft": "studies/layers/smoke_sft", "ppo": "studies/layers/smoke_rl"}
-    [commands] = re.findall(r"```bash\n(.*?)```", page, re.S)
-    for line in commands.splitlines():
+    training, checking = re.findall(r"```bash\n(.*?)```", page, re.S)
+    for line in training.splitlines():
         words = [word for word in shlex.split(line) if word != "atomforge"]
         if words[0] == "fit":
             words[3:3] = ["--config", smoke[words[2]]]
@@ -74,6 +84,11 @@ def test_own_tasks_are_trained_on_and_judged_as_the_page_says(tmp_path: Path) ->
             words += ["--num-samples", "1", "--max-new-tokens", "8"]
         run_command(words, tmp_path)
     assert (tmp_path / "runs" / "mine_rl" / "checkpoints" / "final.ckpt").exists()
+    to_samples, grading = checking.splitlines()
+    subprocess.run(to_samples.replace("python", sys.executable, 1), shell=True, cwd=tmp_path, check=True)
+    run_command(shlex.split(grading)[1:], tmp_path)
+    checked = [json.loads(line) for line in (tmp_path / "checked.jsonl").read_text().splitlines()]
+    assert [row["status"] for row in checked] == ["passed"] * 48
 
 
 @pytest.mark.slow
