@@ -23,6 +23,7 @@ from executor.schema import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Sub
 LOCAL_BACKENDS = ("auto", "docker", "bubblewrap", "process")
 BACKENDS = (*LOCAL_BACKENDS, "http://HOST:PORT", "http+unix:///SOCKET", "my_module.MyBackend")
 """The forms of a backend's name, for help texts."""
+_SERVICES = ("http://", "http+unix://")
 DEFAULT_DOCKER = DockerSettings()
 _log = logging.getLogger(__name__)
 
@@ -172,6 +173,11 @@ class LocalExecutor:
             return self._others[profile][1]
 
 
+def is_backend(name: str) -> bool:
+    """Whether a text has the form of a backend's name; nothing is opened."""
+    return name in LOCAL_BACKENDS or name.startswith(_SERVICES) or "." in name
+
+
 def open_executor(
     backend: str = "auto",
     *,
@@ -196,7 +202,7 @@ def open_executor(
     Raises:
         ValueError: no such backend, or it does not work here; one line that says why.
     """
-    if backend.startswith(("http://", "http+unix://")):
+    if backend.startswith(_SERVICES):
         from executor.http_client import HttpExecutor
 
         return HttpExecutor(backend, token=token, hash_seed=hash_seed)
@@ -212,7 +218,7 @@ def open_local(
     time_factor: float | None = None,
 ) -> LocalExecutor:
     """Open an executor in this process; arguments and errors as of `open_executor`."""
-    if backend not in LOCAL_BACKENDS and "." not in backend:
+    if not is_backend(backend):
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
     if not 0 <= hash_seed < 1 << 32:
         raise ValueError(f"hash_seed must be within 0 and 4294967295, not {hash_seed}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 
-from executor.client import Executor, open_executor
+from executor.client import BACKENDS, Executor, is_backend, open_executor
 from executor.node import NodeService, backend_behind, folder_of, open_node_executor
 from lightning_modules.run_logger import RunLogger
 from lightning_modules.run_record import ExecutorRecord
@@ -22,12 +22,14 @@ class RunExecutor:
         backend: `auto`, a backend by name or address; or `node`, `node:BACKEND`: one service for the ranks of a node.
 
     Raises:
-        ValueError: a service cannot have that backend.
+        ValueError: there is no such backend, or a service cannot have it; one line.
     """
 
     def __init__(self, backend: str) -> None:
         self._backend = backend
         self._behind = backend_behind(backend)
+        if self._behind is None and not is_backend(backend):
+            raise ValueError(f"executor_backend is {backend!r}: it must be one of node, {', '.join(BACKENDS)}")
         self._service: NodeService | None = None
         self._folder: Path | None = None
         self._opened: Executor | None = None

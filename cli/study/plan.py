@@ -15,7 +15,7 @@ from cli.config_files import read_yaml
 from cli.errors import UsageError, did_you_mean
 from cli.records import record_of
 from datamodules.synthesis.split import PRETRAINING, SPLITS
-from executor.client import BACKENDS
+from executor.client import BACKENDS, is_backend
 
 KNOWN_SPLITS = (*SPLITS, PRETRAINING)
 METRICS = ("pass@1 greedy", "pass@1 sampled")
@@ -149,7 +149,7 @@ class StudyConfig:
             _at_least("seeds: a seed", seed, 0)
         if self.num_threads is not None:
             _at_least("num_threads", self.num_threads, 1)
-        if self.backend not in BACKENDS and not self.backend.startswith("http") and "." not in self.backend:
+        if not is_backend(self.backend):
             raise ValueError(f"backend is {self.backend!r}, it must be one of {', '.join(BACKENDS)}")
         for stage in self.stages:
             if stage.kind not in ("sft", "rl"):

@@ -255,6 +255,11 @@ def test_a_damaged_checkpoint_is_named_with_the_way_round_it(capsys: pytest.Capt
             [f"--model.class_path={SFT}", "--model.init_args.architecture.hidden_size=30"],
             "architecture: hidden_size 30 must be a multiple of twice num_heads 4",
         ),
+        (
+            [f"--model.class_path={SFT}", "--model.init_args.executor_backend=dokcer"],
+            "executor_backend is 'dokcer': it must be one of node, auto, docker, bubblewrap, process, http://HOST:PORT"
+            ", http+unix:///SOCKET, my_module.MyBackend",
+        ),
         (["--run_dir", "base.yaml/x"], "cannot create run_dir base.yaml/x: Not a directory"),
         (["--ckpt_path", "base.yaml"], "base.yaml is damaged or not a checkpoint (RuntimeError)"),
     ],
