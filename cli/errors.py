@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 _OUR_PACKAGES = ("cli", "datamodules", "executor", "lightning_modules")
+_LEAST_BEGINNING = 3
 _ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -45,8 +46,12 @@ def one_line(text: str) -> str:
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` for the nearest known word, else an empty string."""
-    near = get_close_matches(wrong, list(known), n=1, cutoff=0.6)
+    """`; did you mean X?` for the nearest known word, or the only one that begins so, else an empty string."""
+    words = list(known)
+    near = get_close_matches(wrong, words, n=1, cutoff=0.6)
+    if not near and len(wrong) >= _LEAST_BEGINNING:
+        begin = [word for word in words if word.startswith(wrong)]
+        near = begin if len(begin) == 1 else []
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

@@ -16,6 +16,11 @@ _HOW = (
     "--model.help lightning_modules.sft_module.SFTModule (or .rl_module.RLModule), "
     "--data.help datamodules.sft_data.SFTDataModule (or .rl_data.RLDataModule)."
 )
+_FROM = {
+    True: "last: go on from the newest checkpoint of run_dir, or start where there is none; or that .ckpt by its path",
+    False: "what is judged: last, the newest checkpoint of run_dir; the directory of another run; or a .ckpt file",
+}
+"""What `--ckpt_path` takes, of `fit` and of the other two."""
 _LAYERS = ("sft", "ppo", "rl/", "model/", "cluster/", "tensor_")
 
 
@@ -24,4 +29,7 @@ def introduce(parser: LightningArgumentParser, subcommand: str) -> None:
     names = [name for name in shipped_names() if name.startswith(_LAYERS) and name != "cluster/slurm"]
     checkpoint = "[--ckpt_path last]" if subcommand == "fit" else "--ckpt_path last|RUN|FILE.ckpt"
     parser.usage = f"atomforge {subcommand} --config FILE [--config FILE ...] [--KEY VALUE ...] {checkpoint}"
+    for action in parser._actions:
+        if action.dest == "ckpt_path":
+            action.help = _FROM[subcommand == "fit"]
     parser.description = f"{_DOES[subcommand]} {_HOW.format(names=', '.join(names))}"

@@ -99,14 +99,20 @@ class AtomforgeCLI(LightningCLI):
         """
         introduce(self._subcommand_parsers[self._only], self._only)
         check = KeyCheck(_known_keys(self._subcommand_parsers[self._only]))
+        classes: dict[str, str] = {}
         for origin, settings in given_settings(self._arguments):
             check.check(settings, origin=origin)
+            if isinstance(named := (settings.get("model") or {}), dict) and "class_path" in named:
+                classes[origin] = str(named["class_path"])
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
                 super().parse_arguments(parser, args)
         except UsageError as error:
-            raise UsageError(readable(str(error), check)) from error
+            line = readable(str(error), check)
+            if len(set(classes.values())) > 1:
+                line = f"{' and '.join(classes)} are for different models, and one of them is wanted: {line}"
+            raise UsageError(line) from error
         _check_ranges(self.config[self._only])
 
     def _parse_ckpt_path(self) -> None:

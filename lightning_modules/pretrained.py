@@ -191,6 +191,10 @@ def _explained(source: str, error: Exception) -> ValueError:
         return ValueError(f"{source}: {_NO_GGUF}")
     if Path(source).suffix == ".gguf":
         return ValueError(f"{source} is no GGUF file of a causal LM that transformers can read")
+    folder, *rest = Path(source).parts or (source,)
+    if rest and Path(folder).is_dir() and not Path(source).exists():
+        held = ", ".join(sorted(path.name for path in Path(folder).iterdir() if not path.name.startswith("."))[:8])
+        return ValueError(f"there is nothing at {source} ({folder} holds {held}), nor a model of that name on the hub")
     if not Path(source).is_dir() and (_is_offline(error) or not _hub_answers()):
         return ValueError(
             f"{source} is not in the local cache and the hub cannot be reached: connect, or give a .ckpt, a run "

@@ -53,10 +53,13 @@ def is_built(directory: Path, config: SynthesisConfig, atoms: Mapping[str, Atom]
     """Tell whether the directory already holds the data set of this configuration.
 
     Raises:
-        ValueError: it holds something else, which a build would not overwrite.
+        ValueError: it holds something else, which a build would not overwrite, or it could not be written; one line.
     """
     if not directory.exists():
+        _refuse_unwritable(directory)
         return False
+    if not directory.is_dir():
+        raise ValueError(f"{directory} is a file: a data set is a directory of its own")
     manifest = read_manifest(directory)
     wanted = identity(config, atoms)
     if manifest["config"] != wanted["config"]:
@@ -67,6 +70,13 @@ def is_built(directory: Path, config: SynthesisConfig, atoms: Mapping[str, Atom]
     if any(manifest.get(key) != wanted.get(key) for key in ("atoms_sha256", "tensor_atoms_sha256")):
         raise ValueError(f"{directory} was built from other atoms; name another output or delete it")
     return True
+
+
+def _refuse_unwritable(directory: Path) -> None:
+    """Find out before minutes of work whether a directory can be made."""
+    nearest = next(parent for parent in directory.absolute().parents if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise ValueError(f"cannot make {directory}: {nearest} cannot be written to")
 
 
 def build(

@@ -55,6 +55,8 @@ def trained_checkpoint(folder: Path) -> None:
 
 LIGHTNING = {
     "unknown key": (["--config", "good.yaml", "--model.init_args.out_dmi=3"], "out_dmi"),
+    "beginning of a key": (["--config", "good.yaml", "--seed=3"], "unknown key seed; did you mean 'seed_everything'?"),
+    "two models": (["--config", "sft", "--config", "ppo", "--run_dir=x"], "ppo.yaml are for different models"),
     "wrong type": (["--config", "good.yaml", "--trainer.max_epochs=many"], "many"),
     "missing config": (["--config", "none.yaml"], "none.yaml"),
     "broken config": (["--config", "broken.yaml"], "broken.yaml:3"),
@@ -81,6 +83,7 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "unknown dtype": (["--checkpoint", "text.ckpt", "--output", "new", "--dtype", "float17"], "float17"),
         "output exists": (["--checkpoint", "text.ckpt", "--output", "data"], "data exists already"),
         "missing checkpoint": (["--checkpoint", "none.ckpt", "--output", "new"], "none.ckpt"),
+        "missing run": (["--checkpoint", "data/none", "--output", "new"], "there is nothing at data/none (data holds"),
         "no checkpoint": (["--checkpoint", "text.ckpt", "--output", "new"], "text.ckpt"),
         "foreign checkpoint": (["--checkpoint", "foreign.ckpt", "--output", "new"], "foreign.ckpt"),
     },
@@ -90,6 +93,11 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "missing config": (["--config", "none.yaml", "--output", "new"], "none.yaml"),
         "broken config": (["--config", "broken.yaml", "--output", "new"], "broken.yaml"),
         "missing option": (["--config", "good.yaml"], "--output"),
+        "a file as output": (["--config", "synthesis_small", "--output", "good.yaml"], "good.yaml is a file: a data"),
+        "output below a file": (
+            ["--config", "synthesis_small", "--output", "good.yaml/x"],
+            "good.yaml cannot be written",
+        ),
     },
     "audit": {
         "missing directory": (["none"], "none"),
