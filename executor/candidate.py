@@ -94,7 +94,7 @@ def _prepare(session: str | None, program: dict[str, Any], calls: bytes, *, devi
 
 def _state_fault(error: BaseException, results_fd: int) -> None:
     """Tell the worker why nothing of the program will run."""
-    line = " ".join(f"{_type_name(error)}: {_message(error)}".split())
+    line = " ".join(f"{_type_name(error)}: {_message(error)}".split()).rstrip(":")
     words = FAULT + line.encode("ascii", "replace")
     for fd in (results_fd, RESULTS_FD):  # the first is closed once we are confined
         with contextlib.suppress(OSError):
