@@ -4,7 +4,7 @@ import secrets
 import time
 from typing import Any
 
-from executor.job import Job, encode_calls, header_of
+from executor.job import Job, encode_calls, message_of
 from executor.results import execution_of
 from executor.schema import Execution, Limits, Run
 
@@ -42,8 +42,8 @@ class Canary:
 
     @property
     def message(self) -> tuple[dict[str, Any], bytes]:
-        """Header and body, as the worker reads them."""
-        return header_of(self.run, CANARY_LIMITS), encode_calls(self.run)
+        """Header and body of its frame."""
+        return message_of(self.run, CANARY_LIMITS, encode_calls(self.run))
 
     def is_right(self, reply: dict[str, Any], body: bytes) -> bool:
         """Whether the sandbox ran it and got it right."""

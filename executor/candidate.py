@@ -7,7 +7,7 @@ and ends it.
 Results are lines: `v` and a tagged value, `e` and an exception's name, `u` and a type no test can hold, `o` for a
 value over the caps, `m` where tensors among the arguments were changed, `l` and why the program did not load. In a
 session (`executor.session`) there is also `r` once it has loaded; then each call comes as a line, `[[tagged
-arguments], {name: tagged argument}]`.
+arguments], {name: tagged argument}]`. One byte comes before all lines (`executor.child`).
 """
 
 import contextlib
@@ -19,52 +19,87 @@ import signal
 import sys
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
-from tester import run_tester  # type: ignore[import-not-found]  # lies beside this file in the sandbox
+from child import BEGUN, FAULT  # type: ignore[import-not-found]  # lies beside this file in the sandbox
+from tester import run_tester  # type: ignore[import-not-found]
 from values import decode_value, encode_value  # type: ignore[import-not-found]
+from wire import read_frame  # type: ignore[import-not-found]
 
 MAX_FILE_BYTES = 16 << 20
 MAX_OPEN_FILES = 64
 MAX_DETAIL_CHARS = 200
 RESULTS_FD = 3
 CALLS_FD = 4
+State = Callable[[str, Any], None]
+"""Writes a result line."""
+AnswerCall = Callable[[Any, list, State], None]
+"""Makes one call of a function with tagged arguments, and states what came of it."""
 
 
 def run_candidate(
-    program: dict[str, Any],
-    calls: bytes,
+    limits: dict[str, Any],
     box: dict[str, Any],
     *,
+    requests_fd: int,
     results_fd: int,
     calls_fd: int | None = None,
     proc_fd: int | None = None,
 ) -> NoReturn:
-    """Confine this process, run the program in it, and leave.
+    """Read a program, confine this process, run the program in it, and leave.
 
     Args:
-        program: source, entry_point and the limits; `session` is `candidate`, `tester` (then `calls` is a check, see
-            `executor.tester`) or absent.
-        calls: JSON, a list of lists of tagged arguments.
+        limits: what the program may use; `session` is `candidate`, `tester` or absent.
         box: uid (None: stay who we are), max_processes (None: no limit), scratch, the only writable folder,
             oom_score_adj, and where torch was preloaded base_bytes, the address space that it takes, and device, where
             tensors among the arguments lie.
+        requests_fd: where the program comes from, in a frame: source and entry_point, and JSON, a list of lists of
+            tagged arguments. For a tester the frame's body is a check (`executor.tester`).
         results_fd: where the result lines go.
         calls_fd: where the lines of a session come from.
         proc_fd: a procfs, or None.
     """
     leave = os._exit
     try:
+        frame = read_frame(requests_fd)
+        if frame is None:  # the host has gone
+            leave(70)
+        program, calls = frame
         _volunteer(box.get("oom_score_adj"), proc_fd)
-        _confine(program, box, results_fd=results_fd, calls_fd=calls_fd)
-        if program.get("session") == "tester":
-            run_tester(json.loads(calls), reader=CALLS_FD, writer=RESULTS_FD)
-        elif calls_fd is not None:
-            _load_and_answer(program)
-        else:
-            _load_and_call(program, calls, device=box.get("device"))
+        _confine(limits, box, results_fd=results_fd, calls_fd=calls_fd)
+        run = _prepare(limits.get("session"), program, calls, device=box.get("device"))
+    except BaseException as error:
+        _state_fault(error, results_fd)
+        leave(70)
+    try:
+        os.write(RESULTS_FD, BEGUN)
+        run()
     finally:
         leave(70)
+
+
+def _prepare(session: str | None, program: dict[str, Any], calls: bytes, *, device: str | None) -> Callable[[], None]:
+    """Do what must not fail before anything of the program runs; returns what runs it."""
+    if session == "tester":
+        return partial(run_tester, json.loads(calls), reader=CALLS_FD, writer=RESULTS_FD)
+    if session is not None:
+        return partial(_load_and_answer, program)
+    arguments = json.loads(calls)
+    if device is not None:
+        return partial(_load_and_call, program, arguments, _answer_with_tensors(device))
+    has_tags = b'"$' in calls  # the host's JSON, so no other spelling of a tag
+    return partial(_load_and_call, program, arguments, _answer_decoded if has_tags else _answer_as_they_are)
+
+
+def _state_fault(error: BaseException, results_fd: int) -> None:
+    """Tell the worker why nothing of the program will run."""
+    line = " ".join(f"{_type_name(error)}: {_message(error)}".split()).rstrip(":")
+    words = FAULT + line.encode("ascii", "replace")
+    for fd in (results_fd, RESULTS_FD):  # the first is closed once we are confined
+        with contextlib.suppress(OSError):
+            os.write(fd, words)
+            return
 
 
 def _volunteer(oom_score_adj: int | None, proc_fd: int | None) -> None:
@@ -87,7 +122,7 @@ def become(uid: int | None) -> None:
         os.setresuid(uid, uid, uid)
 
 
-def _confine(program: dict[str, Any], box: dict[str, Any], *, results_fd: int, calls_fd: int | None) -> None:
+def _confine(limits: dict[str, Any], box: dict[str, Any], *, results_fd: int, calls_fd: int | None) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # as in any Python; the worker has put it off
     os.chdir(box["scratch"])
@@ -97,9 +132,9 @@ def _confine(program: dict[str, Any], box: dict[str, Any], *, results_fd: int, c
         os.dup2(calls_fd, CALLS_FD)
     os.closerange(RESULTS_FD + 1 if calls_fd is None else CALLS_FD + 1, MAX_OPEN_FILES)
     become(box["uid"])
-    cpu_s = math.ceil(program["cpu_time_s"])
-    limits = {
-        resource.RLIMIT_AS: program["memory_bytes"] + box.get("base_bytes", 0),
+    cpu_s = math.ceil(limits["cpu_time_s"])
+    kernel_limits = {
+        resource.RLIMIT_AS: limits["memory_bytes"] + box.get("base_bytes", 0),
         resource.RLIMIT_FSIZE: MAX_FILE_BYTES,
         resource.RLIMIT_NOFILE: MAX_OPEN_FILES,
         resource.RLIMIT_CORE: 0,
@@ -107,26 +142,26 @@ def _confine(program: dict[str, Any], box: dict[str, Any], *, results_fd: int, c
         resource.RLIMIT_MEMLOCK: 0,
     }
     if box["max_processes"] is not None:
-        limits[resource.RLIMIT_NPROC] = box["max_processes"]
-    for limit, value in limits.items():
+        kernel_limits[resource.RLIMIT_NPROC] = box["max_processes"]
+    for limit, value in kernel_limits.items():
         resource.setrlimit(limit, (value, value))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
 
 
-def _load_and_call(program: dict[str, Any], calls: bytes, *, device: str | None) -> None:
+def _load_and_call(program: dict[str, Any], arguments: list[list], answer: AnswerCall) -> None:
     leave, state = os._exit, _make_state()
-    arguments = json.loads(calls)
-    if device is not None:
-        answer = _answer_with_tensors(device)
-        function = _load_or_leave(program, state)
-        for args in arguments:
-            answer(function, args, state)
-        leave(0)
-    decode = decode_value if b'"$' in calls else None  # the host's JSON, so no other spelling of a tag
     function = _load_or_leave(program, state)
     for args in arguments:
-        _answer(function, args if decode is None else [decode(arg) for arg in args], {}, state)
+        answer(function, args, state)
     leave(0)
+
+
+def _answer_as_they_are(function: Any, args: list, state: State) -> None:
+    _answer(function, args, {}, state)
+
+
+def _answer_decoded(function: Any, args: list, state: State) -> None:
+    _answer(function, [decode_value(arg) for arg in args], {}, state)
 
 
 def _load_and_answer(program: dict[str, Any]) -> None:
@@ -147,7 +182,7 @@ def _load_and_answer(program: dict[str, Any]) -> None:
         answer(function, arguments, {name: decode(arg, wide=True) for name, arg in named.items()}, state, wide=True)
 
 
-def _make_state() -> Callable[[str, Any], None]:
+def _make_state() -> State:
     """Make the function that writes a result line, with all it needs bound before the candidate can change it."""
     encode_json = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
     write = os.write
@@ -160,7 +195,7 @@ def _make_state() -> Callable[[str, Any], None]:
     return state
 
 
-def _load_or_leave(program: dict[str, Any], state: Callable[[str, Any], None]) -> Any:
+def _load_or_leave(program: dict[str, Any], state: State) -> Any:
     leave = os._exit
     try:
         return _load(program["source"], program["entry_point"])
@@ -169,9 +204,7 @@ def _load_or_leave(program: dict[str, Any], state: Callable[[str, Any], None]) -
         leave(0)
 
 
-def _answer(
-    function: Any, args: list, named: dict[str, Any], state: Callable[[str, Any], None], *, wide: bool = False
-) -> None:
+def _answer(function: Any, args: list, named: dict[str, Any], state: State, *, wide: bool = False) -> None:
     encode = encode_value
     try:
         value = function(*args, **named)
@@ -188,13 +221,13 @@ def _answer(
         state("v", form)
 
 
-def _answer_with_tensors(device: str) -> Callable[[Any, list, Callable[[str, Any], None]], None]:
+def _answer_with_tensors(device: str) -> AnswerCall:
     """Make the function that calls with fresh torch tensors on the device; a program may not change them."""
     from torch_values import from_torch, to_torch  # type: ignore[import-not-found]  # imported by the worker
 
     decode, encode = decode_value, encode_value
 
-    def answer(function: Any, args: list, state: Callable[[str, Any], None]) -> None:
+    def answer(function: Any, args: list, state: State) -> None:
         values = [to_torch(decode(arg), device) for arg in args]
         before = encode(from_torch(values))
         try:

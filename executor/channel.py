@@ -49,7 +49,7 @@ class Channel(Generic[Ticket]):
         return bool(self._outgoing)
 
     def send(self, ticket: Ticket, header: dict[str, Any], body: bytes) -> None:
-        """Queue a program; `header` holds its limits."""
+        """Queue a program; `header` holds its limits, `body` the frame that its process reads."""
         number = next(self._next_id)
         self.in_flight.append(ticket)
         self._ids.append(number)

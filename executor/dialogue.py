@@ -15,6 +15,7 @@ from executor.link import Link, exchange
 from executor.results import MAX_NAME_CHARS, failure_of, load_failure_of, read_result
 from executor.schema import DEFAULT_LIMITS, OVERSIZED_VALUE, UNSUPPORTED_TYPE, Limits, Outcome, Status, Task
 from executor.values import decode_value, parse_json
+from executor.wire import pack_frame
 
 TESTER_PATIENCE = 4.0
 """Times the candidate's wall time is what the tester may take."""
@@ -99,8 +100,8 @@ class Dialogue:
 
     def _begin_candidate(self, source: str) -> None:
         limits = {name: getattr(self._limits, name) for name in ("cpu_time_s", "memory_bytes", "output_bytes")}
-        program = {"source": source, "entry_point": self._task.entry_point}
-        self._candidate.begin({"session": "candidate", "wall_time_s": self._session_s, **program, **limits})
+        program = pack_frame({"source": source, "entry_point": self._task.entry_point})
+        self._candidate.begin({"session": "candidate", "wall_time_s": self._session_s, **limits}, program)
 
     def _begin_tester(self) -> None:
         task = {"prompt": self._task.prompt, "check": self._task.check, "entry_point": self._task.entry_point}
@@ -111,7 +112,7 @@ class Dialogue:
             "memory_bytes": max(self._limits.memory_bytes, DEFAULT_LIMITS.memory_bytes),
             "output_bytes": TESTER_OUTPUT_BYTES,
         }
-        self._tester.begin(header, json.dumps(task).encode("ascii"))
+        self._tester.begin(header, pack_frame({}, json.dumps(task).encode("ascii")))
 
     def _hear(self, speaker: Link) -> bytes:
         """Wait for the next line of whose turn it is."""

@@ -9,13 +9,15 @@ import textwrap
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+.-]*)[^\n]*$", re.MULTILINE)
 _PYTHON_LABELS = ("", "python", "py", "python3", "py3", "python2", "ipython")
 _NAME = r"[^\W\d]\w*"
+# Hostile text is matched with these two, and no other thread runs meanwhile. So no two parts that can match the same
+# characters stand beside each other: the time is linear in the line.
 _BEGINS_CODE = re.compile(
-    rf"(?:import\s+[\w.]+(?:\s+as\s+\w+)?(?:\s*,\s*[\w.]+(?:\s+as\s+\w+)?)*\s*;?\s*(?:#.*)?$"
+    rf"(?:import\s+[\w.]+(?:\s+as\s+\w+)?(?:\s*,\s*[\w.]+(?:\s+as\s+\w+)?)*\s*(?:;\s*)?(?:#.*)?$"
     rf"|from\s+[\w.]+\s+import\b|(?:async\s+)?def\s+{_NAME}\s*[(\[]|class\s+{_NAME}\s*[(:\[]|@{_NAME}"
-    rf"|{_NAME}(?:\s*,\s*{_NAME})*(?:\s*:\s*[^=]+)?\s*=[^=]|#)"
+    rf"|{_NAME}(?:\s*,\s*{_NAME})*(?:\s*:[^=]+|\s*)=[^=]|#)"
 )
 _GOES_ON = re.compile(
-    rf"(?:(?:if|elif|for|while|with|async|match)\b.*:\s*(?:#.*)?$|(?:else|try|finally|except\b[^:]*)\s*:"
+    rf"(?:(?:if|elif|for|while|with|async|match)\b.*:\s*(?:#.*)?$|(?:(?:else|try|finally)\s*|except\b[^:]*):"
     rf"|(?:return|raise|assert|global|del)\b.*|pass\s*$|[)\]}}]|{_NAME}(?:\.{_NAME}|\[[^\]]*\])*\s*(?:\(|[-+*/%&|^@]{{1,2}}=)"
     r"|[rRbBuUfF]{0,2}(?:\"\"\"|'''))"
 )
@@ -38,7 +40,9 @@ def extract_program(completion: str, entry_point: str, *, prompt: str | None = N
         Source text; it need not be valid.
     """
     name = re.escape(entry_point)
-    defines = re.compile(rf"^(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b|^{name}[ \t]*(?::[^=\n]*)?=[^=]", re.MULTILINE)
+    defines = re.compile(
+        rf"^(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b|^{name}[ \t]*(?::[^=\n]*)?=(?!=)", re.MULTILINE
+    )
     completion = completion.removeprefix("\ufeff").replace("\r\n", "\n")
     code = _code_of(completion, defines)
     in_prompt = None if prompt is None else defines.search(prompt)

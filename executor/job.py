@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from executor.schema import Execution, Limits, Run
+from executor.wire import pack_frame
 
 _log = logging.getLogger(__name__)
 OnExecution = Callable[[Execution], None]
@@ -20,10 +21,14 @@ def encode_calls(run: Run) -> bytes:
     return json.dumps(run.calls, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
-def header_of(run: Run, limits: Limits) -> dict[str, Any]:
-    """Make what the worker is told beside the calls."""
+def message_of(run: Run, limits: Limits, calls: bytes) -> tuple[dict[str, Any], bytes]:
+    """Make header and body of a program's frame.
+
+    The header is all that the worker reads. The body is a frame of its own that the candidate's process reads itself,
+    so that no program is ever in the memory from which the next one is forked.
+    """
     told = {name: getattr(limits, name) for name in limits.__slots__ if name != "source_bytes"}
-    return {"source": run.source, "entry_point": run.entry_point, **told}
+    return told, pack_frame({"source": run.source, "entry_point": run.entry_point}, calls)
 
 
 @dataclass(eq=False, slots=True)
@@ -44,8 +49,8 @@ class Job:
 
     @property
     def message(self) -> tuple[dict[str, Any], bytes]:
-        """Header and body, as the worker reads them."""
-        return header_of(self.run, self.limits), self.calls
+        """Header and body of its frame."""
+        return message_of(self.run, self.limits, self.calls)
 
     def deliver(self, execution: Execution) -> None:
         if self.queue.is_cancelled:

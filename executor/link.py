@@ -40,8 +40,8 @@ class Link:
         os.set_blocking(sandbox.requests_fd, False)
         os.set_blocking(sandbox.replies_fd, False)
 
-    def begin(self, header: dict[str, Any], body: bytes = b"") -> None:
-        """Begin a session; the one before must have ended."""
+    def begin(self, header: dict[str, Any], body: bytes) -> None:
+        """Begin a session with what its process reads, a frame; the one before must have ended."""
         assert self._session_id is None
         self.num_sessions += 1
         self._session_id = next(self._ids)

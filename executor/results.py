@@ -36,6 +36,8 @@ _LIMIT_DETAILS = {
 def failure_of(limits: Limits, reply: dict[str, Any]) -> tuple[Status, str]:
     """Name what ended a candidate before it had answered every call, from what the worker says of its end."""
     end, code = reply["end"], reply["exit_code"]
+    if end == "fault":
+        return Status.INFRA, f"its sandbox could not begin it: {reply['why']}"
     if end is not None:
         return Status(end), _LIMIT_DETAILS[end]
     if -code == signal.SIGXCPU or (-code == signal.SIGKILL and reply["cpu_s"] >= limits.cpu_time_s):

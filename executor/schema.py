@@ -5,10 +5,12 @@ Values in `calls`, `args`, `expected` and `CallResult.value` are tagged (see `ex
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from executor.limits import DEFAULT_LIMITS as DEFAULT_LIMITS
+from executor.limits import Limits as Limits
 from executor.values import decode_value, parse_json
 
 MAX_FLOAT = sys.float_info.max
@@ -45,35 +47,6 @@ CHANGED_ARGUMENT = "ChangedArgument"
 """`CallResult.error` of a call that changed a tensor it was given; the next call would have seen it."""
 OVERSIZED_VALUE = "OversizedValue"
 """`CallResult.error` of a call whose value is over the caps of `executor.values`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one program may use, all of its calls together."""
-
-    cpu_time_s: float = 2.0
-    wall_time_s: float = 6.0
-    memory_bytes: int = 256 << 20
-    """Address space of each process."""
-    output_bytes: int = 1 << 20
-    """Encoded results of all calls."""
-    source_bytes: int = 64 << 10
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"limits: {name} must be above 0, not {getattr(self, name)}")
-
-    def scaled(self, time_factor: float) -> "Limits":
-        """Return the same with times for a machine that takes `time_factor` times as long."""
-        return replace(self, cpu_time_s=self.cpu_time_s * time_factor, wall_time_s=self.wall_time_s * time_factor)
-
-    def lengthened(self, seconds: float) -> "Limits":
-        """Return the same with more time."""
-        return replace(self, cpu_time_s=self.cpu_time_s + seconds, wall_time_s=self.wall_time_s + seconds)
-
-
-DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

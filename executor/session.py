@@ -10,23 +10,24 @@ import select
 import time
 
 from child import TICK_S, Child  # type: ignore[import-not-found]  # lies beside this file in the sandbox
-from wire import read_frame, write_frame  # type: ignore[import-not-found]
+from passage import Passage  # type: ignore[import-not-found]
+from wire import read_header, write_frame  # type: ignore[import-not-found]
 
 
-def relay(child: Child, calls: int, *, requests: int, replies: int, session_id: int) -> str | None:
+def relay(child: Child, calls: int, waiting: Passage, *, requests: int, replies: int) -> str | None:
     """Carry lines to and fro; the limit the candidate ran into, None when it or the host ended the session.
 
     Args:
         child: the candidate.
         calls: where it reads; never waited for.
-        requests: where the host speaks.
+        waiting: takes the calls that it has not read yet; empty.
+        requests: where the host speaks: first what the candidate's own process reads, then words for us.
         replies: where the host reads; it must keep reading.
-        session_id: the `id` of the session's frames.
     """
     os.set_blocking(calls, False)
-    waiting = bytearray()
+    hears = False
     poller = select.poll()
-    for fd in (requests, child.reader, child.process):
+    for fd in (child.reader, child.process):
         poller.register(fd, select.POLLIN)
     look_at = time.monotonic() + TICK_S
     while True:
@@ -34,14 +35,16 @@ def relay(child: Child, calls: int, *, requests: int, replies: int, session_id: 
         if child.reader in ready:
             if not child.drain():
                 poller.unregister(child.reader)
-            _forward(child, replies, session_id)
+            _forward(child, replies)
+            if child.has_begun and not hears:
+                hears = True
+                poller.register(requests, select.POLLIN)
         if child.process in ready:
             return None
         if requests in ready:
-            frame = read_frame(requests)
-            if frame is None or "end" in frame[0]:
+            frame = read_header(requests)
+            if frame is None or "end" in frame[0] or not waiting.fill(requests, frame[1]):
                 return None
-            waiting += frame[1]
             poller.register(calls, select.POLLOUT)
         if calls in ready and not _write(calls, waiting):
             poller.unregister(calls)
@@ -52,19 +55,21 @@ def relay(child: Child, calls: int, *, requests: int, replies: int, session_id: 
             look_at = time.monotonic() + TICK_S
 
 
-def _forward(child: Child, replies: int, session_id: int) -> None:
-    end = child.results.rfind(b"\n") + 1
-    if end > 0:
-        lines = bytes(child.results[:end])
-        del child.results[:end]
-        write_frame(replies, {"id": session_id, "lines": True}, lines)
+def _forward(child: Child, replies: int) -> None:
+    size = child.results.end_of_lines()
+    if size > 0:
+        with child.results.first(size) as lines:
+            write_frame(replies, {"id": child.id, "lines": True}, lines)
+        child.results.drop(size)
 
 
-def _write(calls: int, waiting: bytearray) -> bool:
+def _write(calls: int, waiting: Passage) -> bool:
     """Write what the pipe takes; whether there is more to write. Who closed its end gets no more."""
     try:
         while waiting:
-            del waiting[: os.write(calls, waiting)]
+            with waiting.first(len(waiting)) as words:
+                count = os.write(calls, words)
+            waiting.drop(count)
     except BlockingIOError:
         return True
     except OSError:

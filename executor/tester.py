@@ -22,6 +22,7 @@ from values import decode_value, encode_value  # type: ignore[import-not-found] 
 
 MAX_DETAIL_CHARS = 200
 _BODY = "\n    pass\n"
+_ENDS = (StopIteration, StopAsyncIteration, GeneratorExit)
 
 
 def run_tester(task: dict[str, Any], *, reader: int, writer: int) -> NoReturn:
@@ -125,8 +126,13 @@ def _verdict(proxy: _Proxy, error: BaseException) -> tuple[str, Any]:
 
 
 def _exception_named(name: str) -> BaseException:
+    """Make what the program raised, as the check can catch it; but what Python takes for an end is a RuntimeError.
+
+    Those others would end a `map` or a `zip` of the check without a word, and asserts that never ran would have held.
+    Any other exception is lost only where the check says so itself, by an `except`, a `getattr` or a class of its own.
+    """
     kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, BaseException):
+    if isinstance(kind, type) and issubclass(kind, BaseException) and not issubclass(kind, _ENDS):
         try:
             return kind()
         except TypeError:  # it takes arguments that did not come along

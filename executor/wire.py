@@ -14,25 +14,38 @@ MAX_HEADER_BYTES = 64 << 20
 
 def pack_frame(header: dict[str, Any], body: bytes = b"") -> bytes:
     """Make the bytes of one frame."""
-    encoded = json.dumps(header).encode("ascii")
-    return LENGTHS.pack(len(encoded), len(body)) + encoded + body
+    return _head(header, len(body)) + body
 
 
-def read_frame(fd: int) -> tuple[dict[str, Any], bytes] | None:
-    """Read one frame from a blocking descriptor, and not a byte beyond it; None at the end of the stream."""
+def read_header(fd: int) -> tuple[dict[str, Any], int] | None:
+    """Read the header of a frame and the size of its body, which stays unread; None at the end of the stream."""
     lengths = _read_exactly(fd, LENGTHS.size)
     if lengths is None:
         return None
     header_size, body_size = LENGTHS.unpack(lengths)
-    header, body = _read_exactly(fd, header_size), _read_exactly(fd, body_size)
-    return None if header is None or body is None else (json.loads(header), body)
+    header = _read_exactly(fd, header_size)
+    return None if header is None else (json.loads(header), body_size)
 
 
-def write_frame(fd: int, header: dict[str, Any], body: bytes = b"") -> None:
-    """Write one frame to a blocking descriptor."""
-    left = memoryview(pack_frame(header, body))
-    while left:
-        left = left[os.write(fd, left) :]
+def read_frame(fd: int) -> tuple[dict[str, Any], bytes] | None:
+    """Read one frame from a blocking descriptor, and not a byte beyond it; None at the end of the stream."""
+    begun = read_header(fd)
+    if begun is None:
+        return None
+    header, body_size = begun
+    body = _read_exactly(fd, body_size)
+    return None if body is None else (header, body)
+
+
+def write_frame(fd: int, header: dict[str, Any], body: bytes | memoryview = b"") -> None:
+    """Write one frame to a blocking descriptor, without a copy of the body."""
+    parts = [memoryview(_head(header, len(body))), memoryview(body)]
+    while parts:
+        written = os.writev(fd, parts)
+        while parts and written >= len(parts[0]):
+            written -= len(parts.pop(0))
+        if parts:
+            parts[0] = parts[0][written:]
 
 
 def take_frame(buffer: bytearray, *, max_body_bytes: int) -> tuple[dict[str, Any], bytes] | None:
@@ -53,6 +66,11 @@ def take_frame(buffer: bytearray, *, max_body_bytes: int) -> tuple[dict[str, Any
     body = bytes(buffer[LENGTHS.size + header_size : end])
     del buffer[:end]
     return header, body
+
+
+def _head(header: dict[str, Any], body_size: int) -> bytes:
+    encoded = json.dumps(header).encode("ascii")
+    return LENGTHS.pack(len(encoded), body_size) + encoded
 
 
 def _read_exactly(fd: int, size: int) -> bytes | None:

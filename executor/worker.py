@@ -1,9 +1,11 @@
 """The fork server inside a sandbox: one fork a candidate, all its calls in that fork, a proven clean reset after it.
 
 Standard library only; started by a backend as `python worker.py BOX_JSON`, usually as process 1 of its own namespace.
-Requests come on standard input, replies leave on standard output (`executor.wire`). It forwards what the candidate
-wrote as opaque bytes and never parses them. It ends when its standard input does, and after a reset it cannot prove;
-whoever started it then starts another.
+Requests come on standard input, replies leave on standard output (`executor.wire`). Of a request it reads the header,
+which holds limits; the body, program and calls, is read by the candidate's own process, once that is forked. What the
+candidate wrote is forwarded as opaque bytes, never parsed and not kept (`executor.passage`). So there is nothing of one
+program in the memory from which the next one is forked. It ends when its standard input does, and after a reset it
+cannot prove; whoever started it then starts another.
 
 Box: `uid` for candidates (null: our own), `max_processes` (null: no limit), `scratch` (their only writable folder)
 and `owns_namespace` (true: every other process in sight is the candidate's). It may have `seccomp` (base64, see
@@ -20,15 +22,17 @@ import signal
 import stat
 import sys
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from candidate import become, run_candidate  # type: ignore[import-not-found]
 from child import Child  # type: ignore[import-not-found]
 from confinement import confine_worker  # type: ignore[import-not-found]
+from passage import Passage  # type: ignore[import-not-found]
 from session import relay  # type: ignore[import-not-found]
 from usage import OutOfMemory, Sources, open_sources  # type: ignore[import-not-found]
-from wire import read_frame, write_frame  # type: ignore[import-not-found]
+from wire import read_header, write_frame  # type: ignore[import-not-found]
 
 _HERE = sys.path.pop(0)
 
@@ -44,32 +48,53 @@ FALLBACK_BASE_BYTES = 8 << 30
 """Address space that torch is taken to need where no procfs tells."""
 
 
-def serve(requests: int, replies: int, box: dict[str, Any], sources: Sources) -> None:
-    """Answer requests one by one until the stream ends or a reset fails."""
-    out_of_memory = OutOfMemory(sources)
-    write_frame(replies, {"ready": True})
-    while (frame := read_frame(requests)) is not None:
-        program, calls = frame
-        if "id" not in program:
-            continue  # a late word to a session whose candidate had ended by then
+@dataclass
+class Server:
+    """Answers requests; what it knows of a candidate ends with that one's request."""
+
+    requests: int
+    replies: int
+    box: dict[str, Any]
+    sources: Sources
+    results: Passage = field(default_factory=Passage)
+    waiting: Passage = field(default_factory=Passage)
+    """Calls of a session that its candidate has not read yet."""
+
+    def serve(self) -> None:
+        """Answer one by one until the stream ends or a reset fails."""
+        out_of_memory = OutOfMemory(self.sources)
+        write_frame(self.replies, {"ready": True})
+        while (begun := read_header(self.requests)) is not None:
+            limits, body_size = begun
+            if "id" not in limits:  # a late word to a session whose candidate had ended by then
+                self.waiting.fill(self.requests, body_size)
+            elif not self._run(limits, out_of_memory):
+                return
+            self.results.clear()
+            self.waiting.clear()
+
+    def _run(self, limits: dict[str, Any], out_of_memory: OutOfMemory) -> bool:
+        """Run a candidate and answer; whether the next one may come."""
         reader, writer = os.pipe()
-        calls_reader, calls_writer = os.pipe() if program.get("session") else (None, None)
+        calls_reader, calls_writer = os.pipe() if limits.get("session") else (None, None)
         pid = os.fork()
         if pid == 0:
-            run_candidate(program, calls, box, results_fd=writer, calls_fd=calls_reader, proc_fd=sources.processes_fd)
+            fds = {"requests_fd": self.requests, "results_fd": writer, "calls_fd": calls_reader}
+            run_candidate(limits, self.box, **fds, proc_fd=self.sources.processes_fd)
         os.close(writer)
-        child = Child(pid, reader, program, sources)
+        child = Child(pid, reader, limits, self.sources, self.results)
         if calls_reader is None or calls_writer is None:
             end = child.wait()
         else:
             os.close(calls_reader)
-            end = relay(child, calls_writer, requests=requests, replies=replies, session_id=program["id"])
+            end = relay(child, calls_writer, self.waiting, requests=self.requests, replies=self.replies)
             os.close(calls_writer)
         reply = child.close(end, out_of_memory)
-        reply["clean"] = _reset(pid, box)
-        write_frame(replies, reply, bytes(child.results[: program["output_bytes"]]))
-        if not reply["clean"]:
-            return
+        # Where it did not begin, its program may not have been read, and the stream cannot be trusted.
+        reply["clean"] = _reset(pid, self.box) and child.has_begun
+        with self.results.first(limits["output_bytes"]) as told:
+            write_frame(self.replies, reply, told)
+        return reply["clean"]
 
 
 def _reset(pid: int, box: dict[str, Any]) -> bool:
@@ -103,7 +128,7 @@ def _kill_all() -> bool:
 def _clean_scratch(box: dict[str, Any]) -> bool:
     scratch = box["scratch"]
     os.chmod(scratch, SCRATCH_MODE)  # an ordinary user's candidates own it, and may have locked it
-    if os.listdir(scratch):
+    if not _is_empty(box):
         pid = os.fork()  # the files are the candidate's: remove them as the candidate, when nothing of it runs any more
         if pid == 0:
             try:
@@ -112,11 +137,16 @@ def _clean_scratch(box: dict[str, Any]) -> bool:
             finally:
                 os._exit(0)
         os.waitpid(pid, 0)
-    for attribute in os.listxattr(scratch):
-        os.removexattr(scratch, attribute)
+    if os.listxattr(scratch) != box["attributes"]:  # we have read their names, so we may not go on
+        return False
     os.utime(scratch, ns=(0, 0))
     _reset_devices(box["devices"])
-    return not os.listdir(scratch)
+    return _is_empty(box)
+
+
+def _is_empty(box: dict[str, Any]) -> bool:
+    """Look whether the scratch folder is; its names are read only where its size does not tell, or they would stay."""
+    return os.stat(box["scratch"]).st_size == box["empty_size"] and not os.listdir(box["scratch"])
 
 
 def _remove_within(folder: str) -> None:
@@ -207,6 +237,7 @@ def main() -> None:
     except (OSError, ValueError) as error:
         sys.exit(f"worker: it could not be confined: {error}")
     box["devices"] = _devices_to_reset() if box["owns_namespace"] else {}
+    box["empty_size"], box["attributes"] = os.stat(box["scratch"]).st_size, os.listxattr(box["scratch"])
     # Process 1 gets no signal from its namespace for which it has no handler, and Python has one for this.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     requests, replies = os.dup(0), os.dup(1)
@@ -223,7 +254,7 @@ def main() -> None:
         box["base_bytes"] = _address_space(sources) if box.get("cuda") is None else UNBOUNDED_BYTES
     gc.collect()
     gc.freeze()
-    serve(requests, replies, box, sources)
+    Server(requests, replies, box, sources).serve()
 
 
 if __name__ == "__main__":

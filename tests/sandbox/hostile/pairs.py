@@ -2,6 +2,25 @@
 
 # ruff: noqa: E501
 
+_LOOKS_FOR_A_WORD = """
+import gc, sys
+def holds(part):
+    if type(part) in (bytes, bytearray): part = part.decode('latin-1')
+    return type(part) is str and WORD[::-1] in part
+def is_anywhere(waiting):
+    seen = {}
+    while waiting:
+        part = waiting.pop()
+        if id(part) in seen or part is seen or part is waiting: continue
+        seen[id(part)] = part
+        if holds(part): return True
+        waiting += [part.f_locals, part.f_back] if type(part) is type(sys._getframe()) else gc.get_referents(part)
+    return False
+"""
+"""The word stands backwards in the probe, which would find itself otherwise."""
+_SECRET = "secret = 'the-word-' + 'kept' * 2  # the-word-keptkept"
+_WORD = "WORD = 'tpektpek-drow-eht'"
+
 # name: (poison, probe that sets `found`)
 POISON_AND_PROBE = {
     "file": ("open('/tmp/secret', 'w').write('x')", "import os\nfound = os.path.exists('/tmp/secret')"),
@@ -107,6 +126,8 @@ POISON_AND_PROBE = {
                            "    except OSError: pass",
                            "import os\nfound = False\ntry:\n    pid = os.fork()\n    if pid == 0: os._exit(0)\n"
                            "    os.waitpid(pid, 0)\nexcept OSError: found = True"),
+    "source_in_a_frame": (_SECRET, f"{_WORD}{_LOOKS_FOR_A_WORD}found = is_anywhere([sys._getframe()])"),
+    "source_among_objects": (_SECRET, f"{_WORD}{_LOOKS_FOR_A_WORD}gc.unfreeze()\nfound = is_anywhere(gc.get_objects())"),
     "memory_hog": ("import os, time\nfor _ in range(6):\n    if os.fork() == 0:\n        b = bytearray(b'x' * (100 << 20))\n"
                    "        time.sleep(99)",
                    "found = False\ntry: b = bytearray(b'x' * (100 << 20))\nexcept MemoryError: found = True"),

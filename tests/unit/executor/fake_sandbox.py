@@ -7,7 +7,7 @@ import threading
 import time
 
 from executor import canary
-from executor.wire import read_frame, write_frame
+from executor.wire import read_frame, take_frame, write_frame
 
 
 class FakeSandbox:
@@ -35,8 +35,9 @@ class FakeSandbox:
     def _serve(self, reader, writer):
         write_frame(writer, self.backend.greeting)
         while (frame := read_frame(reader)) is not None:
-            header, calls = frame
-            source = header["source"]
+            header, body = frame
+            program, calls = take_frame(bytearray(body), max_body_bytes=len(body))
+            source = program["source"]
             if source == canary._SOURCE:
                 self._sing(writer, header, json.loads(calls)[0])
                 continue

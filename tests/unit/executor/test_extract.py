@@ -99,5 +99,39 @@ def test_hostile_text_takes_no_time(text):
     assert time.perf_counter() - started < 2.0
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Note:" + " " * 20_000,
+        "Note :" + "\t " * 10_000 + "==",
+        "import x" + " " * 20_000 + "y",
+        "import x" + " , y" * 5_000 + "!",
+        "except" + " " * 60_000,
+        "if x" + ": " * 10_000 + "!",
+        "a" + ".b[c]" * 4_000 + "!",
+    ],
+    ids=lambda line: line[:8],
+)
+def test_a_long_line_takes_no_time_on_the_processor(line):
+    """Where two neighbours in an expression share characters, some of these take minutes."""
+    started = time.process_time()
+    extract_program(f"def solve(x):\n    return x\n{line}\n", "solve")
+    extract_program(f"{line}\ndef solve(x):\n    return x\n", "solve")
+    assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "program"),
+    [
+        ("solve =", "solve ="),
+        ("solve =\n", "solve =\n"),
+        ("Sure.\nsolve: int =\n5", "solve: int =\n"),
+        ("solve\t=\nNo more.\n", "solve\t=\n"),
+    ],
+)
+def test_an_assignment_of_nothing_is_no_fault_of_ours(text, program):
+    assert extract_program(text, "solve") == program
+
+
 def test_a_byte_order_mark_is_no_part_of_a_program():
     assert extract_program("\ufeffdef solve(x):\n    return x\n", "solve") == "def solve(x):\n    return x\n"

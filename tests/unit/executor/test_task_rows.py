@@ -49,3 +49,30 @@ def test_a_bad_row_is_one_clear_line(change, words):
 def test_limits_are_above_zero(name):
     with pytest.raises(ValueError, match=name):
         Limits(**{name: 0})
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"cpu_time_s": float("inf")}, "cpu_time_s must be above 0 and at most 1000000 seconds, not inf"),
+        ({"cpu_time_s": 1e20}, "cpu_time_s must be above 0 and at most 1000000 seconds, not 1e+20"),
+        ({"wall_time_s": float("nan")}, "wall_time_s must be above 0 and at most 1000000 seconds, not nan"),
+        ({"wall_time_s": "5"}, "wall_time_s must be above 0 and at most 1000000 seconds, not '5'"),
+        ({"memory_bytes": 256e6}, "memory_bytes must be an integer from 33554432 to 1099511627776, not 256000000.0"),
+        ({"memory_bytes": 1000}, "memory_bytes must be an integer from 33554432 to 1099511627776, not 1000"),
+        ({"memory_bytes": 1 << 70}, "memory_bytes must be an integer from"),
+        ({"output_bytes": 1e6}, "output_bytes must be an integer from 1 to 1073741824, not 1000000.0"),
+        ({"source_bytes": True}, "source_bytes must be an integer from 1 to 1073741824, not True"),
+    ],
+)
+def test_limits_that_make_no_sense_are_one_line(limits, words):
+    with pytest.raises(ValueError, match="^limits: ") as caught:
+        Limits(**limits)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_widest_limits_stay_within_sense_on_a_slow_machine():
+    widest = Limits(cpu_time_s=1e6, wall_time_s=4e5, memory_bytes=32 << 20)
+    assert widest.scaled(2.0) == Limits(cpu_time_s=1e6, wall_time_s=8e5, memory_bytes=32 << 20)
+    assert widest.lengthened(5.0) == Limits(cpu_time_s=1e6, wall_time_s=400_005.0, memory_bytes=32 << 20)

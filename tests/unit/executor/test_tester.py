@@ -21,7 +21,7 @@ def verdict(monkeypatch):
             args, named = call
             try:
                 value = function(*map(decode_value, args), **{name: decode_value(arg) for name, arg in named.items()})
-            except Exception as error:
+            except BaseException as error:
                 return "e", type(error).__name__
             return "v", encode_value(value)
 
@@ -61,7 +61,30 @@ def test_what_the_program_raised_comes_through(verdict):
     assert verdict(fail(ValueError()), swallowed)[0] == "w"
 
 
-@pytest.mark.parametrize("name", ["ValueError", "KeyError", "ZeroDivisionError", "StopIteration", "OSError"])
+QUIET_ENDS = {
+    "map": "    assert all(map(lambda x: c(x) == x * x, [3, 4]))",
+    "zip": "    for got, want in zip(map(c, [3, 4]), [9, 16]): assert got == want",
+    "iter": "    for got in iter(lambda: c(3), 9): assert False",
+    "merge": "    import heapq\n    for got in heapq.merge(map(c, [3, 4]), []): assert got in (9, 16)",
+    "close": "    def squares():\n        try: yield 1\n        finally: assert c(3) == 9\n"
+    "    ones = squares()\n    next(ones)\n    ones.close()",
+}
+
+
+@pytest.mark.parametrize("body", QUIET_ENDS.values(), ids=QUIET_ENDS)
+@pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration, GeneratorExit])
+def test_no_exception_ends_an_iteration_of_the_check(verdict, body, error):
+    check = f"def check(c):\n{body}\n"
+    assert verdict(fail(error()), check) == ("x", error.__name__)
+    assert verdict(lambda x: x * x, check) == ("p", None)
+
+
+def test_a_failed_call_that_python_takes_for_an_end_is_an_error_to_catch(verdict):
+    check = "def check(c):\n    try: c(1)\n    except RuntimeError as error: assert str(error) == 'StopIteration'\n"
+    assert verdict(fail(StopIteration()), check) == ("p", None)
+
+
+@pytest.mark.parametrize("name", ["ValueError", "KeyError", "ZeroDivisionError", "IndexError", "OSError"])
 def test_exceptions_are_those_the_check_can_expect(verdict, name):
     check = f"def check(c):\n    try: c(1)\n    except {name}: return\n    assert False\n"
     assert verdict(fail(getattr(builtins, name)()), check) == ("p", None)
