@@ -161,6 +161,8 @@ class PolicyModule(LightningModule):
         Raises:
             ValueError: the trainer asks for what the modules cannot do; one line.
         """
+        if stage == "fit" and self.engine.attention == "flex" and self.trainer.strategy.root_device.type == "cpu":
+            raise ValueError("engine.attention flex has no gradients on a CPU: use sdpa")
         check_clipping(self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm)
         self._executor.prepare(self.trainer)
 

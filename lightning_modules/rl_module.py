@@ -212,9 +212,11 @@ class RLModule(PolicyModule):
         )
 
     def setup(self, stage: str) -> None:
+        if self.trainer.precision not in ("32-true", "bf16-mixed"):
+            raise ValueError(
+                f"trainer.precision {self.trainer.precision} is not supported by RLModule; use bf16-mixed or 32-true"
+            )
         super().setup(stage)
-        if self.trainer.precision == "16-mixed":
-            raise ValueError("trainer.precision 16-mixed is not supported by RLModule; use bf16-mixed or 32-true")
 
     def configure_model(self) -> None:
         mesh = mesh_of(self.trainer.strategy)
