@@ -11,15 +11,15 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from cli.errors import UsageError
 from cli.resume import CONFIG_KEY
-from lightning_modules.checkpointing import checkpoints_of
+from lightning_modules.checkpointing import checkpoints_of, newest_of
 from lightning_modules.run_logger import RunLogger
 
 
 def checkpoint_to_start_from(run_dir: str, *, subcommand: str, ckpt_path: str | None) -> Path | None:
     """Find where `fit`, `validate` or `test` starts from; None for the beginning.
 
-    `last` is the newest checkpoint of the run directory; for `fit` in a directory without one it is the beginning, so
-    that the same command serves the first start and every restart.
+    `last` is the newest checkpoint of the run directory, for `fit` the newest of a whole epoch, and in a directory
+    without one the beginning, so that the same command serves the first start and every restart.
 
     Raises:
         UsageError: `fit` without `ckpt_path` in a directory with checkpoints, or from one that is not its newest;
@@ -27,17 +27,18 @@ def checkpoint_to_start_from(run_dir: str, *, subcommand: str, ckpt_path: str | 
     """
     existing = checkpoints_of(run_dir)
     if ckpt_path is None:
-        if subcommand == "fit" and existing:
+        newest = newest_of(run_dir)
+        if subcommand == "fit" and newest is not None:
             raise UsageError(
-                f"{run_dir} already holds {existing[-1].name}: add `--ckpt_path last` to go on, "
+                f"{run_dir} already holds {newest.name}: add `--ckpt_path last` to go on, "
                 "or give another --run_dir to start anew"
             )
         return None
     if ckpt_path == "last":
-        if existing:
-            return existing[-1]
         if subcommand == "fit":
-            return None
+            return existing[-1] if existing else None
+        if newest := newest_of(run_dir):
+            return newest
         raise UsageError(f"--ckpt_path last: {run_dir} holds no checkpoint yet")
     if not Path(ckpt_path).exists():
         known = f" ({run_dir} holds {', '.join(path.name for path in existing)})" if existing else ""
