@@ -37,6 +37,7 @@ from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimiz
 from lightning_modules.rl_loss import rl_loss
 from lightning_modules.rollout import Collection, Response, build_samples, groups_and_sample_ids
 from lightning_modules.sharding import mesh_of
+from lightning_modules.step_watch import StepWatch
 
 STATE_KEY = "rl_state"
 DEFAULT_ALGORITHM = AlgorithmConfig()
@@ -132,7 +133,7 @@ class RLModule(PolicyModule):
         self.kl_controller = controller_of(kl)
         self.iteration = 0
         self._collection: Collection | None = None
-        self._is_stopped = False
+        self._watch = StepWatch(algorithm.target_kl)
         self._update_s = 0.0
         self._batch_started_at = 0.0
 
@@ -229,7 +230,7 @@ class RLModule(PolicyModule):
         return build_rl_adamw(self.policy, self.optimizer_config)
 
     def on_train_epoch_start(self) -> None:
-        self._is_stopped = False
+        self._watch.start_iteration()
         self._update_s = 0.0
         # set from the iteration, not by a scheduler: Lightning saves checkpoints before it steps one at an epoch's end
         own_iteration = max(0, self.iteration - self._num_warmup_iterations())
@@ -242,7 +243,7 @@ class RLModule(PolicyModule):
         self._update_s += time.perf_counter() - self._batch_started_at
 
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> Tensor:
-        num_tokens = self.trainer.strategy.reduce(batch.num_tokens, reduce_op="mean").clamp(min=1)
+        reduce = self.trainer.strategy.reduce
         result = rl_loss(
             self.policy,
             batch,
@@ -251,22 +252,20 @@ class RLModule(PolicyModule):
             self.kl,
             kl_coef=self.kl_controller.coef,
             temperature=self.sampling.temperature,
-            num_tokens=num_tokens,
+            num_tokens=self._watch.start_part(reduce(batch.num_tokens, reduce_op="mean")),
         )
-        approx_kl = self.trainer.strategy.reduce(result.approx_kl, reduce_op="mean")
-        if self.algorithm.target_kl is not None and bool(approx_kl > self.algorithm.target_kl):
-            self._is_stopped = True
-        metrics = result.metrics | {"policy/stopped_share": float(self._is_stopped)}
-        if batch_idx == 0:
-            metrics["policy/first_ratio"] = result.ratio
+        self._watch.end_part(reduce(torch.stack([result.approx_kl, result.ratio]), reduce_op="mean"))
+        metrics = {} if self._watch.is_empty else dict(result.metrics)
+        if (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0:
+            metrics |= self._watch.end_step()
         self.log_dict(metrics, on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
-        return result.loss * 0.0 if self._is_stopped else result.loss
+        return result.loss * 0.0 if self._watch.is_stopped else result.loss
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Take the gradients from what must not move: a zero gradient would still move it, by its momentum."""
         frozen = (
             self.policy.parameters()
-            if self._is_stopped
+            if self._watch.stands_still
             else self.policy.causal_lm.parameters()
             if self.iteration < self._num_warmup_iterations()
             else ()

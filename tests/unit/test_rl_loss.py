@@ -81,15 +81,16 @@ def test_a_minibatch_with_nothing_to_train_has_a_finite_loss_with_a_graph(place)
     assert policy.logits.grad.shape == (0, 2)
 
 
-def test_a_part_with_more_tokens_than_its_share_is_as_near_to_the_sampling_policy():
-    # three tokens in a part whose step has two for each part: losses are divided by the share, distances by the tokens
-    result = loss_of(FairCoin(3), batch_of([True, True, True], advantages=1.0), KLConfig())
-    assert result.loss.item() == pytest.approx(-1.5)
-    assert result.ratio.item() == pytest.approx(1.0)
-    assert result.approx_kl.item() == pytest.approx(0.0, abs=1e-7)
-    moved = FairCoin(3)
+def test_means_over_the_parts_of_a_step_are_means_over_its_tokens():
+    # a step of four tokens in parts of three and one has two for each part; in the part of one, p is 3/4 in place of
+    # 1/2: ratio 3/2, k3 = 3/2 - 1 - log 3/2
+    near, far = FairCoin(3), FairCoin(1)
     with torch.no_grad():
-        moved.logits[:, 1] = math.log(3)  # p 3/4 in place of 1/2: ratio 3/2, k3 = 3/2 - 1 - log 3/2
-    result = loss_of(moved, batch_of([True, True, True]), KLConfig())
-    assert result.ratio.item() == pytest.approx(1.5)
-    assert result.approx_kl.item() == pytest.approx(0.5 - math.log(1.5), abs=1e-6)
+        far.logits[:, 1] = math.log(3)
+    parts = [
+        loss_of(near, batch_of([True, True, True], advantages=1.0), KLConfig()),
+        loss_of(far, batch_of([True, False, False]), KLConfig()),
+    ]
+    assert parts[0].loss.item() == pytest.approx(-1.5)
+    assert sum(part.ratio.item() for part in parts) / 2 == pytest.approx((3 * 1.0 + 1.5) / 4)
+    assert sum(part.approx_kl.item() for part in parts) / 2 == pytest.approx((0.5 - math.log(1.5)) / 4, abs=1e-6)
