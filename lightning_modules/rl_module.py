@@ -24,6 +24,7 @@ from executor.rewards import RewardConfig
 from lightning_modules.answering import AnswerSettings, answer_prompts
 from lightning_modules.curve_layout import RL_QUESTIONS
 from lightning_modules.engine import EngineSettings, disable_dropout
+from lightning_modules.evaluation import sample_id
 from lightning_modules.generation import Sampling, decoding_dtype
 from lightning_modules.kl_control import KLConfig, controller_of
 from lightning_modules.lora import LoRASettings
@@ -35,7 +36,7 @@ from lightning_modules.reference import Reference, weights_sha256
 from lightning_modules.retest import retest
 from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimizerConfig, check_together
 from lightning_modules.rl_loss import rl_loss
-from lightning_modules.rollout import Collection, Response, build_samples, groups_and_sample_ids
+from lightning_modules.rollout import Collection, Response, build_samples, groups_of
 from lightning_modules.sharding import mesh_of
 from lightning_modules.step_watch import StepWatch
 
@@ -141,18 +142,21 @@ class RLModule(PolicyModule):
     def tokenizer(self) -> PreTrainedTokenizerFast:
         return self._tokenizer
 
-    def collect(self, prompts: list[TaskPrompt], iteration: int, *, samples_per_prompt: int) -> list[RolloutSample]:
+    def collect(
+        self, prompts: list[TaskPrompt], iteration: int, *, copy_numbers: list[int], samples_per_prompt: int
+    ) -> list[RolloutSample]:
         """Answer each prompt once, run and judge the answers, and prepare them for training.
 
         Args:
-            prompts: N prompts; the copies of one prompt stand side by side and are numbered from 0.
+            prompts: N prompts; the copies of one prompt stand side by side.
             iteration: names the random numbers.
+            copy_numbers: N numbers that tell the copies of a prompt apart, on all ranks; they name random numbers, too.
             samples_per_prompt: copies of each; pass@k is measured for this k.
 
         Returns:
             N samples, in the order of the prompts.
         """
-        groups, sample_ids = groups_and_sample_ids(prompts)
+        sample_ids = [sample_id(prompt.task_id, n) for prompt, n in zip(prompts, copy_numbers, strict=True)]
         executor = self._executor.open(self.trainer)
         answers = answer_prompts(
             self.policy,
@@ -170,7 +174,7 @@ class RLModule(PolicyModule):
         if self.reward_function is not None:
             outcomes = with_own_reward(outcomes, prompts, answers.completions, self.reward_function)
         prompt_ids = [prompt.prompt_ids for prompt in prompts]
-        responses = list(map(Response, prompt_ids, groups, answers.generated, outcomes))
+        responses = list(map(Response, prompt_ids, groups_of(prompts), answers.generated, outcomes))
         collection = build_samples(
             responses,
             answers.scores,

@@ -27,7 +27,6 @@ from lightning_modules.advantages import (
     uniform_groups,
 )
 from lightning_modules.engine import uses_flex_attention
-from lightning_modules.evaluation import sample_id
 from lightning_modules.generation import Generated
 from lightning_modules.kl_control import KLConfig
 from lightning_modules.numerics import (
@@ -287,13 +286,7 @@ def _logprob_gap(responses: Sequence[Response], scores: TokenScores) -> float:
     return float(masked_mean((sampled - scores.logprobs).abs(), scores.mask))
 
 
-def groups_and_sample_ids(prompts: list[TaskPrompt]) -> tuple[list[int], list[int]]:
-    """Give each task a number as it appears, and each copy of a prompt the name of its random numbers."""
+def groups_of(prompts: list[TaskPrompt]) -> list[int]:
+    """Give each task a number as it appears."""
     group_of: dict[str, int] = {}
-    copies: dict[str, int] = {}
-    groups, sample_ids = [], []
-    for prompt in prompts:
-        groups.append(group_of.setdefault(prompt.task_id, len(group_of)))
-        number = copies[prompt.task_id] = copies.get(prompt.task_id, -1) + 1
-        sample_ids.append(sample_id(prompt.task_id, number))
-    return groups, sample_ids
+    return [group_of.setdefault(prompt.task_id, len(group_of)) for prompt in prompts]
