@@ -30,13 +30,15 @@ from lightning_modules.kl_control import KLConfig, controller_of
 from lightning_modules.lora import LoRASettings
 from lightning_modules.metrics import PassAtK
 from lightning_modules.optimizers import build_rl_adamw
-from lightning_modules.own_reward import load_reward_function, mean_own, with_own_reward
+from lightning_modules.own_reward import load_reward_function, total_own, with_own_reward
 from lightning_modules.policy_module import PolicyModule
 from lightning_modules.reference import Reference, weights_sha256
+from lightning_modules.responses import responses_of
 from lightning_modules.retest import retest
 from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimizerConfig, check_together
 from lightning_modules.rl_loss import rl_loss
-from lightning_modules.rollout import Collection, Response, build_samples, groups_of
+from lightning_modules.rollout import Collection, build_samples
+from lightning_modules.rollout_metrics import means_over_ranks
 from lightning_modules.sharding import mesh_of
 from lightning_modules.step_watch import StepWatch
 
@@ -173,10 +175,8 @@ class RLModule(PolicyModule):
         outcomes = answers.outcomes
         if self.reward_function is not None:
             outcomes = with_own_reward(outcomes, prompts, answers.completions, self.reward_function)
-        prompt_ids = [prompt.prompt_ids for prompt in prompts]
-        responses = list(map(Response, prompt_ids, groups_of(prompts), answers.generated, outcomes))
         collection = build_samples(
-            responses,
+            responses_of(prompts, answers.generated, outcomes),
             answers.scores,
             algorithm=self.algorithm,
             critic=self.critic,
@@ -188,7 +188,7 @@ class RLModule(PolicyModule):
         pass_at_k.update(collection.num_judged, collection.num_correct)
         metrics = collection.metrics | answers.metrics | pass_at_k.by_tag("rollout/pass_at_{k}")
         if self.reward_function is not None:
-            metrics["reward/own"] = mean_own(outcomes)
+            metrics |= means_over_ranks({"reward/own": total_own(outcomes)}, self._sum_over_ranks)
         if self.retest_share > 0.0:
             started_at = time.perf_counter()
             found = retest(
@@ -280,14 +280,15 @@ class RLModule(PolicyModule):
     def on_train_epoch_end(self) -> None:
         collection = self._collection
         assert collection is not None
+        kl, num_known = collection.kl_over_ranks(self._sum_over_ranks)
         metrics = collection.metrics | {
             "kl/coef": self.kl_controller.coef,
-            "kl/per_response": collection.kl_per_response,
+            "kl/per_response": kl,
             "optim/lr": self.trainer.optimizers[0].param_groups[0]["lr"],
             "time/update_s": self._update_s,
         }
         self.log_dict(metrics, sync_dist=True)
-        self.kl_controller = self.kl_controller.update(*self._kl_over_ranks(collection))
+        self.kl_controller = self.kl_controller.update(kl, num_known)
         self.iteration += 1
         self._collection = None
 
@@ -320,9 +321,3 @@ class RLModule(PolicyModule):
 
     def _sum_over_ranks(self, tensor: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(tensor.to(self.device), reduce_op="sum").to(tensor.device)
-
-    def _kl_over_ranks(self, collection: Collection) -> tuple[float, int]:
-        """Mean divergence of the responses with a reward, in nats, and how many there are, over all ranks."""
-        total, count = collection.kl_per_response * collection.num_known, collection.num_known
-        sums = self._sum_over_ranks(torch.tensor([total, count], dtype=torch.float64))
-        return float(sums[0] / sums[1].clamp(min=1)), int(sums[1])

@@ -10,8 +10,10 @@ from lightning_modules.generation import Generated
 from lightning_modules.kl_control import KLConfig
 from lightning_modules.policy import Policy
 from lightning_modules.reference import Reference, weights_sha256
+from lightning_modules.responses import Response, TokenScores
 from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
-from lightning_modules.rollout import REWARD_PARTS, Response, TokenScores, build_samples, score_tokens
+from lightning_modules.rollout import build_samples, score_tokens
+from lightning_modules.rollout_metrics import REWARD_PARTS
 
 PLAIN = AlgorithmConfig(whiten=False)
 CRITIC = CriticConfig(gae_lambda=1.0)
