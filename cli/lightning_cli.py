@@ -28,7 +28,7 @@ from cli.model_line import ModelLine
 from cli.nulls import with_nulls
 from cli.parser_errors import readable
 from cli.progress import PlainProgress, TrainingBar
-from cli.resume import CheckpointFacts, differences, read_checkpoint_facts, refuse_changes
+from cli.resume import CheckpointFacts, differences, read_checkpoint_facts, refuse_changes, refuse_partial
 from cli.run_directory import KeepConfig, checkpoint_to_start_from, prepare, resolved_text
 from lightning_modules.checkpointing import DirectCheckpointIO, RunCheckpoint
 from lightning_modules.run_logger import RunLogger
@@ -138,6 +138,7 @@ class AtomforgeCLI(LightningCLI):
         self._facts = read_checkpoint_facts(path)
         given = yaml.safe_load(resolved_text(self._subcommand_parsers[self._only], config))
         if self._only == "fit":
+            refuse_partial(self._facts)
             refuse_changes(self._facts, given)
         elif self._facts.config is not None:
             for line in differences(self._facts.config, given):

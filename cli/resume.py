@@ -30,6 +30,8 @@ class CheckpointFacts:
     path: Path
     global_step: int
     """Optimizer steps taken."""
+    is_whole: bool
+    """Whether it was written at the end of an epoch."""
     config: dict[str, Any] | None
     """Resolved config of the run that wrote it; None for a checkpoint from elsewhere."""
 
@@ -56,7 +58,15 @@ def read_checkpoint_facts(path: str | Path) -> CheckpointFacts:
         raise UsageError(f"{path} is not a checkpoint of a training run")
     text = content.get(CONFIG_KEY)
     config = yaml.safe_load(text) if isinstance(text, str) else None
-    return CheckpointFacts(path=path, global_step=int(content["global_step"]), config=config)
+    return CheckpointFacts(
+        path=path, global_step=int(content["global_step"]), is_whole=_is_whole(content), config=config
+    )
+
+
+def _is_whole(content: Mapping[str, Any]) -> bool:
+    """Read from Lightning's own progress whether all minibatches of the epoch had been trained on."""
+    loop = (content.get("loops") or {}).get("fit_loop", {})
+    return loop.get("epoch_loop.batch_progress", {}).get("is_last_batch", True)
 
 
 def _way_out(path: Path, reason: str) -> str:
@@ -81,6 +91,19 @@ def differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]
         for key in keys
         if key not in old or key not in new or old[key] != new[key]
     ]
+
+
+def refuse_partial(facts: CheckpointFacts) -> None:
+    """Refuse to go on from inside an epoch: Lightning would take the epoch for done and leave its rest out.
+
+    Raises:
+        UsageError: naming the way out.
+    """
+    if not facts.is_whole:
+        raise UsageError(
+            f"{facts.path} was written inside an epoch, so a run cannot go on from it: "
+            "`--ckpt_path last` in its own run_dir goes on from the last whole epoch"
+        )
 
 
 def refuse_changes(facts: CheckpointFacts, given: Mapping[str, Any]) -> None:

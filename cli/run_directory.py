@@ -11,7 +11,7 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from cli.errors import UsageError
 from cli.resume import CONFIG_KEY
-from lightning_modules.checkpointing import checkpoints_of
+from lightning_modules.checkpointing import checkpoints_of, newest_of
 from lightning_modules.run_logger import RunLogger
 
 
@@ -20,8 +20,9 @@ def checkpoint_to_start_from(
 ) -> Path | None:
     """Find where `fit`, `validate` or `test` starts from; None for the beginning.
 
-    `last` is the newest checkpoint of the run directory; for `fit` in a directory without one it is the beginning, so
-    that the same command serves the first start and every restart. The directory of a run stands for its newest one.
+    `last` is the newest checkpoint of the run directory, for `fit` the newest of a whole epoch, and in a directory
+    without one the beginning, so that the same command serves the first start and every restart. The directory of
+    another run stands for its newest one.
 
     Args:
         run_dir: directory of this run.
@@ -35,29 +36,30 @@ def checkpoint_to_start_from(
     """
     existing = checkpoints_of(run_dir)
     if ckpt_path is None:
-        if subcommand == "fit" and existing:
+        newest = newest_of(run_dir)
+        if subcommand == "fit" and newest is not None:
             raise UsageError(
-                f"{run_dir} already holds {existing[-1].name}: add `--ckpt_path last` to go on, "
+                f"{run_dir} already holds {newest.name}: add `--ckpt_path last` to go on, "
                 "or give another --run_dir to start anew"
             )
         if subcommand != "fit" and not has_model:
-            newest = f" (here {existing[-1].name})" if existing else ""
+            here = "" if newest is None else f" (here {newest.name})"
             raise UsageError(
-                f"{subcommand} judges a checkpoint: add `--ckpt_path last`, the newest of {run_dir}{newest}, or "
+                f"{subcommand} judges a checkpoint: add `--ckpt_path last`, the newest of {run_dir}{here}, or "
                 "another run or .ckpt"
             )
         return None
     if ckpt_path == "last":
-        if existing:
-            return existing[-1]
         if subcommand == "fit":
-            return None
+            return existing[-1] if existing else None
+        if newest := newest_of(run_dir):
+            return newest
         raise UsageError(f"--ckpt_path last: {run_dir} holds no checkpoint yet")
     if not Path(ckpt_path).exists():
         known = f" ({run_dir} holds {', '.join(path.name for path in existing)})" if existing else ""
         raise UsageError(f"no checkpoint at {ckpt_path}{known}")
-    if Path(ckpt_path).is_dir() and (of_run := checkpoints_of(ckpt_path)):
-        ckpt_path = str(of_run[-1])
+    if Path(ckpt_path).is_dir() and (of_run := newest_of(ckpt_path)):
+        ckpt_path = str(of_run)
     if subcommand == "fit" and existing and Path(ckpt_path).resolve() != existing[-1].resolve():
         raise UsageError(
             f"{run_dir} already holds {existing[-1].name}: go on from it with `--ckpt_path last`, "

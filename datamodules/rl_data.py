@@ -10,8 +10,9 @@ those in `tests`.
 """
 
 import logging
+from collections import Counter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
@@ -26,6 +27,7 @@ from datamodules.rollout_collate import plan_minibatches, split_minibatch
 
 MAX_FRESH_TESTS = 200
 _REWARD_COLUMNS = ("solution", "tests", "reward_tests", "domains")
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -36,7 +38,9 @@ class Collects(Protocol):
     """Iterations completed."""
     tokenizer: PreTrainedTokenizerFast
 
-    def collect(self, prompts: list[TaskPrompt], iteration: int, *, samples_per_prompt: int) -> list[RolloutSample]:
+    def collect(
+        self, prompts: list[TaskPrompt], iteration: int, *, copy_numbers: list[int], samples_per_prompt: int
+    ) -> list[RolloutSample]:
         """Answer and judge the prompts, in order; the same arguments give the same samples."""
         ...
 
@@ -131,14 +135,26 @@ class RLDataModule(LightningDataModule):
 
     def prompts_of(self, iteration: int) -> list[TaskPrompt]:
         """List this rank's prompts of an iteration, each as often as it is answered, copies side by side."""
-        rank, world_size = self._rank_and_world_size()
-        mine = [self._tasks[split][index] for split, index in self.plan.batch(iteration)[rank::world_size]]
+        mine = [self._tasks[split][index] for split, index in self._share_of(self.plan.batch(iteration))]
         prompts = [
             prompt_for_reward(task, num_fresh=self.fresh_reward_tests, seed=self.seed, iteration=iteration)
             for task in mine
         ]
         self._tell_of_stored_tests(prompts, iteration)
         return [prompt for prompt in prompts for _ in range(self.samples_per_prompt)]
+
+    def copy_numbers_of(self, iteration: int) -> list[int]:
+        """Give each prompt of `prompts_of` its number among the copies of its task, from 0, over all ranks.
+
+        A task may be drawn twice where one pass through a split ends and the next begins. Random numbers follow from
+        these numbers and must not be the same on two ranks.
+        """
+        times_drawn: Counter[tuple[str, int]] = Counter()
+        first_numbers = []
+        for task in self.plan.batch(iteration):
+            first_numbers.append(times_drawn[task] * self.samples_per_prompt)
+            times_drawn[task] += 1
+        return [first + copy for first in self._share_of(first_numbers) for copy in range(self.samples_per_prompt)]
 
     def minibatches(self, samples: list[RolloutSample], iteration: int) -> list[RolloutBatch]:
         """Batches of this rank in the order they are trained on."""
@@ -168,12 +184,16 @@ class RLDataModule(LightningDataModule):
             # after a restore Lightning asks once with the epoch before; it asks again before it trains
             return _as_loader([None])
         prompts = self.prompts_of(iteration)
-        samples = module.collect(prompts, iteration, samples_per_prompt=self.samples_per_prompt)
+        samples = module.collect(
+            prompts,
+            iteration,
+            copy_numbers=self.copy_numbers_of(iteration),
+            samples_per_prompt=self.samples_per_prompt,
+        )
         return _as_loader(self.minibatches(samples, iteration))
 
     def val_dataloader(self) -> DataLoader:
-        rank, world_size = self._rank_and_world_size()
-        return _as_loader([(self.val_split, self._val_prompts[rank::world_size])])
+        return _as_loader([(self.val_split, self._share_of(self._val_prompts))])
 
     def _reward_tasks(self, dataset: Any, split: str) -> list[RewardTask]:
         table = split_of(dataset, split, data_dir=self.data_dir)
@@ -220,6 +240,11 @@ class RLDataModule(LightningDataModule):
     def _module(self) -> Collects:
         assert self.trainer is not None
         return self.trainer.lightning_module  # pyright: ignore[reportReturnType]
+
+    def _share_of(self, items: list[T]) -> list[T]:
+        """Take what falls to this rank of what all ranks do together."""
+        rank, world_size = self._rank_and_world_size()
+        return items[rank::world_size]
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)

@@ -106,6 +106,8 @@ class SFTDataModule(LightningDataModule):
         self.tokenizer_source = tokenizer
         self.prompt = prompt
         self._tokenizer: PreTrainedTokenizerFast | None = None
+        self._train_samples: dict[str, list[Sample]] = {}
+        self._val_samples: list[Sample] = []
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
@@ -157,6 +159,12 @@ class SFTDataModule(LightningDataModule):
         samples = [self._train_samples[split][index] for split, index in mine]
         return pack(samples, max_length=self.max_length, pad_id=self._pad_id())
 
+    @property
+    def longest_sample(self) -> int:
+        """Tokens of the longest sample that is trained on or validated with, from `setup` on."""
+        every = [self._val_samples, *self._train_samples.values()]
+        return max((sample.num_tokens() for samples in every for sample in samples), default=0)
+
     def num_trained(self, num_steps: int) -> dict[str, tuple[int, int]]:
         """Count what the first `num_steps` minibatches hold, all ranks together: {split: (all tokens, labels)}."""
         lengths = {
@@ -195,7 +203,7 @@ class SFTDataModule(LightningDataModule):
         return batch if samples else batch._replace(labels=torch.full_like(batch.labels, IGNORE), num_samples=0)
 
     def _setup_training(self, dataset: Mapping) -> None:
-        self._train_samples: dict[str, list[Sample]] = {}
+        self._train_samples = {}
         for split, part in self.mixture.items():
             table = dataset[split]
             rows = chosen_tasks(part, len(table), seed=self.seed, split=split)

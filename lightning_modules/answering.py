@@ -20,7 +20,8 @@ from lightning_modules.generation import Generated, Sampling, generate
 from lightning_modules.judging import Judging, tasks_of
 from lightning_modules.policy import Policy
 from lightning_modules.reference import Reference
-from lightning_modules.rollout import TokenScores, score_tokens
+from lightning_modules.responses import TokenScores
+from lightning_modules.rollout import score_tokens
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,13 @@
 Layout of `RUN_DIR/checkpoints`: `epoch_00003.ckpt` (after three epochs), `last.ckpt` (a link to the newest) and, once
 the run has reached its end, `final.ckpt` (a link to the newest too). A checkpoint is first `.epoch_00003.ckpt.tmp`,
 then flushed to disk and renamed, so one under its real name is whole; this holds for sharded checkpoints, which are
-folders, as well. The points that a checkpoint owns (see `run_logger`) are in
-the event file before it appears. Nothing is saved inside an epoch: resuming is exact at epoch boundaries only.
+folders, as well. The points that a checkpoint owns (see `run_logger`) are in the event file before it appears.
+
+Resuming is exact at epoch boundaries only. A run that ends inside an epoch leaves its model as `partial.ckpt`, which no
+run goes on from; `final.ckpt` links to it where `max_steps` ended the run.
 """
 
+import logging
 import os
 import re
 import shutil
@@ -21,7 +24,9 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from lightning_modules.run_logger import RunLogger
 
+PARTIAL_NAME = "partial.ckpt"
 _NAME = re.compile(r"epoch_(\d+)\.ckpt")
+_log = logging.getLogger(__name__)
 _SHARDED_METADATA = ("meta.pt", ".metadata")
 """Of Lightning and of torch; without either a sharded checkpoint cannot be read."""
 
@@ -33,6 +38,19 @@ def checkpoints_of(run_dir: str | Path) -> list[Path]:
         return []
     found = [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
     return [path for _, path in sorted(found) if _is_complete(path)]
+
+
+def newest_of(run_dir: str | Path) -> Path | None:
+    """Find the checkpoint that holds the model of a run: that of its newest whole epoch, or of a later end inside one.
+
+    Such an end counts where `max_steps` brought it about, and where no epoch is whole.
+    """
+    folder = Path(run_dir) / "checkpoints"
+    whole, partial = checkpoints_of(run_dir), folder / PARTIAL_NAME
+    is_end = not whole or (folder / "final.ckpt").resolve() == partial.resolve()
+    if is_end and partial.exists() and _is_complete(partial):
+        return partial
+    return whole[-1] if whole else None
 
 
 def is_finished(run_dir: str | Path) -> bool:
@@ -86,6 +104,7 @@ class RunCheckpoint(Checkpoint):
             for stale in self.folder.glob(".*.tmp"):
                 _remove(stale)
             (self.folder / "final.ckpt").unlink(missing_ok=True)
+            _remove(self.folder / PARTIAL_NAME)
             self._link_newest("last.ckpt")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -93,17 +112,26 @@ class RunCheckpoint(Checkpoint):
         if trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
             return
         num_epochs = trainer.current_epoch + 1
-        is_end = num_epochs == trainer.max_epochs or trainer.global_step == trainer.max_steps or trainer.should_stop
+        if not _is_whole(trainer):
+            self._save(trainer, PARTIAL_NAME)
+            if not _has_taken_all_steps(trainer):
+                _log.warning("stopped inside epoch %d: a resumed run goes on from an epoch's end before it", num_epochs)
+            return
+        is_end = num_epochs == trainer.max_epochs or _has_taken_all_steps(trainer) or trainer.should_stop
         if num_epochs % self.every_n_epochs == 0 or is_end:
-            self._save(trainer, num_epochs)
+            self._save(trainer, f"epoch_{num_epochs:05d}.ckpt")
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Mark the run as finished (not called after an interrupt or a fault)."""
-        if trainer.is_global_zero and not trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
+        """Mark the run as finished, unless it stopped inside an epoch (not called after an interrupt or a fault)."""
+        if not trainer.is_global_zero or trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
+            return
+        if not (self.folder / PARTIAL_NAME).exists():
             self._link_newest("final.ckpt")
+        elif _has_taken_all_steps(trainer):
+            _link(self.folder / "final.ckpt", PARTIAL_NAME)
 
-    def _save(self, trainer: Trainer, num_epochs: int) -> None:
-        target = self.folder / f"epoch_{num_epochs:05d}.ckpt"
+    def _save(self, trainer: Trainer, name: str) -> None:
+        target = self.folder / name
         unfinished = self.folder / f".{target.name}.tmp"
         _log_epoch_metrics(trainer)
         trainer.save_checkpoint(unfinished, weights_only=False)  # every rank takes part
@@ -131,6 +159,15 @@ class RunCheckpoint(Checkpoint):
         for path in self.folder.iterdir():
             if _NAME.fullmatch(path.name) and path not in whole:
                 _remove(path)  # a sharded one that a kill left half removed
+
+
+def _is_whole(trainer: Trainer) -> bool:
+    """Whether the epoch that ends has had all of its minibatches."""
+    return trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+
+
+def _has_taken_all_steps(trainer: Trainer) -> bool:
+    return trainer.global_step == trainer.max_steps
 
 
 def _is_complete(path: Path) -> bool:

@@ -130,7 +130,10 @@ def draw_tokens(logits: Tensor, *, temperature: float, random: np.ndarray) -> tu
     else:
         logits = logits / temperature if temperature != 1.0 else logits
         cumulative = torch.softmax(logits, -1).cumsum(-1)
-        threshold = torch.from_numpy(random).to(cumulative)[:, None] * cumulative[:, -1:]
+        total = cumulative[:, -1:]
+        threshold = torch.from_numpy(random).to(cumulative)[:, None] * total
+        # in float32 a number near 1 may be rounded to 1, and nothing is above the total
+        threshold = torch.minimum(threshold, torch.nextafter(total, torch.zeros_like(total)))
         # the first token whose cumulative probability is above the threshold; it has a probability above zero
         tokens = torch.searchsorted(cumulative, threshold, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
     logprobs = logits.gather(-1, tokens[:, None])[:, 0] - logits.logsumexp(-1)

@@ -68,9 +68,13 @@ def uses_flex_attention(causal_lm: PreTrainedModel) -> bool:
 
 
 def disable_dropout(module: nn.Module) -> None:
-    """Set every dropout rate to 0, in place, so that a policy says the same in training as in sampling."""
+    """Set every dropout rate to 0, in place, so that a policy says the same in training as in sampling.
+
+    A rate is that of a layer, or a number that a module keeps under a name such as `attn_dropout` or `layerdrop`.
+    """
     for part in module.modules():
         if isinstance(part, nn.Dropout):
             part.p = 0.0
-        elif isinstance(getattr(part, "attention_dropout", None), float):
-            setattr(part, "attention_dropout", 0.0)  # noqa: B010 (torch types attributes of modules as modules)
+        for name, value in list(vars(part).items()):
+            if isinstance(value, float) and "drop" in name:
+                setattr(part, name, 0.0)

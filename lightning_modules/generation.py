@@ -18,6 +18,7 @@ from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTra
 from lightning_modules.drafts import Drafts, Generated, Rules, Sampling
 from lightning_modules.kv_cache import is_drivable, new_cache, select_rows
 from lightning_modules.llama_decoder import LlamaDecoder, can_decode
+from lightning_modules.policy import context_of
 from lightning_modules.stop_strings import StopStrings
 from lightning_modules.transformers_generation import decode_with_transformers
 
@@ -69,7 +70,7 @@ def generate(
     """
     if len(prompt_ids) != len(sample_ids):
         raise ValueError(f"{len(prompt_ids)} prompts but {len(sample_ids)} sample ids; there must be one for each")
-    context = getattr(causal_lm.config, "max_position_embeddings", None) or 1 << 30
+    context = context_of(causal_lm)
     for index, prompt in enumerate(prompt_ids):
         if not 0 < len(prompt) < context:
             raise ValueError(f"prompt {index} has {len(prompt)} tokens; the model takes 1 to {context - 1}")

@@ -12,15 +12,26 @@ from torch import Tensor, nn
 from lightning_modules.sharding import full_tensor
 
 
-def clip_by_norm(parameters: Iterable[nn.Parameter], max_norm: float | None, algorithm: str | None = None) -> Tensor:
-    """Scale the gradients so that their 2-norm over all parameters and ranks is at most `max_norm` (None = any).
-
-    Returns:
-        The norm before, a scalar.
+def check_clipping(max_norm: float | None, algorithm: str | None) -> None:
+    """Refuse what `clip_by_norm` cannot do.
 
     Raises:
-        ValueError: the trainer asks for clipping by value.
+        ValueError: the norm is negative, or clipping by value is asked for; one line.
     """
     if algorithm == "value":
         raise ValueError("trainer.gradient_clip_algorithm: value is not supported, use norm or leave it out")
-    return full_tensor(torch.nn.utils.clip_grad_norm_(parameters, math.inf if max_norm is None else max_norm))
+    if max_norm is not None and not max_norm >= 0:
+        raise ValueError(
+            f"trainer.gradient_clip_val is {max_norm}: it must be above 0.0, or null or 0.0 for no clipping"
+        )
+
+
+def clip_by_norm(parameters: Iterable[nn.Parameter], max_norm: float | None) -> Tensor:
+    """Scale the gradients so that their 2-norm over all parameters and ranks is at most `max_norm`.
+
+    None and 0.0 leave them as they are, as in Lightning.
+
+    Returns:
+        The norm before, a scalar.
+    """
+    return full_tensor(torch.nn.utils.clip_grad_norm_(parameters, max_norm or math.inf))

@@ -11,9 +11,11 @@ class KLConfig:
     Args:
         place: Where the price is paid: `reward` takes it off the reward of each token; `loss` adds it to the loss, with
             its gradient.
-        estimator: Of the divergence at a token: `k1` (unbiased, may be negative) or `k3` (never negative).
+        estimator: Of the divergence at a token: `k1` (unbiased, may be negative) or `k3` (never negative). In the loss
+            it must be `k3`: the gradient of k1 is zero on average, whatever the divergence.
         init_coef: Price of one nat in units of reward, at the start.
-        target: Wanted divergence in nats a response; null keeps the price fixed.
+        target: Wanted divergence in nats a response; null keeps the price fixed. The price is moved by factors, so it
+            must not start at 0.0.
         horizon: Samples over which the price adapts; larger is slower.
     """
 
@@ -30,6 +32,12 @@ class KLConfig:
             raise ValueError(f"kl.target must be above 0.0, or null for a fixed price, got {self.target}")
         if self.horizon < 1:
             raise ValueError(f"kl.horizon must be at least 1, got {self.horizon}")
+        if self.place == "loss" and self.estimator == "k1":
+            raise ValueError("kl.estimator k1 has no gradient in the loss: use k3, or place: reward")
+        if self.target is not None and self.init_coef == 0:
+            raise ValueError(
+                f"kl.init_coef is 0.0, and kl.target {self.target} can never move it: raise it, or set target to null"
+            )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from lightning_modules.architecture import ATTENTION
-from lightning_modules.checkpointing import checkpoints_of
+from lightning_modules.checkpointing import newest_of
 from lightning_modules.lora import LoRASettings, add_lora, merge_lora
 from lightning_modules.pretrained import find_source, load_pretrained, load_pretrained_tokenizer
 from lightning_modules.sharded_checkpoints import is_sharded, read_meta, read_weights
@@ -110,8 +110,8 @@ def _resolve(path: str | Path) -> tuple[Path | None, str]:
     if place.is_dir():
         if (place / "config.json").exists():
             return None, str(place)
-        if checkpoints := checkpoints_of(place):
-            return checkpoints[-1], source
+        if newest := newest_of(place):
+            return newest, source
         raise ValueError(f"{path} holds no model: no checkpoints/*.ckpt of a run and no config.json of Hugging Face")
     looks_like_file = source.startswith(("/", ".", "~")) or place.suffix == ".ckpt" or source.count("/") > 1
     if looks_like_file:

@@ -3,8 +3,18 @@
 Shapes: `B` samples, `T` tokens, `V` vocabulary. A mask is True (or 1) where a token counts.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+SumOverRanks = Callable[[Tensor], Tensor]
+"""Adds a tensor up over all ranks; every rank must call it."""
+
+
+def alone(tensor: Tensor) -> Tensor:
+    """Add up over one rank."""
+    return tensor
 
 
 def token_logprobs(logits: Tensor, token_ids: Tensor, *, temperature: float = 1.0) -> Tensor:
@@ -83,16 +93,25 @@ def kl_estimate(logprobs: Tensor, other_logprobs: Tensor, estimator: str) -> Ten
     return {"k1": kl_k1, "k3": kl_k3}[estimator](logprobs, other_logprobs)
 
 
-def explained_variance(predictions: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
+def variance(values: Tensor, sum_over_ranks: SumOverRanks = alone) -> Tensor:
+    """Variance of all values of all ranks in float64, without correction: [n] -> scalar; nan where there are none.
+
+    The mean is known before deviations are squared: sums of squares would lose a small variance beside a large mean.
+    """
+    values = values.double()
+    total, count = sum_over_ranks(torch.stack([values.sum(), values.new_tensor(values.numel())]))
+    return sum_over_ranks((values - total / count).square().sum()[None])[0] / count
+
+
+def explained_variance(
+    predictions: Tensor, targets: Tensor, mask: Tensor, sum_over_ranks: SumOverRanks = alone
+) -> Tensor:
     """1 - Var(targets - predictions) / Var(targets) where `mask` is True: 1 perfect, 0 no better than a constant.
 
     Returns:
         Scalar; 0 where the targets do not vary.
     """
     chosen = mask.bool()
-    goal, error = targets[chosen].double(), (targets - predictions)[chosen].double()
-    if goal.numel() < 2:
-        return torch.zeros((), dtype=torch.float32, device=targets.device)
-    variance = goal.var(correction=0)
-    explained = 1.0 - error.var(correction=0) / variance.clamp(min=1e-12)
-    return torch.where(variance > 1e-12, explained, torch.zeros_like(explained)).float()
+    goal = variance(targets[chosen], sum_over_ranks)
+    error = variance((targets - predictions)[chosen], sum_over_ranks)
+    return torch.where(goal > 1e-12, 1.0 - error / goal, torch.zeros_like(goal)).float()

@@ -10,7 +10,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lightning_modules.policy import Policy
-from lightning_modules.rl_config import RLOptimizerConfig
+from lightning_modules.rl_config import RLOptimizerConfig, check_betas
 
 Schedule = Literal["cosine", "linear", "constant"]
 
@@ -38,10 +38,13 @@ class AdamWConfig:
     min_lr_ratio: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.lr <= 0:
-            raise ValueError(f"optimizer: lr is {self.lr}, it must be positive")
-        if self.warmup_steps < 0:
-            raise ValueError(f"optimizer: warmup_steps is {self.warmup_steps}, it must not be negative")
+        for name, value in (("lr", self.lr), ("eps", self.eps)):
+            if not value > 0:
+                raise ValueError(f"optimizer: {name} is {value}, it must be positive")
+        for name, value in (("weight_decay", self.weight_decay), ("warmup_steps", self.warmup_steps)):
+            if not value >= 0:
+                raise ValueError(f"optimizer: {name} is {value}, it must not be negative")
+        check_betas(self.betas)
         if not 0 <= self.min_lr_ratio <= 1:
             raise ValueError(f"optimizer: min_lr_ratio is {self.min_lr_ratio}, it must lie in [0, 1]")
 

@@ -62,10 +62,10 @@ def with_own_reward(
     ]
 
 
-def mean_own(outcomes: Sequence[Outcome]) -> float:
-    """Average the part over the known rewards; nan where there are none."""
+def total_own(outcomes: Sequence[Outcome]) -> tuple[float, int]:
+    """Add the part up over the known rewards, and count these."""
     parts = [outcome.reward.parts[PART] for outcome in outcomes if outcome.reward is not None]
-    return sum(parts) / len(parts) if parts else math.nan
+    return sum(parts), len(parts)
 
 
 def _own(function: RewardFunction, outcome: Outcome, prompt: TaskPrompt, completion: str) -> float:

@@ -118,3 +118,8 @@ def output_layer(causal_lm: PreTrainedModel) -> nn.Module:
     layer = causal_lm.get_output_embeddings()
     assert isinstance(layer, nn.Module)
     return layer
+
+
+def context_of(causal_lm: PreTrainedModel) -> int:
+    """Tokens a model can read, prompt and completion together; a very large number where it states none."""
+    return getattr(causal_lm.config, "max_position_embeddings", None) or 1 << 30

@@ -19,7 +19,7 @@ from lightning_modules.drafts import Sampling
 from lightning_modules.engine import EngineSettings, prepare_causal_lm, weights_dtype
 from lightning_modules.evaluation import evaluate
 from lightning_modules.generation import decoding_dtype
-from lightning_modules.gradient_clipping import clip_by_norm
+from lightning_modules.gradient_clipping import check_clipping, clip_by_norm
 from lightning_modules.judged import Evaluation
 from lightning_modules.lora import LoRASettings, add_lora
 from lightning_modules.model_loading import PAYLOAD_KEY, checkpoint_payload, load_policy
@@ -106,12 +106,8 @@ class PolicyModule(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by norm and log the norm.
-
-        Raises:
-            ValueError: the trainer asks for clipping by value.
-        """
-        norm = clip_by_norm(self.policy.parameters(), gradient_clip_val, gradient_clip_algorithm)
+        """Clip by norm and log the norm."""
+        norm = clip_by_norm(self.policy.parameters(), gradient_clip_val)
         self.log("optim/grad_norm", norm, on_step=self.logs_each_step, on_epoch=not self.logs_each_step, batch_size=1)
 
     def evaluate_split(self, split: str, prompts: list[TaskPrompt]) -> None:
@@ -160,6 +156,14 @@ class PolicyModule(LightningModule):
         checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy.causal_lm, self.tokenizer, self.lora)
 
     def setup(self, stage: str) -> None:
+        """Check the trainer's settings and find the executor.
+
+        Raises:
+            ValueError: the trainer asks for what the modules cannot do; one line.
+        """
+        if stage == "fit" and self.engine.attention == "flex" and self.trainer.strategy.root_device.type == "cpu":
+            raise ValueError("engine.attention flex has no gradients on a CPU: use sdpa")
+        check_clipping(self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm)
         self._executor.prepare(self.trainer)
 
     def on_fit_start(self) -> None:

@@ -110,15 +110,26 @@ class RLOptimizerConfig:
             weight_decay=self.weight_decay,
             warmup_iterations=self.warmup_iterations,
         )
+        check_betas(self.betas)
 
     def lr_at(self, iteration: int) -> float:
         """Rate of the language model in its own iteration `iteration` (0 = the first it is trained in)."""
         return self.lr * min(1.0, (iteration + 1) / max(1, self.warmup_iterations))
 
 
+def check_betas(betas: tuple[float, float]) -> None:
+    """Refuse decay rates of AdamW that torch would not take.
+
+    Raises:
+        ValueError: one of them is no share below 1.
+    """
+    if not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"optimizer.betas are {list(betas)}: each must be at least 0.0 and below 1.0")
+
+
 def _at_least_zero(group: str, **values: float) -> None:
     for name, value in values.items():
-        if value < 0:
+        if not value >= 0:
             raise ValueError(f"{group}.{name} must be at least 0, got {value}")
 
 

@@ -19,13 +19,17 @@ from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
 
 
 class MinibatchLoss(NamedTuple):
-    """The loss, a scalar with gradients, and what was measured on the way, scalars without."""
+    """The loss, a scalar with gradients, and what was measured on the way, scalars without.
+
+    All are sums over the tokens of this minibatch, divided by `num_tokens`: where that is the share of an optimizer
+    step's tokens which falls to each part and rank, their means over parts and ranks are means over the step's tokens.
+    """
 
     loss: Tensor
     approx_kl: Tensor
-    """Distance from the policy that sampled (k3), nats a token of this minibatch."""
+    """Distance from the policy that sampled (k3), nats."""
     ratio: Tensor
-    """Mean probability ratio to the policy that sampled, over the tokens of this minibatch."""
+    """Probability ratio to the policy that sampled."""
     metrics: dict[str, Tensor]
     """By tag."""
 
@@ -99,7 +103,4 @@ def rl_loss(
         metrics["value/loss"] = value_part.loss.detach()
         metrics["value/clip_frac"] = value_part.metrics["clip_fraction"]
         loss = loss + critic.coef * value_part.loss
-    of_all = num_tokens / max(1, len(tokens))  # a part of a step may hold more or fewer tokens than its share
-    return MinibatchLoss(
-        loss, policy_part.metrics["approx_kl"] * of_all, policy_part.metrics["ratio"] * of_all, metrics
-    )
+    return MinibatchLoss(loss, policy_part.metrics["approx_kl"], policy_part.metrics["ratio"], metrics)

@@ -24,19 +24,23 @@ from executor.rewards import RewardConfig
 from lightning_modules.answering import AnswerSettings, answer_prompts
 from lightning_modules.curve_layout import RL_QUESTIONS
 from lightning_modules.engine import EngineSettings, disable_dropout
+from lightning_modules.evaluation import sample_id
 from lightning_modules.generation import Sampling, decoding_dtype
 from lightning_modules.kl_control import KLConfig, controller_of
 from lightning_modules.lora import LoRASettings
 from lightning_modules.metrics import PassAtK
 from lightning_modules.optimizers import build_rl_adamw
-from lightning_modules.own_reward import load_reward_function, mean_own, with_own_reward
+from lightning_modules.own_reward import load_reward_function, total_own, with_own_reward
 from lightning_modules.policy_module import PolicyModule
 from lightning_modules.reference import Reference, weights_sha256
+from lightning_modules.responses import responses_of
 from lightning_modules.retest import retest
 from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimizerConfig, check_together
 from lightning_modules.rl_loss import rl_loss
-from lightning_modules.rollout import Collection, Response, build_samples, groups_and_sample_ids
+from lightning_modules.rollout import Collection, build_samples
+from lightning_modules.rollout_metrics import means_over_ranks
 from lightning_modules.sharding import mesh_of
+from lightning_modules.step_watch import StepWatch
 
 STATE_KEY = "rl_state"
 DEFAULT_ALGORITHM = AlgorithmConfig()
@@ -132,7 +136,7 @@ class RLModule(PolicyModule):
         self.kl_controller = controller_of(kl)
         self.iteration = 0
         self._collection: Collection | None = None
-        self._is_stopped = False
+        self._watch = StepWatch(algorithm.target_kl)
         self._update_s = 0.0
         self._batch_started_at = 0.0
 
@@ -140,18 +144,21 @@ class RLModule(PolicyModule):
     def tokenizer(self) -> PreTrainedTokenizerFast:
         return self._tokenizer
 
-    def collect(self, prompts: list[TaskPrompt], iteration: int, *, samples_per_prompt: int) -> list[RolloutSample]:
+    def collect(
+        self, prompts: list[TaskPrompt], iteration: int, *, copy_numbers: list[int], samples_per_prompt: int
+    ) -> list[RolloutSample]:
         """Answer each prompt once, run and judge the answers, and prepare them for training.
 
         Args:
-            prompts: N prompts; the copies of one prompt stand side by side and are numbered from 0.
+            prompts: N prompts; the copies of one prompt stand side by side.
             iteration: names the random numbers.
+            copy_numbers: N numbers that tell the copies of a prompt apart, on all ranks; they name random numbers, too.
             samples_per_prompt: copies of each; pass@k is measured for this k.
 
         Returns:
             N samples, in the order of the prompts.
         """
-        groups, sample_ids = groups_and_sample_ids(prompts)
+        sample_ids = [sample_id(prompt.task_id, n) for prompt, n in zip(prompts, copy_numbers, strict=True)]
         executor = self._executor.open(self.trainer)
         answers = answer_prompts(
             self.policy,
@@ -168,10 +175,8 @@ class RLModule(PolicyModule):
         outcomes = answers.outcomes
         if self.reward_function is not None:
             outcomes = with_own_reward(outcomes, prompts, answers.completions, self.reward_function)
-        prompt_ids = [prompt.prompt_ids for prompt in prompts]
-        responses = list(map(Response, prompt_ids, groups, answers.generated, outcomes))
         collection = build_samples(
-            responses,
+            responses_of(prompts, answers.generated, outcomes),
             answers.scores,
             algorithm=self.algorithm,
             critic=self.critic,
@@ -183,7 +188,7 @@ class RLModule(PolicyModule):
         pass_at_k.update(collection.num_judged, collection.num_correct)
         metrics = collection.metrics | answers.metrics | pass_at_k.by_tag("rollout/pass_at_{k}")
         if self.reward_function is not None:
-            metrics["reward/own"] = mean_own(outcomes)
+            metrics |= means_over_ranks({"reward/own": total_own(outcomes)}, self._sum_over_ranks)
         if self.retest_share > 0.0:
             started_at = time.perf_counter()
             found = retest(
@@ -212,9 +217,11 @@ class RLModule(PolicyModule):
         )
 
     def setup(self, stage: str) -> None:
+        if self.trainer.precision not in ("32-true", "bf16-mixed"):
+            raise ValueError(
+                f"trainer.precision {self.trainer.precision} is not supported by RLModule; use bf16-mixed or 32-true"
+            )
         super().setup(stage)
-        if self.trainer.precision == "16-mixed":
-            raise ValueError("trainer.precision 16-mixed is not supported by RLModule; use bf16-mixed or 32-true")
 
     def configure_model(self) -> None:
         mesh = mesh_of(self.trainer.strategy)
@@ -227,7 +234,7 @@ class RLModule(PolicyModule):
         return build_rl_adamw(self.policy, self.optimizer_config)
 
     def on_train_epoch_start(self) -> None:
-        self._is_stopped = False
+        self._watch.start_iteration()
         self._update_s = 0.0
         # set from the iteration, not by a scheduler: Lightning saves checkpoints before it steps one at an epoch's end
         own_iteration = max(0, self.iteration - self._num_warmup_iterations())
@@ -240,7 +247,7 @@ class RLModule(PolicyModule):
         self._update_s += time.perf_counter() - self._batch_started_at
 
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> Tensor:
-        num_tokens = self.trainer.strategy.reduce(batch.num_tokens, reduce_op="mean").clamp(min=1)
+        reduce = self.trainer.strategy.reduce
         result = rl_loss(
             self.policy,
             batch,
@@ -249,22 +256,20 @@ class RLModule(PolicyModule):
             self.kl,
             kl_coef=self.kl_controller.coef,
             temperature=self.sampling.temperature,
-            num_tokens=num_tokens,
+            num_tokens=self._watch.start_part(reduce(batch.num_tokens, reduce_op="mean")),
         )
-        approx_kl = self.trainer.strategy.reduce(result.approx_kl, reduce_op="mean")
-        if self.algorithm.target_kl is not None and bool(approx_kl > self.algorithm.target_kl):
-            self._is_stopped = True
-        metrics = result.metrics | {"policy/stopped_share": float(self._is_stopped)}
-        if batch_idx == 0:
-            metrics["policy/first_ratio"] = result.ratio
+        self._watch.end_part(reduce(torch.stack([result.approx_kl, result.ratio]), reduce_op="mean"))
+        metrics = {} if self._watch.is_empty else dict(result.metrics)
+        if (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0:
+            metrics |= self._watch.end_step()
         self.log_dict(metrics, on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
-        return result.loss * 0.0 if self._is_stopped else result.loss
+        return result.loss * 0.0 if self._watch.is_stopped else result.loss
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Take the gradients from what must not move: a zero gradient would still move it, by its momentum."""
         frozen = (
             self.policy.parameters()
-            if self._is_stopped
+            if self._watch.stands_still
             else self.policy.causal_lm.parameters()
             if self.iteration < self._num_warmup_iterations()
             else ()
@@ -275,14 +280,15 @@ class RLModule(PolicyModule):
     def on_train_epoch_end(self) -> None:
         collection = self._collection
         assert collection is not None
+        kl, num_known = collection.kl_over_ranks(self._sum_over_ranks)
         metrics = collection.metrics | {
             "kl/coef": self.kl_controller.coef,
-            "kl/per_response": collection.kl_per_response,
+            "kl/per_response": kl,
             "optim/lr": self.trainer.optimizers[0].param_groups[0]["lr"],
             "time/update_s": self._update_s,
         }
         self.log_dict(metrics, sync_dist=True)
-        self.kl_controller = self.kl_controller.update(*self._kl_over_ranks(collection))
+        self.kl_controller = self.kl_controller.update(kl, num_known)
         self.iteration += 1
         self._collection = None
 
@@ -315,9 +321,3 @@ class RLModule(PolicyModule):
 
     def _sum_over_ranks(self, tensor: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(tensor.to(self.device), reduce_op="sum").to(tensor.device)
-
-    def _kl_over_ranks(self, collection: Collection) -> tuple[float, int]:
-        """Mean divergence of the responses with a reward, in nats, and how many there are, over all ranks."""
-        total, count = collection.kl_per_response * collection.num_known, collection.num_known
-        sums = self._sum_over_ranks(torch.tensor([total, count], dtype=torch.float64))
-        return float(sums[0] / sums[1].clamp(min=1)), int(sums[1])

@@ -5,19 +5,15 @@ prompt. The value of a token is that of the state it was chosen in. An infrastru
 response is left out of the loss, of whitening and of every mean.
 """
 
-import math
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from datamodules.batches import RolloutSample, TaskPrompt
+from datamodules.batches import RolloutSample
 from datamodules.shared_prompts import PackedAnswers, pack_answers
-from executor.rewards import RewardConfig
-from executor.schema import Outcome, Reward, Status
+from executor.schema import Status
 from lightning_modules.advantages import (
     generalized_advantages,
     group_relative,
@@ -27,14 +23,12 @@ from lightning_modules.advantages import (
     uniform_groups,
 )
 from lightning_modules.engine import uses_flex_attention
-from lightning_modules.evaluation import sample_id
-from lightning_modules.generation import Generated
 from lightning_modules.kl_control import KLConfig
 from lightning_modules.numerics import (
-    explained_variance,
+    SumOverRanks,
+    alone,
     kl_estimate,
     kl_k1,
-    kl_k3,
     masked_mean,
     moment_sums,
     token_logprobs,
@@ -43,48 +37,30 @@ from lightning_modules.numerics import (
 from lightning_modules.packed_loss import packed_mask
 from lightning_modules.policy import Policy
 from lightning_modules.reference import Reference
+from lightning_modules.responses import Response, TokenScores
 from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
-
-REWARD_PARTS = tuple(field.name.removesuffix("_coef") for field in fields(RewardConfig))
-"""The same on every rank, also on one without a reward, for ranks must log the same tags."""
-
-
-class Response(NamedTuple):
-    """One completion with its verdict; the verdict's `reward` is None where it is unknown."""
-
-    prompt_ids: list[int]
-    group: int
-    """Number of the prompt within the iteration on this rank: 0, 1, ..."""
-    generated: Generated
-    outcome: Outcome
-
-    @property
-    def reward(self) -> Reward | None:
-        return self.outcome.reward
-
-
-class TokenScores(NamedTuple):
-    """What policy, critic and reference say of each token, all `[N, L]`; `mask` is True on the tokens of a response."""
-
-    logprobs: Tensor
-    ref_logprobs: Tensor
-    values: Tensor
-    mask: Tensor
+from lightning_modules.rollout_metrics import response_metrics, share_metrics, token_metrics
 
 
 class Collection(NamedTuple):
-    """The samples of an iteration and what was measured on them: a number for each tag."""
+    """The samples of an iteration on this rank, and what was measured on those of all ranks: a number for each tag."""
 
     samples: list[RolloutSample]
     metrics: dict[str, float]
     kl_per_response: float
-    """Mean over the responses with a reward of the summed k1, nats."""
+    """Mean over the responses of this rank with a reward of the summed k1, nats."""
     num_known: int
-    """Responses with a reward."""
+    """Responses of this rank with a reward."""
     num_judged: Tensor
     """[G] long, responses with a verdict, by group (n of pass@k)"""
     num_correct: Tensor
     """[G] long, responses that passed (c of pass@k)"""
+
+    def kl_over_ranks(self, sum_over_ranks: SumOverRanks) -> tuple[float, int]:
+        """Mean divergence of the responses with a reward, in nats, and how many there are, over all ranks."""
+        total, count = self.kl_per_response * self.num_known, self.num_known
+        sums = sum_over_ranks(torch.tensor([total, count], dtype=torch.float64))
+        return float(sums[0] / sums[1].clamp(min=1)), int(sums[1])
 
 
 @torch.no_grad()
@@ -160,7 +136,7 @@ def build_samples(
     critic: CriticConfig | None,
     kl: KLConfig,
     kl_coef: float,
-    sum_over_ranks: Callable[[Tensor], Tensor] = lambda tensor: tensor,
+    sum_over_ranks: SumOverRanks = alone,
 ) -> Collection:
     """Turn rewards into advantages and returns, decide what is trained, and measure.
 
@@ -171,7 +147,7 @@ def build_samples(
         critic: Of `gae`.
         kl: Where the divergence from the reference is paid for.
         kl_coef: Price of one nat.
-        sum_over_ranks: Adds a tensor up over all ranks, for whitening over the whole iteration.
+        sum_over_ranks: Adds a tensor up over all ranks, for whitening and measuring over the whole iteration.
 
     Returns:
         N samples in the same order, those left out with a `loss_mask` that is False everywhere.
@@ -205,18 +181,13 @@ def build_samples(
         for i, response in enumerate(responses)
         for length in (len(response.generated.token_ids),)
     ]
-    known_tokens = scores.mask & known[:, None]
+    sampled = _sampled_logprobs(responses, scores.logprobs)
+    metrics = (
+        response_metrics(responses, sum_over_ranks)
+        | token_metrics(scores, sampled, None if critic is None else returns, known, sum_over_ranks)
+        | share_metrics(uniform, kept, sum_over_ranks)
+    )
     k1 = kl_k1(scores.logprobs, scores.ref_logprobs)
-    metrics = _response_metrics(responses) | {
-        "kl/k1": float(masked_mean(k1, known_tokens)),
-        "kl/k3": float(masked_mean(kl_k3(scores.logprobs, scores.ref_logprobs), known_tokens)),
-        "rollout/uniform_share": float(uniform.float().mean()),
-        "rollout/trained_share": float(kept.float().mean()),
-        "rollout/logprob_gap": _logprob_gap(responses, scores),
-    }
-    if critic is not None:
-        metrics["value/mean"] = float(masked_mean(scores.values, known_tokens))
-        metrics["value/explained_variance"] = float(explained_variance(scores.values, returns, known_tokens))
     kl_per_response = float(masked_mean((k1 * scores.mask).sum(1), known))
     return Collection(samples, metrics, kl_per_response, int(known.sum()), *_counts(responses))
 
@@ -253,47 +224,9 @@ def _counts(responses: Sequence[Response]) -> tuple[Tensor, Tensor]:
     return torch.bincount(groups[judged], minlength=size), torch.bincount(groups[passed], minlength=size)
 
 
-def _response_metrics(responses: Sequence[Response]) -> dict[str, float]:
-    """Means over responses: rewards and parts, verdicts, lengths. Unknown rewards are left out; nan where all are."""
-    rewards = [response.reward for response in responses if response.reward is not None]
-    totals = torch.tensor([reward.total for reward in rewards], dtype=torch.float64)
-    statuses = Counter(response.outcome.status for response in responses)
-    lengths = [len(response.generated.token_ids) for response in responses]
-    return {
-        "reward/mean": float(totals.mean()),
-        "reward/std": float(totals.std(correction=0)) if rewards else math.nan,
-        "reward/pass_rate": statuses[Status.PASSED] / len(rewards) if rewards else math.nan,
-        **{
-            f"reward/{name}": sum(reward.parts[name] for reward in rewards) / len(rewards) if rewards else math.nan
-            for name in REWARD_PARTS
-        },
-        **{
-            f"rollout/status/{status}": statuses[status] / len(responses)
-            for status in Status
-            if status is not Status.PASSED
-        },
-        "rollout/num_infra": float(statuses[Status.INFRA]),
-        "rollout/num_tokens": sum(lengths) / len(lengths),
-        "rollout/prompt_tokens": sum(len(response.prompt_ids) for response in responses) / len(responses),
-        "rollout/finished": sum(response.generated.finished for response in responses) / len(responses),
-    }
-
-
-def _logprob_gap(responses: Sequence[Response], scores: TokenScores) -> float:
-    """Mean distance between the log-probabilities of sampling and those training computes for the same tokens."""
-    sampled = torch.zeros_like(scores.logprobs)
+def _sampled_logprobs(responses: Sequence[Response], like: Tensor) -> Tensor:
+    """Put the log-probabilities of sampling where `like` [N, L] has those of training, 0 elsewhere."""
+    sampled = torch.zeros_like(like)
     for i, response in enumerate(responses):
         sampled[i, : len(response.generated.logprobs)] = torch.tensor(response.generated.logprobs)
-    return float(masked_mean((sampled - scores.logprobs).abs(), scores.mask))
-
-
-def groups_and_sample_ids(prompts: list[TaskPrompt]) -> tuple[list[int], list[int]]:
-    """Give each task a number as it appears, and each copy of a prompt the name of its random numbers."""
-    group_of: dict[str, int] = {}
-    copies: dict[str, int] = {}
-    groups, sample_ids = [], []
-    for prompt in prompts:
-        groups.append(group_of.setdefault(prompt.task_id, len(group_of)))
-        number = copies[prompt.task_id] = copies.get(prompt.task_id, -1) + 1
-        sample_ids.append(sample_id(prompt.task_id, number))
-    return groups, sample_ids
+    return sampled

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import SFTBatch, TaskPrompt
 from lightning_modules.architecture import Architecture, build_causal_lm
@@ -20,6 +20,7 @@ from lightning_modules.lora import LoRASettings
 from lightning_modules.model_loading import load_tokenizer_of
 from lightning_modules.optimizers import AdamWConfig, build_adamw, build_schedule
 from lightning_modules.packed_loss import completion_loss
+from lightning_modules.policy import context_of
 from lightning_modules.policy_module import PolicyModule
 from lightning_modules.sharding import mesh_of
 
@@ -69,6 +70,8 @@ class SFTModule(PolicyModule):
         )
         if architecture is not None and init_from is not None:
             raise ValueError("architecture and init_from exclude each other: a loaded model brings its own sizes")
+        if eval_batch_size < 1:
+            raise ValueError(f"eval_batch_size is {eval_batch_size}: at least 1 is needed")
         self.architecture = architecture or Architecture()
         self.init_from = init_from
         self.own_tokenizer = None if init_from is None else load_tokenizer_of(init_from)
@@ -90,11 +93,21 @@ class SFTModule(PolicyModule):
                 raise ValueError(
                     f"{self.init_from} has another tokenizer than data.init_args.tokenizer; set that to null"
                 )
+        self._check_context(causal_lm)
         self.policy = self.build_policy(causal_lm)
         mesh = mesh_of(self.trainer.strategy)
         if mesh is not None:
             self.policy.shard(mesh)
         self._is_built = True
+
+    def _check_context(self, causal_lm: PreTrainedModel) -> None:
+        """Refuse samples with positions that the model does not have."""
+        longest, context = self.trainer.datamodule.longest_sample, context_of(causal_lm)  # type: ignore[attr-defined]
+        if longest > context:
+            raise ValueError(
+                f"samples have up to {longest} tokens, the model's context {context}: "
+                f"set data.init_args.max_length to {context} or less"
+            )
 
     def configure_optimizers(self) -> Any:
         fused = self.trainer.precision != "16-mixed"  # scaled gradients have to be unscaled before they are clipped

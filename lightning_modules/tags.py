@@ -43,7 +43,7 @@ TAGS: dict[str, str] = {
     "policy/approx_kl": "KL of this update from the policy that sampled (k3), nats; small, too large stops the update",
     "policy/clip_frac": "share of tokens whose ratio was clipped; 0 to 0.2",
     "policy/entropy": "mean entropy of the next-token distribution, nats; falls slowly, at 0 exploration has ended",
-    "policy/first_ratio": "mean probability ratio on an iteration's first minibatch; 1, else sampling is off-policy",
+    "policy/first_ratio": "mean probability ratio of an iteration's first step with trained tokens; 1, else a bug",
     "policy/stopped_share": "share of minibatches left out after policy/approx_kl passed its limit; mostly 0",
     "value/loss": "clipped squared error of the critic; falls",
     "value/explained_variance": "share of the returns' variance the critic explains; rises from 0 towards 1",

@@ -39,8 +39,8 @@ class TimedModule(RLModule):
         self.own_parts_s: list[dict[str, float]] = []
         self.num_tokens: list[tuple[float, float, int]] = []
 
-    def collect(self, prompts: list[TaskPrompt], iteration: int, *, samples_per_prompt: int) -> list[RolloutSample]:
-        samples = super().collect(prompts, iteration, samples_per_prompt=samples_per_prompt)
+    def collect(self, prompts: list[TaskPrompt], iteration: int, **options: Any) -> list[RolloutSample]:
+        samples = super().collect(prompts, iteration, **options)
         lengths = [len(sample.response_ids) for sample in samples]
         prompt_tokens = sum(len(sample.prompt_ids) for sample in samples) / len(samples)
         self.num_tokens.append((prompt_tokens, sum(lengths) / len(lengths), max(lengths)))

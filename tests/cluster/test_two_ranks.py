@@ -100,6 +100,9 @@ def test_ppo_on_two_ranks_is_ppo_on_one(strategy, ppo_folder, ppo_on_one):
         not torch.equal(one["weights"][f"causal_lm.{name}"], value) for name, value in start.state_dict().items()
     )
     assert two[0]["kl_coef"] == two[1]["kl_coef"] == pytest.approx(one["kl_coef"])
-    for tag in ("rollout/pass_at_1", "rollout/pass_at_4", "reward/retest_gap", "reward/num_retested"):
-        assert two[0]["metrics"][tag] == pytest.approx(one["metrics"][tag].item()), tag
+    shared = [tag for tag in one["metrics"] if tag.startswith(("reward/", "kl/", "policy/", "value/", "rollout/"))]
+    assert len(shared) >= 30
+    for tag in shared:
+        assert two[0]["metrics"][tag] == pytest.approx(one["metrics"][tag].item(), rel=1e-3, abs=1e-5), tag
     assert 0 < one["metrics"]["reward/retest_gap"] < 1
+    assert one["metrics"]["rollout/num_infra"] > 0

@@ -16,11 +16,11 @@ from lightning_modules.rl_module import RLModule
 
 
 def verdict(submission: Submission) -> Status:
-    """Pass about half of all texts, lose one in eight, and pass every other one again."""
+    """Pass about half of all texts, lose one in four, and pass every other one again."""
     number = zlib.crc32(submission.completion.encode()) % 8
     if submission.task.tests:
         return Status.PASSED if number % 2 else Status.WRONG
-    return Status.INFRA if number == 7 else Status.PASSED if number < 4 else Status.WRONG
+    return Status.INFRA if number > 5 else Status.PASSED if number < 4 else Status.WRONG
 
 
 def main(strategy: str, data_dir: str, scratch: str) -> None:

@@ -1,6 +1,8 @@
 """Whatever a user gets wrong, in any subcommand: exit code 2 and one clear line, no usage, no traceback."""
 
 import json
+import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +10,14 @@ import pytest
 import torch
 import yaml
 from datasets import Dataset, DatasetDict
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from cli.main import SUBCOMMANDS, main
+from datamodules.eval_data import load_dataset
+from datamodules.tokenizer import train_tokenizer, training_texts
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+from small_data import write_small_data
 
 DEMO = "lightning.pytorch.demos.boring_classes"
 TASK = {"task_id": "t", "entry_point": "f", "tests": [{"args": [1], "expected": 1}]}
@@ -44,6 +52,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "tests": ["[]"], "atoms": [["x"]], "depth": [2],
     }  # fmt: skip
     DatasetDict({"synthetic_test": Dataset.from_dict(row)}).save_to_disk(str(root / "data"))
+    write_small_data(root / "small")
+    tokenizer = train_tokenizer(training_texts(load_dataset(root / "small")), 300, root / "small" / "tokenizer")
+    GPT2LMHeadModel(
+        GPT2Config(vocab_size=len(tokenizer), n_embd=8, n_layer=1, n_head=1, n_positions=24)
+    ).save_pretrained(root / "gpt2")
+    tokenizer.save_pretrained(root / "gpt2")
     return root
 
 
@@ -64,9 +78,35 @@ LIGHTNING = {
     "no checkpoint": (["--config", "good.yaml", "--ckpt_path", "text.ckpt"], "text.ckpt"),
     "foreign checkpoint": (["--config", "good.yaml", "--ckpt_path", "foreign.ckpt"], "foreign.ckpt"),
 }
+_SHIPPED = [
+    "--run_dir=new", "--num_threads=1", "--trainer.accelerator=cpu", "--data.init_args.data_dir=small",
+    "--model.init_args.executor_backend=process", "--trainer.fast_dev_run=1",
+]  # fmt: skip
+SFT = ["--config", "sft", *_SHIPPED, "--trainer.precision=32-true", "--data.init_args.vocab_size=300"]
+RL = ["--config", "ppo", *_SHIPPED, "--model.init_args.init_from=gpt2"]
+OPTIMIZER = "--model.init_args.optimizer"
+TRAINING: dict[str, tuple[list[str], str]] = {
+    "betas of SFT": ([*SFT, f"{OPTIMIZER}.betas=[1.5, 0.9]"], "optimizer.betas are [1.5, 0.9]"),
+    "betas of RL": ([*RL, f"{OPTIMIZER}.betas=[0.9, 1.0]"], "optimizer.betas are [0.9, 1.0]"),
+    "eps": ([*SFT, f"{OPTIMIZER}.eps=-1"], "eps is -1"),
+    "weight decay": ([*SFT, f"{OPTIMIZER}.weight_decay=-1"], "weight_decay is -1"),
+    "learning rate of SFT": ([*SFT, f"{OPTIMIZER}.lr=-1e-3"], "lr is -0.001"),
+    "learning rate of RL": ([*RL, f"{OPTIMIZER}.lr=-1e-3"], "optimizer.lr must be at least 0"),
+    "clipping": ([*SFT, "--trainer.gradient_clip_val=-1"], "trainer.gradient_clip_val is -1"),
+    "no completions at a time": ([*SFT, "--model.init_args.eval_batch_size=0"], "eval_batch_size is 0"),
+    "k1 in the loss": ([*RL, "--model.init_args.kl.place=loss"], "kl.estimator k1 has no gradient in the loss"),
+    "a price that cannot move": ([*RL, "--model.init_args.kl.init_coef=0"], "kl.init_coef is 0.0"),
+    "half precision": ([*RL, "--trainer.precision=bf16-true"], "trainer.precision bf16-true is not supported"),
+    "double precision": ([*RL, "--trainer.precision=64-true"], "trainer.precision 64-true is not supported"),
+    "flex on a CPU": ([*SFT, "--model.init_args.engine.attention=flex"], "engine.attention flex"),
+    "samples beyond the context": (
+        [*SFT, "--model.init_args.init_from=gpt2"],
+        "the model's context 24: set data.init_args.max_length to 24 or less",
+    ),
+}
 EVALUATE = ["--checkpoint", "text.ckpt", "--data", "data", "--split", "synthetic_test"]
 TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
-    "fit": LIGHTNING,
+    "fit": LIGHTNING | TRAINING,
     "validate": LIGHTNING,
     "test": LIGHTNING,
     "evaluate": {
@@ -208,12 +248,15 @@ def test_every_subcommand_has_five_bad_inputs() -> None:
 
 
 @pytest.fixture
-def the_line(capsys: pytest.CaptureFixture[str]) -> Callable[[list[str]], str]:
+def the_line(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[list[str]], str]:
+    for name in ("lightning.pytorch", "lightning.fabric"):  # what device there is, and the seed
+        caplog.set_level(logging.ERROR, logger=name)
+
     def run(arguments: list[str]) -> str:
         capsys.readouterr()
         assert main(arguments) == 2
         captured = capsys.readouterr()
-        lines = [line for line in captured.err.splitlines() if line and not line.startswith("Seed set")]
+        lines = [line for line in captured.err.splitlines() if line]
         assert len(lines) == 1, captured.err
         assert "usage:" not in captured.out + captured.err
         assert lines[0].startswith("atomforge: error: ")

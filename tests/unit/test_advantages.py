@@ -86,6 +86,18 @@ def test_kl_config_refuses_nonsense(wrong):
         KLConfig(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"place": "loss"}, "kl.estimator k1 has no gradient in the loss: use k3, or place: reward"),
+        ({"init_coef": 0.0, "target": 2.0}, "kl.init_coef is 0.0, and kl.target 2.0 can never move it"),
+    ],
+)
+def test_kl_config_refuses_a_price_that_does_nothing(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        KLConfig(**wrong)
+
+
 GROUPS = torch.tensor([0, 1, 0, 0, 1, 2, 0])
 SCORES = torch.tensor([1.0, 0.4, 0.0, 1.0, 1.0, 7.0, 99.0])
 KNOWN = torch.tensor([True, True, True, True, True, True, False])

@@ -30,6 +30,7 @@ def trainer_at(num_epochs: int, written: list[str] | None = None) -> SimpleNames
         current_epoch=num_epochs - 1, global_step=num_epochs, max_epochs=9, max_steps=-1, should_stop=False,
         fast_dev_run=False, is_global_zero=True, loggers=[], save_checkpoint=save,
         strategy=SimpleNamespace(barrier=lambda name: None),
+        fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=SimpleNamespace(is_last_batch=True))),
         _logger_connector=SimpleNamespace(metrics={"log": {}}),
     )  # fmt: skip
 

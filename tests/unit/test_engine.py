@@ -3,7 +3,19 @@ import shutil
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTBigCodeConfig,
+    GPTBigCodeForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+    PreTrainedModel,
+    Starcoder2Config,
+    Starcoder2ForCausalLM,
+)
 
 from datamodules.packing import Sample, pack
 from lightning_modules.engine import EngineSettings, disable_dropout, prepare_causal_lm
@@ -34,16 +46,27 @@ def loss_and_gradients(model, settings: EngineSettings) -> tuple[torch.Tensor, l
     return loss.detach(), [parameter.grad for parameter in model.parameters()]
 
 
+def models_with_rates_in_other_places() -> list[PreTrainedModel]:
+    """GPT-2 has layers of dropout; the others keep rates as numbers, under names of their own."""
+    old = {"vocab_size": 20, "n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 32}
+    new = {"vocab_size": 20, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    rates = {"residual_dropout": 0.5, "embedding_dropout": 0.5}
+    return [
+        GPT2LMHeadModel(GPT2Config(**old)),
+        GPTBigCodeForCausalLM(GPTBigCodeConfig(**old)),
+        OPTForCausalLM(OPTConfig(**new, ffn_dim=32, word_embed_proj_dim=32, dropout=0.5, layerdrop=0.5)),
+        Starcoder2ForCausalLM(Starcoder2Config(**new, **rates, num_key_value_heads=1, intermediate_size=32)),
+    ]
+
+
 def test_dropout_is_gone_from_attention_and_layers(model):
-    policy = Policy(model).train()
-    batch = pack(SAMPLES, max_length=32, pad_id=0)
-    assert completion_loss(policy, batch)[0] != completion_loss(policy, batch)[0]
-    disable_dropout(model)
-    assert completion_loss(policy, batch)[0] == completion_loss(policy, batch)[0]
-    gpt2 = GPT2LMHeadModel(GPT2Config(vocab_size=20, n_embd=16, n_layer=1, n_head=2, n_positions=32)).train()
-    disable_dropout(gpt2)
-    ids = torch.tensor([[1, 5, 6]])
-    assert torch.equal(gpt2(ids).logits, gpt2(ids).logits)
+    for one in (model, *models_with_rates_in_other_places()):
+        policy = Policy(one).train()
+        batch = pack(SAMPLES, max_length=32, pad_id=0)
+        assert completion_loss(policy, batch)[0] != completion_loss(policy, batch)[0], type(one)
+        disable_dropout(policy)
+        losses = {completion_loss(policy, batch)[0].item() for _ in range(4)}
+        assert len(losses) == 1, type(one)
 
 
 def test_gradient_checkpointing_computes_twice_and_changes_nothing(model):

@@ -135,6 +135,15 @@ def test_inverse_cdf_by_hand():
     torch.testing.assert_close(logprobs.exp(), torch.tensor([0.2, 0.2, 0.3, 0.5, 0.5]))
 
 
+@pytest.mark.parametrize("below", [2**-53, 2**-25, 2**-24])
+def test_no_number_draws_a_token_of_probability_zero(below):
+    # 1 - 2**-25 is 1 in float32: nothing is above it, and the last token with a probability is meant
+    logits = torch.tensor([[0.0] * 3 + [-1e4] * 5])
+    tokens, logprobs = draw_tokens(logits, temperature=1.0, random=np.array([1 - below]))
+    assert tokens.tolist() == [2]
+    assert logprobs.tolist() == pytest.approx([np.log(1 / 3)])
+
+
 def test_temperature_sharpens():
     # weights 1 and 2 at temperature 0.5 become 1 and 4: probability .8 for the second
     logits = torch.log(torch.tensor([[1.0, 2.0]]))

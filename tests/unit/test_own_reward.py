@@ -9,7 +9,7 @@ import pytest
 from datamodules.batches import TaskPrompt
 from executor.dotted import load_object
 from executor.schema import Outcome, Reward, Status
-from lightning_modules.own_reward import load_reward_function, mean_own, with_own_reward
+from lightning_modules.own_reward import load_reward_function, total_own, with_own_reward
 
 PROMPT = TaskPrompt("task 7", "p", [1], "solve", [], "en", 2, ["a"])
 
@@ -32,8 +32,8 @@ def test_it_is_added_to_known_rewards_and_never_sees_a_fault_of_the_sandbox() ->
     assert [item.reward and item.reward.total for item in found] == [1.5, None, 0.75]
     assert found[0].reward is not None
     assert found[0].reward.parts == {"passed": 1.0, "own": 0.5}
-    assert mean_own(found) == 0.5
-    assert math.isnan(mean_own(outcomes[1:2]))
+    assert total_own(found) == (1.0, 2)
+    assert total_own(outcomes[1:2]) == (0, 0)
     assert outcomes[0].reward is not None
     assert outcomes[0].reward.total == 1.0  # as it was
 

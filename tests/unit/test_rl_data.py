@@ -29,8 +29,9 @@ class Collector:
     def __init__(self, tokenizer, iteration=0):
         self.tokenizer, self.iteration, self.asked = tokenizer, iteration, []
 
-    def collect(self, prompts, iteration, *, samples_per_prompt):
+    def collect(self, prompts, iteration, *, copy_numbers, samples_per_prompt):
         assert samples_per_prompt == 2
+        assert copy_numbers == [0, 1] * 4  # no task is drawn twice
         self.asked.append((iteration, [prompt.task_id for prompt in prompts]))
         return [sample(prompt.prompt_ids, [5, 6]) for prompt in prompts]
 
@@ -141,6 +142,28 @@ def test_ranks_divide_the_prompts_of_one(data_dir, tokenizer):
     ]
     assert sorted(parts[0] + parts[1]) == sorted(whole)
     assert set(parts[0]).isdisjoint(parts[1])
+
+
+def named_copies(data, iteration):
+    tasks = [prompt.task_id for prompt in data.prompts_of(iteration)]
+    return list(zip(tasks, data.copy_numbers_of(iteration), strict=True))
+
+
+def test_copies_of_a_task_are_numbered_over_all_ranks(data_dir, tokenizer):
+    eight = {"prompts_per_iteration": 8, "minibatch_size": 16}  # of six tasks: some are drawn twice
+    ranks = [data_of(data_dir, tokenizer, rank=rank, world_size=2, **eight) for rank in (0, 1)]
+    num_on_both_ranks = 0
+    for iteration in range(6):
+        seen = Counter()
+        expected = []
+        for task, _ in (whole := named_copies(data_of(data_dir, tokenizer, **eight), iteration)):
+            expected.append((task, seen[task]))
+            seen[task] += 1
+        assert whole == expected  # one rank counts as they come
+        parts = [named_copies(rank, iteration) for rank in ranks]
+        assert sorted(parts[0] + parts[1]) == sorted(whole)  # and no name is given twice
+        num_on_both_ranks += not {task for task, _ in parts[0]}.isdisjoint(task for task, _ in parts[1])
+    assert num_on_both_ranks > 0
 
 
 def test_rewards_and_validation_use_their_own_tests(data_dir, tokenizer):

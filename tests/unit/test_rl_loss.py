@@ -44,19 +44,15 @@ def loss_of(policy, batch, kl, *, critic=None, kl_coef=0.1, **settings):
     return rl_loss(policy, batch, algorithm, critic, kl, kl_coef=kl_coef, temperature=1.0, num_tokens=torch.tensor(2.0))
 
 
-@pytest.mark.parametrize(
-    ("estimator", "divergence"),
-    [("k1", math.log(2)), ("k3", 0.5 - 1 + math.log(2))],  # p 1/2 against 1/4: log 2; r - 1 - log r with r = 1/2
-)
-def test_divergence_in_the_loss_by_hand(estimator, divergence):
+def test_divergence_in_the_loss_by_hand():
+    divergence = 0.5 - 1 + math.log(2)  # p 1/2 against 1/4: r - 1 - log r with r = 1/2
     policy = FairCoin(2)
-    result = loss_of(policy, batch_of([True, False, True]), KLConfig(place="loss", estimator=estimator))
+    result = loss_of(policy, batch_of([True, False, True]), KLConfig(place="loss", estimator="k3"))
     assert result.loss.item() == pytest.approx(0.1 * divergence, abs=1e-6)
     assert result.metrics["kl/loss"].item() == pytest.approx(divergence, abs=1e-6)
     result.loss.backward()
-    # by log p the loss of a token has slope .1/2 * 1 (k1) or .1/2 * (1 - r) (k3); log p has slope 1/2 by its logit
-    slope = 0.05 * (1.0 if estimator == "k1" else 0.5) * 0.5
-    torch.testing.assert_close(policy.logits.grad[:, 1], torch.full((2,), slope))
+    # by log p the loss of a token has slope .1/2 * (1 - r); log p has slope 1/2 by its logit
+    torch.testing.assert_close(policy.logits.grad[:, 1], torch.full((2,), 0.05 * 0.5 * 0.5))
 
 
 def test_divergence_in_the_reward_is_not_in_the_loss():
@@ -85,15 +81,16 @@ def test_a_minibatch_with_nothing_to_train_has_a_finite_loss_with_a_graph(place)
     assert policy.logits.grad.shape == (0, 2)
 
 
-def test_a_part_with_more_tokens_than_its_share_is_as_near_to_the_sampling_policy():
-    # three tokens in a part whose step has two for each part: losses are divided by the share, distances by the tokens
-    result = loss_of(FairCoin(3), batch_of([True, True, True], advantages=1.0), KLConfig())
-    assert result.loss.item() == pytest.approx(-1.5)
-    assert result.ratio.item() == pytest.approx(1.0)
-    assert result.approx_kl.item() == pytest.approx(0.0, abs=1e-7)
-    moved = FairCoin(3)
+def test_means_over_the_parts_of_a_step_are_means_over_its_tokens():
+    # a step of four tokens in parts of three and one has two for each part; in the part of one, p is 3/4 in place of
+    # 1/2: ratio 3/2, k3 = 3/2 - 1 - log 3/2
+    near, far = FairCoin(3), FairCoin(1)
     with torch.no_grad():
-        moved.logits[:, 1] = math.log(3)  # p 3/4 in place of 1/2: ratio 3/2, k3 = 3/2 - 1 - log 3/2
-    result = loss_of(moved, batch_of([True, True, True]), KLConfig())
-    assert result.ratio.item() == pytest.approx(1.5)
-    assert result.approx_kl.item() == pytest.approx(0.5 - math.log(1.5), abs=1e-6)
+        far.logits[:, 1] = math.log(3)
+    parts = [
+        loss_of(near, batch_of([True, True, True], advantages=1.0), KLConfig()),
+        loss_of(far, batch_of([True, False, False]), KLConfig()),
+    ]
+    assert parts[0].loss.item() == pytest.approx(-1.5)
+    assert sum(part.ratio.item() for part in parts) / 2 == pytest.approx((3 * 1.0 + 1.5) / 4)
+    assert sum(part.approx_kl.item() for part in parts) / 2 == pytest.approx((0.5 - math.log(1.5)) / 4, abs=1e-6)

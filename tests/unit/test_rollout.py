@@ -10,8 +10,10 @@ from lightning_modules.generation import Generated
 from lightning_modules.kl_control import KLConfig
 from lightning_modules.policy import Policy
 from lightning_modules.reference import Reference, weights_sha256
+from lightning_modules.responses import Response, TokenScores
 from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
-from lightning_modules.rollout import REWARD_PARTS, Response, TokenScores, build_samples, score_tokens
+from lightning_modules.rollout import build_samples, score_tokens
+from lightning_modules.rollout_metrics import REWARD_PARTS
 
 PLAIN = AlgorithmConfig(whiten=False)
 CRITIC = CriticConfig(gae_lambda=1.0)
@@ -66,7 +68,7 @@ def test_estimators_without_a_critic_by_hand():
 
 
 def test_where_and_how_the_divergence_is_paid_for_by_hand():
-    in_loss = KLConfig(place="loss")
+    in_loss = KLConfig(place="loss", estimator="k3")
     assert advantages_of("rloo", in_loss) == [pytest.approx([1.0] * 2), pytest.approx([-1.0] * 3)]
     # k3 is e^-.5 - 1 + .5 = .10653 a token: 1 - .021306 and -.031959
     k3 = KLConfig(estimator="k3")

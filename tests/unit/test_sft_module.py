@@ -222,8 +222,19 @@ def test_gradients_are_clipped_under_both_precisions(data_dir, tmp_path):
     for precision in ("32-true", "bf16-mixed"):
         clipped = gradients_after_clipping(data_dir, tmp_path, gradient_clip_val=0.1, precision=precision)
         assert clipped == pytest.approx(0.1, rel=1e-3)
-    with pytest.raises(ValueError, match="value is not supported"):
-        gradients_after_clipping(data_dir, tmp_path, gradient_clip_algorithm="value")
+    assert gradients_after_clipping(data_dir, tmp_path, gradient_clip_val=0) == free  # Lightning's rule: 0 is off
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"gradient_clip_algorithm": "value"}, "value is not supported"),
+        ({"gradient_clip_val": -1.0}, "trainer.gradient_clip_val is -1.0: it must be above 0.0"),
+    ],
+)
+def test_clipping_that_cannot_be_is_refused_before_training(data_dir, tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        trainer_of(tmp_path, limit_train_batches=0, **settings).fit(module_of(), data_of(data_dir))
 
 
 def test_test_logs_every_split(data_dir, tmp_path):

@@ -1,0 +1,127 @@
+"""Steps that must not move: those without a trained token, and those after a step that went too far."""
+
+import zlib
+from collections import defaultdict
+
+import pytest
+import torch
+from fake_executor import FakeExecutor
+from lightning.pytorch import Callback, Trainer
+from small_data import write_small_data
+
+import lightning_modules.rl_module as rl_module
+import lightning_modules.run_executor as run_executor
+from datamodules.eval_data import load_dataset
+from datamodules.rl_data import RLDataModule
+from datamodules.tokenizer import train_tokenizer, training_texts
+from executor.schema import Status, Submission
+from lightning_modules.architecture import Architecture, build_causal_lm
+from lightning_modules.drafts import Sampling
+from lightning_modules.kl_control import KLConfig
+from lightning_modules.rl_config import AlgorithmConfig, RLOptimizerConfig
+from lightning_modules.step_watch import StepWatch
+
+TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
+
+
+def step(watch: StepWatch, share: float, *parts: tuple[float, float]) -> dict[str, float]:
+    for part in parts:
+        watch.start_part(torch.tensor(share))
+        watch.end_part(torch.tensor(part))
+    return {tag: float(value) for tag, value in watch.end_step().items()}
+
+
+def test_a_step_is_judged_by_all_of_its_parts() -> None:
+    watch = StepWatch(0.05)
+    # (.09 + .0) / 2 is below the limit, (.09 + .03) / 2 above it; a part alone decides nothing
+    assert step(watch, 2.0, (0.09, 1.5), (0.0, 0.5)) == {"policy/stopped_share": 0.0, "policy/first_ratio": 1.0}
+    assert not watch.stands_still
+    assert step(watch, 2.0, (0.09, 1.5), (0.03, 0.5)) == {"policy/stopped_share": 1.0}
+    assert step(watch, 2.0, (0.0, 1.0), (0.0, 1.0)) == {"policy/stopped_share": 1.0}  # for the rest of the iteration
+    assert watch.stands_still
+    watch.start_iteration()
+    assert not watch.stands_still
+    assert "policy/first_ratio" in step(watch, 2.0, (0.0, 1.0))
+
+
+def test_an_empty_step_stands_still_and_has_no_ratio() -> None:
+    watch = StepWatch(None)
+    assert watch.start_part(torch.tensor(0.0)) == 1.0
+    assert watch.stands_still
+    assert step(watch, 0.0, (0.0, 0.0)) == {"policy/stopped_share": 0.0}
+    assert watch.start_part(torch.tensor(0.5)) == 0.5  # one token for two parts
+    assert not watch.stands_still
+    assert step(watch, 4.0, (9.0, 1.0)) == {"policy/stopped_share": 0.0, "policy/first_ratio": 1.0}
+
+
+class Moves(Callback):
+    """Keeps, of each minibatch, how many tokens it trains and whether weights moved; and the metrics of iterations."""
+
+    def __init__(self) -> None:
+        self.minibatches: list[list[tuple[int, bool]]] = []
+        self.metrics: list[dict[str, float]] = []
+
+    def on_train_epoch_start(self, trainer, pl_module) -> None:
+        self.keep_metrics(trainer)
+        self.minibatches.append([])
+
+    def on_train_end(self, trainer, pl_module) -> None:
+        self.keep_metrics(trainer)
+
+    def keep_metrics(self, trainer) -> None:
+        self.metrics.append({tag: float(value) for tag, value in trainer.callback_metrics.items()})
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+        self.before = [parameter.clone() for parameter in pl_module.policy.parameters()]
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        pairs = zip(self.before, pl_module.policy.parameters(), strict=True)
+        moved = any(not torch.equal(before, after) for before, after in pairs)
+        self.minibatches[-1].append((int(batch.loss_mask.sum()), moved))
+
+
+def half_pass(submission: Submission) -> Status:
+    return Status.PASSED if zlib.crc32(submission.completion.encode()) % 2 else Status.WRONG
+
+
+def test_minibatches_of_uniform_groups_move_nothing_and_are_in_no_mean(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(run_executor, "open_executor", lambda backend, **_: FakeExecutor(half_pass))
+    entropies: dict[int, list[float]] = defaultdict(list)
+    compute = rl_module.rl_loss
+
+    def kept(policy, batch, *arguments, **options):
+        result = compute(policy, batch, *arguments, **options)
+        if batch.loss_mask.any():
+            entropies[module.iteration].append(float(result.metrics["policy/entropy"]))
+        return result
+
+    monkeypatch.setattr(rl_module, "rl_loss", kept)
+    data_dir = write_small_data(tmp_path / "small")
+    tokenizer = train_tokenizer(training_texts(load_dataset(data_dir)), 300, data_dir / "tokenizer")
+    build_causal_lm(TINY, tokenizer, 1).save_pretrained(tmp_path / "start")
+    tokenizer.save_pretrained(tmp_path / "start")
+    module = rl_module.RLModule(
+        init_from=str(tmp_path / "start"),
+        algorithm=AlgorithmConfig(estimator="grpo", whiten=False, drop_uniform_groups=True),
+        critic=None,
+        kl=KLConfig(place="loss", estimator="k3"),
+        sampling=Sampling(max_new_tokens=8),
+        optimizer=RLOptimizerConfig(lr=1e-3),
+        retest_share=0.0,
+    )
+    # a minibatch holds the two answers to one prompt: it trains nothing where both pass or both fail
+    data = RLDataModule(str(data_dir), prompts_per_iteration=4, samples_per_prompt=2, minibatch_size=2)
+    moves = Moves()
+    Trainer(
+        max_epochs=5, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
+        reload_dataloaders_every_n_epochs=1, limit_val_batches=0, default_root_dir=tmp_path, callbacks=[moves],
+    ).fit(module, data)  # fmt: skip
+    minibatches = [minibatch for iteration in moves.minibatches for minibatch in iteration]
+    first_moved = minibatches.index(next(one for one in minibatches if one[1]))
+    assert any(num_tokens == 0 for num_tokens, _ in minibatches[first_moved:])  # there is momentum that could move it
+    assert all(moved == (num_tokens > 0) for num_tokens, moved in minibatches)
+    assert any(iteration[0][0] == 0 and any(dict(iteration)) for iteration in moves.minibatches)
+    for number, metrics in enumerate(moves.metrics[1:]):
+        assert metrics["policy/first_ratio"] == pytest.approx(1.0, abs=1e-5)
+        assert metrics["policy/entropy"] == pytest.approx(sum(entropies[number]) / len(entropies[number]))

@@ -1,0 +1,127 @@
+"""Runs that end inside an epoch: what they leave, and how they go on."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from fake_executor import FakeExecutor
+from lightning.pytorch import Callback
+from small_data import write_small_data
+
+import lightning_modules.run_executor as run_executor
+from cli.main import main
+from datamodules.eval_data import load_dataset
+from datamodules.tokenizer import train_tokenizer, training_texts
+from executor.schema import Status
+from lightning_modules.architecture import Architecture, build_causal_lm
+from lightning_modules.checkpointing import checkpoints_of, is_finished
+from lightning_modules.model_loading import load_policy
+
+TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
+COMMON = [
+    "--num_threads=1", "--trainer.accelerator=cpu", "--trainer.precision=32-true", "--trainer.limit_val_batches=0",
+    "--trainer.callbacks=[]", "--trainer.max_epochs=4", "--data.init_args.data_dir=small",
+]  # fmt: skip
+SFT = [
+    "fit", "--config=sft", *COMMON, "--model.init_args.init_from=start",
+    "--model.init_args.optimizer.schedule=constant",
+    "--data.init_args.batch_size=4", "--data.init_args.max_length=64", "--data.init_args.steps_per_epoch=3",
+]  # fmt: skip
+RL = [
+    "fit", "--config=ppo", *COMMON, "--model.init_args.init_from=start", "--model.init_args.sampling.max_new_tokens=8",
+    "--data.init_args.prompts_per_iteration=3", "--data.init_args.samples_per_prompt=2",
+    "--data.init_args.minibatch_size=2", "--data.init_args.fresh_reward_tests=0",
+]  # fmt: skip
+
+
+class StopAt(Callback):
+    """Ends the run after a step, as `trainer.max_time` does."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        trainer.should_stop = trainer.global_step == self.step
+
+
+STOP = f"--trainer.callbacks=[{{class_path: {__name__}.StopAt, init_args: {{step: 4}}}}]"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("runs")
+    data_dir = write_small_data(root / "small")
+    tokenizer = train_tokenizer(training_texts(load_dataset(data_dir)), 300, data_dir / "tokenizer")
+    build_causal_lm(TINY, tokenizer, 0).save_pretrained(root / "start")
+    tokenizer.save_pretrained(root / "start")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    judge = FakeExecutor(lambda submission: Status.PASSED if len(submission.completion) % 2 else Status.WRONG)
+    monkeypatch.setattr(run_executor, "open_executor", lambda backend, time_factor=None: judge)
+    monkeypatch.chdir(folder)
+
+
+def names(run_dir: str) -> list[str]:
+    return [path.name for path in checkpoints_of(run_dir)]
+
+
+def parameters(source: str) -> list[torch.Tensor]:
+    return list(load_policy(source)[0].parameters())
+
+
+def same(one: str, other: str) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(parameters(one), parameters(other), strict=True))
+
+
+@pytest.mark.parametrize("command", [SFT, RL], ids=["sft", "rl"])
+def test_a_run_stopped_inside_an_epoch_goes_on_as_if_never_stopped(command: list[str], tmp_path: Path) -> None:
+    straight, run = (str(tmp_path / name) for name in ("straight", "run"))
+    assert main([*command, f"--run_dir={straight}"]) == 0
+    assert main([*command, f"--run_dir={run}", STOP]) == 0  # an epoch has three steps: the fourth is inside the second
+    assert names(run) == ["epoch_00001.ckpt"]
+    assert not is_finished(run)
+    assert same(run, f"{run}/checkpoints/epoch_00001.ckpt")
+    assert main([*command, f"--run_dir={run}", "--ckpt_path=last"]) == 0
+    assert torch.load(f"{run}/checkpoints/final.ckpt", weights_only=True)["global_step"] == 12
+    assert same(run, straight)
+    assert not (Path(run) / "checkpoints" / "partial.ckpt").exists()
+
+
+def test_max_steps_inside_an_epoch_is_an_end_that_nothing_goes_on_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    straight, run = (str(tmp_path / name) for name in ("straight", "run"))
+    assert main([*SFT, f"--run_dir={straight}"]) == 0
+    assert main([*SFT, f"--run_dir={run}", "--trainer.max_steps=4"]) == 0
+    assert is_finished(run)
+    assert os.readlink(f"{run}/checkpoints/final.ckpt") == "partial.ckpt"
+    assert os.readlink(f"{run}/checkpoints/last.ckpt") == "epoch_00001.ckpt"
+    assert same(run, f"{run}/checkpoints/partial.ckpt")  # the model of the run is the one of its fourth step
+    assert not same(run, f"{run}/checkpoints/epoch_00001.ckpt")
+    capsys.readouterr()
+    elsewhere = [*SFT, f"--run_dir={tmp_path / 'other'}", f"--ckpt_path={run}/checkpoints/final.ckpt"]
+    assert main(elsewhere) == 2
+    assert "final.ckpt was written inside an epoch" in capsys.readouterr().err
+    assert main([*SFT, f"--run_dir={run}", "--ckpt_path=last"]) == 0
+    assert same(run, straight)
+
+
+def test_max_steps_before_the_first_epoch_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(tmp_path / "run")
+    assert main([*SFT, f"--run_dir={run}", "--trainer.max_steps=2"]) == 0
+    assert names(run) == []
+    assert not same(run, "start")
+    capsys.readouterr()
+    assert main([*SFT, f"--run_dir={run}"]) == 2
+    assert f"{run} already holds partial.ckpt" in capsys.readouterr().err
+
+
+def test_max_steps_at_the_end_of_an_epoch_is_an_end_like_any_other(tmp_path: Path) -> None:
+    run = str(tmp_path / "run")
+    assert main([*SFT, f"--run_dir={run}", "--trainer.max_steps=3"]) == 0
+    assert names(run) == ["epoch_00001.ckpt"]
+    assert os.readlink(f"{run}/checkpoints/final.ckpt") == "epoch_00001.ckpt"
