@@ -24,7 +24,11 @@ signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # so no parent's sum has them
 def solve():
     end = time.monotonic() + 15
     while time.monotonic() < end:
-        if os.fork() == 0:
+        try:
+            child = os.fork()
+        except BlockingIOError:  # on a busy machine they end late, and only so many may live at a time
+            child = None
+        if child == 0:
             stop = time.process_time() + 0.1
             while time.process_time() < stop: pass
             os._exit(0)
