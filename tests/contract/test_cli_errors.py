@@ -79,7 +79,7 @@ LIGHTNING = {
     "foreign checkpoint": (["--config", "good.yaml", "--ckpt_path", "foreign.ckpt"], "foreign.ckpt"),
 }
 _SHIPPED = [
-    "--run_dir=new", "--num_threads=1", "--trainer.accelerator=cpu", "--data.init_args.data_dir=small",
+    "--run_dir=refused", "--num_threads=1", "--trainer.accelerator=cpu", "--data.init_args.data_dir=small",
     "--model.init_args.executor_backend=process", "--trainer.fast_dev_run=1",
 ]  # fmt: skip
 SFT = ["--config", "sft", *_SHIPPED, "--trainer.precision=32-true", "--data.init_args.vocab_size=300"]
