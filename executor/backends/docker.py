@@ -81,7 +81,7 @@ class DockerBackend:
             _check_image(self._client, settings.image)
             _check_runtime(info, settings.runtime)
             _remove_left_over(self._client)
-        except DockerException as error:
+        except (DockerException, OSError) as error:  # an engine that leaves in between is an error of the HTTP client
             self._client.close()
             raise ValueError(f"the Docker engine cannot be used: {_one_line(error)}") from None
         except ValueError:
