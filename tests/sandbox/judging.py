@@ -1,5 +1,6 @@
 """Grade the programs of `hostile` with an executor: one batch a kind, controls between the hostile ones."""
 
+import time
 from collections.abc import Iterable, Mapping
 
 from hostile import HOSTILE, ODD_BUT_RIGHT, POISON_AND_PROBE, POLICY, RIGHT
@@ -46,6 +47,7 @@ def odd_outcomes(executor: Executor) -> dict[str, Outcome]:
 
 def probe_outcomes(executor: Executor) -> dict[str, tuple[Outcome, Outcome, Outcome]]:
     """Probe (nothing there yet), poison, probe, in this order and in one sandbox."""
+    time.sleep(2.0)  # devices of a container are as old as it is; one of the probes takes a second for a trace
     sources = []
     for poison, probe in POISON_AND_PROBE.values():
         probing = f"{probe}\ndef solve(): return bool(found)"

@@ -40,8 +40,8 @@ POISON_AND_PROBE = {
     "scratch_inodes": ("for i in range(500): open(f'/tmp/{i}', 'w').close()",
                        "import os\ns = os.statvfs('/tmp')\nfound = s.f_files - s.f_ffree > 50"),
     "device_time": ("import os, time\nfor d in ('null', 'zero', 'full', 'random', 'urandom'):\n    try: os.utime(f'/dev/{d}')\n"
-                    "    except OSError: pass\ntime.sleep(0.5)",
-                    "import os, time\nfound = any(0.3 < time.time() - os.stat(f'/dev/{d}').st_mtime < 5"
+                    "    except OSError: pass\ntime.sleep(1.0)",
+                    "import os, time\nfound = any(0.8 < time.time() - os.stat(f'/dev/{d}').st_mtime < 1.6"
                     " for d in ('null', 'zero', 'full', 'random', 'urandom'))"),
     "module": ("import sys, types\nsys.modules['secret'] = types.ModuleType('secret')",
                "import sys\nfound = 'secret' in sys.modules"),
