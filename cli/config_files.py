@@ -66,6 +66,17 @@ def given_settings(arguments: list[str]) -> Iterator[tuple[str, dict[str, Any]]]
             yield "command line", nested
 
 
+def leaves(value: Any, key: str = "") -> dict[str, Any]:
+    """Give each value below `key` its dotted name; an empty mapping is a value."""
+    if isinstance(value, Mapping) and value:
+        return {
+            name: leaf
+            for part, inner in value.items()
+            for name, leaf in leaves(inner, f"{key}.{part}" if key else str(part)).items()
+        }
+    return {key: value}
+
+
 def _loaded(value: str | None) -> Any:
     """Parse the value of an option: YAML, or the string itself where it is none."""
     try:

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from cli.config_files import leaves
 from cli.errors import UsageError
 from lightning_modules.checkpointing import checkpoints_of
 
@@ -83,8 +84,8 @@ def differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]
     old: dict[str, Any] = {}
     new: dict[str, Any] = {}
     for section in _FIXED_SECTIONS:
-        old.update(_leaves(saved.get(section), section))
-        new.update(_leaves(given.get(section), section))
+        old.update(leaves(saved.get(section), section))
+        new.update(leaves(given.get(section), section))
     keys = [key for key in dict.fromkeys([*old, *new]) if key.rpartition(".")[2] not in _FREE_NAMES]
     return [
         f"{key}: {_show(old, key)} -> {_show(new, key)}"
@@ -120,12 +121,6 @@ def refuse_changes(facts: CheckpointFacts, given: Mapping[str, Any]) -> None:
             f"the config differs from the one {facts.path} was trained with ({'; '.join(changed)}); "
             "set these back to go on, or start a new run in another run_dir"
         )
-
-
-def _leaves(value: Any, key: str) -> dict[str, Any]:
-    if isinstance(value, Mapping) and value:
-        return {k: v for name, inner in value.items() for k, v in _leaves(inner, f"{key}.{name}").items()}
-    return {key: value}
 
 
 def _show(leaves: Mapping[str, Any], key: str) -> str:

@@ -6,9 +6,10 @@ rests on them has no verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from cli.config_files import leaves
 from cli.study.plan import StudyConfig
 from cli.study.results import ArmResult
 
@@ -27,7 +28,7 @@ MAY_DIFFER = (
 
 def differences(by_seed: Mapping[int, ArmResult]) -> list[str]:
     """Say what the seeds of one stage differ in, a line each: `trainer.max_epochs: 3 (seed 0), 17 (seed 1)`."""
-    flat = {seed: dict(_flat(_settings(arm))) for seed, arm in by_seed.items()}
+    flat = {seed: _settings(arm) for seed, arm in by_seed.items()}
     lines = []
     for key in sorted(set().union(*flat.values())):
         seeds_by_value: dict[str, list[str]] = {}
@@ -59,12 +60,5 @@ def _settings(arm: ArmResult) -> dict[str, Any]:
         split: {key: value for key, value in found.settings.items() if key != "seed"}
         for split, found in arm.evaluation.items()
     }
-    return {**arm.config, "versions": dict(arm.versions), "evaluation": asked}
-
-
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
-    elif prefix not in MAY_DIFFER:
-        yield prefix, value
+    every = leaves({**arm.config, "versions": arm.versions, "evaluation": asked})
+    return {key: value for key, value in every.items() if key not in MAY_DIFFER}
