@@ -64,7 +64,7 @@ def docker_exec(num_programs: int, num_lone: int, num_workers: int) -> Timing:
     """Start an interpreter in one warm container with `docker exec` for each program."""
     import docker
 
-    from executor.image import DEFAULT_TAG
+    from executor.backends.docker_image import DEFAULT_TAG
 
     client = docker.from_env()
     container = client.containers.run(
@@ -93,8 +93,8 @@ def docker_exec(num_programs: int, num_lone: int, num_workers: int) -> Timing:
 
 def of_executor(backend: str, num_programs: int, num_lone: int, num_workers: int) -> Timing:
     """Grade batches with an executor, then single submissions, each one a call of its own."""
-    from executor.client import grade, open_executor
-    from executor.schema import Submission, Task, Test
+    from executor.api import grade, open_executor
+    from executor.types import Submission, Task, Test
 
     tests = tuple(Test(args=[n], expected=n * n + 1) for n in range(NUM_CALLS))
     task = Task(task_id="t", entry_point="solve", tests=tests)

@@ -30,8 +30,8 @@ from judging import SQUARE
 from benchmarks.served import served
 from benchmarks.soak_report import Sample, write_csv, write_svg
 from benchmarks.watch import Watch, killing
-from executor.client import Executor, open_executor
-from executor.schema import Limits, Outcome, Status, Submission
+from executor.api import Executor, open_executor
+from executor.types import Limits, Outcome, Status, Submission
 
 HOSTILE_SHARE = 0.02
 BATCH = 512

@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from executor.client import BACKENDS
+from executor.api import BACKENDS
 
 if TYPE_CHECKING:
     from datamodules.synthesis.audit import Audit
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from cli.count_progress import CountProgress
     from datamodules.synthesis.audit import audit, read_splits
-    from executor.client import open_executor
+    from executor.api import open_executor
 
     splits = read_splits(args.directory)
     num_solutions = len({row["solution"] for rows in splits.values() for row in rows})

@@ -157,7 +157,7 @@ def slurm() -> Finding:
 
 
 def _opened(name: str) -> str:
-    from executor.client import open_executor
+    from executor.api import open_executor
 
     with open_executor(name, num_workers=1) as executor:
         return str(executor.description)

@@ -20,7 +20,7 @@ import yaml
 from cli.config_files import read_yaml
 from cli.errors import UsageError, did_you_mean
 from cli.json_file import write_json
-from executor.client import BACKENDS
+from executor.api import BACKENDS
 
 _GIVEN = ("output", "seed", "data", "backend")
 """Keys of the file that are options, too."""

@@ -16,7 +16,7 @@ from cli.json_file import write_json
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from executor.client import Executor
+    from executor.api import Executor
     from lightning_modules.judged import Evaluation
 
 
@@ -39,7 +39,7 @@ def evaluate_models(config: DemoConfig) -> None:
     if not todo:
         return
     from datamodules.eval_data import load_dataset, split_of
-    from executor.client import open_executor
+    from executor.api import open_executor
 
     dataset = load_dataset(config.data_dir)
     tables = {split: split_of(dataset, split, data_dir=config.data_dir) for split in splits}

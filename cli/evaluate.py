@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.errors import UsageError
-from executor.client import BACKENDS
+from executor.api import BACKENDS
 
 _SUITE_OPTIONS = ("benchmark", "data", "wording", "num_tasks", "max_new_tokens")
 _PLAN_OPTIONS = ("checkpoint", "num_samples", "k", "temperature", "batch_size", "seed", "backend", "dtype")

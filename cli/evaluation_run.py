@@ -19,8 +19,8 @@ from cli.evaluation_report import print_results, write_results
 from cli.evaluation_store import EvaluationStore, Kept
 from datamodules.batches import TaskPrompt
 from datamodules.prompts import format_of, set_format
-from executor.client import Executor, open_executor
-from executor.schema import Status
+from executor.api import Executor, open_executor
+from executor.types import Status
 from lightning_modules.evaluation import Name, collect, evaluate, judge_again
 from lightning_modules.judged import Evaluation, JudgedSample
 from lightning_modules.machine import has_fast_bf16

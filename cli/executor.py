@@ -12,8 +12,14 @@ import time
 from typing import Any
 
 from cli.errors import UsageError, one_line
-from executor.docker_engine import connect_engine
-from executor.image import DEFAULT_BASE_IMAGE, DEFAULT_TAG, OFFLINE_BASE_TAG, build_image, make_offline_base
+from executor.backends.docker_client import connect_engine
+from executor.backends.docker_image import (
+    DEFAULT_BASE_IMAGE,
+    DEFAULT_TAG,
+    OFFLINE_BASE_TAG,
+    build_image,
+    make_offline_base,
+)
 
 _LINE_CHARS = 100
 _MILESTONES = (

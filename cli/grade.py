@@ -29,9 +29,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from datamodules.benchmark_rows import benchmark_task
 from datamodules.benchmarks import HUMAN_EVAL, human_eval_path
 from datamodules.jsonl import read_rows
-from executor.client import BACKENDS, grade, open_executor
-from executor.pass_at_k import pass_at_k
-from executor.schema import Outcome, Status, Submission, Task, task_from_row
+from executor.api import BACKENDS, grade, open_executor
+from executor.grading.pass_at_k import pass_at_k
+from executor.grading.tasks import task_from_row
+from executor.types import Outcome, Status, Submission, Task
 
 
 def add_parser(subparsers: Any) -> None:

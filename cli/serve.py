@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         UsageError: the config is wrong, or the packages of the service are not installed.
         ValueError: no sandbox works here, or works any longer, or the address cannot be had.
     """
-    from executor.client import open_local
+    from executor.api import open_local
     from executor.service.settings import ServiceSettings, token_of
 
     settings = record_of(ServiceSettings, read_yaml(args.config), source=str(args.config))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.config_files import read_yaml
 from cli.errors import UsageError
-from executor.client import BACKENDS
+from executor.api import BACKENDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 def _build(args: argparse.Namespace, config: "SynthesisConfig", atoms: "Mapping[str, Atom]") -> dict[str, Any]:
     from cli.count_progress import CountProgress
     from datamodules.synthesis.build import HASH_SEEDS, build
-    from executor.client import open_executor
+    from executor.api import open_executor
 
     tests_seed, check_seed = HASH_SEEDS
     both = [config.counts, *([] if config.tensor_counts is None else [config.tensor_counts])]

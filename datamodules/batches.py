@@ -24,7 +24,7 @@ class TaskPrompt(NamedTuple):
     Where one `continues`, its prompt is code that a completion may go on with. They have no atoms and depth 0.
     `topics` are those of the atoms, distinct, in order. `wording` is "seen", or "unseen" where the phrasings and the
     frame of the prompt occur in no training. `profile` is the kind of sandbox that answers need
-    (`executor.schema.PROFILES`).
+    (`executor.types.PROFILES`).
     """
 
     task_id: str

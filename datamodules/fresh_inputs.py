@@ -10,7 +10,7 @@ from typing import Any
 from datamodules.atoms.domains import Domain
 from datamodules.synthesis.probes import spell_value
 from datamodules.synthesis.seeding import generator
-from executor.values import encode_value
+from executor.sandbox.codec import encode_value
 
 DRAWS_PER_INPUT = 8
 """Draws an input may take until it differs from all others; a domain that needs more is too narrow."""

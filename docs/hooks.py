@@ -19,7 +19,7 @@ MODULES = (
                   "lightning_modules.engine", "lightning_modules.lora", "lightning_modules.checkpointing")),
     ("Objectives", ("lightning_modules.losses", "lightning_modules.advantages")),
     ("Evaluation", ("lightning_modules.evaluation", "lightning_modules.judged", "lightning_modules.intervals")),
-    ("Executor", ("executor.schema", "executor.client", "executor.grading")),
+    ("Executor", ("executor.types", "executor.api", "executor.grading.grader")),
     ("Studies", ("cli.study.plan", "cli.study.results", "cli.study.budget", "cli.study.verdicts")),
 )  # fmt: skip
 KEYS = (

@@ -13,9 +13,9 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import TaskPrompt
-from executor.client import Executor
-from executor.rewards import RewardConfig
-from executor.schema import Outcome
+from executor.api import Executor
+from executor.grading.rewards import RewardConfig
+from executor.types import Outcome
 from lightning_modules.generation import Generated, Sampling, generate
 from lightning_modules.judging import Judging, tasks_of
 from lightning_modules.policy import Policy

@@ -13,9 +13,9 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import TaskPrompt
-from executor.client import Executor
-from executor.grading import Grading
-from executor.schema import DEFAULT_LIMITS, Limits, Outcome, Status, Submission, Task
+from executor.api import Executor
+from executor.grading.grader import Grading
+from executor.types import DEFAULT_LIMITS, Limits, Outcome, Status, Submission, Task
 from lightning_modules.drafts import Generated, Sampling
 from lightning_modules.generation import generate
 from lightning_modules.judged import GREEDY, Evaluation, JudgedSample, TaskResult

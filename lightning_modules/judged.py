@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from executor.pass_at_k import pass_at_k
-from executor.schema import Status
+from executor.grading.pass_at_k import pass_at_k
+from executor.types import Status
 
 GREEDY = -1
 """Number of the greedy completion of a task, where sampled ones have 0, 1, ..."""
@@ -19,7 +19,7 @@ GREEDY = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedSample:
-    """One completion and its verdict; `status` is a value of `executor.schema.Status`."""
+    """One completion and its verdict; `status` is a value of `executor.types.Status`."""
 
     completion: str
     num_tokens: int

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import TaskPrompt
-from executor.grading import Grading
-from executor.schema import Outcome, Submission, Task, Test
+from executor.grading.grader import Grading
+from executor.types import Outcome, Submission, Task, Test
 from lightning_modules.drafts import Generated
 from lightning_modules.stop_strings import cut_at_stop, decode
 

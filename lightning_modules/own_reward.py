@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from datamodules.batches import TaskPrompt
-from executor.dotted import load_object
-from executor.schema import Outcome, Reward
+from executor.backends.import_path import load_object
+from executor.types import Outcome, Reward
 
 PART = "own"
 _WHAT = "reward_function"

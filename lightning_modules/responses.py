@@ -6,7 +6,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from datamodules.batches import TaskPrompt
-from executor.schema import Outcome, Reward
+from executor.types import Outcome, Reward
 from lightning_modules.generation import Generated
 
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from datamodules.batches import TaskPrompt
-from executor.client import Executor
-from executor.schema import Outcome, Status, Submission
+from executor.api import Executor
+from executor.types import Outcome, Status, Submission
 from lightning_modules.counter_random import uniforms
 from lightning_modules.judging import tasks_of
 

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
-from executor.rewards import RewardConfig
+from executor.grading.rewards import RewardConfig
 from lightning_modules.answering import AnswerSettings, answer_prompts
 from lightning_modules.curve_layout import RL_QUESTIONS
 from lightning_modules.engine import EngineSettings, disable_dropout

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from datamodules.batches import RolloutSample
 from datamodules.shared_prompts import PackedAnswers, pack_answers
-from executor.schema import Status
+from executor.types import Status
 from lightning_modules.advantages import (
     generalized_advantages,
     group_relative,

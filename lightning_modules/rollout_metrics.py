@@ -12,8 +12,8 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
-from executor.rewards import RewardConfig
-from executor.schema import Status
+from executor.grading.rewards import RewardConfig
+from executor.types import Status
 from lightning_modules.numerics import SumOverRanks, explained_variance, kl_k1, kl_k3, variance
 from lightning_modules.responses import Response, TokenScores
 

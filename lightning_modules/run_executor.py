@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 
-from executor.client import BACKENDS, Executor, is_backend, open_executor
-from executor.node import NodeService, backend_behind, folder_of, open_node_executor
+from executor.api import BACKENDS, Executor, is_backend, open_executor
+from executor.service.per_node import NodeService, backend_behind, folder_of, open_node_executor
 from lightning_modules.run_logger import RunLogger
 from lightning_modules.run_record import ExecutorRecord
 

@@ -1,7 +1,7 @@
 """Every TensorBoard tag of the project, with what it is and what its curve should look like.
 
 The glossary of docs/curves.md is made from `TAGS`. `<split>` stands for the name of a data split and `<status>` for a
-value of `executor.schema.Status`; `documented` finds the entry of a real tag.
+value of `executor.types.Status`; `documented` finds the entry of a real tag.
 """
 
 import re

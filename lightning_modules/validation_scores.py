@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MeanMetric, Metric
 
-from executor.schema import Status
+from executor.types import Status
 from lightning_modules.judged import Evaluation
 from lightning_modules.metrics import PassAtK
 

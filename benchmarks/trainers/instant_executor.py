@@ -1,7 +1,7 @@
 """Stands in for the executor where the trainers alone are timed: a program passes or fails by its length, at once."""
 
-from executor.rewards import RewardConfig, reward_of
-from executor.schema import Outcome, Status, Submission
+from executor.grading.rewards import RewardConfig, reward_of
+from executor.types import Outcome, Status, Submission
 
 
 class _Grading:
@@ -30,7 +30,7 @@ class _Grading:
 
 
 class InstantExecutor:
-    """The part of `executor.client.Executor` that a trainer uses."""
+    """The part of `executor.api.Executor` that a trainer uses."""
 
     description = "judges by length"
     time_factor = 1.0

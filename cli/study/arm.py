@@ -134,7 +134,7 @@ def _evaluate(
 
     from cli.count_progress import CountProgress
     from datamodules.eval_data import load_dataset, split_of, task_prompts
-    from executor.client import open_executor
+    from executor.api import open_executor
     from lightning_modules.evaluation import evaluate
 
     asked = spec["measurement"]

@@ -15,7 +15,7 @@ from cli.config_files import read_yaml
 from cli.errors import UsageError, did_you_mean
 from cli.records import record_of
 from datamodules.synthesis.split import PRETRAINING, SPLITS
-from executor.client import BACKENDS, is_backend
+from executor.api import BACKENDS, is_backend
 
 KNOWN_SPLITS = (*SPLITS, PRETRAINING)
 METRICS = ("pass@1 greedy", "pass@1 sampled")

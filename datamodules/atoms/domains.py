@@ -13,7 +13,7 @@ from math import prod
 from random import Random
 from typing import Any, Protocol
 
-from executor.tensors import TensorValue
+from executor.sandbox.tensors import TensorValue
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = ("apple", "bee", "cat", "dog", "egg", "fox", "level", "moon", "noon", "Ox", "pear", "Red", "sun", "tea", "zoo")

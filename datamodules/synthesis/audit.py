@@ -24,7 +24,7 @@ from datamodules.synthesis.probes import ProbeBook, Probes
 from datamodules.synthesis.rows import COLUMNS, Row
 from datamodules.synthesis.skeleton import entry_function
 from datamodules.synthesis.split import SPLITS
-from executor.client import Executor
+from executor.api import Executor
 
 BATCH_SIZE = 256
 

@@ -35,7 +35,7 @@ from datamodules.synthesis.split import (
     plan_tensor_streams,
 )
 from datamodules.synthesis.wording import choose_wording
-from executor.client import Executor
+from executor.api import Executor
 
 NUM_HELD_OUT_TENSOR_ATOMS = 3
 HASH_SEEDS = (0, 1)

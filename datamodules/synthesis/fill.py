@@ -32,7 +32,7 @@ from datamodules.synthesis.seeding import generator
 from datamodules.synthesis.split import ATOMIC, TENSOR_ATOMIC, Stream, Taken
 from datamodules.synthesis.trace import disagreement, idle_step, trace_run
 from datamodules.synthesis.wording import Wording
-from executor.client import Executor
+from executor.api import Executor
 
 BATCH_SIZE = 256
 PATIENCE = 30_000

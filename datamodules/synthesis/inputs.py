@@ -9,7 +9,7 @@ from typing import Any
 
 from datamodules.synthesis.composition import Param
 from datamodules.synthesis.probes import ProbeBook, spell_value
-from executor.values import encode_value
+from executor.sandbox.codec import encode_value
 
 EDGE_INPUTS_SHARE = 0.25
 DRAWS_PER_INPUT = 3

@@ -22,8 +22,8 @@ from datamodules.synthesis.reject import (
     lacks_influence,
 )
 from datamodules.synthesis.render import OBSERVE, with_observer
-from executor.client import Executor
-from executor.schema import Execution, Limits, Run, Status
+from executor.api import Executor
+from executor.types import Execution, Limits, Run, Status
 
 LIMITS = Limits(cpu_time_s=2.0, wall_time_s=60.0)
 """The wall clock is generous on purpose: whether a task exists must not depend on how busy the machine is."""

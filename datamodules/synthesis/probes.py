@@ -21,7 +21,7 @@ from typing import Any
 from datamodules.atoms import Atom
 from datamodules.atoms.domains import Domain, Floats, Ints, default_domain
 from datamodules.synthesis.seeding import generator
-from executor.values import encode_value
+from executor.sandbox.codec import encode_value
 
 PROBE_SEED = 2406_10305
 NUM_PROBES = 256

@@ -14,7 +14,7 @@ from datamodules.synthesis.oracle import Candidate, Observation, Reply, observer
 from datamodules.synthesis.probes import spell_value
 from datamodules.synthesis.reject import is_nearly_constant, is_nearly_equal
 from datamodules.synthesis.render import TRACE, render_trace
-from executor.schema import Run
+from executor.types import Run
 
 NUM_TRACED = 64
 """Probes on which steps are looked at."""

@@ -3,7 +3,7 @@
 import os
 
 from executor.backends.process import ProcessBackend
-from executor.backends.sandbox import Sandbox
+from executor.backends.base import Sandbox
 
 
 class LowPriorityBackend:

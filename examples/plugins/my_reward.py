@@ -1,7 +1,7 @@
 """A reward of one's own: short programs that pass earn a little more."""
 
 from datamodules.batches import TaskPrompt
-from executor.schema import Outcome
+from executor.types import Outcome
 
 LONG_CHARS = 600
 

@@ -1,1 +1,1 @@
-"""Sandboxes: each backend is one class behind the protocol in `executor.client`."""
+"""Sandboxes: each backend is one class behind the protocol in `executor.api`."""

@@ -11,17 +11,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from executor.backends.profiles import PROFILE_PARTS, ProfileParts
-from executor.backends.sandbox import (
+from executor.backends.base import (
     MAX_PROCESSES,
-    SANDBOX_FILES,
+    SANDBOX_DIR,
     SCRATCH_BYTES,
-    SOURCE_DIR,
     UIDS,
     ProcessSandbox,
     interpreter,
     worker_command,
 )
+from executor.backends.profiles import PROFILE_PARTS, ProfileParts
 from executor.backends.seccomp import boxed_seccomp_program
 
 _APP = "/app"
@@ -76,7 +75,7 @@ class BubblewrapBackend:
             "oom_score_adj": None,
             **self._profile.box,
         }
-        command = self._command(worker_command(f"{_APP}/worker.py", box), with_proc=self._has_proc)
+        command = self._command(worker_command(f"{_APP}/sandbox", box), with_proc=self._has_proc)
         return ProcessSandbox(command, hash_seed=self._hash_seed)
 
     def close(self) -> None:
@@ -136,9 +135,7 @@ def _file_system() -> list[str]:
         if not folder.is_relative_to("/usr"):
             words += [*_open_folders(folder.parent), "--ro-bind", str(folder), str(folder)]
     words += _open_folders(Path(_APP))
-    for name in SANDBOX_FILES:
-        words += ["--ro-bind", str(SOURCE_DIR / name), f"{_APP}/{name}"]
-    return words
+    return [*words, "--ro-bind", str(SANDBOX_DIR), f"{_APP}/sandbox"]
 
 
 def _bound(profile: ProfileParts) -> list[str]:

@@ -6,6 +6,7 @@ Needs the engine of this very machine: container and host share a folder with th
 """
 
 import contextlib
+import json
 import logging
 import os
 import secrets
@@ -17,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from executor.backends.base import MAX_PROCESSES, SCRATCH_BYTES, UIDS
+from executor.backends.docker_client import connect_engine
+from executor.backends.docker_image import DEFAULT_TAG, SOURCES_LABEL, sources_digest
 from executor.backends.profiles import PROFILE_PARTS
-from executor.backends.sandbox import MAX_PROCESSES, SCRATCH_BYTES, UIDS, worker_arguments
 from executor.backends.seccomp import boxed_seccomp_program
-from executor.docker_engine import connect_engine
-from executor.image import DEFAULT_TAG, SOURCES_LABEL, sources_digest
+from executor.sandbox.__main__ import FLAGS
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -140,11 +142,10 @@ class DockerBackend:
             **self._profile.box,
         }
         files = {str(source): {"bind": place, "mode": "ro"} for place, source in self._profile.files.items()}
-        worker = worker_arguments("/app/worker.py", box)
         return {
             "image": self._settings.image,
-            "entrypoint": ["python3", *worker_arguments("/app/connect.py", None)],
-            "command": [f"{_HANDSHAKE}/socket", *worker],
+            "entrypoint": ["python3", *FLAGS, "/app/sandbox"],
+            "command": [json.dumps(box), f"{_HANDSHAKE}/socket"],
             "environment": {"PYTHONHASHSEED": str(self._hash_seed)},
             "labels": {LABEL: f"{os.getpid()}.{_boot_and_start()}"},
             "hostname": "sandbox",

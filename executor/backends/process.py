@@ -1,11 +1,10 @@
 """A plain process: the same worker with nothing around it. Used only when named, for machines without a sandbox."""
 
-import os
 import shutil
 import tempfile
 
+from executor.backends.base import SANDBOX_DIR, ProcessSandbox, worker_command
 from executor.backends.profiles import PROFILE_PARTS, ProfileParts
-from executor.backends.sandbox import SOURCE_DIR, ProcessSandbox, worker_command
 
 
 class ProcessBackend:
@@ -37,7 +36,7 @@ class _PlainSandbox(ProcessSandbox):
         box = {"uid": None, "max_processes": None, "scratch": self._scratch, "owns_namespace": False, **profile.box}
         if profile.files:  # they lie where they are installed, nothing is hidden here
             box["packages"] = str(next(iter(profile.files.values())).parent)
-        super().__init__(worker_command(os.fspath(SOURCE_DIR / "worker.py"), box), hash_seed=hash_seed)
+        super().__init__(worker_command(SANDBOX_DIR, box), hash_seed=hash_seed)
 
     def kill(self) -> str:
         said = super().kill()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from executor.torch_files import torch_files
+from executor.backends.torch_files import torch_files
 
 PACKAGES = "/packages"
 GPU_VARIABLE = "ATOMFORGE_SANDBOX_GPU"

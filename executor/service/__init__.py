@@ -1,1 +1,1 @@
-"""The executor behind HTTP. Started by `atomforge serve`; its client is `executor.http_client`."""
+"""The executor behind HTTP. Started by `atomforge serve`; its client is `executor.service.client`."""

@@ -1,6 +1,6 @@
 """The HTTP face of an executor: checks who asks and how much, streams verdicts as programs end.
 
-It holds no rule of its own about programs: requests and answers are those of `executor.messages`, verdicts those of
+It holds no rule of its own about programs: requests and answers are those of `executor.service.protocol`, verdicts those of
 the executor behind it. Errors are `{"error": "one line"}`.
 """
 
@@ -21,8 +21,12 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from executor.client import LocalExecutor
-from executor.messages import (
+from executor.api import LocalExecutor
+from executor.grading.summary import report_of
+from executor.service.documentation import GRADE, RUN
+from executor.service.logs import log_event
+from executor.service.metrics import ServiceMetrics
+from executor.service.protocol import (
     GradeRequest,
     MalformedBody,
     RunRequest,
@@ -32,13 +36,9 @@ from executor.messages import (
     parse_grade_request,
     parse_run_request,
 )
-from executor.report import report_of
-from executor.schema import Execution, Limits, Outcome
-from executor.service.documentation import GRADE, RUN
-from executor.service.logs import log_event
-from executor.service.metrics import ServiceMetrics
 from executor.service.settings import ServiceSettings
 from executor.service.stream import LineStream
+from executor.types import Execution, Limits, Outcome
 
 VERSION = "v1"
 _LARGE_BODY_BYTES = 1 << 16

@@ -1,4 +1,4 @@
-"""A service that lives no longer than the process that started it; see `executor.node`.
+"""A service that lives no longer than the process that started it; see `executor.service.per_node`.
 
     python -m executor.service.child SETTINGS TIME_FACTOR PARENT
 
@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 
-from executor.client import open_local
+from executor.api import open_local
 from executor.service.app import create_app
 from executor.service.logs import log_as_json
 from executor.service.server import listen, serve

@@ -1,4 +1,4 @@
-"""The requests as the OpenAPI page shows them; `executor.messages` checks them, and a test holds the two together."""
+"""The requests as the OpenAPI page shows them; `executor.service.protocol` checks them, and a test holds the two together."""
 
 from typing import Any
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from executor.backends.docker import DockerSettings
-from executor.messages import TOKEN_VARIABLE
-from executor.schema import Limits
+from executor.service.protocol import TOKEN_VARIABLE
+from executor.types import Limits
 
 MIN_TOKEN_CHARS = 16
 MAX_SOCKET_BYTES = 107

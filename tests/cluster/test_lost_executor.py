@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
-from killed_runs import ROOT, assert_same_end, checkpoint_names, finish, scalars, start, write_inputs
-from warm_start import OPTIONS, warm_up
+from tests.cluster.warm_start import OPTIONS, warm_up
+from tests.support.killed_runs import ROOT, assert_same_end, checkpoint_names, finish, scalars, start, write_inputs
 
 BACKEND = "--model.init_args.executor_backend={}"
 

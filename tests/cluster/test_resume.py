@@ -6,14 +6,13 @@ The real command, in processes of their own, killed with SIGKILL at random momen
 import os
 import random
 import signal
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
-from killed_runs import (
+from tests.cluster.warm_start import OPTIONS, warm_up
+from tests.support.killed_runs import (
     assert_same_end,
     checkpoint_names,
     finish,
@@ -22,7 +21,6 @@ from killed_runs import (
     start,
     write_inputs,
 )
-from warm_start import OPTIONS, warm_up
 
 SHARDED = ("--trainer.devices=2", "--trainer.strategy=fsdp2", "--trainer.precision=32-true")
 TWO_RANKS = ("--trainer.devices=2", "--trainer.strategy=ddp")

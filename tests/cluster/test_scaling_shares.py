@@ -1,7 +1,6 @@
 """Two gloo ranks under fsdp2 hold the bytes the arithmetic says, and leave whole what it says they leave whole."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from torch.distributed.tensor import DTensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 from benchmarks.cost.layout import Layout, RunSizes  # noqa: E402
 from benchmarks.cost.memory import rank_memory  # noqa: E402
 from benchmarks.cost.sizes import ModelSizes  # noqa: E402

@@ -2,20 +2,17 @@
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import slurm_here
 import yaml
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
-from killed_runs import ROOT, assert_same_end, checkpoint_names, write_inputs
 
 from cli.main import main
 from cli.study.results import load_results
+from tests.support import slurm as slurm_here
+from tests.support.killed_runs import ROOT, assert_same_end, checkpoint_names, write_inputs
 
 WHY_NOT = slurm_here.why_not()
 needs_slurm = pytest.mark.skipif(WHY_NOT is not None, reason=f"no Slurm here: {WHY_NOT}")

@@ -12,11 +12,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
-from killed_runs import ROOT, finish, scalars, start, write_inputs
-from warm_start import OPTIONS, warm_up
-
 from lightning_modules.checkpointing import is_finished
+from tests.cluster.warm_start import OPTIONS, warm_up
+from tests.support.killed_runs import ROOT, finish, scalars, start, write_inputs
 
 TIMEOUT_S = 250
 

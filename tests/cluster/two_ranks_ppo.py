@@ -3,16 +3,15 @@
 import zlib
 from pathlib import Path
 
-from ends_of_training import arguments, train
-from fake_executor import FakeExecutor
-
 import lightning_modules.run_executor as run_executor
 from datamodules.rl_data import RLDataModule
-from executor.schema import Status, Submission
+from executor.types import Status, Submission
 from lightning_modules.generation import Sampling
 from lightning_modules.kl_control import KLConfig
 from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimizerConfig
 from lightning_modules.rl_module import RLModule
+from tests.cluster.ends_of_training import arguments, train
+from tests.support.fake_executor import FakeExecutor
 
 
 def verdict(submission: Submission) -> Status:

@@ -1,15 +1,14 @@
 """Trains a tiny model by SFT on the CPU ranks of the strategy given."""
 
-from ends_of_training import arguments, train
-from fake_executor import FakeExecutor
-
 import lightning_modules.run_executor as run_executor
 from datamodules.mixture import MixturePart
 from datamodules.sft_data import SFTDataModule
-from executor.schema import Status, Submission
+from executor.types import Status, Submission
 from lightning_modules.architecture import Architecture
 from lightning_modules.optimizers import AdamWConfig
 from lightning_modules.sft_module import SFTModule
+from tests.cluster.ends_of_training import arguments, train
+from tests.support.fake_executor import FakeExecutor
 
 TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
 

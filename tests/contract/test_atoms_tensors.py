@@ -9,7 +9,7 @@ import torch
 from datamodules.atoms import ATOMS
 from datamodules.atoms.domains import is_tensor_type
 from datamodules.atoms.tensors import TENSOR_ATOMS
-from executor.tensors import TensorValue
+from executor.sandbox.tensors import TensorValue
 
 N = range(4)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from cli.main import main
-from executor.client import BACKENDS
+from executor.api import BACKENDS
 
 
 @pytest.mark.parametrize("command", ["evaluate", "demo", "synthesize", "audit", "grade"])

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 from benchmarks.trainers.table import Goal, print_tables, ratio_of  # noqa: E402
 
 

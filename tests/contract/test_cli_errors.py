@@ -2,7 +2,6 @@
 
 import json
 import logging
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from cli.main import SUBCOMMANDS, main
 from datamodules.eval_data import load_dataset
 from datamodules.tokenizer import train_tokenizer, training_texts
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-from small_data import write_small_data
+from tests.support.small_data import write_small_data
 
 DEMO = "lightning.pytorch.demos.boring_classes"
 TASK = {"task_id": "t", "entry_point": "f", "tests": [{"args": [1], "expected": 1}]}

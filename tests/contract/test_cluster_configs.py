@@ -1,7 +1,6 @@
 """The overlays of configs/cluster/ for DDP and FSDP2 load over SFT and RL; their heads say what the estimate says."""
 
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import yaml
 from lightning.pytorch.strategies import DDPStrategy
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 from benchmarks.cost import tables  # noqa: E402
 from cli.lightning_cli import AtomforgeCLI  # noqa: E402
 from datamodules.tokenizer import train_tokenizer  # noqa: E402

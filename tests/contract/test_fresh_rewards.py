@@ -6,9 +6,9 @@ import pytest
 
 from datamodules.batches import TaskPrompt
 from datamodules.reward_tasks import prompt_for_reward, reward_tasks
-from executor.client import open_executor
-from executor.rewards import RewardConfig
-from executor.schema import Outcome, Status, Submission
+from executor.api import open_executor
+from executor.grading.rewards import RewardConfig
+from executor.types import Outcome, Status, Submission
 from lightning_modules.judging import tasks_of
 from lightning_modules.retest import retest
 

@@ -11,8 +11,8 @@ import yaml
 from datasets import load_from_disk
 
 from cli.study.arm import read_curves
-from executor.client import open_executor
-from executor.schema import Run
+from executor.api import open_executor
+from executor.types import Run
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples" / "plugins"

@@ -1,7 +1,6 @@
 """SmolLM2-135M-Instruct through SFT, resume, export, RL and evaluation, by the commands a user gives (minutes)."""
 
 import json
-import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -11,9 +10,7 @@ import yaml
 
 from cli.main import main
 from lightning_modules.model_loading import load_policy
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
-from small_data import write_small_data
+from tests.support.small_data import write_small_data
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 MODEL = ["--config", str(CONFIGS / "model" / "smollm2_135m.yaml")]

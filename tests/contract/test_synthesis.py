@@ -9,8 +9,9 @@ import pytest
 import yaml
 from datasets import load_from_disk
 
-from executor.client import grade, open_executor
-from executor.schema import Submission, task_from_row
+from executor.api import grade, open_executor
+from executor.grading.tasks import task_from_row
+from executor.types import Submission
 
 SPLITS = [
     "atomic",

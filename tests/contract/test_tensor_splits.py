@@ -10,8 +10,9 @@ import pytest
 import yaml
 from datasets import load_from_disk
 
-from executor.client import grade, open_executor
-from executor.schema import Submission, task_from_row
+from executor.api import grade, open_executor
+from executor.grading.tasks import task_from_row
+from executor.types import Submission
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNTS = {"train": 4, "rl": 4, "val": 3, "test": 4, "test_deeper": 2, "test_held_out_atoms": 2}

@@ -16,12 +16,11 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "sandbox"), str(Path(__file__).resolve().parents[2])]
 
-from hostile_tensors import HOSTILE, ODD_BUT_RIGHT, RIGHT
-
-from executor.client import Executor, open_executor
-from executor.gpu_watch import memory_by_process
-from executor.judge import judge
-from executor.schema import Limits, Outcome, Run, Task, Test
+from executor.api import Executor, open_executor
+from executor.backends.gpu_watch import memory_by_process
+from executor.grading.outcome import judge
+from executor.types import Limits, Outcome, Run, Task, Test
+from tests.sandbox.hostile_tensors import HOSTILE, ODD_BUT_RIGHT, RIGHT
 
 LIMITS = Limits(cpu_time_s=6.0, wall_time_s=8.0)
 LONG = Limits(cpu_time_s=20.0, wall_time_s=60.0)

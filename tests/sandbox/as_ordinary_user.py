@@ -6,9 +6,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 # ruff: noqa: E402
-from judging import hostile_outcomes, odd_outcomes, policy_outcomes, probe_outcomes
-
-from executor.client import open_local
+from executor.api import open_local
+from tests.support.judging import hostile_outcomes, odd_outcomes, policy_outcomes, probe_outcomes
 
 
 def main() -> None:

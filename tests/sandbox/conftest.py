@@ -7,9 +7,9 @@ tests are skipped where no engine is to be had, or ATOMFORGE_SKIP_DOCKER_TESTS=1
 import os
 
 import pytest
-from engine import NoEngine, running_engine
 
-from executor.client import open_executor
+from executor.api import open_executor
+from tests.support.docker_engine import NoEngine, running_engine
 
 
 @pytest.fixture(scope="session")

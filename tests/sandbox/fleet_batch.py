@@ -9,8 +9,9 @@ import json
 import logging
 import sys
 
-from executor.client import grade, open_executor
-from executor.schema import Limits, Status, Submission, task_from_row
+from executor.api import grade, open_executor
+from executor.grading.tasks import task_from_row
+from executor.types import Limits, Status, Submission
 
 TASK = task_from_row(
     {"task_id": "add", "entry_point": "add", "tests": [{"args": [n, 2], "expected": n + 2} for n in range(4)]}

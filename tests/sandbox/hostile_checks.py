@@ -4,7 +4,7 @@ Where no status is named, any will do but `passed` and `infra`. The check is tha
 answers to 1, 2 and 3 are `first-secret`, `second-secret` and `["third-secret"]`.
 """
 
-from executor.schema import Status
+from executor.types import Status
 
 FIRST_ONLY = "'first' + '-secret' if x == 1 else "
 WRONG, CRASH, TIMEOUT, EXCEPTION = Status.WRONG, Status.CRASH, Status.TIMEOUT, Status.EXCEPTION

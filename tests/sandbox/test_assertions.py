@@ -4,11 +4,12 @@ import gzip
 import json
 
 import pytest
-from hostile_checks import HOSTILE
 
 from executor import link
-from executor.client import grade
-from executor.schema import Limits, Status, Submission, Task, task_from_row
+from executor.api import grade
+from executor.grading.tasks import task_from_row
+from executor.types import Limits, Status, Submission, Task
+from tests.sandbox.hostile_checks import HOSTILE
 
 CHECK = """
 ANSWERS = {1: "first-secret", 2: "second-secret", 3: ["third-secret"]}

@@ -11,8 +11,8 @@ import pytest
 from cli.main import main
 from datamodules.benchmark_rows import benchmark_task
 from datamodules.benchmarks import load_benchmark
-from executor.client import grade
-from executor.schema import Limits, Status, Submission, Task
+from executor.api import grade
+from executor.types import Limits, Status, Submission, Task
 
 PATIENT = Limits(cpu_time_s=20.0, wall_time_s=60.0)
 MBPP_LEFT_OUT = {"367", "601", "927"}

@@ -6,10 +6,10 @@ import tarfile
 
 import pytest
 
+from executor.api import open_executor
 from executor.backends.docker import LABEL, DockerBackend, DockerSettings
-from executor.client import open_executor
-from executor.image import DEFAULT_TAG
-from executor.schema import Limits, Run, Status
+from executor.backends.docker_image import DEFAULT_TAG
+from executor.types import Limits, Run, Status
 
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 from docker.errors import APIError
-from engine import NoEngine, answering, started_engine
-from hostile import HOSTILE, RIGHT
-from judging import PATIENT, SQUARE, TIGHT, outcomes
 
+from executor.api import open_local
 from executor.backends.docker import LABEL
-from executor.client import open_local
-from executor.image import DEFAULT_TAG
-from executor.schema import Limits, Run, Status, Submission
+from executor.backends.docker_image import DEFAULT_TAG
+from executor.types import Limits, Run, Status, Submission
+from tests.sandbox.hostile import HOSTILE, RIGHT
+from tests.support.docker_engine import NoEngine, answering, started_engine
+from tests.support.judging import PATIENT, SQUARE, TIGHT, outcomes
 
 KINDS = ("bubblewrap", "docker")
 

@@ -8,10 +8,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from engine import NoEngine
-from fleet import ROOT, URL, Fleet, running_fleet
-from fleet_batch import expected
-from served import TOKEN, wait_until
+
+from tests.sandbox.fleet_batch import expected
+from tests.support.docker_engine import NoEngine
+from tests.support.fleet import ROOT, URL, Fleet, running_fleet
+from tests.support.running_service import TOKEN, wait_until
 
 NUM_PROGRAMS = 160
 
@@ -100,7 +101,7 @@ def test_a_replica_killed_while_it_judges_loses_no_verdict(fleet: Fleet, tmp_pat
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_balancer_says_503_without_replicas_and_a_token_is_still_needed(fleet: Fleet) -> None:
-    script = "from executor.client import open_executor; open_executor('{}', token='another-token-of-the-same-sort')"
+    script = "from executor.api import open_executor; open_executor('{}', token='another-token-of-the-same-sort')"
     done = subprocess.run(
         fleet.inside(sys.executable, "-c", script.format(URL)), cwd=ROOT, capture_output=True, text=True
     )

@@ -150,7 +150,7 @@ def test_an_older_result_stays_until_the_new_one_is_whole(command, tmp_path, mon
 
 
 def test_samples_that_were_not_judged_are_told_and_count_nowhere(command, capsys, monkeypatch):
-    from executor.schema import Outcome, Status
+    from executor.types import Outcome, Status
 
     def grade(_executor, submissions, on_result=None):
         judged = Outcome(status=Status.PASSED, num_passed=1, num_tests=1, duration_s=0.0)

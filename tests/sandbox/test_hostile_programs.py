@@ -4,8 +4,16 @@ In both kinds of sandbox, each time in one of them from the first program to the
 """
 
 import pytest
-from hostile import HOSTILE, ODD_BUT_RIGHT, POISON_AND_PROBE
-from judging import MAY_COST_A_SANDBOX, hostile_outcomes, odd_outcomes, policy_outcomes, probe_outcomes, wrong_verdicts
+
+from tests.sandbox.hostile import HOSTILE, ODD_BUT_RIGHT, POISON_AND_PROBE
+from tests.support.judging import (
+    MAY_COST_A_SANDBOX,
+    hostile_outcomes,
+    odd_outcomes,
+    policy_outcomes,
+    probe_outcomes,
+    wrong_verdicts,
+)
 
 
 def test_there_are_enough_of_them():

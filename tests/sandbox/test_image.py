@@ -14,9 +14,16 @@ from docker.errors import ImageNotFound
 
 from cli.main import main
 from executor import image
-from executor.backends.sandbox import SANDBOX_FILES, SOURCE_DIR
-from executor.docker_engine import connect_engine
-from executor.image import DEFAULT_TAG, OFFLINE_BASE_TAG, SOURCES_LABEL, build_image, is_current, sources_digest
+from executor.backends.base import SANDBOX_FILES, SOURCE_DIR
+from executor.backends.docker_client import connect_engine
+from executor.backends.docker_image import (
+    DEFAULT_TAG,
+    OFFLINE_BASE_TAG,
+    SOURCES_LABEL,
+    build_image,
+    is_current,
+    sources_digest,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 TEST_TAG = "atomforge-executor:test"

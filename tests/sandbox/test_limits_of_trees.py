@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from trees import CPU_LIMIT, PATIENT, RELAYED, SNOOP, SPREAD, WAITED_FOR, run
 
-from executor.backends.sandbox import interpreter
-from executor.schema import Status
+from executor.backends.base import interpreter
+from executor.types import Status
+from tests.sandbox.trees import CPU_LIMIT, PATIENT, RELAYED, SNOOP, SPREAD, WAITED_FOR, run
 
 USER_ID = 61234
 SCRIPT = Path(__file__).with_name("trees.py")

@@ -6,10 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hostile import HOSTILE
-from judging import MAY_COST_A_SANDBOX
 
-from executor.backends.sandbox import interpreter
+from executor.backends.base import interpreter
+from tests.sandbox.hostile import HOSTILE
+from tests.support.judging import MAY_COST_A_SANDBOX
 
 USER_ID = 61234
 SCRIPT = Path(__file__).with_name("as_ordinary_user.py")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from executor import channel, wire
+from executor.api import grade, open_executor, open_local
+from executor.backends.base import SANDBOX_FILES
 from executor.backends.docker import LABEL
-from executor.backends.sandbox import SANDBOX_FILES
-from executor.client import grade, open_executor, open_local
-from executor.schema import Limits, Run, Status, Submission, Task, Test
+from executor.types import Limits, Run, Status, Submission, Task, Test
 
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
 

@@ -13,12 +13,13 @@ import time
 from pathlib import Path
 
 import pytest
-from served import ROOT, TOKEN, Served, head_of, read_answer, rows, running_service, wait_until
 
-from executor.client import grade, open_executor
-from executor.courier import Courier
-from executor.rewards import RewardConfig
-from executor.schema import Limits, Run, Status, Submission, task_from_row
+from executor.api import grade, open_executor
+from executor.grading.rewards import RewardConfig
+from executor.grading.tasks import task_from_row
+from executor.service.courier import Courier
+from executor.types import Limits, Run, Status, Submission
+from tests.support.running_service import ROOT, TOKEN, Served, head_of, read_answer, rows, running_service, wait_until
 
 ADD = {
     "task_id": "add",
@@ -209,7 +210,7 @@ def test_an_oversized_body_in_chunks_is_refused_while_it_comes(served: Served) -
 
 def test_the_client_says_that_a_program_is_too_large(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """It knows the limit from the service: one that is cut off while it sends would not read why."""
-    monkeypatch.setattr("executor.courier.MAX_ATTEMPTS", 1)
+    monkeypatch.setattr("executor.service.courier.MAX_ATTEMPTS", 1)
     with open_executor(served.address) as remote, pytest.raises(ValueError, match="takes 1048576"):
         grade(remote, [Submission(task=task_from_row(ADD), completion="#" * (8 << 20))])
 

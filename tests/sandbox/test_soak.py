@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from hostile import HOSTILE, RIGHT
-from judging import SQUARE
 
-from executor.client import grade
-from executor.schema import Limits, Status, Submission
+from executor.api import grade
+from executor.types import Limits, Status, Submission
+from tests.sandbox.hostile import HOSTILE, RIGHT
+from tests.support.judging import SQUARE
 
 NUM_BATCHES = 40
 BATCH = 500

@@ -1,11 +1,12 @@
 """Tensor programs in real sandboxes of the profile torch: right ones pass, hostile ones never, none sees a device."""
 
 import pytest
-from hostile_tensors import HOSTILE, ODD_BUT_RIGHT, RIGHT
 
-from executor.client import open_executor
-from executor.judge import judge
-from executor.schema import Limits, Run, Task, Test, task_from_row
+from executor.api import open_executor
+from executor.grading.outcome import judge
+from executor.grading.tasks import task_from_row
+from executor.types import Limits, Run, Task, Test
+from tests.sandbox.hostile_tensors import HOSTILE, ODD_BUT_RIGHT, RIGHT
 
 TIGHT = Limits(cpu_time_s=1.0, wall_time_s=5.0)
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)

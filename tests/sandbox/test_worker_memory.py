@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from executor.client import grade, open_local
-from executor.schema import Limits, Run, Status, Submission, task_from_row
+from executor.api import grade, open_local
+from executor.grading.tasks import task_from_row
+from executor.types import Limits, Run, Status, Submission
 
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
 MARK = "Qv7-kept-"

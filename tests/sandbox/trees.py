@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from executor.client import open_executor
-from executor.schema import Limits, Run
+from executor.api import open_executor
+from executor.types import Limits, Run
 
 CPU_LIMIT = Limits(cpu_time_s=0.5, wall_time_s=20.0)
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)

@@ -3,10 +3,7 @@
 from pathlib import Path
 
 import pytest
-from fake_clock import Clock
-from fake_executor import FakeExecutor
 from lightning.pytorch import Trainer
-from small_data import write_small_data
 
 from cli import count_progress
 from cli.progress import AnswerLines, PlainProgress
@@ -17,6 +14,9 @@ from lightning_modules import run_executor
 from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.generation import Sampling
 from lightning_modules.rl_module import RLModule
+from tests.support.fake_clock import Clock
+from tests.support.fake_executor import FakeExecutor
+from tests.support.small_data import write_small_data
 
 TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from datamodules import benchmarks
 from datamodules.benchmark_rows import benchmark_task
 from datamodules.benchmarks import benchmark_prompts, load_benchmark
-from executor.schema import Submission
+from executor.types import Submission
 from lightning_modules.judging import tasks_of
 
 HUMAN_EVAL_ROW = {

@@ -5,8 +5,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fake_executor import FakeExecutor
-from small_data import write_small_data
 
 from cli import evaluation_run
 from cli.evaluation_plan import EvaluationPlan, Suite, plan_of
@@ -15,10 +13,12 @@ from cli.evaluation_store import EvaluationStore
 from cli.main import main
 from datamodules.prompts import PromptFormat, format_of
 from datamodules.tokenizer import train_tokenizer, training_texts
-from executor.schema import Status
+from executor.types import Status
 from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.judged import Evaluation, JudgedSample, TaskResult
 from lightning_modules.model_loading import load_policy
+from tests.support.fake_executor import FakeExecutor
+from tests.support.small_data import write_small_data
 
 
 def judged(status: str) -> JudgedSample:

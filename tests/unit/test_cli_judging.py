@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from toy_run import curves, fit, in_tmp  # noqa: F401
 
 from cli.main import main
 from cli.metric_lines import metric_lines
+from tests.support.toy_run import curves, fit, in_tmp  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch.trainer.connectors.logger_connector import _LoggerConnector
-from toy_run import Toy, curves, fit, in_tmp, weights  # noqa: F401
 
 from cli import machine_settings
 from cli.main import main
 from lightning_modules.checkpointing import checkpoints_of, is_finished
 from lightning_modules.machine import Measured
+from tests.support.toy_run import Toy, curves, fit, in_tmp, weights  # noqa: F401
 
 SFT = "lightning_modules.sft_module.SFTModule"
 

@@ -1,9 +1,9 @@
 import pytest
 from datasets import Dataset
-from small_data import row, write_small_data
 
 from datamodules.eval_data import load_dataset, load_task_prompts, task_prompts, topics_of
 from datamodules.tokenizer import train_tokenizer
+from tests.support.small_data import row, write_small_data
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fake_executor import FakeExecutor
 
 import lightning_modules.evaluation as evaluation_module
 import lightning_modules.generation as generation_module
 from datamodules.batches import TaskPrompt
 from datamodules.prompts import encode_completion, encode_prompt
 from datamodules.tokenizer import train_tokenizer
-from executor.schema import Status, Submission
+from executor.types import Status, Submission
 from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.breakdown import breakdown
 from lightning_modules.callbacks import sample_text
@@ -19,6 +18,7 @@ from lightning_modules.evaluation import evaluate, judge_again, sample_id
 from lightning_modules.generation import Generated
 from lightning_modules.intervals import mean_interval, paired_difference, score_interval
 from lightning_modules.judged import GREEDY, Evaluation, JudgedSample, TaskResult
+from tests.support.fake_executor import FakeExecutor
 
 TINY = Architecture(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16, max_position=96)
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 from executor import courier, terms
-from executor.courier import Courier, deliver
-from executor.terms import ask_for_terms
+from executor.service.courier import Courier, deliver
+from executor.service.terms import ask_for_terms
 
 HEALTH = {
     "description": "told", "time_factor": 1.5, "num_slots": 3, "max_waiting_programs": 100, "hash_seed": 7,

@@ -8,7 +8,7 @@ import yaml
 from cli.config_files import read_yaml
 from cli.records import record_of
 from executor.service.settings import ServiceSettings
-from executor.terms import NUM_REPLICAS_HEADER
+from executor.service.terms import NUM_REPLICAS_HEADER
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "executor/deploy"

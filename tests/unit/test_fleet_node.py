@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from executor.client import grade
-from executor.node import NodeService, backend_behind, folder_of, open_node_executor
-from executor.schema import Status, Submission, task_from_row
+from executor.api import grade
+from executor.grading.tasks import task_from_row
+from executor.service.per_node import NodeService, backend_behind, folder_of, open_node_executor
+from executor.types import Status, Submission
 from lightning_modules.run_executor import RunExecutor
 
 TASK = task_from_row({"task_id": "t", "entry_point": "f", "tests": [{"args": [], "expected": 1}]})

@@ -3,7 +3,7 @@ from itertools import combinations
 import pytest
 import torch
 
-from executor.pass_at_k import pass_at_k as scalar_pass_at_k
+from executor.grading.pass_at_k import pass_at_k as scalar_pass_at_k
 from lightning_modules.metrics import PassAtK, pass_at_k
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from datamodules.batches import TaskPrompt
-from executor.dotted import load_object
-from executor.schema import Outcome, Reward, Status
+from executor.backends.import_path import load_object
+from executor.types import Outcome, Reward, Status
 from lightning_modules.own_reward import load_reward_function, total_own, with_own_reward
 
 PROMPT = TaskPrompt("task 7", "p", [1], "solve", [], "en", 2, ["a"])

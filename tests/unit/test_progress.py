@@ -3,12 +3,12 @@
 from typing import Any, cast
 
 import pytest
-from fake_clock import Clock
 from lightning.pytorch import LightningModule, Trainer
 
 from cli import count_progress, progress
 from cli.count_progress import CountProgress, duration
 from cli.progress import RunClock, TrainingBar
+from tests.support.fake_clock import Clock
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 import torch
-from fake_executor import FakeExecutor
 
 from datamodules.batches import TaskPrompt
-from executor.schema import Outcome, Status
+from executor.types import Outcome, Status
 from lightning_modules.retest import Retest, retest
+from tests.support.fake_executor import FakeExecutor
 
 AGAIN = TaskPrompt("t", "p", [1], "solve", [{"args": [1], "expected": 2}], "en", 2, ["add"])
 FRESH = AGAIN._replace(tests=[], reference="def solve(x): return x + 1", inputs=([5],), retest=AGAIN)

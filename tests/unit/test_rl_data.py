@@ -4,13 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from small_data import write_small_data
 
 from datamodules.batches import RolloutSample
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.rollout_collate import collate_rollouts, plan_minibatches, split_minibatch
 from datamodules.tokenizer import train_tokenizer, training_texts
+from tests.support.small_data import write_small_data
 
 
 @pytest.fixture(scope="module")

@@ -6,18 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from fake_executor import FakeExecutor
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from small_data import write_small_data
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lightning_modules.run_executor as run_executor
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
-from executor.pass_at_k import pass_at_k
-from executor.schema import Status, Submission
+from executor.grading.pass_at_k import pass_at_k
+from executor.types import Status, Submission
 from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.checkpointing import RunCheckpoint
 from lightning_modules.generation import Sampling
@@ -28,6 +26,8 @@ from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimiz
 from lightning_modules.rl_module import RLModule
 from lightning_modules.run_logger import RunLogger
 from lightning_modules.tags import documented
+from tests.support.fake_executor import FakeExecutor
+from tests.support.small_data import write_small_data
 
 TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
 PPO = AlgorithmConfig(target_kl=None, entropy_coef=0.01)

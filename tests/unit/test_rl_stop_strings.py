@@ -1,10 +1,8 @@
 """Stop strings in reinforcement learning: in what is collected, and in validation."""
 
 import pytest
-from fake_executor import FakeExecutor
 from jsonargparse import ArgumentParser
 from lightning.pytorch import Trainer
-from small_data import write_small_data
 
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
@@ -13,6 +11,8 @@ from lightning_modules import run_executor
 from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.drafts import Sampling
 from lightning_modules.rl_module import RLModule
+from tests.support.fake_executor import FakeExecutor
+from tests.support.small_data import write_small_data
 
 TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
 VOWELS = ("a", "e", "i", "o", "u")

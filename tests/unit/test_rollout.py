@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from executor.schema import Outcome, Reward, Status
+from executor.types import Outcome, Reward, Status
 from lightning_modules.generation import Generated
 from lightning_modules.kl_control import KLConfig
 from lightning_modules.policy import Policy

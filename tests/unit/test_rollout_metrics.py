@@ -7,7 +7,7 @@ from threading import Barrier
 import pytest
 import torch
 
-from executor.schema import Outcome, Reward, Status
+from executor.types import Outcome, Reward, Status
 from lightning_modules.generation import Generated
 from lightning_modules.kl_control import KLConfig
 from lightning_modules.numerics import variance

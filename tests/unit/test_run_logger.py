@@ -4,7 +4,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fake_executor import FakeExecutor
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer import event_file_writer
 
@@ -12,6 +11,7 @@ import lightning_modules.run_executor as run_executor
 from lightning_modules.run_executor import RunExecutor
 from lightning_modules.run_logger import RunLogger, seconds_until_last
 from lightning_modules.run_record import ExecutorRecord, read_record
+from tests.support.fake_executor import FakeExecutor
 
 
 def curve(folder: Path, tag: str) -> list[tuple[int, float]]:

@@ -1,6 +1,5 @@
 """The memory arithmetic against published counts and against the bytes that torch really holds."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,6 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 from benchmarks.cost import memory, tables  # noqa: E402
 from benchmarks.cost.layout import Layout, RunSizes  # noqa: E402
 from benchmarks.cost.sizes import QWEN_0_5B, QWEN_1_5B, QWEN_7B, ModelSizes, sizes_of  # noqa: E402

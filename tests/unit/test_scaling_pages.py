@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 from benchmarks.cost import tables  # noqa: E402
 from benchmarks.cost.fit import compare, fit_machine  # noqa: E402
 from benchmarks.cost.machines import Link  # noqa: E402

@@ -1,7 +1,6 @@
 """The estimate of an iteration's time: work counted by torch and by hand, constants found again, errors by hand."""
 
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 from benchmarks.cost import tables  # noqa: E402
 from benchmarks.cost.fit import Point, compare, fit_machine, two_constants  # noqa: E402
 from benchmarks.cost.layout import Layout, RunSizes  # noqa: E402

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 from datasets import Dataset, load_from_disk
-from small_data import row, write_small_data
 
 from datamodules.eval_data import load_task_prompts, spread
 from datamodules.mixture import DrawPlan, MixturePart, chosen_tasks, num_drawn, shares
 from datamodules.sft_data import TEST_SPLITS, SFTDataModule
+from tests.support.small_data import row, write_small_data
 
 BOTH = {"atomic": MixturePart(weight=1.0), "synthetic_train": MixturePart(weight=3.0)}
 

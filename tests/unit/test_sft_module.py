@@ -4,10 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_executor import FakeExecutor
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
-from small_data import write_small_data
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lightning_modules.run_executor as run_executor
@@ -15,7 +13,7 @@ from datamodules.eval_data import load_dataset
 from datamodules.mixture import MixturePart
 from datamodules.sft_data import SFTDataModule
 from datamodules.tokenizer import train_tokenizer, training_texts
-from executor.schema import Status, Submission
+from executor.types import Status, Submission
 from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.callbacks import SampleTexts
 from lightning_modules.engine import EngineSettings
@@ -25,6 +23,8 @@ from lightning_modules.optimizers import AdamWConfig, build_adamw, lr_factor
 from lightning_modules.sft_module import SFTModule
 from lightning_modules.tags import TAGS, documented
 from lightning_modules.telemetry import Telemetry
+from tests.support.fake_executor import FakeExecutor
+from tests.support.small_data import write_small_data
 
 TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
 FAST = AdamWConfig(lr=1e-2, warmup_steps=2)

@@ -5,21 +5,21 @@ from collections import defaultdict
 
 import pytest
 import torch
-from fake_executor import FakeExecutor
 from lightning.pytorch import Callback, Trainer
-from small_data import write_small_data
 
 import lightning_modules.rl_module as rl_module
 import lightning_modules.run_executor as run_executor
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import train_tokenizer, training_texts
-from executor.schema import Status, Submission
+from executor.types import Status, Submission
 from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.drafts import Sampling
 from lightning_modules.kl_control import KLConfig
 from lightning_modules.rl_config import AlgorithmConfig, RLOptimizerConfig
 from lightning_modules.step_watch import StepWatch
+from tests.support.fake_executor import FakeExecutor
+from tests.support.small_data import write_small_data
 
 TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
 

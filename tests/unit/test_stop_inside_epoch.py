@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_executor import FakeExecutor
 from lightning.pytorch import Callback
-from small_data import write_small_data
 
 import lightning_modules.run_executor as run_executor
 from cli.main import main
 from datamodules.eval_data import load_dataset
 from datamodules.tokenizer import train_tokenizer, training_texts
-from executor.schema import Status
+from executor.types import Status
 from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.checkpointing import checkpoints_of, is_finished
 from lightning_modules.model_loading import load_policy
+from tests.support.fake_executor import FakeExecutor
+from tests.support.small_data import write_small_data
 
 TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
 COMMON = [

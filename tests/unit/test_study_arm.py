@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from fake_clock import Clock
 
 from cli.study import arm
 from cli.study.arm import TIMES, time_kept
+from tests.support.fake_clock import Clock
 
 AT_WORK = "from cli.study import arm; from pathlib import Path; import sys, time\narm.NOTE_EVERY_S = 0.05\n"
 AT_WORK += "with arm.time_kept(Path(sys.argv[1])): print('begun', flush=True); time.sleep(60)"

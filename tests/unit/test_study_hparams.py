@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from study_results import arm, evaluation
 
 from cli.errors import UsageError
 from cli.study.hparams import write_hparams
+from tests.support.study_results import arm, evaluation
 
 
 def test_a_folder_of_a_report_is_replaced_and_another_one_is_not(tmp_path: Path) -> None:

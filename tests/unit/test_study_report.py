@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from study_results import arm, evaluation, results, study, write_results
 
 from cli.main import main
 from cli.study.plan import StudyConfig
@@ -22,6 +21,7 @@ from cli.study.report.stacks import Layer, stacked_shares
 from cli.study.report.svg import drawing, text
 from cli.study.results import ArmResult, load_results
 from lightning_modules.intervals import Interval
+from tests.support.study_results import arm, evaluation, results, study, write_results
 
 SVG = "{http://www.w3.org/2000/svg}"
 VOID = {"meta", "link"}

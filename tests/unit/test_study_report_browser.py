@@ -12,10 +12,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from study_results import results, study
 
 from cli.study.report.build import build_document
 from cli.study.report.page import as_page
+from tests.support.study_results import results, study
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = (

@@ -3,7 +3,6 @@
 import dataclasses
 
 import pytest
-from study_results import arm, contrast, evaluation, results, sample, study, task
 
 from cli.study.plan import METRICS, Comparison, Gate, Measurement, StudyConfig
 from cli.study.report.arms import groups_section, num_functions, scores_section
@@ -16,8 +15,9 @@ from cli.study.report.programs import exchanges
 from cli.study.report.training import retested, training_section
 from cli.study.results import ArmResult
 from cli.study.verdicts import Verdict
-from executor.schema import Status
+from executor.types import Status
 from lightning_modules.judged import Evaluation
+from tests.support.study_results import arm, contrast, evaluation, results, sample, study, task
 
 SPLIT = "synthetic_test"
 

@@ -4,9 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from fake_executor import FakeExecutor
 from lightning.pytorch import Callback, LightningModule, Trainer
-from small_data import write_small_data
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lightning_modules.run_executor as run_executor
@@ -27,6 +25,8 @@ from lightning_modules.run_logger import RunLogger
 from lightning_modules.sft_module import SFTModule
 from lightning_modules.tags import documented
 from lightning_modules.telemetry import Telemetry, time_shares
+from tests.support.fake_executor import FakeExecutor
+from tests.support.small_data import write_small_data
 
 TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
 SHARES = {f"time/share_{part}" for part in ("generate", "score", "execute", "update", "other")}

@@ -2,10 +2,10 @@ import re
 
 import pytest
 from datasets import load_from_disk
-from small_data import write_small_data
 
 from datamodules import tokenizer as tokenizer_module
 from datamodules.tokenizer import PIECES, load_tokenizer, pre_tokenizer, train_tokenizer, training_texts
+from tests.support.small_data import write_small_data
 
 TEXTS = [
     "写一个函数 solve(values)，返回列表之和。\n",

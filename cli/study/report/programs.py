@@ -8,7 +8,7 @@ from typing import NamedTuple
 from cli.study.plan import StudyConfig
 from cli.study.report.document import Block, Programs, Section, Text
 from cli.study.report.evidence import Arms
-from executor.schema import Status
+from executor.types import Status
 from lightning_modules.judged import Evaluation, JudgedSample, TaskResult
 
 NUM_GAINED = 3

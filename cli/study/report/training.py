@@ -24,7 +24,7 @@ from cli.study.report.overfitting import (
 )
 from cli.study.report.stacks import Layer, stacked_shares
 from cli.study.results import ArmResult
-from executor.schema import Status
+from executor.types import Status
 
 _PANEL = 300.0
 _REWARD_TAG, _RETEST_TAG, _NUM_RETESTED_TAG = "reward/mean", "reward/retest_gap", "reward/num_retested"

@@ -4,7 +4,7 @@ Each hostile program gives its best to be taken for right, to take the judge dow
 none may pass. All are for the task `solve(n) == n * n + 1`.
 """
 
-from hostile import (
+from tests.sandbox.hostile import (
     endless,
     exits,
     filesystem,
@@ -24,9 +24,9 @@ from hostile import (
     signals,
     sources,
 )
-from hostile.pairs import POISON_AND_PROBE
-from hostile.policy import POLICY
-from hostile.record import RIGHT
+from tests.sandbox.hostile.pairs import POISON_AND_PROBE
+from tests.sandbox.hostile.policy import POLICY
+from tests.sandbox.hostile.record import RIGHT
 
 __all__ = ["HOSTILE", "ODD_BUT_RIGHT", "POISON_AND_PROBE", "POLICY", "RIGHT"]
 

@@ -2,7 +2,7 @@
 
 # ruff: noqa: E501
 
-from hostile.record import RIGHT, dedented
+from tests.sandbox.hostile.record import RIGHT, dedented
 
 PROGRAMS = dedented(
     chatty="""

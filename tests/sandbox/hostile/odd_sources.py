@@ -2,7 +2,7 @@
 
 # ruff: noqa: E501
 
-from hostile.record import RIGHT, dedented
+from tests.sandbox.hostile.record import RIGHT, dedented
 
 PROGRAMS = dedented(
     unicode_identifiers="def solve(\u03bd):\n    \u03c0\u03b1\u03c1\u03ac, \u5e73\u65b9 = 1, \u03bd * \u03bd\n    return \u5e73\u65b9 + \u03c0\u03b1\u03c1\u03ac",

@@ -1,4 +1,4 @@
-"""What counts as the right value: our policy, one line each, by the rules of `executor.compare`.
+"""What counts as the right value: our policy, one line each, by the rules of `executor.grading.compare`.
 
 Each row: name, source, the value the test expects (tagged), the tolerance or None, whether it passes.
 """

@@ -1,6 +1,6 @@
 """Sources that are no programs, or that only a compiler could love."""
 
-from hostile.record import RIGHT
+from tests.sandbox.hostile.record import RIGHT
 
 PROGRAMS = {
     "empty": ("load_error", ""),

@@ -3,8 +3,6 @@ import re
 from dataclasses import replace
 
 import pytest
-from in_process import InProcess
-from toy_atoms import TOYS, touchy, unstable
 
 from datamodules.atoms import ATOMS
 from datamodules.synthesis.audit import audit, probes_of_solution
@@ -14,6 +12,8 @@ from datamodules.synthesis.oracle import behaviour, observer_run
 from datamodules.synthesis.overlap import first_overlap
 from datamodules.synthesis.probes import ProbeBook
 from datamodules.synthesis.split import SPLITS, choose_held_out
+from tests.support.in_process import InProcess
+from tests.support.toy_atoms import TOYS, touchy, unstable
 
 CONFIG = SynthesisConfig(
     seed=5, counts=Counts(30, 12, 6, 8, 6, 8), num_held_out_atoms=8, num_tests=8, num_reward_tests=4
@@ -68,7 +68,7 @@ def test_depths_and_held_out_atoms(made):
 
 
 def test_tests_and_reward_tests_are_disjoint_and_true(made):
-    from executor.values import decode_value, encode_value
+    from executor.sandbox.codec import decode_value, encode_value
 
     for row in compositions(made[0]):
         tests, rewards = json.loads(row["tests"]), json.loads(row["reward_tests"])

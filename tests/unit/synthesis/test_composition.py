@@ -1,7 +1,6 @@
 import random
 
 import pytest
-from toy_atoms import TOYS
 
 from datamodules.atoms import ATOMS
 from datamodules.atoms.domains import Ints, Lists
@@ -10,6 +9,7 @@ from datamodules.synthesis.render import render, render_trace
 from datamodules.synthesis.sample import MAX_PARAMETERS, MAX_STEPS, Palette, sample_tree
 from datamodules.synthesis.seeding import fraction, generator
 from datamodules.synthesis.skeleton import proper_subtrees, skeleton_of_program
+from tests.support.toy_atoms import TOYS
 
 VALUES = Param(0, "list[int]", Lists(Ints()))
 NUMBER = Param(1, "int", Ints())

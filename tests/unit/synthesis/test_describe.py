@@ -1,12 +1,12 @@
 import re
 
 import pytest
-from toy_atoms import TOYS
 
 from datamodules.atoms.domains import Ints, Lists
 from datamodules.synthesis.composition import Call, Constant, Param, depth_one
 from datamodules.synthesis.describe import describe
 from datamodules.synthesis.frames import FRAMES
+from tests.support.toy_atoms import TOYS
 
 VALUES = Param(0, "list[int]", Lists(Ints()))
 NUMBER = Param(1, "int", Ints())

@@ -2,7 +2,6 @@ import json
 import random
 
 import pytest
-from toy_atoms import TOYS
 
 from datamodules.atoms import ATOMS
 from datamodules.atoms.domains import Bools, Ints, Lists
@@ -10,6 +9,7 @@ from datamodules.synthesis.composition import Param
 from datamodules.synthesis.inputs import draw_inputs
 from datamodules.synthesis.probes import NUM_PROBES, ProbeBook, fingerprint, spell_value
 from datamodules.synthesis.reject import is_nearly_constant, is_nearly_equal, is_too_large, lacks_influence
+from tests.support.toy_atoms import TOYS
 
 BOOK = ProbeBook(ATOMS)
 SIGNATURES = [("int",), ("str",), ("int", "int"), ("list[int]", "int"), ("str", "str", "str"), ("int", "str", "int")]

@@ -5,8 +5,6 @@ from dataclasses import replace
 
 import pytest
 from datasets import load_from_disk
-from in_process import InProcess
-from toy_atoms import TOYS
 
 from datamodules.atoms import ATOMS
 from datamodules.synthesis.audit import audit
@@ -15,6 +13,8 @@ from datamodules.synthesis.config import Counts, SynthesisConfig
 from datamodules.synthesis.frames import FRAMES, Frame
 from datamodules.synthesis.overlap import first_seen_rewording, seen_rewordings
 from datamodules.tokenizer import training_texts
+from tests.support.in_process import InProcess
+from tests.support.toy_atoms import TOYS
 
 CONFIG = SynthesisConfig(seed=5, counts=Counts(30, 12, 6, 8, 6, 8), num_tests=8, num_reward_tests=4)
 TOY_CONFIG = replace(CONFIG, num_held_out_atoms=1, counts=Counts(5, 2, 1, 1, 1, 1))

@@ -2,7 +2,6 @@ import random
 import re
 
 import pytest
-from toy_atoms import TOYS
 
 from datamodules.atoms import ATOMS
 from datamodules.atoms.domains import Ints, Lists
@@ -10,6 +9,7 @@ from datamodules.synthesis.composition import Call, Param
 from datamodules.synthesis.frames import FRAMES
 from datamodules.synthesis.prompts import draw_prompt, draw_reworded_prompt, reworded_prompts
 from datamodules.synthesis.wording import Wording, choose_wording
+from tests.support.toy_atoms import TOYS
 
 VALUES = Param(0, "list[int]", Lists(Ints()))
 NUMBER = Param(1, "int", Ints())

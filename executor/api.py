@@ -1,0 +1,296 @@
+"""The face of the executor: one small protocol, a way to open one, and grading. All the rest is behind it."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from executor.backends.base import Backend
+from executor.backends.bubblewrap import BubblewrapBackend
+from executor.backends.docker import DockerBackend, DockerSettings
+from executor.backends.plugin import foreign_backend
+from executor.backends.process import ProcessBackend
+from executor.grading.grader import Grading, LocalGrading, OnError, OnOutcome
+from executor.grading.rewards import RewardConfig
+from executor.pool.assertions import PairRunner
+from executor.pool.calibration import PATIENT, calibration_runs, problem_of, time_factor_of
+from executor.pool.job import run_all
+from executor.pool.pool import PoolStats, SandboxPool
+from executor.pool.profile_queue import ProfileQueue
+from executor.types import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Submission
+
+LOCAL_BACKENDS = ("auto", "docker", "bubblewrap", "process")
+BACKENDS = (*LOCAL_BACKENDS, "http://HOST:PORT", "http+unix:///SOCKET", "my_module.MyBackend")
+"""The forms of a backend's name, for help texts."""
+_SERVICES = ("http://", "http+unix://")
+DEFAULT_DOCKER = DockerSettings()
+_log = logging.getLogger(__name__)
+
+
+class Executor(Protocol):
+    """Runs and grades programs. A context manager; `close` ends what it started."""
+
+    @property
+    def description(self) -> str:
+        """One line: what runs the programs, and what it does not protect."""
+        ...
+
+    @property
+    def time_factor(self) -> float:
+        """How many times longer than on the reference machine a program may take here, at least 1.0."""
+        ...
+
+    def run(
+        self,
+        runs: Sequence[Run],
+        limits: Limits = ...,
+        on_result: Callable[[int, Execution], None] | None = None,
+    ) -> list[Execution]:
+        """One execution for each run, in their order; `on_result` gets (position, execution) as each one ends."""
+        ...
+
+    def grading(
+        self, limits: Limits = ..., *, rewards: RewardConfig | None = None, on_result: OnOutcome | None = None
+    ) -> Grading:
+        """Open a batch to be graded while it grows.
+
+        Args:
+            limits: hold for each program.
+            rewards: fill `Outcome.reward` by these.
+            on_result: called with (position, outcome) as each one ends, in a thread of the executor; it must be quick.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> "Executor": ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class LocalExecutor:
+    """The `Executor` of this process: a pool of sandboxes a profile, and pairs of them for tasks with checks.
+
+    The pool of the profile `cpu` is there from the start, the others from the first program that asks for one.
+    """
+
+    def __init__(self, backend: Backend, *, num_workers: int, time_factor: float = 1.0):
+        self.pool = SandboxPool(backend, num_workers=num_workers, time_factor=time_factor)
+        self._backend = backend
+        self._num_workers = num_workers
+        self._pairs = PairRunner(backend, num_pairs=num_workers, time_factor=time_factor)
+        self._others: dict[str, tuple[Backend, SandboxPool]] = {}
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> "LocalExecutor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def description(self) -> str:
+        return f"{self.pool.description}; times x {self.time_factor:g}"
+
+    @property
+    def time_factor(self) -> float:
+        return self.pool.time_factor
+
+    @time_factor.setter
+    def time_factor(self, factor: float) -> None:
+        self.pool.time_factor = self._pairs.time_factor = factor
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes programs of every profile opened so far."""
+        return all(pool.is_open for pool in [self.pool, *(pool for _, pool in list(self._others.values()))])
+
+    def stats(self) -> PoolStats:
+        """Look at the pool; pairs of sandboxes are not counted."""
+        return self.pool.stats()
+
+    def run(
+        self,
+        runs: Sequence[Run],
+        limits: Limits = DEFAULT_LIMITS,
+        on_result: Callable[[int, Execution], None] | None = None,
+    ) -> list[Execution]:
+        return run_all(self.queue(), runs, limits, on_result)
+
+    def queue(self) -> ProfileQueue:
+        """Give a client a place in line."""
+        return ProfileQueue(self.pool_of)
+
+    def grading(
+        self,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        rewards: RewardConfig | None = None,
+        on_result: OnOutcome | None = None,
+        on_error: OnError | None = None,
+    ) -> LocalGrading:
+        """Open a batch (see `Executor`); `on_error` is for who waits for each outcome and not for `outcomes`."""
+        return LocalGrading(
+            self.queue(), self._pairs.queue(), limits=limits, rewards=rewards, on_result=on_result, on_error=on_error
+        )
+
+    def close(self) -> None:
+        self._pairs.close()
+        with self._lock:
+            others = list(self._others.values())
+        for backend, pool in [*others, (self._backend, self.pool)]:
+            pool.close()
+            backend.close()
+
+    def pool_of(self, profile: str) -> SandboxPool:
+        """Find the pool of a profile, or open it and prove that it runs a program.
+
+        Raises:
+            ValueError: this machine has not got what it needs.
+        """
+        if profile == "cpu":
+            return self.pool
+        with self._lock:
+            if profile not in self._others:
+                backend = self._backend.with_profile(profile)
+                if profile == "cuda":
+                    from executor.backends.gpu_limit import WatchedBackend
+
+                    backend = WatchedBackend(backend)
+                pool = SandboxPool(
+                    backend, num_workers=self._num_workers, time_factor=self.time_factor, profile=profile
+                )
+                problem = problem_of(pool.run(calibration_runs()[:1], PATIENT)[0])
+                if problem is not None:
+                    pool.close()
+                    backend.close()
+                    raise ValueError(
+                        f"profile {profile} does not work under {backend.name}: {pool.last_loss or problem}"
+                    )
+                _log.info("executor: %s", pool.description)
+                self._others[profile] = backend, pool
+            return self._others[profile][1]
+
+
+def is_backend(name: str) -> bool:
+    """Whether a text has the form of a backend's name; nothing is opened."""
+    return name in LOCAL_BACKENDS or name.startswith(_SERVICES) or "." in name
+
+
+def open_executor(
+    backend: str = "auto",
+    *,
+    num_workers: int | None = None,
+    hash_seed: int = 0,
+    token: str | None = None,
+    docker: DockerSettings = DEFAULT_DOCKER,
+    time_factor: float | None = None,
+) -> Executor:
+    """Open an executor and prove that it runs a program.
+
+    Args:
+        backend: `docker`, `bubblewrap`; `process`, which protects nothing; `auto`, the best sandbox that works, never
+            `process`; the address of a service, `http://HOST:PORT` or `http+unix:///SOCKET`; or the dotted path of a
+            backend's class.
+        num_workers: programs at the same time; default: the cores this process may use. A service has its own.
+        hash_seed: PYTHONHASHSEED of the programs, 0 to 4294967295. That of a service must be the same.
+        token: of a service; default: the environment's ATOMFORGE_EXECUTOR_TOKEN.
+        docker: what the containers are like.
+        time_factor: as found before, at least 1.0; None = to be found now. A service keeps its own.
+
+    Raises:
+        ValueError: no such backend, or it does not work here; one line that says why.
+    """
+    if backend.startswith(_SERVICES):
+        from executor.service.client import HttpExecutor
+
+        return HttpExecutor(backend, token=token, hash_seed=hash_seed)
+    return open_local(backend, num_workers=num_workers, hash_seed=hash_seed, docker=docker, time_factor=time_factor)
+
+
+def open_local(
+    backend: str = "auto",
+    *,
+    num_workers: int | None = None,
+    hash_seed: int = 0,
+    docker: DockerSettings = DEFAULT_DOCKER,
+    time_factor: float | None = None,
+) -> LocalExecutor:
+    """Open an executor in this process; arguments and errors as of `open_executor`."""
+    if not is_backend(backend):
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
+    if not 0 <= hash_seed < 1 << 32:
+        raise ValueError(f"hash_seed must be within 0 and 4294967295, not {hash_seed}")
+    if time_factor is not None and not time_factor >= 1.0:
+        raise ValueError(f"time_factor must be at least 1.0, not {time_factor}")
+    workers = len(os.sched_getaffinity(0)) if num_workers is None else num_workers
+    reasons: list[str] = []
+    for name in ("docker", "bubblewrap") if backend == "auto" else (backend,):
+        try:
+            executor = _opened(name, workers=workers, hash_seed=hash_seed, docker=docker, time_factor=time_factor)
+        except ValueError as error:
+            reasons.append(str(error))
+            continue
+        chosen = "" if backend != "auto" else f" (auto: {reasons[0]})" if reasons else " (auto: the first choice)"
+        log = _log.info if name in ("docker", "bubblewrap") else _log.warning
+        log("executor: %s%s", executor.description, chosen)
+        return executor
+    advice = "; `process` runs without a sandbox and must be named" if backend == "auto" else ""
+    raise ValueError(f"no sandbox: {'; '.join(reasons)}{advice}")
+
+
+def _opened(
+    name: str, *, workers: int, hash_seed: int, docker: DockerSettings, time_factor: float | None
+) -> LocalExecutor:
+    """Open one backend, prove that it runs a program, and find the factor of its time limits.
+
+    Raises:
+        ValueError: it does not work here.
+    """
+    backend: Backend
+    if name == "docker":
+        backend = DockerBackend(docker, hash_seed=hash_seed)
+    elif name == "bubblewrap":
+        backend = BubblewrapBackend(hash_seed=hash_seed)
+    elif name == "process":
+        backend = ProcessBackend(hash_seed=hash_seed)
+    else:
+        backend = foreign_backend(name, hash_seed=hash_seed)
+    executor = LocalExecutor(backend, num_workers=workers)
+    try:
+        executions = executor.run(calibration_runs(), PATIENT)
+        problem = next((found for found in map(problem_of, executions) if found is not None), None)
+        if problem is not None:
+            raise ValueError(f"the backend {name} does not work here: {executor.pool.last_loss or problem}")
+        executor.time_factor = time_factor_of(executions) if time_factor is None else time_factor
+    except BaseException:
+        executor.close()
+        raise
+    return executor
+
+
+def grade(
+    executor: Executor,
+    submissions: Sequence[Submission],
+    limits: Limits = DEFAULT_LIMITS,
+    on_result: OnOutcome | None = None,
+    *,
+    rewards: RewardConfig | None = None,
+) -> list[Outcome]:
+    """Take the programs out of completions, have them run, and judge what they returned.
+
+    Args:
+        executor: runs the programs; no sandbox of a program ever sees an expected value.
+        submissions: completions with their tasks.
+        limits: hold for each program.
+        on_result: called with (position in `submissions`, outcome) as each one ends.
+        rewards: fill `Outcome.reward` by these.
+
+    Returns:
+        One outcome for each submission, in their order.
+    """
+    with executor.grading(limits, rewards=rewards, on_result=on_result) as grading:
+        for submission in submissions:
+            grading.add(submission)
+        return grading.outcomes()

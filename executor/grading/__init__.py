@@ -1,0 +1,1 @@
+"""From a completion to an outcome, on the trusted side: extraction, comparison, rewards, pass@k."""

@@ -1,0 +1,1 @@
+"""Warm sandboxes and the programs that wait for them."""

@@ -1,0 +1,1 @@
+"""Fakes, fixtures and services that several tests share."""

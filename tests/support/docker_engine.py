@@ -1,0 +1,110 @@
+"""The Docker engine of the tests: found, or started where we are root and it is installed; the image built if missing.
+
+What was started here ends with the block; an engine that answered already is left as it was.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException, ImageNotFound
+
+from executor.backends.docker_image import DEFAULT_TAG, OFFLINE_BASE_TAG, build_image, is_current, make_offline_base
+
+START_TIMEOUT_S = 90.0
+
+
+class NoEngine(Exception):
+    """There is no engine and none can be started; the text says why."""
+
+
+@contextmanager
+def running_engine() -> Iterator[docker.DockerClient]:
+    """A connection to an engine that has the image of the sandboxes.
+
+    Raises:
+        NoEngine: none answers and none can be started here.
+    """
+    if os.environ.get("ATOMFORGE_SKIP_DOCKER_TESTS") == "1":
+        raise NoEngine("ATOMFORGE_SKIP_DOCKER_TESTS=1")
+    with ExitStack() as stack:
+        client = answering()
+        if client is None:
+            if "DOCKER_HOST" in os.environ:
+                raise NoEngine(f"no engine answers at DOCKER_HOST={os.environ['DOCKER_HOST']}")
+            stack.enter_context(started_engine())
+            client = answering()
+            assert client is not None
+        ensure_image(client)
+        yield client
+
+
+def answering(url: str | None = None) -> docker.DockerClient | None:
+    """Connect to the engine of this user (or at a URL); None where none answers."""
+    try:
+        return docker.from_env(timeout=600) if url is None else docker.DockerClient(base_url=url, timeout=600)
+    except DockerException:
+        return None
+
+
+@contextmanager
+def started_engine(folder: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Start `dockerd` and wait until it answers.
+
+    Args:
+        folder: all it writes lies there, its socket too (`docker.sock`); None: the machine's own places.
+
+    Raises:
+        NoEngine: we are not root, it is not installed, or it does not come up.
+    """
+    program = shutil.which("dockerd")
+    if program is None:
+        raise NoEngine("no Docker engine answers and dockerd is not installed")
+    if os.geteuid() != 0:
+        raise NoEngine("no Docker engine answers and only root could start one")
+    command = [program, "--bridge", "none", "--iptables=false"]
+    if folder is not None:
+        # An engine without a bridge removes that of the machine's own engine, unless it has a network of its own.
+        command = ["unshare", "--net", *command]
+        command += ["--host", f"unix://{folder}/docker.sock", "--pidfile", f"{folder}/docker.pid"]
+        command += ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec"]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        try:
+            wait_until_answering(process, None if folder is None else f"unix://{folder}/docker.sock", log)
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def wait_until_answering(process: subprocess.Popen[bytes], url: str | None, log) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while (client := answering(url)) is None:
+        if process.poll() is not None or time.monotonic() > deadline:
+            log.seek(0)
+            said = log.read().decode(errors="replace").strip().splitlines()
+            raise NoEngine(f"dockerd does not come up: {said[-1] if said else 'it said nothing'}")
+        time.sleep(0.1)
+    client.close()
+
+
+def ensure_image(client: docker.DockerClient) -> None:
+    """Build the image where there is none of the present files, on a base that is made if need be."""
+    if is_current(client, tag=DEFAULT_TAG):
+        return
+    try:
+        client.images.get(OFFLINE_BASE_TAG)
+    except ImageNotFound:
+        make_offline_base(client, tag=OFFLINE_BASE_TAG)
+    build_image(client, base_image=OFFLINE_BASE_TAG, tag=DEFAULT_TAG)

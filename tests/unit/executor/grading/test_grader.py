@@ -1,0 +1,259 @@
+"""Grading over a fake sandbox that returns the source of a program from every call of it."""
+
+import threading
+import time
+import tracemalloc
+
+import pytest
+
+from executor.backends.process import ProcessBackend
+from executor.grading.grader import LocalGrading, run_of
+from executor.grading.rewards import RewardConfig
+from executor.pool.pool import SandboxPool
+from executor.types import CallResult, Execution, Limits, Outcome, Status, Submission, Task, Test
+from tests.support.fake_sandbox import FakeBackend
+
+
+def program(name):
+    return f"def solve():\n    {name}\n"
+
+
+class NoChecks:
+    """No task here has a check."""
+
+    def cancel(self):
+        pass
+
+
+def expecting(source, *, num_tests=2):
+    tests = tuple(Test(args=[i], expected=source) for i in range(num_tests))
+    return Task(task_id="t", entry_point="solve", tests=tests)
+
+
+def grading_over(pool, **options):
+    return LocalGrading(pool.queue(), options.pop("checks", NoChecks()), limits=Limits(), **options)
+
+
+@pytest.fixture
+def backend():
+    return FakeBackend()
+
+
+@pytest.fixture
+def pool(backend):
+    with SandboxPool(backend, num_workers=1) as opened:
+        yield opened
+
+
+def graded(pool, submissions, **options):
+    with grading_over(pool, **options) as grading:
+        assert [grading.add(submission) for submission in submissions] == list(range(len(submissions)))
+        return grading.outcomes()
+
+
+def test_outcomes_come_in_the_order_of_adding(pool):
+    names = [f"p{i}" for i in range(20)]
+    submissions = [Submission(task=expecting(program("p3")), completion=program(name)) for name in names]
+    statuses = [outcome.status for outcome in graded(pool, submissions)]
+    assert statuses == [Status.PASSED if name == "p3" else Status.WRONG for name in names]
+
+
+def test_more_can_be_added_after_the_first_are_done(pool):
+    with grading_over(pool) as grading:
+        grading.add(Submission(task=expecting(program("a")), completion=program("a")))
+        assert [outcome.status for outcome in grading.outcomes()] == ["passed"]
+        grading.add(Submission(task=expecting(program("a")), completion=program("b")))
+        assert [outcome.status for outcome in grading.outcomes()] == ["passed", "wrong"]
+
+
+def test_equal_programs_with_equal_tests_run_once_and_are_judged_each_by_its_task(pool, backend):
+    right, wrong = expecting(program("a")), expecting("something else")
+    more_calls = expecting(program("a"), num_tests=3)
+    submissions = [Submission(task=task, completion=program("a")) for task in [right, wrong] * 5 + [more_calls]]
+    outcomes = graded(pool, submissions)
+    assert [outcome.status for outcome in outcomes] == ["passed", "wrong"] * 5 + ["passed"]
+    assert backend.seen.count(program("a")) == 3  # by tests, not by submissions
+
+
+class HeldLine:
+    """A place in line whose programs end when the test says so."""
+
+    def __init__(self):
+        self.waiting = []
+        self.is_cancelled = False
+
+    def put(self, run, limits, on_execution, *, calls=None):
+        self.waiting.append((run, on_execution))
+
+    def cancel(self):
+        self.is_cancelled = True
+
+    def answer(self, value):
+        """End the program that was handed in first."""
+        run, on_execution = self.waiting.pop(0)
+        results = tuple(CallResult(value=value) for _ in run.calls)
+        on_execution(Execution(failure=None, results=results, duration_s=0.0))
+
+
+def test_a_batch_keeps_verdicts_and_no_values():
+    line = HeldLine()
+    by_tests, by_ref = expecting("x", num_tests=1), by_reference(program("right"), inputs=([1],))
+    tracemalloc.start()
+    try:
+        with LocalGrading(line, NoChecks(), limits=Limits()) as grading:
+            for i in range(10):
+                grading.add(Submission(task=by_ref, completion=program(f"r{i}")))
+                grading.add(Submission(task=by_tests, completion=program(f"t{i}")))
+            line.answer("right")  # the reference, which came first
+            before, _ = tracemalloc.get_traced_memory()
+            while line.waiting:
+                line.answer([{} for _ in range(4_000)])  # over 256 KiB: 64 bytes each, and 8 in the list
+            after, peak = tracemalloc.get_traced_memory()
+            assert [outcome.status for outcome in grading.outcomes()] == ["wrong"] * 20
+    finally:
+        tracemalloc.stop()
+    assert peak - before > 256 << 10
+    assert after - before < 256 << 10
+
+
+def test_programs_wait_for_their_reference_in_line_and_not_with_what_they_returned():
+    line = HeldLine()
+    with LocalGrading(line, NoChecks(), limits=Limits()) as grading:
+        for name in "ab":
+            grading.add(Submission(task=by_reference(program("right")), completion=program(name)))
+        assert [run.source for run, _ in line.waiting] == [program("right")]
+        line.answer(1)
+        assert [run.source for run, _ in line.waiting] == [program("a"), program("b")]
+        line.answer(1)
+        line.answer(2)
+        assert [outcome.status for outcome in grading.outcomes()] == ["passed", "wrong"]
+
+
+def test_calls_that_python_takes_for_equal_are_different_calls(pool, backend):
+    tasks = [
+        Task(task_id="t", entry_point="solve", tests=(Test(args=[value], expected=program("a")),))
+        for value in (1, True, 1.0)
+    ]
+    graded(pool, [Submission(task=task, completion=program("a")) for task in tasks])
+    assert backend.seen.count(program("a")) == 3
+
+
+def test_a_timeout_is_nobody_else_s_verdict(pool, backend):
+    submissions = [Submission(task=expecting("x"), completion=program("late")) for _ in range(3)]
+    assert [outcome.status for outcome in graded(pool, submissions)] == ["timeout"] * 3
+    assert backend.seen.count(program("late")) == 3
+
+
+def by_reference(reference, inputs=([1], [2])):
+    return Task(task_id="r", entry_point="solve", reference=reference, inputs=inputs)
+
+
+def test_a_reference_gives_the_expected_values_once_a_batch(pool, backend):
+    task = by_reference(program("right"))
+    completions = [program(name) for name in ("right", "b", "c")]
+    outcomes = graded(pool, [Submission(task=task, completion=text) for text in completions])
+    assert [outcome.status for outcome in outcomes] == ["passed", "wrong", "wrong"]
+    assert outcomes[0].num_tests == 2
+    assert backend.seen.count(program("right")) == 2  # as the reference, and as a candidate
+
+
+def test_a_late_reference_keeps_its_candidates_waiting(pool):
+    task = by_reference(program("a"))
+    with grading_over(pool) as grading:
+        grading.add(Submission(task=expecting("x"), completion=program("early")))
+        for _ in range(2):
+            grading.add(Submission(task=task, completion=program("a")))
+        assert [outcome.status for outcome in grading.outcomes()] == ["wrong", "passed", "passed"]
+
+
+@pytest.mark.parametrize("reference", ["raise", "late"])
+def test_a_reference_that_fails_is_a_fault_of_ours(pool, reference):
+    [outcome] = graded(
+        pool,
+        [Submission(task=by_reference(program(reference)), completion=program("a"))],
+        rewards=RewardConfig(loads_coef=1.0),
+    )
+    assert outcome.status is Status.INFRA
+    assert "the reference of task r" in outcome.detail
+    assert outcome.reward is None
+
+
+def test_rewards_are_filled_where_they_are_asked_for(pool):
+    task = expecting(program("a"))
+    submissions = [Submission(task=task, completion=program(name)) for name in "ab"]
+    assert [outcome.reward for outcome in graded(pool, submissions)] == [None, None]
+    rewarded = graded(pool, submissions, rewards=RewardConfig(passed_coef=2.0, loads_coef=0.5))
+    totals = [outcome.reward.total for outcome in rewarded if outcome.reward is not None]
+    assert totals == [2.5, 0.5]
+
+
+def test_checks_go_elsewhere_and_equal_ones_once(pool, backend):
+    submitted = []
+
+    class PassingChecks(NoChecks):
+        def put(self, task, source, limits, on_outcome):
+            submitted.append(source)
+            on_outcome(Outcome(status=Status.PASSED, num_passed=1, num_tests=1, duration_s=0.0))
+
+    task = Task(task_id="c", entry_point="solve", prompt="", check="def check(f): pass")
+    completions = [program(name) for name in "aab"]
+    outcomes = graded(pool, [Submission(task=task, completion=text) for text in completions], checks=PassingChecks())
+    assert [outcome.passed for outcome in outcomes] == [True] * 3
+    assert submitted == [program("a"), program("b")]
+    assert backend.seen == []
+
+
+def test_an_error_of_the_caller_s_callback_is_raised_to_the_caller(pool):
+    def fail(index, outcome):
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        graded(pool, [Submission(task=expecting("x"), completion=program("a"))], on_result=fail)
+    assert [outcome.status for outcome in graded(pool, [Submission(task=expecting("x"), completion="b")])] == ["wrong"]
+
+
+def test_leaving_early_drops_what_has_not_begun(pool, backend):
+    with grading_over(pool) as grading:
+        for i in range(500):
+            grading.add(Submission(task=expecting("x"), completion=program(f"p{i}")))
+    time.sleep(0.1)
+    assert len(backend.seen) < 500
+    assert pool.stats().num_waiting == 0
+
+
+def test_threads_may_add_at_once(pool):
+    task = expecting(program("p7"))
+    with grading_over(pool) as grading:
+
+        def add(first):
+            for i in range(first, first + 50):
+                grading.add(Submission(task=task, completion=program(f"p{i % 10}")))
+
+        threads = [threading.Thread(target=add, args=(first,)) for first in (0, 50)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        outcomes = grading.outcomes()
+    assert len(outcomes) == 100
+    assert sum(outcome.passed for outcome in outcomes) == 10
+
+
+def test_the_program_of_a_submission_holds_no_expected_value():
+    run = run_of(Submission(task=expecting("the-secret"), completion=program("a")))
+    assert "the-secret" not in repr(run)
+
+
+def test_inputs_on_which_the_reference_raises_are_no_test():
+    """In real processes: the fake sandbox has no arguments."""
+    task = by_reference("def solve(x):\n    return 6 // x\n", inputs=([1], [0], [2]))
+    completions = {
+        "def solve(x):\n    return 6 // x\n": ("passed", 2, 2),
+        "def solve(x):\n    return 6 // x if x else 99\n": ("passed", 2, 2),
+        "def solve(x):\n    return 6 if x == 1 else 0\n": ("wrong", 1, 2),
+        "import os\ndef solve(x):\n    return 6 if x == 1 else os._exit(0)\n": ("crash", 1, 2),
+    }
+    with SandboxPool(ProcessBackend(), num_workers=1) as pool:
+        outcomes = graded(pool, [Submission(task=task, completion=text) for text in completions])
+    found = [(outcome.status, outcome.num_passed, outcome.num_tests) for outcome in outcomes]
+    assert found == [*completions.values()]

@@ -1,0 +1,53 @@
+"""(n, c) and pass@k of a batch, by hand."""
+
+import pytest
+
+from executor.grading.summary import report_of
+from executor.grading.tasks import task_from_row
+from executor.types import Outcome, Status
+
+
+def task(task_id: str, group: str | None = None):
+    row = {"task_id": task_id, "entry_point": "f", "tests": [{"args": [], "expected": 1}], "group": group}
+    return task_from_row(row)
+
+
+def outcome(status: str) -> Outcome:
+    return Outcome(status=Status(status), num_passed=int(status == "passed"), num_tests=1, duration_s=0.1)
+
+
+def test_counts_and_rates_by_task_and_group():
+    first, second, third = task("a", "g"), task("b", "g"), task("c")
+    tasks = [first, second, first, third, first, second]
+    statuses = ["passed", "wrong", "wrong", "passed", "timeout", "passed"]
+    report = report_of(tasks, [outcome(status) for status in statuses], [1, 2, 3])
+    assert [(t.task_id, t.group, t.num_samples, t.num_correct) for t in report.tasks] == [
+        ("a", "g", 3, 1),
+        ("b", "g", 2, 1),
+        ("c", None, 1, 1),
+    ]
+    # a: 1/3; 1 - C(2,2)/C(3,2) = 2/3; all three hold the right one. b: 1/2; 1. c: 1.
+    assert report.tasks[0].pass_at_k == pytest.approx({1: 1 / 3, 2: 2 / 3, 3: 1.0})
+    assert report.tasks[1].pass_at_k == pytest.approx({1: 0.5, 2: 1.0})
+    assert report.tasks[2].pass_at_k == {1: 1.0}
+    assert list(report.groups) == ["g"]
+    assert report.groups["g"].num_tasks == 2
+    # the mean over the tasks that have it: (1/3 + 1/2) / 2, (2/3 + 1) / 2, and a alone
+    assert report.groups["g"].pass_at_k == pytest.approx({1: 5 / 12, 2: 5 / 6, 3: 1.0})
+
+
+def test_a_fault_of_ours_is_no_sample():
+    report = report_of([task("a", "g")] * 3, [outcome("infra"), outcome("passed"), outcome("infra")], [1, 2])
+    [count] = report.tasks
+    assert (count.num_samples, count.num_correct, count.pass_at_k) == (1, 1, {1: 1.0})
+
+
+def test_nothing_judged_is_no_rate():
+    report = report_of([task("a", "g")], [outcome("infra")], [1])
+    assert (report.tasks[0].num_samples, report.tasks[0].pass_at_k) == (0, {})
+    assert (report.groups["g"].num_tasks, report.groups["g"].pass_at_k) == (1, {})
+
+
+def test_lists_of_different_lengths_are_a_fault():
+    with pytest.raises(ValueError, match="zip"):
+        report_of([task("a")], [], [1])

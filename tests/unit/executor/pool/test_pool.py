@@ -1,0 +1,307 @@
+import json
+import threading
+import time
+
+import pytest
+
+import executor.pool.channel
+import executor.pool.slot
+from executor import wire
+from executor.pool.pool import SandboxPool
+from executor.pool.results import execution_of
+from executor.pool.slot import MAX_FAILED_STARTS
+from executor.types import Limits, Run, Status
+from tests.support.fake_sandbox import FakeBackend
+
+
+def runs(*sources):
+    return [Run(source=source, entry_point="solve", calls=([1],)) for source in sources]
+
+
+def values(executions):
+    return [execution.results[0].value if execution.failure is None else execution.failure for execution in executions]
+
+
+@pytest.mark.parametrize("num_workers", [1, 2, 3])
+def test_answers_come_in_the_order_of_the_programs(num_workers):
+    sources = [f"p{i}" for i in range(50)]
+    backend = FakeBackend()
+    seen = []
+    with SandboxPool(backend, num_workers=num_workers) as pool:
+        executions = pool.run(runs(*sources), on_result=lambda index, execution: seen.append(index))
+        assert values(executions) == sources
+        assert values(pool.run(runs("again"))) == ["again"]
+    assert sorted(seen) == list(range(50))
+    assert backend.num_started <= num_workers
+    assert backend.num_killed == backend.num_started
+
+
+def test_an_empty_batch_starts_nothing():
+    backend = FakeBackend()
+    with SandboxPool(backend, num_workers=1) as pool:
+        assert pool.run([]) == []
+    assert backend.num_started == 0
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_a_program_that_takes_its_sandbox_down_twice_has_crashed_and_harms_no_other(num_workers):
+    sources = ["a", "b", "die", "c", "d", "e", "die", "f"]
+    backend = FakeBackend()
+    with SandboxPool(backend, num_workers=num_workers) as pool:
+        found = values(pool.run(runs(*sources)))
+    assert found == ["a", "b", Status.CRASH, "c", "d", "e", Status.CRASH, "f"]
+    assert backend.seen.count("die") == 4
+    assert all(backend.seen.count(source) == 1 for source in "abcdef")
+
+
+def test_a_sandbox_that_dies_once_costs_nobody_the_verdict():
+    backend = FakeBackend(deaths={"b": 1})
+    with SandboxPool(backend, num_workers=1) as pool:
+        assert values(pool.run(runs("a", "b", "c", "d"))) == ["a", "b", "c", "d"]
+        assert pool.stats().num_replaced == 1
+    assert backend.seen == ["a", "b", "b", "c", "d"]  # b alone first, then the others
+
+
+def test_a_sandbox_that_is_not_proven_clean_is_replaced():
+    backend = FakeBackend()
+    with SandboxPool(backend, num_workers=1) as pool:
+        assert values(pool.run(runs("a", "dirty", "b", "c"))) == ["a", "dirty", "b", "c"]
+    assert backend.num_started == 2
+    assert backend.seen == ["a", "dirty", "b", "c"]
+
+
+def test_a_sandbox_is_recycled_after_enough_programs(monkeypatch):
+    monkeypatch.setattr("executor.pool.slot.MAX_CANDIDATES_PER_SANDBOX", 10)
+    backend = FakeBackend()
+    sources = [f"p{i}" for i in range(35)]
+    with SandboxPool(backend, num_workers=1) as pool:
+        assert values(pool.run(runs(*sources))) == sources
+        assert pool.stats().num_replaced == 0
+    assert 3 <= backend.num_started <= 4
+
+
+def test_a_sandbox_that_hangs_is_given_up(monkeypatch):
+    monkeypatch.setattr(executor.pool.channel, "GRACE_S", 0.1)
+    with SandboxPool(FakeBackend(), num_workers=2) as pool:
+        executions = pool.run(runs("a", "hang", "b", "c"), Limits(wall_time_s=0.1))
+    assert values(executions) == ["a", Status.CRASH, "b", "c"]
+
+
+def test_without_any_sandbox_everything_is_infra():
+    backend = FakeBackend(num_failing_starts=10**9)
+    seen = []
+    with SandboxPool(backend, num_workers=2) as pool:
+        executions = pool.run(runs("a", "b", "c"), on_result=lambda index, execution: seen.append(index))
+    assert values(executions) == [Status.INFRA] * 3
+    assert sorted(seen) == [0, 1, 2]
+
+
+def test_a_few_failed_starts_are_no_harm():
+    backend = FakeBackend(num_failing_starts=MAX_FAILED_STARTS - 1)
+    with SandboxPool(backend, num_workers=1) as pool:
+        assert values(pool.run(runs("a", "b"))) == ["a", "b"]
+
+
+def test_a_worker_that_is_none_is_infra():
+    with SandboxPool(FakeBackend(greeting={"hello": 1}), num_workers=1) as pool:
+        assert values(pool.run(runs("a"))) == [Status.INFRA]
+
+
+def test_a_suspect_whose_retry_cannot_start_is_infra_and_not_its_crash(monkeypatch):
+    monkeypatch.setattr("executor.pool.slot.START_DELAYS_S", (0.0, 0.01, 0.02))
+
+    class Dying(FakeBackend):
+        def start(self):
+            if self.num_started == 1:
+                self.num_failing_starts = 10**9
+            return super().start()
+
+    with SandboxPool(Dying(), num_workers=1) as pool:
+        assert values(pool.run(runs("a", "die", "b"))) == ["a", Status.INFRA, Status.INFRA]
+
+
+def test_long_sources_are_never_sent():
+    backend = FakeBackend()
+    with SandboxPool(backend, num_workers=1) as pool:
+        executions = pool.run(runs("ab", "abc", "ä"), Limits(source_bytes=2))
+    assert values(executions) == ["ab", Status.SOURCE_TOO_LONG, "ä"]
+    assert backend.seen == ["ab", "ä"]
+
+
+def test_the_worker_s_limit_outranks_the_program_s_words():
+    with SandboxPool(FakeBackend(), num_workers=1) as pool:
+        assert values(pool.run(runs("flood"))) == [Status.OUTPUT_LIMIT]
+
+
+def test_an_error_in_a_callback_leaves_no_stale_answers():
+    backend = FakeBackend()
+
+    def fail(index, execution):
+        raise RuntimeError("mine")
+
+    with SandboxPool(backend, num_workers=1) as pool:
+        with pytest.raises(RuntimeError, match="mine"):
+            pool.run(runs("a", "b", "c"), on_result=fail)
+        assert values(pool.run(runs("d", "e"))) == ["d", "e"]
+
+
+def test_no_workers_are_refused():
+    with pytest.raises(ValueError, match="at least 1, not 0"):
+        SandboxPool(FakeBackend(), num_workers=0)
+
+
+def test_a_reply_that_cannot_be_read_is_a_crash_and_the_pool_goes_on(monkeypatch):
+    def parse(text, *, wide=False):
+        if "bomb" in text:
+            raise OverflowError("none of those that readers expect")
+        return json.loads(text)
+
+    monkeypatch.setattr("executor.pool.results.parse_tagged", parse)
+    with SandboxPool(FakeBackend(), num_workers=1) as pool:
+        executions = pool.run(runs("a", "bomb", "b"))
+        assert values(executions) == ["a", Status.CRASH, "b"]
+        assert "malformed" in executions[1].detail
+        assert pool.is_open
+
+
+@pytest.mark.parametrize("num_chars", [10, 500_000])  # the longer one takes several writes and reads
+def test_an_answer_that_lies_in_the_pipe_counts_however_late_we_are(monkeypatch, num_chars):
+    def read_late(run, *rest):
+        if run.source == "block":
+            time.sleep(1.0)
+        return execution_of(run, *rest)
+
+    backend = FakeBackend()
+    limits = Limits(wall_time_s=0.1, source_bytes=1 << 20)
+    slow = "nap" + "x" * num_chars
+    with SandboxPool(backend, num_workers=2) as pool:
+        while not all(slot.channel is not None and slot.channel.ready for slot in pool._slots):
+            pool.run(runs("nap", "nap"))
+        monkeypatch.setattr(executor.pool.channel, "GRACE_S", 0.3)
+        monkeypatch.setattr(executor.pool.slot, "execution_of", read_late)
+        assert values(pool.run(runs("block", slow), limits)) == ["block", slow]
+        assert pool.stats().num_replaced == 0
+    assert backend.seen.count(slow) == 1
+
+
+def errors(executions):
+    return [execution.failure or execution.results[0].error or "ok" for execution in executions]
+
+
+def test_failures_wait_for_a_canary_and_passes_do_not():
+    backend = FakeBackend()
+    with SandboxPool(backend, num_workers=1) as pool:
+        assert errors(pool.run(runs("a", "b", "c"))) == ["ok"] * 3
+        assert backend.num_canaries == 0
+        assert errors(pool.run(runs("a", "raise", "c"))) == ["ok", "ValueError", "ok"]
+        assert backend.num_canaries == 1
+        assert pool.stats().num_failed_canaries == 0
+
+
+def test_failures_before_a_failed_canary_are_run_again_alone():
+    backend = FakeBackend(bad_canaries=1)
+    with SandboxPool(backend, num_workers=1) as pool:
+        assert errors(pool.run(runs("raise 1", "a", "raise 2"))) == ["ValueError", "ok", "ValueError"]
+        stats = pool.stats()
+    assert (stats.num_failed_canaries, stats.num_replaced, stats.num_retried) == (1, 1, 2)
+    assert backend.num_started == 2
+    assert backend.seen == ["raise 1", "a", "raise 2", "raise 1", "raise 2"]
+    assert backend.num_canaries == 3  # the bad one, and one behind each retry
+
+
+def test_a_program_behind_which_canaries_fail_again_and_again_has_crashed():
+    backend = FakeBackend(bad_canaries=3)
+    with SandboxPool(backend, num_workers=1) as pool:
+        assert errors(pool.run(runs("raise", "a"))) == [Status.CRASH, "ok"]
+
+
+@pytest.mark.parametrize("kills", [1, 5])
+def test_a_sandbox_killed_from_outside_blames_nobody(kills):
+    backend = FakeBackend(deaths={"killed": kills})
+    with SandboxPool(backend, num_workers=1) as pool:
+        assert values(pool.run(runs("a", "killed", "b"))) == ["a", "killed", "b"]
+        assert pool.stats().num_replaced == kills
+
+
+def test_failures_in_a_sandbox_that_dies_before_its_canary_are_run_again():
+    backend = FakeBackend(deaths={"killed": 1})
+    with SandboxPool(backend, num_workers=1) as pool:
+        assert errors(pool.run(runs("raise", "killed", "a"))) == ["ValueError", "ok", "ok"]
+    assert backend.seen.count("raise") == 2
+
+
+def test_queues_are_served_in_turn():
+    backend = FakeBackend()
+    with SandboxPool(backend, num_workers=1) as pool:
+        order = []
+        long, short = pool.queue(), pool.queue()
+        everything = threading.Semaphore(0)
+
+        def note(name):
+            def take(execution):
+                order.append(name)
+                everything.release()
+
+            return take
+
+        for i in range(200):
+            long.put(runs(f"p{i}")[0], Limits(), note("long"))
+        short.put(runs("lone")[0], Limits(), note("short"))
+        for _ in range(201):
+            assert everything.acquire(timeout=20)
+    assert order.index("short") < 100
+
+
+def test_a_cancelled_queue_is_not_run_and_not_heard():
+    backend = FakeBackend()
+    heard = []
+    with SandboxPool(backend, num_workers=1) as pool:
+        with pool.queue() as line:
+            for i in range(1000):
+                line.put(runs(f"p{i}")[0], Limits(), heard.append)
+        num_heard = len(heard)
+        assert values(pool.run(runs("after"))) == ["after"]
+        assert pool.stats().num_waiting == 0
+    assert len(heard) <= num_heard + 1
+    assert len(backend.seen) < 1000
+
+
+def test_limits_of_time_are_stretched_on_a_slow_machine(monkeypatch):
+    sent = []
+    monkeypatch.setattr(
+        executor.pool.channel, "pack_frame", lambda header, body: sent.append(header) or wire.pack_frame(header, body)
+    )
+    with SandboxPool(FakeBackend(), num_workers=1, time_factor=2.5) as pool:
+        pool.run(runs("a"), Limits(cpu_time_s=2.0, wall_time_s=6.0))
+    assert (sent[0]["cpu_time_s"], sent[0]["wall_time_s"]) == (5.0, 15.0)
+
+
+def test_closing_lets_nobody_wait():
+    backend = FakeBackend()
+    heard = []
+    pool = SandboxPool(backend, num_workers=1)
+    line = pool.queue()
+    for source in ("hang", "a", "b"):
+        line.put(runs(source)[0], Limits(), heard.append)
+    while "hang" not in backend.seen:
+        time.sleep(0.01)
+    pool.close()
+    assert [execution.failure for execution in heard] == [Status.INFRA] * 3
+    with pytest.raises(RuntimeError, match="closed"):
+        pool.run(runs("late"))
+
+
+def test_a_fault_of_the_pool_itself_is_infra_and_not_a_hang(monkeypatch):
+    def fail(*args):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("executor.pool.slot.execution_of", fail)
+    with SandboxPool(FakeBackend(), num_workers=1) as pool:
+        assert errors(pool.run(runs("a", "b"))) == [Status.INFRA] * 2
+
+
+def test_what_waited_is_counted():
+    with SandboxPool(FakeBackend(), num_workers=1) as pool:
+        executions = pool.run(runs("a", "raise", "b"))
+        assert pool.stats().statuses == {"ok": 3}
+    assert all(0 < execution.queued_s < 10 for execution in executions)

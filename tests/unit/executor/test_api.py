@@ -1,0 +1,56 @@
+"""The executor of this process over fake sandboxes: whether all of its pools live, and what a left batch does."""
+
+import threading
+import time
+
+import pytest
+
+from executor.api import LocalExecutor
+from executor.pool.pool import SandboxPool
+from executor.types import Submission, Task, Test
+from tests.support.fake_sandbox import FakeBackend
+
+BY_TESTS = Task(task_id="t", entry_point="solve", tests=(Test(args=[], expected=1),))
+BY_CHECK = Task(task_id="c", entry_point="solve", check="def check(f): pass")
+BY_REFERENCE = Task(task_id="r", entry_point="solve", reference="right", inputs=([1],))
+
+
+def test_it_is_open_while_the_pools_of_all_profiles_are():
+    with LocalExecutor(FakeBackend(), num_workers=1) as executor:
+        other = SandboxPool(FakeBackend(), num_workers=1)
+        executor._others["torch"] = FakeBackend(), other
+        assert executor.is_open
+        other.close()
+        assert not executor.is_open
+
+
+@pytest.mark.parametrize("task", [BY_TESTS, BY_CHECK, BY_REFERENCE])
+def test_what_is_added_to_a_batch_that_was_left_starts_nothing(task):
+    """The service puts large batches in line in a thread, and its client may leave before that has begun."""
+    backend = FakeBackend()
+    with LocalExecutor(backend, num_workers=1) as executor:
+        with executor.grading() as grading:
+            pass
+        for number in range(3):
+            grading.add(Submission(task=task, completion=f"def solve(): {number}"))
+        time.sleep(0.3)
+    assert backend.num_started == 0
+
+
+def test_what_a_thread_adds_while_the_batch_is_left_is_dropped():
+    backend = FakeBackend()
+    with LocalExecutor(backend, num_workers=1) as executor:
+        grading = executor.grading()
+
+        def add() -> None:
+            for number in range(100):
+                grading.add(Submission(task=BY_TESTS, completion=f"def solve(): 'nap {number}'"))
+                time.sleep(0.002)
+
+        adder = threading.Thread(target=add)
+        with grading:
+            adder.start()
+            time.sleep(0.05)
+        adder.join()
+        assert executor.stats().num_waiting == 0
+    assert len(backend.seen) < 10  # 0.1 s each
