@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from executor import link
 from executor.api import grade
 from executor.grading.tasks import task_from_row
+from executor.pool import link
 from executor.types import Limits, Status, Submission, Task
 from tests.sandbox.hostile_checks import HOSTILE
 

@@ -13,7 +13,7 @@ import pytest
 from docker.errors import ImageNotFound
 
 from cli.main import main
-from executor import image
+from executor.backends import docker_image as image
 from executor.backends.base import SANDBOX_FILES, SOURCE_DIR
 from executor.backends.docker_client import connect_engine
 from executor.backends.docker_image import (

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from executor import channel, wire
 from executor.api import grade, open_executor, open_local
-from executor.backends.base import SANDBOX_FILES
+from executor.backends.base import SANDBOX_DIR
 from executor.backends.docker import LABEL
+from executor.pool import channel
+from executor.sandbox import framing as wire
 from executor.types import Limits, Run, Status, Submission, Task, Test
 
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
@@ -62,7 +63,7 @@ def test_expected_values_never_leave_for_the_sandbox(executor, monkeypatch):
 
 def test_only_our_files_are_in_the_sandbox(executor):
     source = "import os\ndef solve(): return sorted(os.listdir('/app'))"
-    assert run_one(executor, source).value == sorted(SANDBOX_FILES)
+    assert run_one(executor, source).value == sorted(path.name for path in SANDBOX_DIR.glob("*.py"))
 
 
 def test_bubblewrap_shows_little_of_the_machine(bubblewrap_executor):

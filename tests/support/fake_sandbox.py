@@ -6,7 +6,7 @@ import os
 import threading
 import time
 
-from executor import canary
+from executor.pool import canary
 from executor.sandbox.framing import read_frame, take_frame, write_frame
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from executor import courier, terms
+from executor.service import courier, terms
 from executor.service.courier import Courier, deliver
 from executor.service.terms import ask_for_terms
 

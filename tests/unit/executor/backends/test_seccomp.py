@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from executor.backends.base import SOURCE_DIR, worker_command
+from executor.backends.base import SANDBOX_DIR, worker_command
 from executor.backends.seccomp import seccomp_program
 
 ALLOW = 0x7FFF0000
@@ -80,7 +80,7 @@ def test_other_machines_have_none():
 def test_a_worker_that_cannot_be_confined_does_not_greet(tmp_path, broken):
     box = {"uid": None, "max_processes": None, "scratch": str(tmp_path), "owns_namespace": False}
     box["seccomp"] = base64.b64encode(broken).decode()
-    done = subprocess.run(worker_command(SOURCE_DIR / "worker.py", box), input=b"", capture_output=True, timeout=60)
+    done = subprocess.run(worker_command(SANDBOX_DIR, box), input=b"", capture_output=True, timeout=60)
     assert done.returncode == 1
     assert done.stdout == b""
     assert done.stderr.startswith(b"worker: it could not be confined: ")
@@ -93,6 +93,6 @@ def test_a_worker_with_a_filter_greets(tmp_path):
     if program is None:
         pytest.skip("no filter for this machine")
     box["seccomp"] = base64.b64encode(program).decode()
-    done = subprocess.run(worker_command(SOURCE_DIR / "worker.py", box), input=b"", capture_output=True, timeout=60)
+    done = subprocess.run(worker_command(SANDBOX_DIR, box), input=b"", capture_output=True, timeout=60)
     assert done.returncode == 0
     assert b"ready" in done.stdout

@@ -1,7 +1,7 @@
 import pytest
 
-from executor import values
 from executor.grading.compare import values_equal
+from executor.sandbox import codec as values
 
 NAN, INF = float("nan"), float("inf")
 

@@ -6,10 +6,10 @@ import pytest
 
 import executor.pool.channel
 import executor.pool.slot
-from executor import wire
 from executor.pool.pool import SandboxPool
 from executor.pool.results import execution_of
 from executor.pool.slot import MAX_FAILED_STARTS
+from executor.sandbox import framing as wire
 from executor.types import Limits, Run, Status
 from tests.support.fake_sandbox import FakeBackend
 

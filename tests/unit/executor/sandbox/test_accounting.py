@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from executor import usage
+from executor.sandbox import accounting as usage
 from executor.sandbox.accounting import CpuTime, OutOfMemory, ProcessTimes, Sources, open_sources
 
 # Written down from a kernel 5.10 with cgroup version 1 and one with version 2.

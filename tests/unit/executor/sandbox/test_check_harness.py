@@ -4,17 +4,15 @@ import builtins
 
 import pytest
 
-from executor.backends.base import SOURCE_DIR
+from executor.sandbox.check_harness import verdict_of
 from executor.sandbox.codec import decode_value, encode_value
 
 CHECK = "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(3) == 9\n"
 
 
 @pytest.fixture
-def verdict(monkeypatch):
+def verdict():
     """Run a check against a function: (kind, payload) of the last line."""
-    monkeypatch.syspath_prepend(str(SOURCE_DIR))
-    from tester import verdict_of
 
     def run(function, check=CHECK, prompt=None, entry_point="solve"):
         def ask(call):

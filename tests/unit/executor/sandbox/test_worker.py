@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from executor.backends.base import SOURCE_DIR, worker_command
+from executor.backends.base import SANDBOX_DIR, worker_command
 from executor.sandbox.framing import pack_frame, read_frame
 
 LIMITS = {"cpu_time_s": 10.0, "wall_time_s": 30.0, "memory_bytes": 256 << 20, "output_bytes": 1000}
@@ -15,7 +15,7 @@ DOUBLE = pack_frame({"source": "def solve(x): return 2 * x", "entry_point": "sol
 @pytest.fixture
 def worker(tmp_path):
     box = {"uid": None, "max_processes": None, "scratch": str(tmp_path), "owns_namespace": False}
-    command = worker_command(SOURCE_DIR / "worker.py", box)
+    command = worker_command(SANDBOX_DIR, box)
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
         assert read_frame(process.stdout.fileno()) == ({"ready": True}, b"")
         yield process

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from executor import courier
 from executor.api import grade, open_executor
 from executor.grading.tasks import task_from_row
+from executor.service import courier
 from executor.service.courier import Courier, ServiceLost, deliver
 from executor.types import Status, Submission
 
