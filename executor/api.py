@@ -1,4 +1,4 @@
-"""The face of the executor: one small protocol, a way to open one, and grading. All the rest is behind it."""
+"""Public API of the executor: the protocol, `open_executor` and `grade`."""
 
 import logging
 import os
@@ -13,11 +13,14 @@ from executor.backends.plugin import foreign_backend
 from executor.backends.process import ProcessBackend
 from executor.grading.grader import Grading, LocalGrading, OnError, OnOutcome
 from executor.grading.rewards import RewardConfig
-from executor.pool.assertions import PairRunner
-from executor.pool.calibration import PATIENT, calibration_runs, problem_of, time_factor_of
-from executor.pool.job import run_all
+from executor.pool.calibration import (
+    STARTUP_LIMITS,
+    build_calibration_runs,
+    compute_time_factor,
+    find_calibration_error,
+)
 from executor.pool.pool import PoolStats, SandboxPool
-from executor.pool.profile_queue import ProfileQueue
+from executor.pool.queue import JobQueue, run_all
 from executor.types import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Submission
 
 LOCAL_BACKENDS = ("auto", "docker", "bubblewrap", "process")
@@ -70,17 +73,15 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """The `Executor` of this process: a pool of sandboxes a profile, and pairs of them for tasks with checks.
+    """The `Executor` of this process: a pool of sandboxes per profile.
 
-    The pool of the profile `cpu` is there from the start, the others from the first program that asks for one.
+    The pool of the profile `cpu` exists from the start, the others from the first program that needs one.
     """
 
     def __init__(self, backend: Backend, *, num_workers: int, time_factor: float = 1.0):
         self.pool = SandboxPool(backend, num_workers=num_workers, time_factor=time_factor)
-        self._backend = backend
         self._num_workers = num_workers
-        self._pairs = PairRunner(backend, num_pairs=num_workers, time_factor=time_factor)
-        self._others: dict[str, tuple[Backend, SandboxPool]] = {}
+        self._profiles: dict[str, tuple[Backend, SandboxPool]] = {"cpu": (backend, self.pool)}
         self._lock = threading.RLock()
 
     def __enter__(self) -> "LocalExecutor":
@@ -99,15 +100,15 @@ class LocalExecutor:
 
     @time_factor.setter
     def time_factor(self, factor: float) -> None:
-        self.pool.time_factor = self._pairs.time_factor = factor
+        self.pool.time_factor = factor
 
     @property
     def is_open(self) -> bool:
-        """Whether it takes programs of every profile opened so far."""
-        return all(pool.is_open for pool in [self.pool, *(pool for _, pool in list(self._others.values()))])
+        """Whether it accepts programs of every profile opened so far."""
+        return all(pool.is_open for _, pool in list(self._profiles.values()))
 
     def stats(self) -> PoolStats:
-        """Look at the pool; pairs of sandboxes are not counted."""
+        """Return the state and counters of the pool of the profile `cpu`, checks included."""
         return self.pool.stats()
 
     def run(
@@ -118,9 +119,9 @@ class LocalExecutor:
     ) -> list[Execution]:
         return run_all(self.queue(), runs, limits, on_result)
 
-    def queue(self) -> ProfileQueue:
-        """Give a client a place in line."""
-        return ProfileQueue(self.pool_of)
+    def queue(self) -> JobQueue:
+        """Create a queue for a client, for programs of all profiles."""
+        return JobQueue(self.open_profile)
 
     def grading(
         self,
@@ -130,47 +131,41 @@ class LocalExecutor:
         on_result: OnOutcome | None = None,
         on_error: OnError | None = None,
     ) -> LocalGrading:
-        """Open a batch (see `Executor`); `on_error` is for who waits for each outcome and not for `outcomes`."""
-        return LocalGrading(
-            self.queue(), self._pairs.queue(), limits=limits, rewards=rewards, on_result=on_result, on_error=on_error
-        )
+        """Open a batch (see `Executor`); `on_error` is for callers that do not wait for `outcomes`."""
+        return LocalGrading(self.queue(), limits=limits, rewards=rewards, on_result=on_result, on_error=on_error)
 
     def close(self) -> None:
-        self._pairs.close()
         with self._lock:
-            others = list(self._others.values())
-        for backend, pool in [*others, (self._backend, self.pool)]:
+            profiles = list(self._profiles.values())
+        for backend, pool in profiles:
             pool.close()
             backend.close()
 
-    def pool_of(self, profile: str) -> SandboxPool:
-        """Find the pool of a profile, or open it and prove that it runs a program.
+    def open_profile(self, profile: str) -> SandboxPool:
+        """Return the pool of a profile; open it first if needed and check that it runs a program.
 
         Raises:
-            ValueError: this machine has not got what it needs.
+            ValueError: the profile does not work on this machine; one line that says why.
         """
-        if profile == "cpu":
-            return self.pool
         with self._lock:
-            if profile not in self._others:
-                backend = self._backend.with_profile(profile)
-                if profile == "cuda":
-                    from executor.backends.gpu_limit import WatchedBackend
+            if profile not in self._profiles:
+                self._profiles[profile] = self._start_profile(profile)
+            return self._profiles[profile][1]
 
-                    backend = WatchedBackend(backend)
-                pool = SandboxPool(
-                    backend, num_workers=self._num_workers, time_factor=self.time_factor, profile=profile
-                )
-                problem = problem_of(pool.run(calibration_runs()[:1], PATIENT)[0])
-                if problem is not None:
-                    pool.close()
-                    backend.close()
-                    raise ValueError(
-                        f"profile {profile} does not work under {backend.name}: {pool.last_loss or problem}"
-                    )
-                _log.info("executor: %s", pool.description)
-                self._others[profile] = backend, pool
-            return self._others[profile][1]
+    def _start_profile(self, profile: str) -> tuple[Backend, SandboxPool]:
+        backend = self._profiles["cpu"][0].with_profile(profile)
+        if profile == "cuda":
+            from executor.backends.gpu_limit import WatchedBackend
+
+            backend = WatchedBackend(backend)
+        pool = SandboxPool(backend, num_workers=self._num_workers, time_factor=self.time_factor, profile=profile)
+        problem = find_calibration_error(pool.run(build_calibration_runs()[:1], STARTUP_LIMITS)[0])
+        if problem is not None:
+            pool.close()
+            backend.close()
+            raise ValueError(f"profile {profile} does not work under {backend.name}: {pool.last_loss or problem}")
+        _log.info("executor: %s", pool.description)
+        return backend, pool
 
 
 def is_backend(name: str) -> bool:
@@ -228,7 +223,7 @@ def open_local(
     reasons: list[str] = []
     for name in ("docker", "bubblewrap") if backend == "auto" else (backend,):
         try:
-            executor = _opened(name, workers=workers, hash_seed=hash_seed, docker=docker, time_factor=time_factor)
+            executor = _open_backend(name, workers=workers, hash_seed=hash_seed, docker=docker, time_factor=time_factor)
         except ValueError as error:
             reasons.append(str(error))
             continue
@@ -240,7 +235,7 @@ def open_local(
     raise ValueError(f"no sandbox: {'; '.join(reasons)}{advice}")
 
 
-def _opened(
+def _open_backend(
     name: str, *, workers: int, hash_seed: int, docker: DockerSettings, time_factor: float | None
 ) -> LocalExecutor:
     """Open one backend, prove that it runs a program, and find the factor of its time limits.
@@ -259,11 +254,11 @@ def _opened(
         backend = foreign_backend(name, hash_seed=hash_seed)
     executor = LocalExecutor(backend, num_workers=workers)
     try:
-        executions = executor.run(calibration_runs(), PATIENT)
-        problem = next((found for found in map(problem_of, executions) if found is not None), None)
+        executions = executor.run(build_calibration_runs(), STARTUP_LIMITS)
+        problem = next((found for found in map(find_calibration_error, executions) if found is not None), None)
         if problem is not None:
             raise ValueError(f"the backend {name} does not work here: {executor.pool.last_loss or problem}")
-        executor.time_factor = time_factor_of(executions) if time_factor is None else time_factor
+        executor.time_factor = compute_time_factor(executions) if time_factor is None else time_factor
     except BaseException:
         executor.close()
         raise

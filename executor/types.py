@@ -54,11 +54,11 @@ class Limits:
                 raise ValueError(f"limits: {name} must be an integer from {least} to {most}, not {value!r:.40}")
 
     def scaled(self, time_factor: float) -> "Limits":
-        """Return the same with times for a machine that takes `time_factor` times as long."""
+        """Return limits whose times are multiplied by `time_factor`."""
         return self._timed(self.cpu_time_s * time_factor, self.wall_time_s * time_factor)
 
-    def lengthened(self, seconds: float) -> "Limits":
-        """Return the same with more time."""
+    def extended_by(self, seconds: float) -> "Limits":
+        """Return limits with `seconds` more CPU and wall time."""
         return self._timed(self.cpu_time_s + seconds, self.wall_time_s + seconds)
 
     def _timed(self, cpu_time_s: float, wall_time_s: float) -> "Limits":
@@ -199,19 +199,19 @@ class Outcome:
         return self.status is Status.PASSED
 
 
-def unrun(detail: str) -> Execution:
-    """Make the execution of a program that we failed to run."""
+def infra_execution(detail: str) -> Execution:
+    """Build the execution of a program that could not be run for a reason that is not its own."""
     return Execution(failure=Status.INFRA, results=(), duration_s=0.0, detail=detail)
 
 
-def unjudged(detail: str, *, num_tests: int) -> Outcome:
-    """Make the outcome of a program that was not judged by no fault of its own."""
+def infra_outcome(detail: str, *, num_tests: int) -> Outcome:
+    """Build the outcome of a program that could not be graded for a reason that is not its own."""
     return Outcome(status=Status.INFRA, num_passed=0, num_tests=num_tests, duration_s=0.0, detail=detail)
 
 
-def excess_of(source: str, limits: Limits) -> str | None:
-    """Say by how much a source is too long; None where it is not."""
+def check_source_size(source: str, limits: Limits) -> str | None:
+    """Describe by how much a source exceeds its limit; None if it does not."""
     num_bytes = len(source.encode("utf-8", "surrogatepass"))
-    return (
-        f"{num_bytes} bytes of source; {limits.source_bytes} are allowed" if num_bytes > limits.source_bytes else None
-    )
+    if num_bytes <= limits.source_bytes:
+        return None
+    return f"{num_bytes} bytes of source; {limits.source_bytes} are allowed"

@@ -1,6 +1,6 @@
 """Stands in for the executor where the trainers alone are timed: a program passes or fails by its length, at once."""
 
-from executor.grading.rewards import RewardConfig, reward_of
+from executor.grading.rewards import RewardConfig, compute_reward
 from executor.types import Outcome, Status, Submission
 
 
@@ -19,7 +19,7 @@ class _Grading:
         passed = len(submission.completion) % 2 == 0
         status = Status.PASSED if passed else Status.WRONG
         plain = Outcome(status=status, num_passed=int(passed), num_tests=1, duration_s=0.0)
-        reward = None if self._rewards is None else reward_of(plain, self._rewards)
+        reward = None if self._rewards is None else compute_reward(plain, self._rewards)
         self._outcomes.append(
             Outcome(status=status, num_passed=int(passed), num_tests=1, duration_s=0.0, reward=reward)
         )

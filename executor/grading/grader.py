@@ -1,44 +1,46 @@
-"""A batch being graded while it still grows: programs start as they are added, verdicts come as they end.
+"""Grades a batch while it still grows: programs start as submissions are added, outcomes arrive as they end.
 
-Takes the program out of a completion, has it run, compares on the trusted side, rewards. Equal programs with equal
-tests run once; a timeout or a fault of ours is nobody else's verdict, so then each runs for itself. What a reference
-program returns on the inputs of a task is made here too, in the sandbox. A verdict is kept to the end of the batch,
-what a program returned is not. It starts no sandbox and knows no backend.
+A submission takes one path: extract the program, run it (or its check), compare on the trusted side, compute the
+reward. Equal programs with equal tests run once; a timeout or an infra fault is not shared, so then each runs for
+itself. Expected values of a task with a reference program are computed in the same sandboxes. The batch keeps outcomes,
+not the values that programs returned. It starts no sandbox and knows no backend.
 """
 
 import functools
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from executor.grading.extract import extract_program
-from executor.grading.outcome import judge
-from executor.grading.rewards import RewardConfig, reward_of
-from executor.pool.check_queue import TakesChecks
-from executor.pool.job import TakesRuns, encode_calls
-from executor.types import Execution, Limits, Outcome, Run, Status, Submission, Task, Test, unjudged
+from executor.grading.outcome import grade_execution
+from executor.grading.rewards import RewardConfig, compute_reward
+from executor.pool.queue import JobQueue, encode_calls
+from executor.types import Execution, Limits, Outcome, Run, Status, Submission, Task, Test, infra_outcome
 
-REFERENCE_PATIENCE = 3.0
-"""Times the limits of a program is what the reference of its task may take."""
+REFERENCE_LIMIT_FACTOR = 3.0
+"""The reference program of a task may take this many times the limits of a program."""
 _NOT_SHARED = (Status.TIMEOUT, Status.INFRA)
 
 OnOutcome = Callable[[int, Outcome], None]
 OnError = Callable[[Exception], None]
-"""Called with an error of ours, or of `OnOutcome`: the batch has failed, and some of it will never have an outcome."""
+"""Called with an internal error or one of `OnOutcome`: the batch has failed, and some outcomes will never arrive."""
+Value = TypeVar("Value")
+Mapped = TypeVar("Mapped")
 
 
 class Grading(Protocol):
-    """A batch being graded. A context manager: left early, what has not begun and what is added later is dropped."""
+    """A batch being graded. A context manager: on early exit, submissions that have not started are dropped."""
 
     def add(self, submission: Submission) -> int:
         """Start grading a submission and return its position; never blocks."""
         ...
 
     def outcomes(self) -> list[Outcome]:
-        """Wait for all that was added; one outcome each, in that order."""
+        """Wait for all submissions added so far; return one outcome each, in their order."""
         ...
 
     def __enter__(self) -> "Grading": ...
@@ -46,45 +48,30 @@ class Grading(Protocol):
     def __exit__(self, *_: object) -> None: ...
 
 
-@dataclass
-class _Shared:
-    """One program for all who handed in the same. Its verdict is kept, not the values: those may be large."""
-
-    waiting: list[int] = field(default_factory=list)
-    outcome: Outcome | None = None
-
-
-@dataclass
-class _Reference:
-    """What the reference of a task returned, and what is put in line when it has."""
-
-    waiting: list[Callable[[], None]] = field(default_factory=list)
-    tests: dict[int, Test] | None = None
-    """By position among the inputs; those on which the reference raised are no test."""
-    problem: str | None = None
-
-    @property
-    def is_answered(self) -> bool:
-        return self.tests is not None or self.problem is not None
-
-
 @dataclass(frozen=True)
 class _Program:
-    """A program on its way to a verdict."""
+    """A program, its encoded calls, and the task it is graded against."""
 
     task: Task
     run: Run
     calls: bytes
-    reference: _Reference | None
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """The tests made from what a task's reference program returned; `problem` if there are none."""
+
+    tests: dict[int, Test]
+    """By position among the inputs; inputs on which the reference raised make no test."""
+    problem: str | None = None
 
 
 class LocalGrading:
-    """`Grading` in this process: through the pool, or pairs of sandboxes where tasks have checks."""
+    """`Grading` in this process, through the pools of a `LocalExecutor`."""
 
     def __init__(
         self,
-        queue: TakesRuns,
-        checks: TakesChecks,
+        queue: JobQueue,
         *,
         limits: Limits,
         rewards: RewardConfig | None = None,
@@ -92,15 +79,15 @@ class LocalGrading:
         on_error: OnError | None = None,
     ):
         self._queue = queue
-        self._checks = checks
         self._limits = limits
         self._rewards = rewards
         self._on_result = on_result
         self._on_error = on_error
         self._num_added = 0
         self._outcomes: dict[int, Outcome] = {}
-        self._shared: dict[tuple, _Shared] = {}
-        self._references: dict[tuple, _Reference] = {}
+        self._first: dict[tuple, Future[Outcome]] = {}
+        """Of equal programs, the one that was added first."""
+        self._references: dict[tuple, Future[_Reference]] = {}
         self._error: BaseException | None = None
         self._changed = threading.Condition(threading.RLock())
 
@@ -111,28 +98,14 @@ class LocalGrading:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self._queue.cancel()
-        self._checks.cancel()
 
     def add(self, submission: Submission) -> int:
-        task = submission.task
-        run = run_of(submission)
-        calls = encode_calls(run)
-        key = (run.source, run.entry_point, run.profile, calls, *_basis_of(task))
+        program = _build_program(submission)
         with self._changed:
             index = self._num_added
             self._num_added += 1
-            reference = None if task.reference is None else self._ask_reference(task, calls)
-            shared = self._shared.get(key)
-            if shared is not None and shared.outcome is None:
-                shared.waiting.append(index)
-                return index
-            if shared is None:
-                self._shared[key] = _Shared(waiting=[index])
-        if shared is not None and shared.outcome is not None:
-            self._finish(index, shared.outcome)
-        else:
-            program = _Program(task, run, calls, reference)
-            self._start(program, functools.partial(self._share, key, program))
+            graded = self._grade_shared(program)
+        graded.add_done_callback(functools.partial(self._deliver, index))
         return index
 
     def outcomes(self) -> list[Outcome]:
@@ -142,54 +115,58 @@ class LocalGrading:
                 raise self._error
             return [self._outcomes[index] for index in range(self._num_added)]
 
-    def _start(self, program: _Program, then: Callable[[Outcome], None]) -> None:
-        """Run a program, or have it checked; its verdict goes to `then`. Where there is a reference, it goes first."""
-        task, reference = program.task, program.reference
+    def _grade_shared(self, program: _Program) -> Future[Outcome]:
+        """Grade a program, or wait for an equal one that was added before."""
+        key = _build_dedup_key(program)
+        if key not in self._first:
+            self._first[key] = self._grade(program)
+            return self._first[key]
+        return _chain(
+            self._first[key], lambda outcome: self._grade(program) if outcome.status in _NOT_SHARED else outcome
+        )
+
+    def _grade(self, program: _Program) -> Future[Outcome]:
+        task = program.task
         if task.check is not None:
-            self._checks.put(task, program.run.source, self._limits, functools.partial(self._guarded, then))
-            return
-        if reference is not None:
-            with self._changed:
-                if not reference.is_answered:
-                    reference.waiting.append(functools.partial(self._start, program, then))
-                    return
-            if reference.tests is None:
-                detail = f"the reference of task {task.task_id} gave no expected values: {reference.problem}"
-                then(unjudged(detail, num_tests=len(task.inputs)))
-                return
-        heard = functools.partial(self._guarded, self._judge, program, then)
-        self._queue.put(program.run, self._limits, heard, calls=program.calls)
+            return self._queue.submit_check(task, program.run.source, self._limits)
+        if task.reference is not None:
+            return _chain(self._run_reference(task, program.calls), functools.partial(self._grade_against, program))
+        execution = self._queue.submit(program.run, self._limits, calls=program.calls)
+        return _chain(execution, functools.partial(grade_execution, task))
 
-    def _judge(self, program: _Program, then: Callable[[Outcome], None], execution: Execution) -> None:
-        task, reference = program.task, program.reference
-        if reference is not None and reference.tests is not None:
-            answered = len(execution.results)
-            results = tuple(execution.results[position] for position in reference.tests if position < answered)
-            task = replace(task, tests=tuple(reference.tests.values()))
-            execution = replace(execution, results=results)
-        then(judge(task, execution))
+    def _grade_against(self, program: _Program, reference: _Reference) -> Outcome | Future[Outcome]:
+        """Grade a program by the values of its task's reference."""
+        task = program.task
+        if reference.problem is not None:
+            detail = f"the reference of task {task.task_id} gave no expected values: {reference.problem}"
+            return infra_outcome(detail, num_tests=len(task.inputs))
+        execution = self._queue.submit(program.run, self._limits, calls=program.calls)
+        return _chain(execution, functools.partial(_grade_by_reference, task, reference))
 
-    def _share(self, key: tuple, program: _Program, outcome: Outcome) -> None:
-        """Give a verdict to all who wait for it, or run the program anew for the others."""
-        is_shared = outcome.status not in _NOT_SHARED
+    def _run_reference(self, task: Task, calls: bytes) -> Future[_Reference]:
+        """Compute the expected values of a task, once per batch."""
+        assert task.reference is not None
+        key = (task.reference, task.entry_point, task.profile, calls)
         with self._changed:
-            shared = self._shared[key]
-            first, *others = shared.waiting
-            if is_shared:
-                shared.outcome, shared.waiting = outcome, []
-            else:
-                del self._shared[key]
-        self._finish(first, outcome)
-        for index in others:
-            if is_shared:
-                self._finish(index, outcome)
-            else:
-                self._start(program, functools.partial(self._finish, index))
+            if key not in self._references:
+                run = Run(source=task.reference, entry_point=task.entry_point, calls=task.inputs, profile=task.profile)
+                execution = self._queue.submit(run, self._limits.scaled(REFERENCE_LIMIT_FACTOR), calls=calls)
+                self._references[key] = _chain(execution, functools.partial(_build_reference, task.inputs))
+            return self._references[key]
 
-    def _guarded(self, method: Callable[..., None], *arguments: object) -> None:
-        """Call in the pool's thread; an error, the caller's callback's say, is told and raised by `outcomes`."""
+    def _deliver(self, index: int, graded: Future[Outcome]) -> None:
+        """Store and report an outcome; an error, also one of the caller's callback, is raised by `outcomes`."""
+        if graded.cancelled():
+            return
         try:
-            method(*arguments)
+            outcome = graded.result()
+            if self._rewards is not None:
+                outcome = replace(outcome, reward=compute_reward(outcome, self._rewards))
+            with self._changed:
+                self._outcomes[index] = outcome
+                self._changed.notify_all()
+            if self._on_result is not None:
+                self._on_result(index, outcome)
         except Exception as error:
             with self._changed:
                 self._error = self._error or error
@@ -197,58 +174,64 @@ class LocalGrading:
             if self._on_error is not None:
                 self._on_error(error)
 
-    def _finish(self, index: int, outcome: Outcome) -> None:
-        if self._rewards is not None:
-            outcome = replace(outcome, reward=reward_of(outcome, self._rewards))
-        with self._changed:
-            self._outcomes[index] = outcome
-            self._changed.notify_all()
-        if self._on_result is not None:
-            self._on_result(index, outcome)
 
-    def _ask_reference(self, task: Task, calls: bytes) -> _Reference:
-        """Have the expected values of a task made, once a batch."""
-        key = (task.reference, task.entry_point, task.profile, calls)
-        if key not in self._references:
-            reference = self._references[key] = _Reference()
-            assert task.reference is not None
-            run = Run(source=task.reference, entry_point=task.entry_point, calls=task.inputs, profile=task.profile)
-            then = functools.partial(self._guarded, self._take_reference, reference, task.inputs)
-            self._queue.put(run, self._limits.scaled(REFERENCE_PATIENCE), then, calls=calls)
-        return self._references[key]
+def _chain(source: Future[Value], function: Callable[[Value], Mapped | Future[Mapped]]) -> Future[Mapped]:
+    """Return a future of `function(source.result())`; a future that it returns is waited for, never blocking."""
+    target: Future[Mapped] = Future()
 
-    def _take_reference(self, reference: _Reference, inputs: tuple[list, ...], execution: Execution) -> None:
-        results = enumerate(zip(inputs, execution.results, strict=False))
-        tests = {
-            position: Test(args=args, expected=result.value)
-            for position, (args, result) in results
-            if result.error is None
-        }
-        with self._changed:
-            if execution.failure is not None or not tests:
-                reference.problem = execution.detail or str(execution.failure or execution.results[0].error)
-            else:
-                reference.tests = tests
-            waiting, reference.waiting = reference.waiting, []
-        for start in waiting:
-            start()
+    def on_done(done: Future[Any]) -> None:
+        if done.cancelled():
+            target.cancel()
+            return
+        try:
+            result: Any = done.result() if done is not source else function(done.result())
+        except Exception as error:
+            target.set_exception(error)
+            return
+        if isinstance(result, Future):
+            result.add_done_callback(on_done)
+        else:
+            target.set_result(result)
+
+    source.add_done_callback(on_done)
+    return target
 
 
-def run_of(submission: Submission) -> Run:
-    """Make the program of a submission and the calls its tests make; no expected value is in it."""
+def _build_program(submission: Submission) -> _Program:
+    """Extract the program of a submission; the calls its tests make hold no expected value."""
     task = submission.task
-    return Run(
+    run = Run(
         source=extract_program(submission.completion, task.entry_point, prompt=task.prompt),
         entry_point=task.entry_point,
         calls=task.calls,
         profile=task.profile,
     )
+    return _Program(task, run, encode_calls(run))
 
 
-def _basis_of(task: Task) -> tuple:
-    """Tell what a program is judged by, beside its calls: with equal ones, equal programs have one verdict."""
+def _build_dedup_key(program: _Program) -> tuple:
+    """Return what decides an outcome: programs with equal keys have equal outcomes."""
+    task, run = program.task, program.run
+    key = (run.source, run.entry_point, run.profile, program.calls)
     if task.check is not None:
-        return "check", task.check, task.prompt
+        return *key, "check", task.check, task.prompt
     if task.reference is not None:
-        return "reference", task.reference, task.float_tol
-    return "tests", json.dumps([test.expected for test in task.tests]), task.float_tol
+        return *key, "reference", task.reference, task.float_tol
+    return *key, "tests", json.dumps([test.expected for test in task.tests]), task.float_tol
+
+
+def _build_reference(inputs: tuple[list, ...], execution: Execution) -> _Reference:
+    results = enumerate(zip(inputs, execution.results, strict=False))
+    tests = {
+        position: Test(args=args, expected=result.value) for position, (args, result) in results if result.error is None
+    }
+    if execution.failure is not None or not tests:
+        problem = execution.detail or str(execution.failure or execution.results[0].error)
+        return _Reference({}, problem)
+    return _Reference(tests)
+
+
+def _grade_by_reference(task: Task, reference: _Reference, execution: Execution) -> Outcome:
+    num_answered = len(execution.results)
+    results = tuple(execution.results[position] for position in reference.tests if position < num_answered)
+    return grade_execution(replace(task, tests=tuple(reference.tests.values())), replace(execution, results=results))

@@ -1,4 +1,4 @@
-"""From an execution to a verdict: compares on the trusted side, never inside the sandbox."""
+"""Grades an execution: compares on the trusted side, never inside the sandbox."""
 
 from executor.grading.compare import values_equal
 from executor.sandbox.codec import decode_value
@@ -23,10 +23,10 @@ _STATUS_OF_ERROR = {
 }
 
 
-def judge(task: Task, execution: Execution) -> Outcome:
-    """Verdict on a program: its failure as a whole, else the status of its first failed test, else passed."""
+def grade_execution(task: Task, execution: Execution) -> Outcome:
+    """Return the outcome of a program: its failure as a whole, else that of its first failed test, else passed."""
     statuses = [
-        _judge_call(test, result, task.float_tol)
+        _grade_call(test, result, task.float_tol)
         for test, result in zip(task.tests, execution.results, strict=False)  # a failed program answers fewer
     ]
     num_passed = statuses.count(Status.PASSED)
@@ -51,7 +51,7 @@ def judge(task: Task, execution: Execution) -> Outcome:
     )
 
 
-def _judge_call(test: Test, result: CallResult, float_tol: float | None) -> Status:
+def _grade_call(test: Test, result: CallResult, float_tol: float | None) -> Status:
     if result.error is not None:
         return _STATUS_OF_ERROR.get(result.error, Status.EXCEPTION)
     equal = values_equal(decode_value(result.value), decode_value(test.expected), float_tol=float_tol)

@@ -1,4 +1,4 @@
-"""From an outcome to a reward and its parts. An infrastructure fault is no reward at all, never a zero."""
+"""Computes the reward of an outcome and its parts. An infra fault has no reward at all, never a zero."""
 
 from dataclasses import dataclass, fields
 
@@ -31,8 +31,8 @@ class RewardConfig:
                 )
 
 
-def reward_of(outcome: Outcome, config: RewardConfig) -> Reward | None:
-    """Reward of an outcome, or None for an infrastructure fault, which the loss must leave out."""
+def compute_reward(outcome: Outcome, config: RewardConfig) -> Reward | None:
+    """Return the reward of an outcome, or None for an infra fault, which the loss must leave out."""
     if outcome.status is Status.INFRA:
         return None
     fraction = outcome.num_passed / outcome.num_tests if outcome.num_tests else 0.0

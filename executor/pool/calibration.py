@@ -1,7 +1,7 @@
-"""How fast this machine is: a fixed program, run in the sandbox when an executor is opened, sets the limits of time.
+"""Measures how fast this machine is: a fixed program, run in the sandbox when an executor opens, scales time limits.
 
-Limits are given for the reference machine. Where the program takes twice as long as there, limits are twice as long,
-so that a slow machine does not turn right programs into timeouts. A faster machine keeps the limits as they are.
+Limits are given for the reference machine. If the program takes twice as long here, limits are doubled, so that a slow
+machine does not turn correct programs into timeouts. A faster machine keeps the limits as they are.
 """
 
 from statistics import median
@@ -11,7 +11,7 @@ from executor.types import Execution, Limits, Run
 REFERENCE_CPU_S = 0.020
 """Median CPU seconds of the program on the reference machine, a core of a 2.6 GHz server processor of 2023."""
 NUM_TRIALS = 5
-PATIENT = Limits(cpu_time_s=20.0, wall_time_s=60.0)
+STARTUP_LIMITS = Limits(cpu_time_s=20.0, wall_time_s=60.0)
 _SOURCE = """\
 import time
 
@@ -27,13 +27,13 @@ def solve(number):
 """
 
 
-def calibration_runs() -> list[Run]:
-    """Make the programs to run; the first answer is also the proof that the sandbox works."""
+def build_calibration_runs() -> list[Run]:
+    """Build the programs to run; the first result also proves that the sandbox works."""
     return [Run(source=_SOURCE, entry_point="solve", calls=([1],))] * NUM_TRIALS
 
 
-def problem_of(execution: Execution) -> str | None:
-    """Say what is wrong with the answer of a calibration run; None where it is right."""
+def find_calibration_error(execution: Execution) -> str | None:
+    """Describe what is wrong with the result of a calibration run; None if nothing is."""
     if execution.failure is not None:
         return execution.detail or execution.failure
     [result] = execution.results
@@ -42,7 +42,7 @@ def problem_of(execution: Execution) -> str | None:
     return f"a program that returns 42 gave {result.error or result.value!r:.80}"
 
 
-def time_factor_of(executions: list[Execution]) -> float:
+def compute_time_factor(executions: list[Execution]) -> float:
     """Return how many times longer than the reference machine this one takes, at least 1.0."""
     seconds = [float(execution.results[0].value[1]) for execution in executions]
     return max(1.0, round(median(seconds) / REFERENCE_CPU_S, 2))

@@ -1,212 +1,276 @@
-"""One check, between two sandboxes: the tester's calls go to the candidate, the candidate's results to the tester.
+"""One check between two sandboxes: relays the harness's calls to the candidate and the candidate's results back.
 
-What the test expects stays in the tester's sandbox. Here every line of either side is read within caps before it is
-passed on as a fresh one; nothing is compared and nothing executed. The sides take turns, and each has its own time: the
-candidate's runs while it loads or answers a call, the tester's while it has the word.
+What the test expects stays in the harness's sandbox. Every line of either side is parsed within caps and serialized
+again before it is relayed; nothing is compared or executed here. The sides take turns, and each has its own time: the
+candidate's runs while it loads or answers a call, the harness's while it computes. It never blocks: the slot feeds it
+messages and looks at the clock.
 """
 
 import json
-import time
-from collections.abc import Callable
-from typing import NoReturn
+from collections import deque
+from typing import Any, NoReturn
 
-from executor.pool.channel import GRACE_S
-from executor.pool.link import Link, exchange
-from executor.pool.results import MAX_NAME_CHARS, failure_of, load_failure_of, read_result
+from executor.pool.connection import GRACE_S, SandboxConnection
+from executor.pool.queue import CheckJob
+from executor.pool.results import MAX_NAME_CHARS, describe_end, parse_load_failure, parse_result
 from executor.sandbox.codec import decode_value, parse_json
 from executor.sandbox.framing import pack_frame
-from executor.types import DEFAULT_LIMITS, OVERSIZED_VALUE, UNSUPPORTED_TYPE, Limits, Outcome, Status, Task
+from executor.types import DEFAULT_LIMITS, OVERSIZED_VALUE, UNSUPPORTED_TYPE, Outcome, Status
 
-TESTER_PATIENCE = 4.0
-"""Times the candidate's wall time is what the tester may take."""
-TESTER_OUTPUT_BYTES = 16 << 20
-_POLL_S = 0.2
-_NO_VALUE = {
+HARNESS_TIME_FACTOR = 4.0
+"""The harness may take this many times the candidate's wall time."""
+HARNESS_OUTPUT_BYTES = 16 << 20
+_VALUE_ERRORS = {
     UNSUPPORTED_TYPE: (Status.WRONG, "returned a value no test can hold"),
     OVERSIZED_VALUE: (Status.OUTPUT_LIMIT, "returned more than allowed"),
 }
 
 
-class Abandoned(Exception):
-    """Nobody waits for the check any more."""
-
-
-class _Over(Exception):
+class _CheckFinished(Exception):
     def __init__(self, status: Status, detail: str):
         super().__init__(detail)
         self.status = status
         self.detail = detail
 
 
-class Dialogue:
-    """One program under one check."""
+class _Side:
+    """One end of the session: its connection, its unread lines, and the wall time it has left."""
 
-    def __init__(self, task: Task, limits: Limits, *, candidate: Link, tester: Link, is_abandoned: Callable[[], bool]):
-        assert task.check is not None
-        self._task = task
-        self._limits = limits
-        self._candidate = candidate
-        self._tester = tester
-        self._is_abandoned = is_abandoned
-        patience_s = limits.wall_time_s * TESTER_PATIENCE
+    def __init__(self, connection: SandboxConnection[Any], time_left_s: float):
+        self.connection = connection
+        self.time_left_s = time_left_s
+        self.lines: deque[bytes] = deque()
+        self.has_started = False
+        self.reply: dict[str, Any] | None = None
+        """The worker's last message, once the session has ended on this side."""
+
+    @property
+    def is_running(self) -> bool:
+        return self.has_started and self.reply is None
+
+
+class CheckSession:
+    """A program under the check of its task; once `outcome` is set, both sides are requested to end."""
+
+    def __init__(
+        self,
+        job: CheckJob,
+        *,
+        candidate: SandboxConnection[Any],
+        harness: SandboxConnection[Any],
+        now: float,
+    ):
+        assert job.task.check is not None
+        harness_time_s = job.limits.wall_time_s * HARNESS_TIME_FACTOR
+        self.job = job
+        self.outcome: Outcome | None = None
+        self.is_delivered = False
+        self._candidate = _Side(candidate, job.limits.wall_time_s)
+        self._harness = _Side(harness, harness_time_s)
+        self._session_s = job.limits.wall_time_s + harness_time_s + GRACE_S
         self._num_answers = 0
-        self._left_s = {candidate: limits.wall_time_s, tester: patience_s}
-        self._session_s = limits.wall_time_s + patience_s + GRACE_S
+        self._speaker = self._candidate
+        self._turn_started = now
+        self._was_overdue = False
+        self._end_deadline = 0.0
+        self._start_candidate()
 
-    def judge(self, source: str) -> Outcome:
-        """Run the check; both sessions may go on after it (see `finish`).
+    @property
+    def has_ended(self) -> bool:
+        """Whether both sandboxes have reported the end of their session."""
+        return not self._candidate.is_running and not self._harness.is_running
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether both sandboxes proved a clean reset."""
+        replies = (self._candidate.reply, self._harness.reply)
+        return self.has_ended and all(reply is None or reply["clean"] for reply in replies)
+
+    def receive(self, connection: SandboxConnection[Any], header: dict[str, Any], body: bytes, now: float) -> None:
+        """Take lines, or the reply that ends the session, from one of the sandboxes."""
+        side = self._candidate if connection is self._candidate.connection else self._harness
+        side.lines += body.split(b"\n")[:-1]  # what follows the last line break was cut off
+        if "lines" not in header:
+            side.reply = header
+        self._was_overdue = False
+        if self.outcome is None:
+            try:
+                self._relay(now)
+            except _CheckFinished as finished:
+                self._decide(finished, now)
+
+    def check_deadline(self, now: float) -> bool:
+        """Check the time of the side whose turn it is; returns False when a decided session does not end in time."""
+        if self.outcome is not None:
+            return now <= self._end_deadline
+        is_overdue = now - self._turn_started > self._speaker.time_left_s
+        if is_overdue and self._was_overdue:  # the first time it may be this thread that was late
+            try:
+                self._run_out()
+            except _CheckFinished as finished:
+                self._decide(finished, now)
+        self._was_overdue = is_overdue
+        return True
+
+    def cancel(self, now: float) -> None:
+        """End both sides without an outcome of the program: its client has left."""
+        self._decide(_CheckFinished(Status.INFRA, "cancelled"), now)
+
+    def drop_harness(self) -> None:
+        """Expect nothing more from the harness: its sandbox has ended."""
+        self._harness.has_started = False
+
+    def _end(self, now: float) -> None:
+        """Request the end of the sessions that still run."""
+        self._end_deadline = now + GRACE_S
+        for side in (self._candidate, self._harness):
+            if side.is_running:
+                side.connection.end_session()
+
+    def _decide(self, finished: _CheckFinished, now: float) -> None:
+        if self._speaker is self._candidate:
+            self._end_turn(now)
+        self.outcome = Outcome(
+            status=finished.status,
+            num_passed=int(finished.status is Status.PASSED),
+            num_tests=1,
+            duration_s=self.job.limits.wall_time_s - max(0.0, self._candidate.time_left_s),
+            detail=finished.detail,
+        )
+        self._end(now)
+
+    def _end_turn(self, now: float) -> None:
+        self._speaker.time_left_s -= now - self._turn_started
+        self._turn_started = now
+
+    def _switch_to(self, side: _Side, now: float) -> None:
+        self._end_turn(now)
+        self._speaker = side
+
+    def _relay(self, now: float) -> None:
+        """Handle the lines of the side whose turn it is.
 
         Raises:
-            LinkLost: a sandbox died; no verdict.
-            Abandoned: nobody waits any more.
+            _CheckFinished: the check is decided.
         """
-        for link in (self._candidate, self._tester):
-            link.forget()
-        try:
-            self._converse(source)
-        except _Over as over:
-            status, detail = over.status, over.detail
-        return Outcome(
-            status=status,
-            num_passed=int(status is Status.PASSED),
-            num_tests=1,
-            duration_s=self._limits.wall_time_s - self._left_s[self._candidate],
-            detail=detail,
-        )
-
-    def finish(self) -> bool:
-        """End both sessions; whether both sandboxes proved a clean reset in time. Raises LinkLost."""
-        links = (self._candidate, self._tester)
-        for link in links:
-            link.end()
-        deadline = time.monotonic() + GRACE_S
-        while any(link.is_busy for link in links) and time.monotonic() < deadline:
-            exchange(links, _POLL_S)
-        return all(not link.is_busy and (link.reply is None or link.reply["clean"]) for link in links)
-
-    def _converse(self, source: str) -> NoReturn:
-        self._begin_candidate(source)
-        loaded = self._hear(self._candidate)
-        if loaded[:1] != b"r":
-            self._fail_to_load(loaded)
-        self._begin_tester()
         while True:
-            line = self._hear(self._tester)
-            if line[:1] != b"c":
-                self._conclude(line)
-            self._candidate.send_line(self._read_call(line))
-            self._tester.send_line(self._read_answer(self._hear(self._candidate)))
-            self._num_answers += 1
+            if len(self._candidate.lines) > (self._speaker is self._candidate):
+                raise _CheckFinished(Status.CRASH, "wrote results without being called")
+            if not self._speaker.lines:
+                self._handle_ends()
+                return
+            line = self._speaker.lines.popleft()
+            if self._speaker is self._harness:
+                if line[:1] != b"c":
+                    self._conclude(line)
+                self._candidate.connection.send_line(self._parse_call(line))
+                self._switch_to(self._candidate, now)
+            elif not self._harness.has_started:
+                if line[:1] != b"r":
+                    self._fail_to_load(line)
+                self._start_harness()
+                self._switch_to(self._harness, now)
+            else:
+                self._harness.connection.send_line(self._parse_answer(line))
+                self._num_answers += 1
+                self._switch_to(self._harness, now)
 
-    def _begin_candidate(self, source: str) -> None:
-        limits = {name: getattr(self._limits, name) for name in ("cpu_time_s", "memory_bytes", "output_bytes")}
-        program = pack_frame({"source": source, "entry_point": self._task.entry_point})
-        self._candidate.begin({"session": "candidate", "wall_time_s": self._session_s, **limits}, program)
+    def _start_candidate(self) -> None:
+        limits = {name: getattr(self.job.limits, name) for name in ("cpu_time_s", "memory_bytes", "output_bytes")}
+        program = pack_frame({"source": self.job.program, "entry_point": self.job.task.entry_point})
+        header = {"session": "candidate", "wall_time_s": self._session_s, **limits}
+        self._candidate.connection.send(self.job, header, program)
+        self._candidate.has_started = True
 
-    def _begin_tester(self) -> None:
-        task = {"prompt": self._task.prompt, "check": self._task.check, "entry_point": self._task.entry_point}
+    def _start_harness(self) -> None:
+        task = self.job.task
+        check = {"prompt": task.prompt, "check": task.check, "entry_point": task.entry_point}
         header = {
             "session": "tester",
             "wall_time_s": self._session_s,
-            "cpu_time_s": self._left_s[self._tester],
-            "memory_bytes": max(self._limits.memory_bytes, DEFAULT_LIMITS.memory_bytes),
-            "output_bytes": TESTER_OUTPUT_BYTES,
+            "cpu_time_s": self._harness.time_left_s,
+            "memory_bytes": max(self.job.limits.memory_bytes, DEFAULT_LIMITS.memory_bytes),
+            "output_bytes": HARNESS_OUTPUT_BYTES,
         }
-        self._tester.begin(header, pack_frame({}, json.dumps(task).encode("ascii")))
+        self._harness.connection.send(self.job, header, pack_frame({}, json.dumps(check).encode("ascii")))
+        self._harness.has_started = True
 
-    def _hear(self, speaker: Link) -> bytes:
-        """Wait for the next line of whose turn it is."""
-        began = time.monotonic()
-        deadline = began + self._left_s[speaker]
-        is_overdue = False
-        try:
-            while True:
-                if len(self._candidate.lines) > (speaker is self._candidate):
-                    raise _Over(Status.CRASH, "wrote results without being called")
-                if speaker.lines:
-                    return speaker.lines.popleft()
-                self._look_for_ends()
-                if is_overdue:
-                    self._run_out(speaker)
-                left_s = deadline - time.monotonic()
-                is_overdue = left_s <= 0  # one more look: it may be we who were late
-                exchange((self._candidate, self._tester), min(max(left_s, 0.0), _POLL_S))
-        finally:
-            self._left_s[speaker] = max(0.0, deadline - time.monotonic())
-
-    def _look_for_ends(self) -> None:
+    def _handle_ends(self) -> None:
         if self._candidate.reply is not None:
-            raise _Over(*failure_of(self._limits, self._candidate.reply))
-        if self._tester.reply is not None:
-            status, detail = failure_of(self._limits, self._tester.reply)
+            raise _CheckFinished(*describe_end(self.job.limits, self._candidate.reply))
+        if self._harness.reply is not None:
+            status, detail = describe_end(self.job.limits, self._harness.reply)
             self._blame_values(status, detail)
-            self._blame_check(f"it ended without a verdict: {detail}")
-        if self._is_abandoned():
-            raise Abandoned
+            self._blame_check(f"it ended without a result: {detail}")
 
-    def _run_out(self, speaker: Link) -> NoReturn:
-        if speaker is self._candidate:
-            raise _Over(Status.TIMEOUT, "ran out of time")
+    def _run_out(self) -> NoReturn:
+        if self._speaker is self._candidate:
+            raise _CheckFinished(Status.TIMEOUT, "ran out of time")
         self._blame_values(Status.TIMEOUT, "ran out of time")
         self._blame_check("it ran out of time itself")
 
     def _blame_values(self, status: Status, detail: str) -> None:
-        """Where the program has answered, what the check died of is its values: no mask is to be had by them."""
+        """Attribute a failure of the check to the values it got, once the program has returned any.
+
+        Otherwise a program could return what kills the check, and have its sample masked.
+        """
         if self._num_answers > 0:
-            raise _Over(status, f"with what the program returned, its check {detail}")
+            raise _CheckFinished(status, f"with what the program returned, its check {detail}")
 
     def _blame_check(self, why: str) -> NoReturn:
-        raise _Over(Status.INFRA, f"the check of task {self._task.task_id} is at fault: {why}")
+        raise _CheckFinished(Status.INFRA, f"the check of task {self.job.task.task_id} is at fault: {why}")
 
     def _fail_to_load(self, line: bytes) -> NoReturn:
         try:
             if line[:1] != b"l":
                 raise ValueError(f"a line of kind {line[:1]!r}")
-            over = _Over(*load_failure_of(line[1:].decode("ascii")))
+            finished = _CheckFinished(*parse_load_failure(line[1:].decode("ascii")))
         except Exception as error:
             self._blame_candidate(error)
-        raise over
+        raise finished
 
     def _blame_candidate(self, error: Exception) -> NoReturn:
-        """Whatever a reader trips over is the fault of the line: a mask is not to be had by it either."""
-        raise _Over(Status.CRASH, f"wrote malformed results: {str(error)[:MAX_NAME_CHARS]}") from None
+        """Whatever the parser fails on is the fault of the line, so that it cannot be used to get a sample masked."""
+        raise _CheckFinished(Status.CRASH, f"wrote malformed results: {str(error)[:MAX_NAME_CHARS]}") from None
 
-    def _read_call(self, line: bytes) -> str:
-        """Read a call the tester makes, and write it anew."""
+    def _parse_call(self, line: bytes) -> str:
+        """Parse a call of the harness and serialize it again."""
         try:
             call = parse_json(line[1:].decode("ascii"))
-            args, named = call
-            if type(args) is not list or type(named) is not dict:
-                raise ValueError("a call that is none")
-            for value in (*args, *named.values()):
+            args, kwargs = call
+            if type(args) is not list or type(kwargs) is not dict:
+                raise ValueError("not a list of arguments and an object of keyword arguments")
+            for value in (*args, *kwargs.values()):
                 decode_value(value, wide=True)
         except (ValueError, TypeError) as error:
             self._blame_check(f"it makes a malformed call: {str(error)[:MAX_NAME_CHARS]}")
         return json.dumps(call)
 
-    def _read_answer(self, line: bytes) -> str:
-        """Read what the candidate answered, and write it anew for the tester."""
+    def _parse_answer(self, line: bytes) -> str:
+        """Parse what the candidate returned and serialize it again for the harness."""
         try:
-            result = read_result(line[:1], line[1:].decode("ascii"), wide=True)
+            result = parse_result(line[:1], line[1:].decode("ascii"), extended=True)
         except Exception as error:
             self._blame_candidate(error)
         if result.error is None:
             return f"v{json.dumps(result.value)}"
-        if result.error in _NO_VALUE:
-            raise _Over(*_NO_VALUE[result.error])
+        if result.error in _VALUE_ERRORS:
+            raise _CheckFinished(*_VALUE_ERRORS[result.error])
         return f"e{json.dumps(result.error)}"
 
     def _conclude(self, line: bytes) -> NoReturn:
-        """Read the tester's last line."""
+        """Parse the last line of the harness."""
         try:
-            kind, said = line[:1], parse_json(line[1:].decode("ascii"))
+            kind, content = line[:1], parse_json(line[1:].decode("ascii"))
         except ValueError as error:
             self._blame_check(str(error)[:MAX_NAME_CHARS])
-        detail = str(said)[:MAX_NAME_CHARS]
+        detail = str(content)[:MAX_NAME_CHARS]
         if kind == b"p":
-            raise _Over(Status.PASSED, "")
+            raise _CheckFinished(Status.PASSED, "")
         if kind == b"w":
-            raise _Over(Status.WRONG, detail)
+            raise _CheckFinished(Status.WRONG, detail)
         if kind == b"x":
-            raise _Over(Status.MEMORY if detail == "MemoryError" else Status.EXCEPTION, f"a call raised {detail}")
+            raise _CheckFinished(
+                Status.MEMORY if detail == "MemoryError" else Status.EXCEPTION, f"a call raised {detail}"
+            )
         self._blame_check(detail)

@@ -1,9 +1,10 @@
-"""Sandboxes kept warm: takes programs from many queues in turn, keeps every sandbox fed, answers as programs end.
+"""Keeps sandboxes warm: takes jobs from all queues in turn, keeps every slot fed, resolves futures as jobs end.
 
-One thread of its own watches all pipes and calls back; callers only put programs in line. `executor.pool.slot` holds the
-rule of faults. When no sandbox can be started any more, what waits is INFRA. It does not judge.
+One thread watches all pipes; clients only enqueue jobs. `executor.pool.slot` holds the failure policy. When no sandbox
+can be started any more, waiting jobs end with the status `infra`. It does not grade.
 """
 
+import contextlib
 import logging
 import os
 import selectors
@@ -13,14 +14,16 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from executor.backends.base import Backend
-from executor.pool.job import Job, RunQueue, run_all
-from executor.pool.slot import Counters, Slot
-from executor.types import DEFAULT_LIMITS, START_UP_S, Execution, Limits, Run, Status, excess_of, unrun
+from executor.pool.lifecycle import PoolCounters
+from executor.pool.queue import AnyJob, JobQueue, run_all
+from executor.pool.slot import Slot
+from executor.types import DEFAULT_LIMITS, START_UP_S, Execution, Limits, Run, Status, check_source_size
 
 _WINDOW = 2
-"""Programs sent to a sandbox at once, so that it never waits for us; it runs them one by one."""
+"""Programs sent to a sandbox at once, so that it never waits for the host; it runs them one by one."""
 _POLL_S = 0.25
 
 _log = logging.getLogger(__name__)
@@ -28,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class PoolStats:
-    """A look at a pool: how it stands now, and what happened since it was made (see `executor.pool.slot.Counters`)."""
+    """The state of a pool now, and what happened since it was created (see `executor.pool.lifecycle.PoolCounters`)."""
 
     num_slots: int
     num_busy: int
@@ -40,19 +43,20 @@ class PoolStats:
     num_failed_canaries: int
     num_failed_starts: int
     statuses: dict[str, int]
-    """Programs run, by how they failed; `ok` where every call was answered."""
+    """Programs run, by failure; `ok` if every call was answered. A check counts by its status, `ok` if all its calls
+    were."""
 
 
 class SandboxPool:
-    """Runs programs in sandboxes of one backend. Threads may share it."""
+    """Runs programs in sandboxes of one backend. Thread-safe."""
 
     def __init__(self, backend: Backend, *, num_workers: int, time_factor: float = 1.0, profile: str = "cpu"):
-        """Start nothing yet; sandboxes start with the first program.
+        """Create the pool; sandboxes start with the first program.
 
         Args:
-            backend: what starts them.
-            num_workers: sandboxes at work at the same time.
-            time_factor: how many times longer than the reference machine this one takes; limits of time are multiplied.
+            backend: starts the sandboxes.
+            num_workers: programs that run at the same time.
+            time_factor: how many times longer than the reference machine this one takes; time limits are multiplied.
             profile: of the backend's sandboxes; their canaries use what it adds.
 
         Raises:
@@ -65,34 +69,27 @@ class SandboxPool:
         self.time_factor = time_factor
         self._start_up_s = START_UP_S[profile]
         self._lock = threading.Lock()
-        self._in_turn: deque[RunQueue] = deque()
-        self._returned: deque[Job] = deque()
-        self._unanswered: set[Job] = set()
+        self._waiting: dict[JobQueue, deque[AnyJob]] = {}
+        """Queues with waiting jobs, the next one first."""
+        self._returned: deque[AnyJob] = deque()
+        self._unfinished: set[AnyJob] = set()
         self._statuses: Counter[str] = Counter()
-        self._counters = Counters()
-        self._threads = ThreadPoolExecutor(max_workers=num_workers, thread_name_prefix="sandbox-starter")
+        self._counters = PoolCounters()
+        self._threads = ThreadPoolExecutor(max_workers=2 * num_workers, thread_name_prefix="sandbox-starter")
         self._selector = selectors.DefaultSelector()
         self._wake_reader, self._wake_writer = os.pipe()
         for fd in (self._wake_reader, self._wake_writer):
             os.set_blocking(fd, False)
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
+        shared: dict[str, Any] = {"selector": self._selector, "threads": self._threads, "wake": self._wake}
         self._slots = [
-            Slot(
-                backend,
-                self,
-                profile=profile,
-                counters=self._counters,
-                selector=self._selector,
-                threads=self._threads,
-                wake=self._wake,
-            )
-            for _ in range(num_workers)
+            Slot(backend, self, profile=profile, counters=self._counters, **shared) for _ in range(num_workers)
         ]
         self._is_closed = False
-        """Takes no more programs."""
+        """Accepts no more jobs: after `close`, or after an internal error."""
         self._is_released = False
         """`close` was called."""
-        self._thread = threading.Thread(target=self._live, name="sandbox-pool", daemon=True)
+        self._thread = threading.Thread(target=self._run_loop, name="sandbox-pool", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> "SandboxPool":
@@ -103,17 +100,17 @@ class SandboxPool:
 
     @property
     def last_loss(self) -> str:
-        """Why sandboxes were last lost, in their own words where they said any."""
+        """Why sandboxes were lost last, in their own words if they left any."""
         return "; ".join(dict.fromkeys(slot.last_loss for slot in self._slots if slot.last_loss))
 
     @property
     def is_open(self) -> bool:
-        """Whether it takes programs: not after `close`, nor after a fault of its own."""
+        """Whether it accepts jobs: not after `close`, nor after an internal error."""
         return not self._is_closed
 
-    def queue(self) -> RunQueue:
-        """Give a client a place in line."""
-        return RunQueue(self)
+    def queue(self) -> JobQueue:
+        """Create a queue for a client of this pool alone."""
+        return JobQueue(lambda profile: self)
 
     def run(
         self,
@@ -121,22 +118,13 @@ class SandboxPool:
         limits: Limits = DEFAULT_LIMITS,
         on_result: Callable[[int, Execution], None] | None = None,
     ) -> list[Execution]:
-        """Run programs, each in a process of its own.
-
-        Args:
-            runs: the programs.
-            limits: hold for each of them.
-            on_result: called with (position in `runs`, execution) as each one ends, in this thread.
-
-        Returns:
-            One execution for each run, in their order.
-        """
+        """Run programs, each in a process of its own; see `run_all`."""
         return run_all(self.queue(), runs, limits, on_result)
 
     def stats(self) -> PoolStats:
-        """Look at the pool."""
+        """Return the current state and the counters."""
         with self._lock:
-            num_waiting = len(self._returned) + sum(len(line.waiting) for line in self._in_turn)
+            num_waiting = len(self._returned) + sum(map(len, self._waiting.values()))
             statuses = dict(self._statuses)
         return PoolStats(
             num_slots=len(self._slots),
@@ -147,7 +135,7 @@ class SandboxPool:
         )
 
     def close(self) -> None:
-        """End all sandboxes; what still waits is INFRA."""
+        """End all sandboxes; unfinished jobs end with the status `infra`."""
         with self._lock:
             self._is_closed = True
             if self._is_released:
@@ -160,81 +148,95 @@ class SandboxPool:
 
     # -- called by queues and slots
 
-    def enqueue(self, job: Job) -> None:
-        """Put a job in line.
+    def enqueue(self, job: AnyJob) -> None:
+        """Add a job to the waiting jobs of its queue.
 
         Raises:
             RuntimeError: the pool is closed.
         """
         if self.time_factor != 1.0 or self._start_up_s:
-            job.limits = job.limits.scaled(self.time_factor).lengthened(self._start_up_s)
+            job.limits = job.limits.scaled(self.time_factor).extended_by(self._start_up_s)
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("the executor is closed")
-            if job.queue.is_cancelled:
-                return
-            is_first = not job.queue.waiting
-            job.queue.waiting.append(job)
-            self._unanswered.add(job)
-            if is_first:
-                self._in_turn.append(job.queue)
-        self._wake()
+            is_cancelled = job.queue.is_cancelled
+            if not is_cancelled:
+                self._waiting.setdefault(job.queue, deque()).append(job)
+                self._unfinished.add(job)
+        if is_cancelled:
+            job.future.cancel()
+        else:
+            self._wake()
 
-    def drop(self, line: RunQueue) -> None:
-        """Forget the jobs of a queue that have not begun."""
+    def drop(self, queue: JobQueue) -> None:
+        """Cancel the jobs of a queue that have not started."""
         with self._lock:
-            self._unanswered.difference_update(line.waiting)
-            line.waiting.clear()
+            jobs = self._waiting.pop(queue, ())
+            self._unfinished.difference_update(jobs)
+        for job in jobs:
+            job.future.cancel()
 
-    def give_back(self, jobs: Iterable[Job]) -> None:
+    def give_back(self, jobs: Iterable[AnyJob]) -> None:
         with self._lock:
             self._returned.extendleft(reversed([*jobs]))
 
-    def finish(self, job: Job, execution: Execution) -> None:
-        with self._lock:
-            self._statuses[execution.failure or "ok"] += 1
-            self._unanswered.discard(job)
-        job.deliver(execution)
+    def finish(self, job: AnyJob, result: Any) -> None:
+        if isinstance(result, Execution):
+            status = result.failure or "ok"
+        else:
+            status = "ok" if result.status in (Status.PASSED, Status.WRONG) else result.status
+        self._count(job, status)
+        job.finish(result)  # pyright: ignore[reportArgumentType]  # a result of the job's own kind
+
+    def fail(self, job: AnyJob, status: Status, detail: str) -> None:
+        self._count(job, status)
+        job.fail(status, detail)
 
     def has_waiting(self) -> bool:
-        return bool(self._returned or self._in_turn)
+        return bool(self._returned or self._waiting)
+
+    def _count(self, job: AnyJob, status: str) -> None:
+        with self._lock:
+            self._unfinished.discard(job)
+            if not job.queue.is_cancelled:
+                self._statuses[status] += 1
 
     # -- the pool's thread
 
-    def _live(self) -> None:
+    def _run_loop(self) -> None:
         try:
             while not self._is_closed:
                 self._step()
-        except Exception:  # a bug of ours: nobody may wait for ever
+        except Exception:  # a bug here must not leave clients waiting forever
             _log.exception("the pool of sandboxes failed")
             with self._lock:
                 self._is_closed = True
         finally:
-            self._wind_up()
+            self._shut_down()
 
     def _step(self) -> None:
         now = time.monotonic()
         for slot in self._slots:
             slot.advance(now)
-        self._give_up()
-        self._deal_out()
+        self._fail_if_no_sandbox_starts()
+        self._dispatch()
         for slot in self._slots:
             slot.feed(now)
         for key, events in self._selector.select(_POLL_S):
             if key.data is None:
-                _empty(self._wake_reader)
+                _drain(self._wake_reader)
                 continue
-            slot, channel = key.data
+            slot, connection = key.data
             if events & selectors.EVENT_WRITE:
-                slot.on_writable(channel)
+                slot.on_writable(connection)
             if events & selectors.EVENT_READ:
-                slot.on_readable(channel)
+                slot.on_readable(connection)
         now = time.monotonic()
         for slot in self._slots:
-            slot.check_deadline(now)
+            slot.check_deadlines(now)
 
-    def _deal_out(self) -> None:
-        """Give every sandbox one program before any gets a second one ahead."""
+    def _dispatch(self) -> None:
+        """Give every slot one job before any slot gets a second one ahead."""
         for num_ahead in range(_WINDOW):
             for slot in self._slots:
                 if slot.can_take(num_ahead):
@@ -243,62 +245,58 @@ class SandboxPool:
                         return
                     slot.send(job)
 
-    def _next_job(self) -> Job | None:
+    def _next_job(self) -> AnyJob | None:
         while True:
             with self._lock:
-                job = self._pop()
-            detail = None if job is None else excess_of(job.run.source, job.limits)
+                job = self._pop_waiting()
+            detail = None if job is None else check_source_size(job.source, job.limits)
             if job is None or detail is None:
                 return job
-            self.finish(job, Execution(failure=Status.SOURCE_TOO_LONG, results=(), duration_s=0.0, detail=detail))
+            self.fail(job, Status.SOURCE_TOO_LONG, detail)
 
-    def _pop(self) -> Job | None:
+    def _pop_waiting(self) -> AnyJob | None:
         while self._returned:
             job = self._returned.popleft()
             if not job.queue.is_cancelled:
                 return job
-            self._unanswered.discard(job)
-        while self._in_turn:
-            line = self._in_turn.popleft()
-            if not line.waiting:  # cancelled
-                continue
-            job = line.waiting.popleft()
-            if line.waiting:
-                self._in_turn.append(line)
-            return job
-        return None
+            self._unfinished.discard(job)
+            job.future.cancel()
+        if not self._waiting:
+            return None
+        queue = next(iter(self._waiting))
+        jobs = self._waiting.pop(queue)
+        job = jobs.popleft()
+        if jobs:
+            self._waiting[queue] = jobs  # at the end: the other queues come first
+        return job
 
-    def _give_up(self) -> None:
-        """Where a sandbox failed to start too often, its suspects are lost; where all did, so is what waits."""
-        hopeless = [slot for slot in self._slots if slot.is_hopeless]
-        for slot in hopeless:
-            slot.give_up("no sandbox could be started to retry it alone")
-        if len(hopeless) == len(self._slots):
+    def _fail_if_no_sandbox_starts(self) -> None:
+        """Fail the suspects of slots whose sandboxes do not start, and all waiting jobs if this holds for all slots."""
+        failed = [slot for slot in self._slots if slot.has_failed_permanently]
+        for slot in failed:
+            slot.fail_suspects("no sandbox could be started to retry it alone")
+        if len(failed) == len(self._slots):
             while (job := self._next_job()) is not None:
-                self.finish(job, unrun("no sandbox could be started"))
+                self.fail(job, Status.INFRA, f"no sandbox could be started: {self.last_loss}")
             for slot in self._slots:
-                slot.forgive()
+                slot.reset_failures()
 
-    def _wind_up(self) -> None:
+    def _shut_down(self) -> None:
         with self._lock:
-            unanswered = [*self._unanswered]
-        for job in unanswered:
-            self.finish(job, unrun("the executor was closed"))
+            unfinished = [*self._unfinished]
+        for job in unfinished:
+            self.fail(job, Status.INFRA, "the executor was closed")
         for slot in self._slots:
             slot.close()
         self._threads.shutdown()
         self._selector.close()
 
     def _wake(self) -> None:
-        try:
+        with contextlib.suppress(BlockingIOError):  # the pipe is full: enough wake-ups are pending
             os.write(self._wake_writer, b"\0")
-        except BlockingIOError:  # it has been woken often enough
-            return
 
 
-def _empty(fd: int) -> None:
-    try:
+def _drain(fd: int) -> None:
+    with contextlib.suppress(BlockingIOError):
         while os.read(fd, 4096):
             pass
-    except BlockingIOError:
-        return

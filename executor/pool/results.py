@@ -1,4 +1,4 @@
-"""From the bytes a candidate left to an execution. The bytes are hostile: every line may be anything."""
+"""Parse the bytes a candidate wrote into an execution. The bytes are hostile: any line may be anything."""
 
 import signal
 from typing import Any
@@ -18,11 +18,11 @@ from executor.types import (
 MAX_NAME_CHARS = 200
 
 
-def execution_of(run: Run, limits: Limits, reply: dict[str, Any], body: bytes) -> Execution:
-    """Read what the worker says of a candidate's end (trusted) and what the candidate wrote (not trusted)."""
+def parse_execution(run: Run, limits: Limits, reply: dict[str, Any], body: bytes) -> Execution:
+    """Build an execution from the worker's reply (trusted) and from what the candidate wrote (not trusted)."""
     results, failure, detail = _read_lines(body, len(run.calls))
     if reply["end"] is not None or (failure is None and len(results) < len(run.calls)):
-        failure, detail = failure_of(limits, reply)
+        failure, detail = describe_end(limits, reply)
     return Execution(failure=failure, results=tuple(results), duration_s=reply["wall_s"], detail=detail)
 
 
@@ -33,11 +33,11 @@ _LIMIT_DETAILS = {
 }
 
 
-def failure_of(limits: Limits, reply: dict[str, Any]) -> tuple[Status, str]:
-    """Name what ended a candidate before it had answered every call, from what the worker says of its end."""
+def describe_end(limits: Limits, reply: dict[str, Any]) -> tuple[Status, str]:
+    """Return why a candidate ended before it had answered every call, from the worker's reply."""
     end, code = reply["end"], reply["exit_code"]
     if end == "fault":
-        return Status.INFRA, f"its sandbox could not begin it: {reply['why']}"
+        return Status.INFRA, f"its sandbox could not start it: {reply['why']}"
     if end is not None:
         return Status(end), _LIMIT_DETAILS[end]
     if -code == signal.SIGXCPU or (-code == signal.SIGKILL and reply["cpu_s"] >= limits.cpu_time_s):
@@ -58,28 +58,28 @@ def _read_lines(body: bytes, num_calls: int) -> tuple[list[CallResult], Status |
         for line in lines:
             kind, text = line[:1], line[1:].decode("ascii")
             if kind == b"l" and not results:
-                return [], *load_failure_of(text)
+                return [], *parse_load_failure(text)
             if len(results) == num_calls:
                 raise ValueError("more results than calls")
-            results.append(read_result(kind, text))
-    except Exception as error:  # whatever a reader trips over is the fault of these bytes, and of no other program
+            results.append(parse_result(kind, text))
+    except Exception as error:  # whatever the parser fails on is the fault of these bytes alone
         return results, Status.CRASH, f"wrote malformed results: {str(error)[:MAX_NAME_CHARS]}"
     return results, None, ""
 
 
-def read_result(kind: bytes, text: str, *, wide: bool = False) -> CallResult:
-    """Read a result line: its first byte and the rest. `wide` as in `executor.sandbox.codec`.
+def parse_result(kind: bytes, text: str, *, extended: bool = False) -> CallResult:
+    """Parse a result line: its first byte and the rest. `extended` as in `executor.sandbox.codec`.
 
     Raises:
-        ValueError: it makes no sense.
+        ValueError: it is malformed.
     """
     if kind == b"v":
-        return CallResult(value=parse_tagged(text, wide=wide))
+        return CallResult(value=parse_tagged(text, wide=extended))
     if kind == b"u":
         return CallResult(error=UNSUPPORTED_TYPE)
     if kind == b"o":
         return CallResult(error=OVERSIZED_VALUE)
-    if kind == b"m" and not wide:
+    if kind == b"m" and not extended:
         return CallResult(error=CHANGED_ARGUMENT)
     if kind == b"e":
         name = parse_json(text)
@@ -88,11 +88,11 @@ def read_result(kind: bytes, text: str, *, wide: bool = False) -> CallResult:
     raise ValueError(f"a line of kind {kind!r}")
 
 
-def load_failure_of(text: str) -> tuple[Status, str]:
-    """Read the rest of an `l` line.
+def parse_load_failure(text: str) -> tuple[Status, str]:
+    """Parse the rest of an `l` line, a load failure.
 
     Raises:
-        ValueError: it makes no sense.
+        ValueError: it is malformed.
     """
     parts = parse_json(text)
     if not isinstance(parts, list) or len(parts) != 2 or not all(isinstance(part, str) for part in parts):

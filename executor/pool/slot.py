@@ -1,339 +1,378 @@
-"""One place for a sandbox in the pool: starts it, feeds it, believes or doubts it, replaces it. Never blocks.
+"""One slot of the pool: dispatches jobs to its sandboxes, confirms failures by canaries, and replaces sandboxes.
 
-What a sandbox answers is delivered at once where every call returned. Anything else, an exception, a timeout, a crash,
-waits until a canary has come through the same sandbox after it: a broken sandbox must not look like a wrong program.
+A slot has a sandbox for candidates and, from its first check on, one for the check harness. Results are delivered at
+once if every call was answered. Any other result (an exception, a timeout, a crash) waits until a canary has passed in
+the same sandbox after it: a broken sandbox must not look like a wrong program.
 
-The rule of faults. A program in whose turn the sandbox died is retried alone, with a canary behind it; when that
-sandbox dies too, it is the program's own crash. A sandbox that was provably killed from outside blames nobody. After a
-failed canary everything that waited for it is retried, one by one, alone. Programs that had not begun are sent again
-without blame.
+Failure policy. A job whose sandbox died while it ran is retried alone, with a canary after it; if that sandbox dies
+too, the job's status is `crash` (`infra` if it was the harness's sandbox). A sandbox that was provably killed from
+outside incriminates no job. After a failed canary all unconfirmed jobs are retried, each alone. Jobs that had not
+started are sent again. Nothing here blocks; all methods run in the pool's thread.
 """
 
 import logging
 import selectors
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor as ThreadPool
-from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from executor.backends.base import Backend, Sandbox
-from executor.pool.canary import Canary, Doubts
-from executor.pool.channel import Channel, ChannelLost
-from executor.pool.ending import Ending
-from executor.pool.job import Job
-from executor.pool.results import execution_of
-from executor.types import Execution, Status, unrun
+from executor.backends.base import Backend
+from executor.pool.canary import Canary, UnconfirmedFailures
+from executor.pool.check_session import CheckSession
+from executor.pool.connection import ConnectionLost, Message, SandboxConnection
+from executor.pool.lifecycle import PoolCounters, SandboxLifecycle, Teardown
+from executor.pool.queue import AnyJob, CheckJob, JobSource, RunJob
+from executor.pool.results import parse_execution
+from executor.types import Execution, Outcome, Status
 
-MAX_CANDIDATES_PER_SANDBOX = 5000
-MAX_FAILED_STARTS = 3
-"""In a row, until a slot is given up: at once where no sandbox ever stood, else after `START_DELAYS_S`."""
-START_DELAYS_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
-MAX_DEATHS = 2
-MAX_OUTSIDE_DEATHS = 20
+MAX_PROGRAMS_PER_SANDBOX = 5000
+_CONFIRMED = (Status.PASSED, Status.WRONG, Status.INFRA)
+"""Outcomes of checks that need no canary: every call was answered, or the check itself is at fault."""
 
 _log = logging.getLogger(__name__)
-Ticket = Job | Canary
-
-
-@dataclass
-class Counters:
-    """What happened since the pool was made."""
-
-    num_replaced: int = 0
-    """Sandboxes that died, failed a canary or could not prove a clean reset."""
-    num_recycled: int = 0
-    """Sandboxes replaced because they had run `MAX_CANDIDATES_PER_SANDBOX` programs."""
-    num_retried: int = 0
-    num_canaries: int = 0
-    num_failed_canaries: int = 0
-    num_failed_starts: int = 0
-
-
-class Jobs(Protocol):
-    """Where a slot's programs come from."""
-
-    def give_back(self, jobs: Iterable[Job]) -> None:
-        """Put jobs that did not get their turn at the head of the line."""
-        ...
-
-    def finish(self, job: Job, execution: Execution) -> None: ...
-
-    def has_waiting(self) -> bool: ...
+Ticket = RunJob | CheckJob | Canary
 
 
 class Slot:
-    """A place for one sandbox; all methods but the constructor are called in the pool's thread."""
+    """A sandbox for candidates and one for check harnesses, and the jobs they have been given."""
 
     def __init__(
         self,
         backend: Backend,
-        jobs: Jobs,
+        jobs: JobSource,
         *,
         profile: str,
-        counters: Counters,
+        counters: PoolCounters,
         selector: selectors.BaseSelector,
         threads: ThreadPool,
         wake: Callable[[], None],
     ):
-        self.channel: Channel[Ticket] | None = None
-        self.num_failed_starts = 0
-        self.last_loss = ""
-        """Why the last sandbox was lost, in its own words where it said any."""
-        self._backend = backend
+        shared: dict[str, Any] = {"counters": counters, "selector": selector, "threads": threads, "wake": wake}
+        self._candidates = SandboxLifecycle(backend, self, **shared)
+        self._harnesses = SandboxLifecycle(backend, self, **shared)
         self._profile = profile
         self._jobs = jobs
         self._counters = counters
-        self._selector = selector
-        self._threads = threads
-        self._wake = wake
-        self._was_ready = False
-        self._start_at = 0.0
-        self._starting: Future[Sandbox] | None = None
-        self._ending: Ending | None = None
-        self._suspects: deque[Job] = deque()
-        self._alone: Job | None = None
-        self._doubts = Doubts()
+        self._suspects: deque[AnyJob] = deque()
+        self._alone: AnyJob | None = None
+        self._unconfirmed: UnconfirmedFailures[tuple[AnyJob, Execution | Outcome]] = UnconfirmedFailures()
+        self._next_check: CheckJob | None = None
+        self._session: CheckSession | None = None
 
     @property
     def is_busy(self) -> bool:
-        return self.channel is not None and bool(self.channel.in_flight)
+        connection = self._candidates.connection
+        is_running = connection is not None and bool(connection.in_flight)
+        return is_running or self._next_check is not None or self._session is not None
 
     @property
-    def is_hopeless(self) -> bool:
-        if self._ending is not None:
-            return False  # its last words are still to be heard
-        return self.num_failed_starts >= (len(START_DELAYS_S) if self._was_ready else MAX_FAILED_STARTS)
+    def has_failed_permanently(self) -> bool:
+        return self._candidates.has_failed_permanently
 
-    def forgive(self) -> None:
-        """Let a slot that was given up try again."""
-        self.num_failed_starts = 0
-        self._start_at = 0.0
+    @property
+    def last_loss(self) -> str:
+        """Why a sandbox was lost last, in its own words if it left any."""
+        return self._candidates.last_loss or self._harnesses.last_loss
+
+    def reset_failures(self) -> None:
+        """Let a slot that has failed permanently try again."""
+        self._candidates.reset_failures()
 
     def can_take(self, num_ahead: int) -> bool:
-        """Whether it may be sent a program from the line, behind `num_ahead` others at most."""
-        channel = self.channel
+        """Return whether a job may be sent, behind at most `num_ahead` others."""
+        connection = self._candidates.connection
         return (
-            channel is not None
-            and len(channel.in_flight) <= num_ahead
+            connection is not None
+            and len(connection.in_flight) <= num_ahead
+            and self._next_check is None
+            and self._session is None
             and not self._suspects
             and self._alone is None
-            and channel.num_answered + len(channel.in_flight) < MAX_CANDIDATES_PER_SANDBOX
+            and connection.num_replies + len(connection.in_flight) < MAX_PROGRAMS_PER_SANDBOX
         )
 
-    def send(self, job: Job) -> None:
-        assert self.channel is not None
-        job.sent_at = time.monotonic()
-        self.channel.send(job, *job.message)
+    def send(self, job: AnyJob) -> None:
+        """Send a program, or keep a check until both sandboxes are idle."""
+        connection = self._candidates.connection
+        assert connection is not None
+        if isinstance(job, CheckJob):
+            self._next_check = job
+        else:
+            job.sent_at = time.monotonic()
+            connection.send(job, *job.request)
 
     def advance(self, now: float) -> None:
-        """Take what starting and ending sandboxes came to, and start one where one is due."""
-        if self._ending is not None and self._ending.is_done:
-            self._bury(self._ending)
-        if self._starting is not None and self._starting.done():
-            self._take_started(now)
-        idle = self.channel is None and self._starting is None and self._ending is None
-        if idle and not self.is_hopeless and now >= self._start_at:
-            is_due = (
-                bool(self._suspects) or self._jobs.has_waiting() or (self._was_ready and not self.num_failed_starts)
-            )
-            if is_due:
-                self._starting = self._threads.submit(self._backend.start)
-                self._starting.add_done_callback(lambda _: self._wake())
+        """Handle starts and teardowns that have finished, and start a sandbox if one is due."""
+        for sandboxes in (self._candidates, self._harnesses):
+            teardown = sandboxes.advance()
+            if teardown is not None:
+                self._attribute_loss(teardown, is_harness=sandboxes is self._harnesses)
+        place = self._candidates
+        was_replaced = place.was_ready and not place.num_failed_starts
+        if self._suspects or self._jobs.has_waiting() or was_replaced:
+            place.start_if_vacant(now)
 
     def feed(self, now: float) -> None:
-        """Send a suspect alone, or a canary where failures wait for one; write what can be written."""
-        channel = self.channel
-        if channel is None:
+        """Send what is due: a suspect alone, a check, a canary; then write."""
+        connection = self._candidates.connection
+        if connection is None:
             return
-        quiet = not channel.in_flight and not self._doubts
-        if self._suspects and quiet:
+        is_quiet = not self.is_busy and not self._unconfirmed
+        if self._suspects and is_quiet:
             self._alone = self._suspects.popleft()
             self.send(self._alone)
-            self._send_canary(channel)
-        elif self._needs_canary(channel, now):
-            self._send_canary(channel)
-        elif quiet and channel.num_answered >= MAX_CANDIDATES_PER_SANDBOX:
+            if isinstance(self._alone, RunJob):
+                self._send_canary(connection)
+        elif self._needs_canary(connection, now):
+            self._send_canary(connection)
+        elif is_quiet and connection.num_replies >= MAX_PROGRAMS_PER_SANDBOX:
             self._counters.num_recycled += 1
-            self._end(channel)
+            self._candidates.tear_down()
             return
-        if channel.wants_to_write:
-            self.on_writable(channel)
+        if self._next_check is not None and not connection.in_flight:
+            self._start_check(self._next_check, connection, now)
+        for sandboxes in (self._candidates, self._harnesses):
+            if sandboxes.connection is not None and sandboxes.connection.wants_to_write:
+                self.on_writable(sandboxes.connection)
 
-    def on_writable(self, channel: Channel[Ticket]) -> None:
-        if channel is not self.channel:
+    def on_writable(self, connection: SandboxConnection[Ticket]) -> None:
+        sandboxes = self._find(connection)
+        if sandboxes is None:
             return  # replaced a moment ago
         try:
-            channel.write()
-        except ChannelLost as loss:
-            self._lose(channel, str(loss))
-            return
-        fd, watched = channel.sandbox.requests_fd, channel.sandbox.requests_fd in self._selector.get_map()
-        if channel.wants_to_write and not watched:
-            self._selector.register(fd, selectors.EVENT_WRITE, (self, channel))
-        elif watched and not channel.wants_to_write:
-            self._selector.unregister(fd)
+            connection.write()
+        except ConnectionLost as loss:
+            self._lose(sandboxes, str(loss))
+        sandboxes.watch_writable()
 
-    def on_readable(self, channel: Channel[Ticket]) -> None:
-        if channel is not self.channel:
+    def on_readable(self, connection: SandboxConnection[Ticket]) -> None:
+        sandboxes = self._find(connection)
+        if sandboxes is None:
             return  # replaced a moment ago
         try:
-            answers = deque(channel.read())
-            while answers and channel is self.channel:
-                self._take(channel, *answers.popleft())
-            if channel is not self.channel:  # condemned: what it answered after that is worth nothing
-                self._jobs.give_back(ticket for ticket, _, _ in answers if isinstance(ticket, Job))
-                return
-            self._was_ready = self._was_ready or channel.ready
-            if channel.ready:
-                self.num_failed_starts = 0
-        except ChannelLost as loss:
-            self._lose(channel, str(loss))
+            messages = deque(connection.read())
+        except ConnectionLost as loss:
+            self._lose(sandboxes, str(loss))
+            return
+        if connection.is_ready:
+            sandboxes.confirm_ready()
+        while messages and sandboxes.connection is connection:
+            self._handle(connection, messages.popleft())
+        # After a failed canary, further replies of the same sandbox count for nothing.
+        self._jobs.give_back(ticket for ticket, _, _ in messages if isinstance(ticket, RunJob))
 
-    def check_deadline(self, now: float) -> None:
-        if self.channel is not None:
-            try:
-                self.channel.check_deadline(now)
-            except ChannelLost as loss:
-                self._lose(self.channel, str(loss))
+    def check_deadlines(self, now: float) -> None:
+        session = self._session
+        if session is not None:
+            if session.outcome is None and session.job.queue.is_cancelled:
+                session.cancel(now)
+            if not session.check_deadline(now):
+                self._discard_session("a session did not end in time")
+            else:
+                self._follow_session()
+        for sandboxes in (self._candidates, self._harnesses):
+            if sandboxes.connection is not None:
+                try:
+                    sandboxes.connection.check_deadline(now)
+                except ConnectionLost as loss:
+                    self._lose(sandboxes, str(loss))
 
-    def give_up(self, detail: str) -> None:
-        """Let go of the suspects: there is no sandbox to retry them in."""
+    def fail_suspects(self, detail: str) -> None:
+        """Fail the jobs that were to be retried alone: no sandbox can be started for them."""
         while self._suspects:
-            self._jobs.finish(self._suspects.popleft(), unrun(detail))
+            self._jobs.fail(self._suspects.popleft(), Status.INFRA, detail)
 
     def close(self) -> None:
-        """End the sandbox; blocks until it has ended."""
-        if self._starting is not None:
-            try:
-                self._starting.result().kill()
-            except OSError as error:
-                _log.debug("a sandbox did not start before the end: %s", error)
-            self._starting = None
-        if self.channel is not None:
-            self._end(self.channel)
-        if self._ending is not None:
-            self._ending.last_words()
-            self._ending = None
+        """End the sandboxes; blocks until they have ended."""
+        self._candidates.close()
+        self._harnesses.close()
 
-    def _take(self, channel: Channel[Ticket], ticket: Ticket, reply: dict[str, Any], body: bytes) -> None:
+    def _find(self, connection: SandboxConnection[Ticket]) -> SandboxLifecycle | None:
+        return next((place for place in (self._candidates, self._harnesses) if place.connection is connection), None)
+
+    def _handle(self, connection: SandboxConnection[Ticket], message: Message[Ticket]) -> None:
+        ticket, header, body = message
+        if isinstance(ticket, CheckJob):
+            assert self._session is not None
+            self._session.receive(connection, header, body, time.monotonic())
+            self._follow_session()
+            return
         if isinstance(ticket, Canary):
-            if not ticket.is_right(reply, body):
-                self._condemn(channel)
+            if not ticket.has_passed(header, body):
+                self._quarantine()
                 return
             self._confirm()
         else:
-            execution = execution_of(ticket.run, ticket.limits, reply, body)
-            answered = execution.failure is None and all(result.error is None for result in execution.results)
-            if answered and ticket is not self._alone:
-                self._jobs.finish(ticket, execution)
-            else:
-                self._doubts.add(ticket, execution)
-        if not reply["clean"]:
-            self._counters.num_replaced += 1
-            _log.info("sandbox replaced: a reset could not be proven")
-            self._confirm()
-            self._give_back(channel)
-            self._end(channel)
+            execution = parse_execution(ticket.run, ticket.limits, header, body)
+            is_answered = execution.failure is None and all(result.error is None for result in execution.results)
+            self._deliver(ticket, execution, is_confirmed=is_answered)
+        if not header["clean"]:
+            self._replace_unclean()
+
+    def _deliver(self, job: AnyJob, result: Execution | Outcome, *, is_confirmed: bool) -> None:
+        if is_confirmed and job is not self._alone:
+            self._jobs.finish(job, result)
+        else:
+            self._unconfirmed.add((job, result))
+
+    def _start_check(self, job: CheckJob, candidate: SandboxConnection[Ticket], now: float) -> None:
+        """Start the session of a check once its harness has a sandbox."""
+        harness = self._harnesses.connection
+        if harness is not None and harness.num_replies >= MAX_PROGRAMS_PER_SANDBOX:
+            self._counters.num_recycled += 1
+            self._harnesses.tear_down()
+        elif harness is not None and harness.is_ready:
+            self._next_check = None
+            job.sent_at = now
+            self._session = CheckSession(job, candidate=candidate, harness=harness, now=now)
+        elif self._harnesses.has_failed_permanently:
+            self._next_check = None
+            self._alone = None if self._alone is job else self._alone
+            self._jobs.fail(job, Status.INFRA, f"no sandbox could be started: {self._harnesses.last_loss}")
+            self._harnesses.reset_failures()
+        else:
+            self._harnesses.start_if_vacant(now)
+
+    def _follow_session(self) -> None:
+        """Deliver the outcome of a check when it is decided; let go of its session when both sides have ended."""
+        session = self._session
+        if session is None or session.outcome is None:
+            return
+        if not session.is_delivered:
+            session.is_delivered = True
+            self._deliver(session.job, session.outcome, is_confirmed=session.outcome.status in _CONFIRMED)
+        if session.has_ended:
+            self._session = None
+            if not session.is_clean:
+                self._harnesses.tear_down()
+                self._replace_unclean()
+
+    def _discard_session(self, reason: str) -> None:
+        """Tear both sandboxes down when a session does not end; its outcome stands."""
+        _log.warning("sandboxes replaced: %s", reason)
+        self._session = None
+        self._harnesses.tear_down(reason=reason)
+        self._replace_unclean()
+
+    def _replace_unclean(self) -> None:
+        connection = self._candidates.connection
+        assert connection is not None
+        self._counters.num_replaced += 1
+        _log.info("sandbox replaced: a clean reset could not be proven")
+        self._confirm()
+        self._give_back(connection)
+        self._candidates.tear_down()
 
     def _confirm(self) -> None:
         self._alone = None
-        for job, execution in self._doubts.take_all():
-            self._jobs.finish(job, execution)
+        for job, result in self._unconfirmed.pop_all():
+            self._jobs.finish(job, result)
 
-    def _needs_canary(self, channel: Channel[Ticket], now: float) -> bool:
-        if not self._doubts or any(isinstance(ticket, Canary) for ticket in channel.in_flight):
+    def _needs_canary(self, connection: SandboxConnection[Ticket], now: float) -> bool:
+        if not self._unconfirmed or self._session is not None:
             return False
-        is_last = channel.num_answered >= MAX_CANDIDATES_PER_SANDBOX
-        is_idle = not channel.in_flight and (is_last or not self._jobs.has_waiting())
-        return is_idle or self._doubts.are_due(now)
+        if any(isinstance(ticket, Canary) for ticket in connection.in_flight):
+            return False
+        is_last = connection.num_replies >= MAX_PROGRAMS_PER_SANDBOX
+        is_idle = not connection.in_flight and (is_last or not self._jobs.has_waiting())
+        return is_idle or self._alone is not None or self._unconfirmed.needs_canary_now(now)
 
-    def _send_canary(self, channel: Channel[Ticket]) -> None:
+    def _send_canary(self, connection: SandboxConnection[Ticket]) -> None:
         canary = Canary(self._profile)
-        channel.send(canary, *canary.message)
+        connection.send(canary, *canary.request)
         self._counters.num_canaries += 1
 
-    def _condemn(self, channel: Channel[Ticket]) -> None:
-        """After a failed canary nothing that waited for it is believed; what was alone is to blame."""
+    def _quarantine(self) -> None:
+        """After a failed canary, retry all unconfirmed jobs; a job that ran alone is to blame."""
+        connection = self._candidates.connection
+        assert connection is not None
         self._counters.num_failed_canaries += 1
         self._counters.num_replaced += 1
-        why = "a known-good program failed in it"
-        _log.warning("sandbox replaced: %s; %d failures are run again", why, len(self._doubts))
-        doubted = [job for job, _ in self._doubts.take_all()]
+        reason = "a known-good program failed in it"
+        _log.warning("sandbox replaced: %s; %d failures are retried", reason, len(self._unconfirmed))
+        jobs = [job for job, _ in self._unconfirmed.pop_all()]
         if self._alone is not None:
-            self._blame(self._alone, from_outside=False)
+            self._alone.num_crashes += 1
+            self._retry_alone(self._alone)
             self._alone = None
         else:
-            self._suspects.extend(doubted)
-            self._counters.num_retried += len(doubted)
-        self._give_back(channel)
-        self._end(channel, why=why)
+            self._suspects.extend(jobs)
+            self._counters.num_retried += len(jobs)
+        self._give_back(connection)
+        self._candidates.tear_down(reason=reason)
 
-    def _lose(self, channel: Channel[Ticket], why: str) -> None:
-        """Replace a sandbox that died; whose fault it was is known when it has been looked at."""
+    def _lose(self, sandboxes: SandboxLifecycle, reason: str) -> None:
+        """Replace a sandbox that died; whose fault it was is known after its teardown."""
+        connection = sandboxes.connection
+        assert connection is not None
         self._counters.num_replaced += 1
-        accused: list[Job] = []
-        if not channel.ready:
-            self._count_failed_start()
-            if self._alone is not None:
-                self._suspects.appendleft(self._alone)
-        elif self._alone is not None:
-            accused = [self._alone]
-        elif channel.in_flight and isinstance(channel.in_flight[0], Job):
-            accused = [channel.in_flight[0]]
-        spared = [job for job, _ in self._doubts.take_all() if job is not self._alone]
-        self._jobs.give_back(spared)
-        self._give_back(channel, but=(*accused, self._alone))
+        if not connection.is_ready:
+            sandboxes.count_failed_start()
+        is_harness = sandboxes is self._harnesses
+        suspects = self._stop_harness() if is_harness else self._stop_candidate(connection)
+        sandboxes.tear_down(suspects, reason=reason)
+
+    def _stop_candidate(self, connection: SandboxConnection[Ticket]) -> list[AnyJob]:
+        """Give back the jobs of a lost candidate sandbox that can run elsewhere; return those that may have killed it."""
+        session, alone = self._session, self._alone
+        suspects: list[AnyJob] = []
+        if session is not None and not session.is_delivered:
+            suspects = [session.job]
+        elif alone is not None and (not connection.is_ready or alone is self._next_check):
+            self._suspects.appendleft(alone)
+        elif alone is not None:
+            suspects = [alone]
+        elif connection.is_ready and connection.in_flight and isinstance(connection.in_flight[0], RunJob):
+            suspects = [connection.in_flight[0]]
+        if session is not None:
+            self._session = None
+            self._harnesses.tear_down()
+        self._release_unconfirmed()
+        self._give_back(connection, excluded=(*suspects, alone))
         self._alone = None
-        self._end(channel, accused, why=why)
+        return suspects
 
-    def _give_back(self, channel: Channel[Ticket], but: Sequence[Job | None] = ()) -> None:
-        self._jobs.give_back(job for job in channel.in_flight if isinstance(job, Job) and job not in but)
+    def _stop_harness(self) -> list[AnyJob]:
+        """End the session of a lost harness sandbox; return the job that may have killed it."""
+        session = self._session
+        if session is None:
+            return []
+        if session.is_delivered:
+            session.drop_harness()
+            self._follow_session()
+            return []
+        self._session = self._alone = None
+        self._release_unconfirmed()
+        self._candidates.tear_down()
+        return [session.job]
 
-    def _end(self, channel: Channel[Ticket], accused: Sequence[Job] = (), *, why: str = "") -> None:
-        for fd in (channel.sandbox.replies_fd, channel.sandbox.requests_fd):
-            if fd in self._selector.get_map():
-                self._selector.unregister(fd)
-        self.channel = None
-        self._ending = Ending(channel.sandbox, accused, why=why, threads=self._threads, wake=self._wake)
+    def _release_unconfirmed(self) -> None:
+        """Run unconfirmed jobs again: their sandbox died before a canary could confirm them."""
+        self._jobs.give_back([job for job, _ in self._unconfirmed.pop_all() if job is not self._alone])
 
-    def _bury(self, ending: Ending) -> None:
-        self._ending = None
-        self.last_loss = ending.last_words() or self.last_loss
-        if ending.accused:
-            outside = " (killed from outside)" * ending.was_from_outside
-            _log.warning("sandbox replaced: %s%s", self.last_loss, outside)
-        for job in ending.accused:
-            self._blame(job, from_outside=ending.was_from_outside)
+    def _give_back(self, connection: SandboxConnection[Ticket], excluded: Iterable[AnyJob | None] = ()) -> None:
+        jobs: list[AnyJob] = [ticket for ticket in connection.in_flight if isinstance(ticket, RunJob)]
+        if self._next_check is not None:
+            jobs.append(self._next_check)
+            self._next_check = None
+        self._jobs.give_back([job for job in jobs if not any(job is other for other in excluded)])
 
-    def _blame(self, job: Job, *, from_outside: bool) -> None:
-        job.num_outside_deaths += from_outside
-        job.num_deaths += not from_outside
-        if job.num_deaths >= MAX_DEATHS:
-            detail = "its sandbox died with it twice"
-            self._jobs.finish(job, Execution(failure=Status.CRASH, results=(), duration_s=0.0, detail=detail))
-        elif job.num_outside_deaths >= MAX_OUTSIDE_DEATHS:
-            self._jobs.finish(job, unrun("its sandboxes were killed from outside again and again"))
+    def _attribute_loss(self, teardown: Teardown, *, is_harness: bool) -> None:
+        """Count a lost sandbox against the jobs that may have killed it, then retry or fail them."""
+        if teardown.suspects:
+            note = " (killed from outside)" if teardown.was_killed_externally else ""
+            _log.warning("sandbox replaced: %s%s", teardown.reason, note)
+        for job in teardown.suspects:
+            job.num_external_kills += teardown.was_killed_externally
+            job.num_harness_crashes += is_harness and not teardown.was_killed_externally
+            job.num_crashes += not is_harness and not teardown.was_killed_externally
+            self._retry_alone(job)
+
+    def _retry_alone(self, job: AnyJob) -> None:
+        if job.loss_limit_reached is not None:
+            self._jobs.fail(job, *job.loss_limit_reached)
         else:
             self._counters.num_retried += 1
             self._suspects.append(job)
-
-    def _take_started(self, now: float) -> None:
-        assert self._starting is not None
-        starting, self._starting = self._starting, None
-        error = starting.exception()
-        if error is None:
-            self.channel = Channel(starting.result())
-            self._selector.register(self.channel.sandbox.replies_fd, selectors.EVENT_READ, (self, self.channel))
-            return
-        self.last_loss = str(error)
-        _log.warning("a sandbox could not be started: %s", error)
-        self._count_failed_start()
-
-    def _count_failed_start(self) -> None:
-        self._counters.num_failed_starts += 1
-        self.num_failed_starts += 1
-        if self._was_ready and not self.is_hopeless:
-            self._start_at = time.monotonic() + START_DELAYS_S[self.num_failed_starts]

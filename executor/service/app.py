@@ -11,8 +11,10 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -22,7 +24,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from executor.api import LocalExecutor
-from executor.grading.summary import report_of
+from executor.grading.pass_at_k import summarize_batch
 from executor.service.documentation import GRADE, RUN
 from executor.service.logs import log_event
 from executor.service.metrics import ServiceMetrics
@@ -124,7 +126,7 @@ class Service:
                 raise Refusal(422, f"limits: {field.name} is {getattr(request.limits, field.name)}; {most} is allowed")
         for profile in request.profiles - {"cpu"}:
             try:
-                await asyncio.to_thread(self.executor.pool_of, profile)
+                await asyncio.to_thread(self.executor.open_profile, profile)
             except ValueError as error:
                 raise Refusal(422, str(error)) from None
         return request
@@ -179,6 +181,10 @@ class Batch:
         self._service.judged(outcome.status.value, outcome.duration_s, outcome.queued_s)
         self._statuses[outcome.status.value] += 1
         self.stream.put(outcome_line(index, outcome))
+
+    def take_run(self, index: int, future: Future[Execution]) -> None:
+        if not future.cancelled():
+            self.take_execution(index, future.result())
 
     def take_execution(self, index: int, execution: Execution) -> None:
         status = "ok" if execution.failure is None else execution.failure.value
@@ -285,7 +291,7 @@ def create_app(executor: LocalExecutor, settings: ServiceSettings, token: str | 
 
         def last_line() -> bytes:
             tasks = [submission.task for submission in parsed.submissions]
-            return done_line(report_of(tasks, grading.outcomes(), parsed.ks))
+            return done_line(summarize_batch(tasks, grading.outcomes(), parsed.ks))
 
         return BatchResponse(batch, batch.lines(grading, start, last_line))
 
@@ -294,13 +300,13 @@ def create_app(executor: LocalExecutor, settings: ServiceSettings, token: str | 
         service.check_token(request)
         parsed: RunRequest = await service.parsed(await service.read_body(request), parse_run_request)
         batch = service.admit(len(parsed.runs))
-        line = executor.queue()
+        queue = executor.queue()
 
         def start() -> None:
             for index, one in enumerate(parsed.runs):
-                line.put(one, parsed.limits, lambda execution, index=index: batch.take_execution(index, execution))
+                queue.submit(one, parsed.limits).add_done_callback(partial(batch.take_run, index))
 
-        return BatchResponse(batch, batch.lines(line, start, done_line))
+        return BatchResponse(batch, batch.lines(queue, start, done_line))
 
     @app.exception_handler(Refusal)
     async def refuse(request: Request, refusal: Refusal) -> Response:

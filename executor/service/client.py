@@ -16,7 +16,7 @@ from executor.grading.rewards import RewardConfig
 from executor.service.courier import Courier, deliver
 from executor.service.protocol import execution_of_row, grade_body, outcome_of, run_body
 from executor.service.terms import Terms, ask_for_terms
-from executor.types import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Submission, unjudged, unrun
+from executor.types import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Submission, infra_execution, infra_outcome
 
 GRACE_S = 300.0
 """Beyond the longest time that the programs themselves could take, before a batch is given up."""
@@ -242,7 +242,7 @@ class HttpGrading(_Batch):
 
     def no_verdict(self, index: int, detail: str) -> Outcome:
         task = self._items[index].task
-        return unjudged(detail, num_tests=max(1, len(task.calls)))
+        return infra_outcome(detail, num_tests=max(1, len(task.calls)))
 
 
 class _RunBatch(_Batch):
@@ -263,4 +263,4 @@ class _RunBatch(_Batch):
         return execution_of_row(row)
 
     def no_verdict(self, index: int, detail: str) -> Execution:
-        return unrun(detail)
+        return infra_execution(detail)

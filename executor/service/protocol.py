@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
+from executor.grading.pass_at_k import PassAtKSummary
 from executor.grading.rewards import RewardConfig
-from executor.grading.summary import Report
 from executor.grading.tasks import profile_from, task_from_row
 from executor.sandbox.codec import decode_value, parse_json
 from executor.types import DEFAULT_LIMITS, CallResult, Execution, Limits, Outcome, Reward, Run, Status, Submission, Task
@@ -191,7 +191,7 @@ def execution_of_row(row: Mapping[str, Any]) -> Execution:
     )
 
 
-def done_line(report: Report | None = None) -> bytes:
+def done_line(report: PassAtKSummary | None = None) -> bytes:
     """Make the last line of a stream."""
     return _line({DONE: True} if report is None else {DONE: True, "report": asdict(report)})
 

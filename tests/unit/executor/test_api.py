@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from executor.api import LocalExecutor
+from executor.api import LocalExecutor, open_executor
 from executor.pool.pool import SandboxPool
 from executor.types import Submission, Task, Test
 from tests.support.fake_sandbox import FakeBackend
@@ -18,7 +18,7 @@ BY_REFERENCE = Task(task_id="r", entry_point="solve", reference="right", inputs=
 def test_it_is_open_while_the_pools_of_all_profiles_are():
     with LocalExecutor(FakeBackend(), num_workers=1) as executor:
         other = SandboxPool(FakeBackend(), num_workers=1)
-        executor._others["torch"] = FakeBackend(), other
+        executor._profiles["torch"] = FakeBackend(), other
         assert executor.is_open
         other.close()
         assert not executor.is_open
@@ -54,3 +54,14 @@ def test_what_a_thread_adds_while_the_batch_is_left_is_dropped():
         adder.join()
         assert executor.stats().num_waiting == 0
     assert len(backend.seen) < 10  # 0.1 s each
+
+
+def test_a_recorded_time_factor_takes_the_place_of_the_measured_one():
+    with open_executor("process", num_workers=1, time_factor=7.5) as opened:
+        assert opened.time_factor == 7.5
+        assert "times x 7.5" in opened.description
+
+
+def test_a_time_factor_below_one_is_refused():
+    with pytest.raises(ValueError, match=r"time_factor must be at least 1.0, not 0.5"):
+        open_executor("process", time_factor=0.5)

@@ -3,11 +3,12 @@
 import threading
 import time
 import tracemalloc
+from concurrent.futures import Future
 
 import pytest
 
 from executor.backends.process import ProcessBackend
-from executor.grading.grader import LocalGrading, run_of
+from executor.grading.grader import LocalGrading
 from executor.grading.rewards import RewardConfig
 from executor.pool.pool import SandboxPool
 from executor.types import CallResult, Execution, Limits, Outcome, Status, Submission, Task, Test
@@ -18,20 +19,13 @@ def program(name):
     return f"def solve():\n    {name}\n"
 
 
-class NoChecks:
-    """No task here has a check."""
-
-    def cancel(self):
-        pass
-
-
 def expecting(source, *, num_tests=2):
     tests = tuple(Test(args=[i], expected=source) for i in range(num_tests))
     return Task(task_id="t", entry_point="solve", tests=tests)
 
 
 def grading_over(pool, **options):
-    return LocalGrading(pool.queue(), options.pop("checks", NoChecks()), limits=Limits(), **options)
+    return LocalGrading(options.pop("queue", None) or pool.queue(), limits=Limits(), **options)
 
 
 @pytest.fixture
@@ -75,39 +69,47 @@ def test_equal_programs_with_equal_tests_run_once_and_are_judged_each_by_its_tas
     assert backend.seen.count(program("a")) == 3  # by tests, not by submissions
 
 
-class HeldLine:
-    """A place in line whose programs end when the test says so."""
+class ManualQueue:
+    """A queue whose programs end when the test says so."""
 
     def __init__(self):
         self.waiting = []
-        self.is_cancelled = False
+        self.checked = []
 
-    def put(self, run, limits, on_execution, *, calls=None):
-        self.waiting.append((run, on_execution))
+    def submit(self, run, limits, *, calls=None):
+        future = Future()
+        self.waiting.append((run, future))
+        return future
+
+    def submit_check(self, task, program, limits):
+        self.checked.append(program)
+        future = Future()
+        future.set_result(Outcome(status=Status.PASSED, num_passed=1, num_tests=1, duration_s=0.0))
+        return future
 
     def cancel(self):
-        self.is_cancelled = True
+        pass
 
     def answer(self, value):
-        """End the program that was handed in first."""
-        run, on_execution = self.waiting.pop(0)
+        """End the program that was submitted first."""
+        run, future = self.waiting.pop(0)
         results = tuple(CallResult(value=value) for _ in run.calls)
-        on_execution(Execution(failure=None, results=results, duration_s=0.0))
+        future.set_result(Execution(failure=None, results=results, duration_s=0.0))
 
 
 def test_a_batch_keeps_verdicts_and_no_values():
-    line = HeldLine()
+    queue = ManualQueue()
     by_tests, by_ref = expecting("x", num_tests=1), by_reference(program("right"), inputs=([1],))
     tracemalloc.start()
     try:
-        with LocalGrading(line, NoChecks(), limits=Limits()) as grading:
+        with LocalGrading(queue, limits=Limits()) as grading:
             for i in range(10):
                 grading.add(Submission(task=by_ref, completion=program(f"r{i}")))
                 grading.add(Submission(task=by_tests, completion=program(f"t{i}")))
-            line.answer("right")  # the reference, which came first
+            queue.answer("right")  # the reference, which came first
             before, _ = tracemalloc.get_traced_memory()
-            while line.waiting:
-                line.answer([{} for _ in range(4_000)])  # over 256 KiB: 64 bytes each, and 8 in the list
+            while queue.waiting:
+                queue.answer([{} for _ in range(4_000)])  # over 256 KiB: 64 bytes each, and 8 in the list
             after, peak = tracemalloc.get_traced_memory()
             assert [outcome.status for outcome in grading.outcomes()] == ["wrong"] * 20
     finally:
@@ -117,15 +119,15 @@ def test_a_batch_keeps_verdicts_and_no_values():
 
 
 def test_programs_wait_for_their_reference_in_line_and_not_with_what_they_returned():
-    line = HeldLine()
-    with LocalGrading(line, NoChecks(), limits=Limits()) as grading:
+    queue = ManualQueue()
+    with LocalGrading(queue, limits=Limits()) as grading:
         for name in "ab":
             grading.add(Submission(task=by_reference(program("right")), completion=program(name)))
-        assert [run.source for run, _ in line.waiting] == [program("right")]
-        line.answer(1)
-        assert [run.source for run, _ in line.waiting] == [program("a"), program("b")]
-        line.answer(1)
-        line.answer(2)
+        assert [run.source for run, _ in queue.waiting] == [program("right")]
+        queue.answer(1)
+        assert [run.source for run, _ in queue.waiting] == [program("a"), program("b")]
+        queue.answer(1)
+        queue.answer(2)
         assert [outcome.status for outcome in grading.outcomes()] == ["passed", "wrong"]
 
 
@@ -187,20 +189,15 @@ def test_rewards_are_filled_where_they_are_asked_for(pool):
     assert totals == [2.5, 0.5]
 
 
-def test_checks_go_elsewhere_and_equal_ones_once(pool, backend):
-    submitted = []
-
-    class PassingChecks(NoChecks):
-        def put(self, task, source, limits, on_outcome):
-            submitted.append(source)
-            on_outcome(Outcome(status=Status.PASSED, num_passed=1, num_tests=1, duration_s=0.0))
-
+def test_equal_programs_are_checked_once():
+    queue = ManualQueue()
     task = Task(task_id="c", entry_point="solve", prompt="", check="def check(f): pass")
-    completions = [program(name) for name in "aab"]
-    outcomes = graded(pool, [Submission(task=task, completion=text) for text in completions], checks=PassingChecks())
-    assert [outcome.passed for outcome in outcomes] == [True] * 3
-    assert submitted == [program("a"), program("b")]
-    assert backend.seen == []
+    with LocalGrading(queue, limits=Limits()) as grading:
+        for name in "aab":
+            grading.add(Submission(task=task, completion=program(name)))
+        assert [outcome.passed for outcome in grading.outcomes()] == [True] * 3
+    assert queue.checked == [program("a"), program("b")]
+    assert queue.waiting == []
 
 
 def test_an_error_of_the_caller_s_callback_is_raised_to_the_caller(pool):
@@ -240,7 +237,10 @@ def test_threads_may_add_at_once(pool):
 
 
 def test_the_program_of_a_submission_holds_no_expected_value():
-    run = run_of(Submission(task=expecting("the-secret"), completion=program("a")))
+    queue = ManualQueue()
+    with LocalGrading(queue, limits=Limits()) as grading:
+        grading.add(Submission(task=expecting("the-secret"), completion=program("a")))
+    [(run, _)] = queue.waiting
     assert "the-secret" not in repr(run)
 
 

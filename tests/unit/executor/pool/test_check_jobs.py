@@ -1,4 +1,4 @@
-"""Pairs of workers without a sandbox around them: verdicts, times, faults, and who is blamed for them."""
+"""Checks in workers without a sandbox around them: outcomes, times, failures, and to what they are attributed."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import time
 import pytest
 
 from executor.backends.process import ProcessBackend
-from executor.pool.assertions import PairRunner
+from executor.pool.pool import SandboxPool
 from executor.types import Limits, Status, Task
 
 LIMITS = Limits(cpu_time_s=5.0, wall_time_s=20.0)
@@ -22,15 +22,17 @@ def task(check=CHECK):
 
 
 class Outcomes:
-    """Takes outcomes in whatever thread they come."""
+    """Collects the outcomes of futures."""
 
     def __init__(self):
         self.found = []
         self.changed = threading.Condition()
 
-    def __call__(self, outcome):
+    def __call__(self, future):
+        if future.cancelled():
+            return
         with self.changed:
-            self.found.append(outcome)
+            self.found.append(future.result())
             self.changed.notify_all()
 
     def wait(self, count=1):
@@ -58,16 +60,13 @@ class RecordingBackend(ProcessBackend):
 
 @pytest.fixture(scope="module")
 def runner():
-    opened = PairRunner(ProcessBackend(), num_pairs=1)
+    opened = SandboxPool(ProcessBackend(), num_workers=1)
     yield opened
     opened.close()
 
 
 def judge(runner, source, check=CHECK, limits=LIMITS):
-    outcomes = Outcomes()
-    runner.queue().put(task(check), source, limits, outcomes)
-    [outcome] = outcomes.wait()
-    return outcome
+    return runner.queue().submit_check(task(check), source, limits).result(timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -101,10 +100,10 @@ def test_verdicts(runner, source, status):
 
 
 def test_an_answer_that_cannot_be_read_is_the_program_s_crash(runner, monkeypatch):
-    def read(kind, text, *, wide=False):
+    def read(kind, text, *, extended=False):
         raise OverflowError("none of those that readers expect")
 
-    monkeypatch.setattr("executor.pool.check_session.read_result", read)
+    monkeypatch.setattr("executor.pool.check_session.parse_result", read)
     outcome = judge(runner, RIGHT)
     assert outcome.status is Status.CRASH
     assert "malformed" in outcome.detail
@@ -172,7 +171,7 @@ def test_each_side_has_its_own_time(runner):
 
 def test_times_are_multiplied_by_the_factor():
     slow = "import time\ndef solve(x):\n    time.sleep(0.1)\n    return x + 1"
-    runner = PairRunner(ProcessBackend(), num_pairs=1, time_factor=10.0)
+    runner = SandboxPool(ProcessBackend(), num_workers=1, time_factor=10.0)
     try:
         assert judge(runner, slow, limits=Limits(cpu_time_s=0.2, wall_time_s=0.25)).passed
     finally:
@@ -188,13 +187,13 @@ def test_the_output_of_all_calls_counts(runner):
 
 def test_a_program_that_takes_its_sandbox_down_twice_has_crashed():
     backend = RecordingBackend()
-    runner = PairRunner(backend, num_pairs=1)
+    runner = SandboxPool(backend, num_workers=1)
     killer = "import os, signal\ndef solve(x): os.kill(os.getppid(), signal.SIGTERM)"
     try:
         outcome = judge(runner, killer)
         assert outcome.status is Status.CRASH
-        assert "died with it twice" in outcome.detail
-        assert len(backend.started) == 4
+        assert "crashed its sandbox twice" in outcome.detail
+        assert runner.stats().num_retried == 1
         assert judge(runner, RIGHT).passed
     finally:
         runner.close()
@@ -202,31 +201,29 @@ def test_a_program_that_takes_its_sandbox_down_twice_has_crashed():
 
 def test_a_tester_that_dies_is_no_verdict():
     backend = RecordingBackend()
-    runner = PairRunner(backend, num_pairs=1)
+    runner = SandboxPool(backend, num_workers=1)
     try:
         outcome = judge(runner, RIGHT, "import os, signal\ndef check(c): os.kill(os.getppid(), signal.SIGTERM)\n")
         assert outcome.status is Status.INFRA
-        assert len(backend.started) == 4
+        assert runner.stats().num_retried == 1
         assert judge(runner, RIGHT).passed
     finally:
         runner.close()
 
 
-@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("side", ["_candidates", "_harnesses"])
 @pytest.mark.parametrize("when", ["idle", "at work"])
 def test_sandboxes_killed_from_outside_cost_no_verdict(side, when):
     backend = RecordingBackend()
-    runner = PairRunner(backend, num_pairs=1)
+    runner = SandboxPool(backend, num_workers=1)
     try:
         assert judge(runner, RIGHT).passed
         outcomes = Outcomes()
         for _ in range(3):
-            victim = backend.started[-2 + side]._process.pid
+            victim = getattr(runner._slots[0], side).connection.sandbox.root_pid
             if when == "idle":
                 os.kill(victim, signal.SIGKILL)
-            runner.queue().put(
-                task(), "import time\ndef solve(x):\n    time.sleep(0.05)\n    return x + 1", LIMITS, outcomes
-            )
+            runner.queue().submit_check(task(), "import time\ndef solve(x):\n    time.sleep(0.05)\n    return x + 1", LIMITS).add_done_callback(outcomes)
             if when == "at work":
                 time.sleep(0.1)
                 os.kill(victim, signal.SIGKILL)
@@ -238,7 +235,7 @@ def test_sandboxes_killed_from_outside_cost_no_verdict(side, when):
 
 def test_without_sandboxes_there_is_no_verdict_and_later_there_is():
     backend = RecordingBackend(num_failures=3)
-    runner = PairRunner(backend, num_pairs=1)
+    runner = SandboxPool(backend, num_workers=1)
     try:
         outcome = judge(runner, RIGHT)
         assert (outcome.status, backend.num_tried) == (Status.INFRA, 3)
@@ -249,18 +246,18 @@ def test_without_sandboxes_there_is_no_verdict_and_later_there_is():
 
 
 def test_what_was_cancelled_is_not_heard_of():
-    runner = PairRunner(ProcessBackend(), num_pairs=1)
+    runner = SandboxPool(ProcessBackend(), num_workers=1)
     unheard, outcomes = Outcomes(), Outcomes()
     try:
         left = runner.queue()
-        left.put(task(), "import time\ndef solve(x): time.sleep(15)", LIMITS, unheard)
-        left.put(task(), RIGHT, LIMITS, unheard)
-        runner.queue().put(task(), RIGHT, LIMITS, outcomes)
+        left.submit_check(task(), "import time\ndef solve(x): time.sleep(15)", LIMITS).add_done_callback(unheard)
+        left.submit_check(task(), RIGHT, LIMITS).add_done_callback(unheard)
+        runner.queue().submit_check(task(), RIGHT, LIMITS).add_done_callback(outcomes)
         time.sleep(0.5)
         left.cancel()
-        left.put(task(), RIGHT, LIMITS, unheard)
+        left.submit_check(task(), RIGHT, LIMITS).add_done_callback(unheard)
         assert outcomes.wait()[0].passed
-        runner.queue().put(task(), RIGHT, LIMITS, outcomes)
+        runner.queue().submit_check(task(), RIGHT, LIMITS).add_done_callback(outcomes)
         assert outcomes.wait(2)[1].passed
         assert unheard.found == []
     finally:
@@ -268,17 +265,17 @@ def test_what_was_cancelled_is_not_heard_of():
 
 
 def test_clients_are_served_in_turn():
-    runner = PairRunner(ProcessBackend(), num_pairs=1)
+    runner = SandboxPool(ProcessBackend(), num_workers=1)
     order, outcomes = [], Outcomes()
 
     def noted(name):
-        return lambda outcome: (order.append(name), outcomes(outcome))
+        return lambda future: (order.append(name), outcomes(future))
 
     try:
         long, short = runner.queue(), runner.queue()
         for _ in range(40):
-            long.put(task(), RIGHT, LIMITS, noted("long"))
-        short.put(task(), RIGHT, LIMITS, noted("short"))
+            long.submit_check(task(), RIGHT, LIMITS).add_done_callback(noted("long"))
+        short.submit_check(task(), RIGHT, LIMITS).add_done_callback(noted("short"))
         assert all(outcome.passed for outcome in outcomes.wait(41))
     finally:
         runner.close()
@@ -287,10 +284,10 @@ def test_clients_are_served_in_turn():
 
 def test_closing_ends_all_and_what_has_no_verdict_gets_none():
     backend = RecordingBackend()
-    runner = PairRunner(backend, num_pairs=2)
+    runner = SandboxPool(backend, num_workers=2)
     outcomes = Outcomes()
     for _ in range(4):
-        runner.queue().put(task(), "import time\ndef solve(x): time.sleep(15)", LIMITS, outcomes)
+        runner.queue().submit_check(task(), "import time\ndef solve(x): time.sleep(15)", LIMITS).add_done_callback(outcomes)
     time.sleep(0.5)
     began = time.monotonic()
     runner.close()
@@ -298,18 +295,18 @@ def test_closing_ends_all_and_what_has_no_verdict_gets_none():
     assert [outcome.status for outcome in outcomes.found] == [Status.INFRA] * 4
     assert all(sandbox._process.returncode is not None for sandbox in backend.started)
     with pytest.raises(RuntimeError, match="closed"):
-        runner.queue().put(task(), RIGHT, LIMITS, outcomes)
+        runner.queue().submit_check(task(), RIGHT, LIMITS).add_done_callback(outcomes)
 
 
 def test_pairs_work_at_the_same_time():
-    runner = PairRunner(ProcessBackend(), num_pairs=3)
+    runner = SandboxPool(ProcessBackend(), num_workers=3)
     outcomes = Outcomes()
     source = "import time\ndef solve(x):\n    time.sleep(0.2)\n    return x + 1"
     try:
         judge(runner, RIGHT)
         began = time.monotonic()
         for _ in range(3):
-            runner.queue().put(task(), source, LIMITS, outcomes)
+            runner.queue().submit_check(task(), source, LIMITS).add_done_callback(outcomes)
         assert [outcome.status for outcome in outcomes.wait(3)] == [Status.PASSED] * 3
         assert time.monotonic() - began < 2.2  # one after the other: 3 x 4 x 0.2 s
     finally:

@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-import executor.pool.channel
+import executor.pool.connection
 import executor.pool.slot
+from executor.pool.lifecycle import MAX_FAILED_STARTS
 from executor.pool.pool import SandboxPool
-from executor.pool.results import execution_of
-from executor.pool.slot import MAX_FAILED_STARTS
-from executor.sandbox import framing as wire
+from executor.pool.results import parse_execution
+from executor.sandbox.framing import pack_frame
 from executor.types import Limits, Run, Status
 from tests.support.fake_sandbox import FakeBackend
 
@@ -71,7 +71,7 @@ def test_a_sandbox_that_is_not_proven_clean_is_replaced():
 
 
 def test_a_sandbox_is_recycled_after_enough_programs(monkeypatch):
-    monkeypatch.setattr("executor.pool.slot.MAX_CANDIDATES_PER_SANDBOX", 10)
+    monkeypatch.setattr("executor.pool.slot.MAX_PROGRAMS_PER_SANDBOX", 10)
     backend = FakeBackend()
     sources = [f"p{i}" for i in range(35)]
     with SandboxPool(backend, num_workers=1) as pool:
@@ -81,7 +81,7 @@ def test_a_sandbox_is_recycled_after_enough_programs(monkeypatch):
 
 
 def test_a_sandbox_that_hangs_is_given_up(monkeypatch):
-    monkeypatch.setattr(executor.pool.channel, "GRACE_S", 0.1)
+    monkeypatch.setattr(executor.pool.connection, "GRACE_S", 0.1)
     with SandboxPool(FakeBackend(), num_workers=2) as pool:
         executions = pool.run(runs("a", "hang", "b", "c"), Limits(wall_time_s=0.1))
     assert values(executions) == ["a", Status.CRASH, "b", "c"]
@@ -108,7 +108,7 @@ def test_a_worker_that_is_none_is_infra():
 
 
 def test_a_suspect_whose_retry_cannot_start_is_infra_and_not_its_crash(monkeypatch):
-    monkeypatch.setattr("executor.pool.slot.START_DELAYS_S", (0.0, 0.01, 0.02))
+    monkeypatch.setattr("executor.pool.lifecycle.START_DELAYS_S", (0.0, 0.01, 0.02))
 
     class Dying(FakeBackend):
         def start(self):
@@ -169,16 +169,16 @@ def test_an_answer_that_lies_in_the_pipe_counts_however_late_we_are(monkeypatch,
     def read_late(run, *rest):
         if run.source == "block":
             time.sleep(1.0)
-        return execution_of(run, *rest)
+        return parse_execution(run, *rest)
 
     backend = FakeBackend()
     limits = Limits(wall_time_s=0.1, source_bytes=1 << 20)
     slow = "nap" + "x" * num_chars
     with SandboxPool(backend, num_workers=2) as pool:
-        while not all(slot.channel is not None and slot.channel.ready for slot in pool._slots):
+        while not all(slot._candidates.connection is not None and slot._candidates.was_ready for slot in pool._slots):
             pool.run(runs("nap", "nap"))
-        monkeypatch.setattr(executor.pool.channel, "GRACE_S", 0.3)
-        monkeypatch.setattr(executor.pool.slot, "execution_of", read_late)
+        monkeypatch.setattr(executor.pool.connection, "GRACE_S", 0.3)
+        monkeypatch.setattr(executor.pool.slot, "parse_execution", read_late)
         assert values(pool.run(runs("block", slow), limits)) == ["block", slow]
         assert pool.stats().num_replaced == 0
     assert backend.seen.count(slow) == 1
@@ -238,15 +238,15 @@ def test_queues_are_served_in_turn():
         everything = threading.Semaphore(0)
 
         def note(name):
-            def take(execution):
+            def take(future):
                 order.append(name)
                 everything.release()
 
             return take
 
         for i in range(200):
-            long.put(runs(f"p{i}")[0], Limits(), note("long"))
-        short.put(runs("lone")[0], Limits(), note("short"))
+            long.submit(runs(f"p{i}")[0], Limits()).add_done_callback(note("long"))
+        short.submit(runs("lone")[0], Limits()).add_done_callback(note("short"))
         for _ in range(201):
             assert everything.acquire(timeout=20)
     assert order.index("short") < 100
@@ -254,22 +254,22 @@ def test_queues_are_served_in_turn():
 
 def test_a_cancelled_queue_is_not_run_and_not_heard():
     backend = FakeBackend()
-    heard = []
     with SandboxPool(backend, num_workers=1) as pool:
-        with pool.queue() as line:
-            for i in range(1000):
-                line.put(runs(f"p{i}")[0], Limits(), heard.append)
-        num_heard = len(heard)
+        with pool.queue() as queue:
+            futures = [queue.submit(runs(f"p{i}")[0], Limits()) for i in range(1000)]
+        num_delivered = sum(future.done() and not future.cancelled() for future in futures)
         assert values(pool.run(runs("after"))) == ["after"]
         assert pool.stats().num_waiting == 0
-    assert len(heard) <= num_heard + 1
+        assert queue.submit(runs("late")[0], Limits()).cancelled()
+    assert all(future.done() for future in futures)
+    assert sum(not future.cancelled() for future in futures) <= num_delivered + 1
     assert len(backend.seen) < 1000
 
 
 def test_limits_of_time_are_stretched_on_a_slow_machine(monkeypatch):
     sent = []
     monkeypatch.setattr(
-        executor.pool.channel, "pack_frame", lambda header, body: sent.append(header) or wire.pack_frame(header, body)
+        executor.pool.connection, "pack_frame", lambda header, body: sent.append(header) or pack_frame(header, body)
     )
     with SandboxPool(FakeBackend(), num_workers=1, time_factor=2.5) as pool:
         pool.run(runs("a"), Limits(cpu_time_s=2.0, wall_time_s=6.0))
@@ -278,15 +278,13 @@ def test_limits_of_time_are_stretched_on_a_slow_machine(monkeypatch):
 
 def test_closing_lets_nobody_wait():
     backend = FakeBackend()
-    heard = []
     pool = SandboxPool(backend, num_workers=1)
-    line = pool.queue()
-    for source in ("hang", "a", "b"):
-        line.put(runs(source)[0], Limits(), heard.append)
+    queue = pool.queue()
+    futures = [queue.submit(runs(source)[0], Limits()) for source in ("hang", "a", "b")]
     while "hang" not in backend.seen:
         time.sleep(0.01)
     pool.close()
-    assert [execution.failure for execution in heard] == [Status.INFRA] * 3
+    assert [future.result(timeout=0).failure for future in futures] == [Status.INFRA] * 3
     with pytest.raises(RuntimeError, match="closed"):
         pool.run(runs("late"))
 
@@ -295,7 +293,7 @@ def test_a_fault_of_the_pool_itself_is_infra_and_not_a_hang(monkeypatch):
     def fail(*args):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("executor.pool.slot.execution_of", fail)
+    monkeypatch.setattr("executor.pool.slot.parse_execution", fail)
     with SandboxPool(FakeBackend(), num_workers=1) as pool:
         assert errors(pool.run(runs("a", "b"))) == [Status.INFRA] * 2
 
