@@ -179,21 +179,22 @@ def _chain(source: Future[Value], function: Callable[[Value], Mapped | Future[Ma
     """Return a future of `function(source.result())`; a future that it returns is waited for, never blocking."""
     target: Future[Mapped] = Future()
 
-    def on_done(done: Future[Any]) -> None:
+    def settle(done: Future[Any], read: Callable[[Future[Any]], Any]) -> None:
         if done.cancelled():
             target.cancel()
             return
         try:
-            result: Any = done.result() if done is not source else function(done.result())
+            result = read(done)
         except Exception as error:
             target.set_exception(error)
             return
         if isinstance(result, Future):
-            result.add_done_callback(on_done)
+            result.add_done_callback(lambda inner: settle(inner, Future.result))
         else:
             target.set_result(result)
 
-    source.add_done_callback(on_done)
+    # The callback does not refer to `source`: in a cycle, what a program returned would outlive its outcome.
+    source.add_done_callback(lambda done: settle(done, lambda done: function(done.result())))
     return target
 
 

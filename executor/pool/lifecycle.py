@@ -16,6 +16,7 @@ from typing import Any
 from executor.backends.base import Backend, Sandbox
 from executor.pool.connection import SandboxConnection
 
+MAX_PROGRAMS_PER_SANDBOX = 5000
 MAX_FAILED_STARTS = 3
 """In a row, if no sandbox has ever been ready here."""
 START_DELAYS_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)

@@ -20,14 +20,13 @@ from typing import Any
 
 from executor.backends.base import Backend
 from executor.pool.canary import Canary, UnconfirmedFailures
-from executor.pool.check_session import CheckSession
+from executor.pool.check_runner import CheckRunner
 from executor.pool.connection import ConnectionLost, Message, SandboxConnection
-from executor.pool.lifecycle import PoolCounters, SandboxLifecycle, Teardown
+from executor.pool.lifecycle import MAX_PROGRAMS_PER_SANDBOX, PoolCounters, SandboxLifecycle, Teardown
 from executor.pool.queue import AnyJob, CheckJob, JobSource, RunJob
 from executor.pool.results import parse_execution
 from executor.types import Execution, Outcome, Status
 
-MAX_PROGRAMS_PER_SANDBOX = 5000
 _CONFIRMED = (Status.PASSED, Status.WRONG, Status.INFRA)
 """Outcomes of checks that need no canary: every call was answered, or the check itself is at fault."""
 
@@ -58,14 +57,15 @@ class Slot:
         self._suspects: deque[AnyJob] = deque()
         self._alone: AnyJob | None = None
         self._unconfirmed: UnconfirmedFailures[tuple[AnyJob, Execution | Outcome]] = UnconfirmedFailures()
-        self._next_check: CheckJob | None = None
-        self._session: CheckSession | None = None
+        self._checks = CheckRunner(
+            self._harnesses, counters=counters, deliver=self._deliver_check, fail=self._fail_check
+        )
 
     @property
     def is_busy(self) -> bool:
         connection = self._candidates.connection
         is_running = connection is not None and bool(connection.in_flight)
-        return is_running or self._next_check is not None or self._session is not None
+        return is_running or self._checks.is_busy
 
     @property
     def has_failed_permanently(self) -> bool:
@@ -86,8 +86,7 @@ class Slot:
         return (
             connection is not None
             and len(connection.in_flight) <= num_ahead
-            and self._next_check is None
-            and self._session is None
+            and not self._checks.is_busy
             and not self._suspects
             and self._alone is None
             and connection.num_replies + len(connection.in_flight) < MAX_PROGRAMS_PER_SANDBOX
@@ -98,7 +97,7 @@ class Slot:
         connection = self._candidates.connection
         assert connection is not None
         if isinstance(job, CheckJob):
-            self._next_check = job
+            self._checks.waiting = job
         else:
             job.sent_at = time.monotonic()
             connection.send(job, *job.request)
@@ -131,8 +130,7 @@ class Slot:
             self._counters.num_recycled += 1
             self._candidates.tear_down()
             return
-        if self._next_check is not None and not connection.in_flight:
-            self._start_check(self._next_check, connection, now)
+        self._checks.start_when_ready(connection, now)
         for sandboxes in (self._candidates, self._harnesses):
             if sandboxes.connection is not None and sandboxes.connection.wants_to_write:
                 self.on_writable(sandboxes.connection)
@@ -164,14 +162,8 @@ class Slot:
         self._jobs.give_back(ticket for ticket, _, _ in messages if isinstance(ticket, RunJob))
 
     def check_deadlines(self, now: float) -> None:
-        session = self._session
-        if session is not None:
-            if session.outcome is None and session.job.queue.is_cancelled:
-                session.cancel(now)
-            if not session.check_deadline(now):
-                self._discard_session("a session did not end in time")
-            else:
-                self._follow_session()
+        if not self._checks.check_deadline(now):
+            self._replace_unclean()
         for sandboxes in (self._candidates, self._harnesses):
             if sandboxes.connection is not None:
                 try:
@@ -195,9 +187,8 @@ class Slot:
     def _handle(self, connection: SandboxConnection[Ticket], message: Message[Ticket]) -> None:
         ticket, header, body = message
         if isinstance(ticket, CheckJob):
-            assert self._session is not None
-            self._session.receive(connection, header, body, time.monotonic())
-            self._follow_session()
+            if not self._checks.receive(connection, header, body, time.monotonic()):
+                self._replace_unclean()
             return
         if isinstance(ticket, Canary):
             if not ticket.has_passed(header, body):
@@ -217,44 +208,12 @@ class Slot:
         else:
             self._unconfirmed.add((job, result))
 
-    def _start_check(self, job: CheckJob, candidate: SandboxConnection[Ticket], now: float) -> None:
-        """Start the session of a check once its harness has a sandbox."""
-        harness = self._harnesses.connection
-        if harness is not None and harness.num_replies >= MAX_PROGRAMS_PER_SANDBOX:
-            self._counters.num_recycled += 1
-            self._harnesses.tear_down()
-        elif harness is not None and harness.is_ready:
-            self._next_check = None
-            job.sent_at = now
-            self._session = CheckSession(job, candidate=candidate, harness=harness, now=now)
-        elif self._harnesses.has_failed_permanently:
-            self._next_check = None
-            self._alone = None if self._alone is job else self._alone
-            self._jobs.fail(job, Status.INFRA, f"no sandbox could be started: {self._harnesses.last_loss}")
-            self._harnesses.reset_failures()
-        else:
-            self._harnesses.start_if_vacant(now)
+    def _deliver_check(self, job: CheckJob, outcome: Outcome) -> None:
+        self._deliver(job, outcome, is_confirmed=outcome.status in _CONFIRMED)
 
-    def _follow_session(self) -> None:
-        """Deliver the outcome of a check when it is decided; let go of its session when both sides have ended."""
-        session = self._session
-        if session is None or session.outcome is None:
-            return
-        if not session.is_delivered:
-            session.is_delivered = True
-            self._deliver(session.job, session.outcome, is_confirmed=session.outcome.status in _CONFIRMED)
-        if session.has_ended:
-            self._session = None
-            if not session.is_clean:
-                self._harnesses.tear_down()
-                self._replace_unclean()
-
-    def _discard_session(self, reason: str) -> None:
-        """Tear both sandboxes down when a session does not end; its outcome stands."""
-        _log.warning("sandboxes replaced: %s", reason)
-        self._session = None
-        self._harnesses.tear_down(reason=reason)
-        self._replace_unclean()
+    def _fail_check(self, job: CheckJob, detail: str) -> None:
+        self._alone = None if self._alone is job else self._alone
+        self._jobs.fail(job, Status.INFRA, detail)
 
     def _replace_unclean(self) -> None:
         connection = self._candidates.connection
@@ -271,7 +230,7 @@ class Slot:
             self._jobs.finish(job, result)
 
     def _needs_canary(self, connection: SandboxConnection[Ticket], now: float) -> bool:
-        if not self._unconfirmed or self._session is not None:
+        if not self._unconfirmed or self._checks.is_in_session:
             return False
         if any(isinstance(ticket, Canary) for ticket in connection.in_flight):
             return False
@@ -315,20 +274,17 @@ class Slot:
         sandboxes.tear_down(suspects, reason=reason)
 
     def _stop_candidate(self, connection: SandboxConnection[Ticket]) -> list[AnyJob]:
-        """Give back the jobs of a lost candidate sandbox that can run elsewhere; return those that may have killed it."""
-        session, alone = self._session, self._alone
+        """Give back the other jobs of a lost candidate sandbox; return those that may have killed it."""
+        alone, undecided = self._alone, self._checks.stop()
         suspects: list[AnyJob] = []
-        if session is not None and not session.is_delivered:
-            suspects = [session.job]
-        elif alone is not None and (not connection.is_ready or alone is self._next_check):
+        if undecided is not None:
+            suspects = [undecided]
+        elif alone is not None and (not connection.is_ready or alone is self._checks.waiting):
             self._suspects.appendleft(alone)
         elif alone is not None:
             suspects = [alone]
         elif connection.is_ready and connection.in_flight and isinstance(connection.in_flight[0], RunJob):
             suspects = [connection.in_flight[0]]
-        if session is not None:
-            self._session = None
-            self._harnesses.tear_down()
         self._release_unconfirmed()
         self._give_back(connection, excluded=(*suspects, alone))
         self._alone = None
@@ -336,17 +292,13 @@ class Slot:
 
     def _stop_harness(self) -> list[AnyJob]:
         """End the session of a lost harness sandbox; return the job that may have killed it."""
-        session = self._session
-        if session is None:
+        undecided = self._checks.lose_harness()
+        if undecided is None:
             return []
-        if session.is_delivered:
-            session.drop_harness()
-            self._follow_session()
-            return []
-        self._session = self._alone = None
+        self._alone = None
         self._release_unconfirmed()
         self._candidates.tear_down()
-        return [session.job]
+        return [undecided]
 
     def _release_unconfirmed(self) -> None:
         """Run unconfirmed jobs again: their sandbox died before a canary could confirm them."""
@@ -354,9 +306,9 @@ class Slot:
 
     def _give_back(self, connection: SandboxConnection[Ticket], excluded: Iterable[AnyJob | None] = ()) -> None:
         jobs: list[AnyJob] = [ticket for ticket in connection.in_flight if isinstance(ticket, RunJob)]
-        if self._next_check is not None:
-            jobs.append(self._next_check)
-            self._next_check = None
+        waiting = self._checks.withdraw()
+        if waiting is not None:
+            jobs.append(waiting)
         self._jobs.give_back([job for job in jobs if not any(job is other for other in excluded)])
 
     def _attribute_loss(self, teardown: Teardown, *, is_harness: bool) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from executor.api import grade
 from executor.grading.tasks import task_from_row
-from executor.pool import link
+from executor.pool.connection import SandboxConnection
 from executor.types import Limits, Status, Submission, Task
 from tests.sandbox.hostile_checks import HOSTILE
 
@@ -55,15 +55,20 @@ def test_every_control_passes(verdicts):
 
 def test_the_check_never_leaves_for_the_candidate_sandbox(bubblewrap_executor, monkeypatch):
     sent, of_candidates = {}, set()
-    send = link.Link._say
+    send, send_line = SandboxConnection.send, SandboxConnection.send_line
 
-    def record(self, header, body=b""):
+    def record(self, ticket, header, body):
         sent.setdefault(self, bytearray()).extend(json.dumps(header).encode() + body)
         if header.get("session") == "candidate":
             of_candidates.add(self)
-        send(self, header, body)
+        send(self, ticket, header, body)
 
-    monkeypatch.setattr(link.Link, "_say", record)
+    def record_line(self, line):
+        sent[self].extend(line.encode())
+        send_line(self, line)
+
+    monkeypatch.setattr(SandboxConnection, "send", record)
+    monkeypatch.setattr(SandboxConnection, "send_line", record_line)
     [outcome] = grade(bubblewrap_executor, [Submission(task=TASK, completion=RIGHT + "# watched")], PATIENT)
     assert outcome.passed, outcome
     assert len(of_candidates) == 1

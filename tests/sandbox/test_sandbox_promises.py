@@ -11,8 +11,8 @@ import pytest
 from executor.api import grade, open_executor, open_local
 from executor.backends.base import SANDBOX_DIR
 from executor.backends.docker import LABEL
-from executor.pool import channel
-from executor.sandbox import framing as wire
+from executor.pool import connection
+from executor.sandbox import framing
 from executor.types import Limits, Run, Status, Submission, Task, Test
 
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
@@ -47,10 +47,10 @@ def test_expected_values_never_leave_for_the_sandbox(executor, monkeypatch):
     sent = []
 
     def record(header, body=b""):
-        sent.append(wire.pack_frame(header, body))
+        sent.append(framing.pack_frame(header, body))
         return sent[-1]
 
-    monkeypatch.setattr(channel, "pack_frame", record)
+    monkeypatch.setattr(connection, "pack_frame", record)
     tests = (Test(args=["the-argument"], expected="the-secret-answer"), Test(args=[1], expected=987654321012345))
     task = Task(task_id="the-secret-id", entry_point="solve", tests=tests, prompt="the-secret-prompt", float_tol=0.125)
     for completion in ("def solve(x):\n    return x\n", "nothing", "```python\ndef solve(x): return 1\n```"):

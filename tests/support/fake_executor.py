@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from executor.grading.rewards import RewardConfig, reward_of
+from executor.grading.rewards import RewardConfig, compute_reward
 from executor.types import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Status, Submission
 
 
@@ -20,7 +20,7 @@ class FakeGrading:
     def add(self, submission: Submission) -> int:
         status = self._executor.verdict(submission)
         plain = Outcome(status=status, num_passed=int(status == "passed"), num_tests=1, duration_s=0.0)
-        reward = None if self._rewards is None else reward_of(plain, self._rewards)
+        reward = None if self._rewards is None else compute_reward(plain, self._rewards)
         outcome = Outcome(status=status, num_passed=plain.num_passed, num_tests=1, duration_s=0.0, reward=reward)
         self._outcomes.append(outcome)
         self._executor.submissions.append(submission)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from executor.api import Executor
-from executor.grading.outcome import judge
+from executor.grading.outcome import grade_execution
 from executor.types import Execution, Limits, Outcome, Run, Task, Test
 from tests.sandbox.hostile import HOSTILE, ODD_BUT_RIGHT, POISON_AND_PROBE, POLICY, RIGHT
 
@@ -29,7 +29,7 @@ def outcomes(executor: Executor, task: Task, sources: Iterable[str], limits: Lim
     calls = tuple(test.args for test in task.tests)
     runs = [Run(source=source, entry_point=task.entry_point, calls=calls) for source in sources]
     executions: list[Execution] = executor.run(runs, limits)
-    return [judge(task, execution) for execution in executions]
+    return [grade_execution(task, execution) for execution in executions]
 
 
 def hostile_outcomes(executor: Executor) -> tuple[dict[str, Outcome], dict[str, Outcome]]:
@@ -63,7 +63,7 @@ def policy_outcomes(executor: Executor) -> dict[str, tuple[Outcome, bool]]:
         name, _, expected, float_tol, passes = row
         tests = (Test(args=[], expected=expected),)
         task = Task(task_id=name, entry_point="solve", tests=tests, float_tol=float_tol)
-        found[name] = judge(task, execution), passes
+        found[name] = grade_execution(task, execution), passes
     return found
 
 

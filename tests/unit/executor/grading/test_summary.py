@@ -2,7 +2,7 @@
 
 import pytest
 
-from executor.grading.summary import report_of
+from executor.grading.pass_at_k import summarize_batch
 from executor.grading.tasks import task_from_row
 from executor.types import Outcome, Status
 
@@ -20,7 +20,7 @@ def test_counts_and_rates_by_task_and_group():
     first, second, third = task("a", "g"), task("b", "g"), task("c")
     tasks = [first, second, first, third, first, second]
     statuses = ["passed", "wrong", "wrong", "passed", "timeout", "passed"]
-    report = report_of(tasks, [outcome(status) for status in statuses], [1, 2, 3])
+    report = summarize_batch(tasks, [outcome(status) for status in statuses], [1, 2, 3])
     assert [(t.task_id, t.group, t.num_samples, t.num_correct) for t in report.tasks] == [
         ("a", "g", 3, 1),
         ("b", "g", 2, 1),
@@ -37,17 +37,17 @@ def test_counts_and_rates_by_task_and_group():
 
 
 def test_a_fault_of_ours_is_no_sample():
-    report = report_of([task("a", "g")] * 3, [outcome("infra"), outcome("passed"), outcome("infra")], [1, 2])
+    report = summarize_batch([task("a", "g")] * 3, [outcome("infra"), outcome("passed"), outcome("infra")], [1, 2])
     [count] = report.tasks
     assert (count.num_samples, count.num_correct, count.pass_at_k) == (1, 1, {1: 1.0})
 
 
 def test_nothing_judged_is_no_rate():
-    report = report_of([task("a", "g")], [outcome("infra")], [1])
+    report = summarize_batch([task("a", "g")], [outcome("infra")], [1])
     assert (report.tasks[0].num_samples, report.tasks[0].pass_at_k) == (0, {})
     assert (report.groups["g"].num_tasks, report.groups["g"].pass_at_k) == (1, {})
 
 
 def test_lists_of_different_lengths_are_a_fault():
     with pytest.raises(ValueError, match="zip"):
-        report_of([task("a")], [], [1])
+        summarize_batch([task("a")], [], [1])

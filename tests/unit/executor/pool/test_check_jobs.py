@@ -14,6 +14,7 @@ from executor.types import Limits, Status, Task
 LIMITS = Limits(cpu_time_s=5.0, wall_time_s=20.0)
 CHECK = "def check(candidate):\n    for x in range(4):\n        assert candidate(x) == x + 1\n"
 RIGHT = "def solve(x): return x + 1"
+SLEEPS = "import time\ndef solve(x): time.sleep(15)"
 RIGHT_IN_0_2_S = "import time\ndef solve(x):\n    time.sleep(0.05)\n    return x + 1"
 
 
@@ -223,7 +224,7 @@ def test_sandboxes_killed_from_outside_cost_no_verdict(side, when):
             victim = getattr(runner._slots[0], side).connection.sandbox.root_pid
             if when == "idle":
                 os.kill(victim, signal.SIGKILL)
-            runner.queue().submit_check(task(), "import time\ndef solve(x):\n    time.sleep(0.05)\n    return x + 1", LIMITS).add_done_callback(outcomes)
+            runner.queue().submit_check(task(), RIGHT_IN_0_2_S, LIMITS).add_done_callback(outcomes)
             if when == "at work":
                 time.sleep(0.1)
                 os.kill(victim, signal.SIGKILL)
@@ -287,7 +288,7 @@ def test_closing_ends_all_and_what_has_no_verdict_gets_none():
     runner = SandboxPool(backend, num_workers=2)
     outcomes = Outcomes()
     for _ in range(4):
-        runner.queue().submit_check(task(), "import time\ndef solve(x): time.sleep(15)", LIMITS).add_done_callback(outcomes)
+        runner.queue().submit_check(task(), SLEEPS, LIMITS).add_done_callback(outcomes)
     time.sleep(0.5)
     began = time.monotonic()
     runner.close()

@@ -99,7 +99,7 @@ def test_a_client_that_leaves_while_its_batch_is_put_in_line_has_it_dropped():
 @pytest.mark.parametrize(
     ("path", "broken", "request_"),
     [
-        ("/v1/grade", "executor.grading.grader.judge", batch(3)),
+        ("/v1/grade", "executor.grading.grader.grade_execution", batch(3)),
         ("/v1/grade", "executor.service.app.outcome_line", batch(3)),
         (
             "/v1/run",

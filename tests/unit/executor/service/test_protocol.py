@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from executor.grading.pass_at_k import summarize_batch
 from executor.grading.rewards import RewardConfig
-from executor.grading.summary import report_of
 from executor.grading.tasks import task_from_row
 from executor.service.protocol import (
     MalformedBody,
@@ -151,7 +151,7 @@ def test_the_last_line():
     assert json.loads(done_line()) == {"done": True}
     tasks = [task_from_row({**TASK, "group": "g"})]
     outcomes = [Outcome(status=Status.PASSED, num_passed=1, num_tests=1, duration_s=0.1)]
-    told = json.loads(done_line(report_of(tasks, outcomes, [1])))
+    told = json.loads(done_line(summarize_batch(tasks, outcomes, [1])))
     assert told["done"] is True
     count = {"task_id": "t", "group": "g", "num_samples": 1, "num_correct": 1, "pass_at_k": {"1": 1.0}}
     assert told["report"] == {"tasks": [count], "groups": {"g": {"num_tasks": 1, "pass_at_k": {"1": 1.0}}}}
