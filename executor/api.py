@@ -19,7 +19,8 @@ from executor.pool.calibration import (
     compute_time_factor,
     find_calibration_error,
 )
-from executor.pool.pool import PoolStats, SandboxPool
+from executor.pool.lifecycle import PoolStats
+from executor.pool.pool import SandboxPool
 from executor.pool.queue import JobQueue, run_all
 from executor.types import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Submission
 

@@ -39,6 +39,23 @@ class PoolCounters:
     num_failed_starts: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class PoolStats:
+    """The state of a pool now, and what happened since it was created (see `PoolCounters`)."""
+
+    num_slots: int
+    num_busy: int
+    num_waiting: int
+    num_replaced: int
+    num_recycled: int
+    num_retried: int
+    num_canaries: int
+    num_failed_canaries: int
+    num_failed_starts: int
+    statuses: dict[str, int]
+    """Programs run, by failure; `ok` if every call was answered. Checks count by status, passed and wrong as `ok`."""
+
+
 @dataclass(frozen=True)
 class Teardown:
     """The end of a sandbox."""

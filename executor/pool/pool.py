@@ -13,11 +13,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from executor.backends.base import Backend
-from executor.pool.lifecycle import PoolCounters
+from executor.pool.lifecycle import PoolCounters, PoolStats, SandboxLifecycle
 from executor.pool.queue import AnyJob, JobQueue, run_all
 from executor.pool.slot import Slot
 from executor.types import DEFAULT_LIMITS, START_UP_S, Execution, Limits, Run, Status, check_source_size
@@ -27,24 +28,6 @@ _WINDOW = 2
 _POLL_S = 0.25
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PoolStats:
-    """The state of a pool now, and what happened since it was created (see `executor.pool.lifecycle.PoolCounters`)."""
-
-    num_slots: int
-    num_busy: int
-    num_waiting: int
-    num_replaced: int
-    num_recycled: int
-    num_retried: int
-    num_canaries: int
-    num_failed_canaries: int
-    num_failed_starts: int
-    statuses: dict[str, int]
-    """Programs run, by failure; `ok` if every call was answered. A check counts by its status, `ok` if all its calls
-    were."""
 
 
 class SandboxPool:
@@ -81,9 +64,16 @@ class SandboxPool:
         for fd in (self._wake_reader, self._wake_writer):
             os.set_blocking(fd, False)
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
-        shared: dict[str, Any] = {"selector": self._selector, "threads": self._threads, "wake": self._wake}
+        build_lifecycle = partial(
+            SandboxLifecycle,
+            backend,
+            counters=self._counters,
+            selector=self._selector,
+            threads=self._threads,
+            wake=self._wake,
+        )
         self._slots = [
-            Slot(backend, self, profile=profile, counters=self._counters, **shared) for _ in range(num_workers)
+            Slot(build_lifecycle, self, profile=profile, counters=self._counters) for _ in range(num_workers)
         ]
         self._is_closed = False
         """Accepts no more jobs: after `close`, or after an internal error."""
@@ -272,14 +262,14 @@ class SandboxPool:
 
     def _fail_if_no_sandbox_starts(self) -> None:
         """Fail the suspects of slots whose sandboxes do not start, and all waiting jobs if this holds for all slots."""
-        failed = [slot for slot in self._slots if slot.has_failed_permanently]
+        failed = [slot for slot in self._slots if slot.candidates.has_failed_permanently]
         for slot in failed:
             slot.fail_suspects("no sandbox could be started to retry it alone")
         if len(failed) == len(self._slots):
             while (job := self._next_job()) is not None:
                 self.fail(job, Status.INFRA, f"no sandbox could be started: {self.last_loss}")
             for slot in self._slots:
-                slot.reset_failures()
+                slot.candidates.reset_failures()
 
     def _shut_down(self) -> None:
         with self._lock:

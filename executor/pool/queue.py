@@ -66,6 +66,15 @@ class Job(Generic[Result]):
             return Status.INFRA, f"its sandbox was killed from outside {MAX_EXTERNAL_KILLS} times"
         return None
 
+    def count_loss(self, *, is_harness: bool, was_killed_externally: bool) -> None:
+        """Count a sandbox that was lost while this job ran."""
+        if was_killed_externally:
+            self.num_external_kills += 1
+        elif is_harness:
+            self.num_harness_crashes += 1
+        else:
+            self.num_crashes += 1
+
     def finish(self, result: Result) -> None:
         """Resolve the future, or cancel it where the client has cancelled its queue."""
         if self.queue.is_cancelled:

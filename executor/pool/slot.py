@@ -11,14 +11,10 @@ started are sent again. Nothing here blocks; all methods run in the pool's threa
 """
 
 import logging
-import selectors
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Executor as ThreadPool
-from typing import Any
 
-from executor.backends.base import Backend
 from executor.pool.canary import Canary, UnconfirmedFailures
 from executor.pool.check_runner import CheckRunner
 from executor.pool.connection import ConnectionLost, Message, SandboxConnection
@@ -39,18 +35,14 @@ class Slot:
 
     def __init__(
         self,
-        backend: Backend,
+        build_lifecycle: Callable[["Slot"], SandboxLifecycle],
         jobs: JobSource,
         *,
         profile: str,
         counters: PoolCounters,
-        selector: selectors.BaseSelector,
-        threads: ThreadPool,
-        wake: Callable[[], None],
     ):
-        shared: dict[str, Any] = {"counters": counters, "selector": selector, "threads": threads, "wake": wake}
-        self._candidates = SandboxLifecycle(backend, self, **shared)
-        self._harnesses = SandboxLifecycle(backend, self, **shared)
+        self.candidates = build_lifecycle(self)
+        self._harnesses = build_lifecycle(self)
         self._profile = profile
         self._jobs = jobs
         self._counters = counters
@@ -63,26 +55,18 @@ class Slot:
 
     @property
     def is_busy(self) -> bool:
-        connection = self._candidates.connection
+        connection = self.candidates.connection
         is_running = connection is not None and bool(connection.in_flight)
         return is_running or self._checks.is_busy
 
     @property
-    def has_failed_permanently(self) -> bool:
-        return self._candidates.has_failed_permanently
-
-    @property
     def last_loss(self) -> str:
         """Why a sandbox was lost last, in its own words if it left any."""
-        return self._candidates.last_loss or self._harnesses.last_loss
-
-    def reset_failures(self) -> None:
-        """Let a slot that has failed permanently try again."""
-        self._candidates.reset_failures()
+        return self.candidates.last_loss or self._harnesses.last_loss
 
     def can_take(self, num_ahead: int) -> bool:
         """Return whether a job may be sent, behind at most `num_ahead` others."""
-        connection = self._candidates.connection
+        connection = self.candidates.connection
         return (
             connection is not None
             and len(connection.in_flight) <= num_ahead
@@ -94,7 +78,7 @@ class Slot:
 
     def send(self, job: AnyJob) -> None:
         """Send a program, or keep a check until both sandboxes are idle."""
-        connection = self._candidates.connection
+        connection = self.candidates.connection
         assert connection is not None
         if isinstance(job, CheckJob):
             self._checks.waiting = job
@@ -104,18 +88,17 @@ class Slot:
 
     def advance(self, now: float) -> None:
         """Handle starts and teardowns that have finished, and start a sandbox if one is due."""
-        for sandboxes in (self._candidates, self._harnesses):
-            teardown = sandboxes.advance()
-            if teardown is not None:
+        for sandboxes in (self.candidates, self._harnesses):
+            if (teardown := sandboxes.advance()) is not None:
                 self._attribute_loss(teardown, is_harness=sandboxes is self._harnesses)
-        place = self._candidates
+        place = self.candidates
         was_replaced = place.was_ready and not place.num_failed_starts
         if self._suspects or self._jobs.has_waiting() or was_replaced:
             place.start_if_vacant(now)
 
     def feed(self, now: float) -> None:
         """Send what is due: a suspect alone, a check, a canary; then write."""
-        connection = self._candidates.connection
+        connection = self.candidates.connection
         if connection is None:
             return
         is_quiet = not self.is_busy and not self._unconfirmed
@@ -128,16 +111,15 @@ class Slot:
             self._send_canary(connection)
         elif is_quiet and connection.num_replies >= MAX_PROGRAMS_PER_SANDBOX:
             self._counters.num_recycled += 1
-            self._candidates.tear_down()
+            self.candidates.tear_down()
             return
         self._checks.start_when_ready(connection, now)
-        for sandboxes in (self._candidates, self._harnesses):
+        for sandboxes in (self.candidates, self._harnesses):
             if sandboxes.connection is not None and sandboxes.connection.wants_to_write:
                 self.on_writable(sandboxes.connection)
 
     def on_writable(self, connection: SandboxConnection[Ticket]) -> None:
-        sandboxes = self._find(connection)
-        if sandboxes is None:
+        if (sandboxes := self._find(connection)) is None:
             return  # replaced a moment ago
         try:
             connection.write()
@@ -146,8 +128,7 @@ class Slot:
         sandboxes.watch_writable()
 
     def on_readable(self, connection: SandboxConnection[Ticket]) -> None:
-        sandboxes = self._find(connection)
-        if sandboxes is None:
+        if (sandboxes := self._find(connection)) is None:
             return  # replaced a moment ago
         try:
             messages = deque(connection.read())
@@ -164,7 +145,7 @@ class Slot:
     def check_deadlines(self, now: float) -> None:
         if not self._checks.check_deadline(now):
             self._replace_unclean()
-        for sandboxes in (self._candidates, self._harnesses):
+        for sandboxes in (self.candidates, self._harnesses):
             if sandboxes.connection is not None:
                 try:
                     sandboxes.connection.check_deadline(now)
@@ -178,11 +159,11 @@ class Slot:
 
     def close(self) -> None:
         """End the sandboxes; blocks until they have ended."""
-        self._candidates.close()
+        self.candidates.close()
         self._harnesses.close()
 
     def _find(self, connection: SandboxConnection[Ticket]) -> SandboxLifecycle | None:
-        return next((place for place in (self._candidates, self._harnesses) if place.connection is connection), None)
+        return next((place for place in (self.candidates, self._harnesses) if place.connection is connection), None)
 
     def _handle(self, connection: SandboxConnection[Ticket], message: Message[Ticket]) -> None:
         ticket, header, body = message
@@ -216,13 +197,13 @@ class Slot:
         self._jobs.fail(job, Status.INFRA, detail)
 
     def _replace_unclean(self) -> None:
-        connection = self._candidates.connection
+        connection = self.candidates.connection
         assert connection is not None
         self._counters.num_replaced += 1
         _log.info("sandbox replaced: a clean reset could not be proven")
         self._confirm()
         self._give_back(connection)
-        self._candidates.tear_down()
+        self.candidates.tear_down()
 
     def _confirm(self) -> None:
         self._alone = None
@@ -245,7 +226,7 @@ class Slot:
 
     def _quarantine(self) -> None:
         """After a failed canary, retry all unconfirmed jobs; a job that ran alone is to blame."""
-        connection = self._candidates.connection
+        connection = self.candidates.connection
         assert connection is not None
         self._counters.num_failed_canaries += 1
         self._counters.num_replaced += 1
@@ -253,14 +234,14 @@ class Slot:
         _log.warning("sandbox replaced: %s; %d failures are retried", reason, len(self._unconfirmed))
         jobs = [job for job, _ in self._unconfirmed.pop_all()]
         if self._alone is not None:
-            self._alone.num_crashes += 1
+            self._alone.count_loss(is_harness=False, was_killed_externally=False)
             self._retry_alone(self._alone)
             self._alone = None
         else:
             self._suspects.extend(jobs)
             self._counters.num_retried += len(jobs)
         self._give_back(connection)
-        self._candidates.tear_down(reason=reason)
+        self.candidates.tear_down(reason=reason)
 
     def _lose(self, sandboxes: SandboxLifecycle, reason: str) -> None:
         """Replace a sandbox that died; whose fault it was is known after its teardown."""
@@ -297,7 +278,7 @@ class Slot:
             return []
         self._alone = None
         self._release_unconfirmed()
-        self._candidates.tear_down()
+        self.candidates.tear_down()
         return [undecided]
 
     def _release_unconfirmed(self) -> None:
@@ -306,8 +287,7 @@ class Slot:
 
     def _give_back(self, connection: SandboxConnection[Ticket], excluded: Iterable[AnyJob | None] = ()) -> None:
         jobs: list[AnyJob] = [ticket for ticket in connection.in_flight if isinstance(ticket, RunJob)]
-        waiting = self._checks.withdraw()
-        if waiting is not None:
+        if (waiting := self._checks.withdraw()) is not None:
             jobs.append(waiting)
         self._jobs.give_back([job for job in jobs if not any(job is other for other in excluded)])
 
@@ -317,9 +297,7 @@ class Slot:
             note = " (killed from outside)" if teardown.was_killed_externally else ""
             _log.warning("sandbox replaced: %s%s", teardown.reason, note)
         for job in teardown.suspects:
-            job.num_external_kills += teardown.was_killed_externally
-            job.num_harness_crashes += is_harness and not teardown.was_killed_externally
-            job.num_crashes += not is_harness and not teardown.was_killed_externally
+            job.count_loss(is_harness=is_harness, was_killed_externally=teardown.was_killed_externally)
             self._retry_alone(job)
 
     def _retry_alone(self, job: AnyJob) -> None:

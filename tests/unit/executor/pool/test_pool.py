@@ -175,7 +175,7 @@ def test_an_answer_that_lies_in_the_pipe_counts_however_late_we_are(monkeypatch,
     limits = Limits(wall_time_s=0.1, source_bytes=1 << 20)
     slow = "nap" + "x" * num_chars
     with SandboxPool(backend, num_workers=2) as pool:
-        while not all(slot._candidates.connection is not None and slot._candidates.was_ready for slot in pool._slots):
+        while not all(slot.candidates.connection is not None and slot.candidates.was_ready for slot in pool._slots):
             pool.run(runs("nap", "nap"))
         monkeypatch.setattr(executor.pool.connection, "GRACE_S", 0.3)
         monkeypatch.setattr(executor.pool.slot, "parse_execution", read_late)
