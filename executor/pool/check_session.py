@@ -179,7 +179,7 @@ class Dialogue:
             if type(args) is not list or type(named) is not dict:
                 raise ValueError("a call that is none")
             for value in (*args, *named.values()):
-                decode_value(value, wide=True)
+                decode_value(value, extended=True)
         except (ValueError, TypeError) as error:
             self._blame_check(f"it makes a malformed call: {str(error)[:MAX_NAME_CHARS]}")
         return json.dumps(call)
@@ -187,7 +187,7 @@ class Dialogue:
     def _read_answer(self, line: bytes) -> str:
         """Read what the candidate answered, and write it anew for the tester."""
         try:
-            result = read_result(line[:1], line[1:].decode("ascii"), wide=True)
+            result = read_result(line[:1], line[1:].decode("ascii"), extended=True)
         except Exception as error:
             self._blame_candidate(error)
         if result.error is None:

@@ -67,19 +67,19 @@ def _read_lines(body: bytes, num_calls: int) -> tuple[list[CallResult], Status |
     return results, None, ""
 
 
-def read_result(kind: bytes, text: str, *, wide: bool = False) -> CallResult:
-    """Read a result line: its first byte and the rest. `wide` as in `executor.sandbox.codec`.
+def read_result(kind: bytes, text: str, *, extended: bool = False) -> CallResult:
+    """Read a result line: its first byte and the rest. `extended` as in `executor.sandbox.codec`.
 
     Raises:
         ValueError: it makes no sense.
     """
     if kind == b"v":
-        return CallResult(value=parse_tagged(text, wide=wide))
+        return CallResult(value=parse_tagged(text, extended=extended))
     if kind == b"u":
         return CallResult(error=UNSUPPORTED_TYPE)
     if kind == b"o":
         return CallResult(error=OVERSIZED_VALUE)
-    if kind == b"m" and not wide:
+    if kind == b"m" and not extended:
         return CallResult(error=CHANGED_ARGUMENT)
     if kind == b"e":
         name = parse_json(text)

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from executor.api import open_executor
-from executor.backends.docker import LABEL, DockerBackend, DockerSettings
+from executor.backends.docker import LABEL, DockerBackend, DockerConfig
 from executor.backends.docker_image import DEFAULT_TAG
 from executor.types import Limits, Run, Status
 
@@ -97,7 +97,7 @@ def solve():
     time.sleep(20)
     return len(held)
 """
-    settings = DockerSettings(memory_bytes=128 << 20)
+    settings = DockerConfig(memory_bytes=128 << 20)
     with open_executor("docker", num_workers=1, docker=settings) as opened:
         execution = run_one(opened, source, limits=Limits(cpu_time_s=10.0, wall_time_s=15.0))
         assert execution.failure is Status.MEMORY, execution
@@ -139,7 +139,7 @@ def test_what_a_killed_process_left_is_removed_and_what_others_use_is_not(docker
             )
             made[name].start()
             made[name].wait()
-        DockerBackend(DockerSettings())
+        DockerBackend(DockerConfig())
         left = {container.id for container in containers_of_ours(docker_engine)}
         assert made["dead"].id not in left
         assert made["alive"].id in left  # this very process started it
@@ -151,7 +151,7 @@ def test_what_a_killed_process_left_is_removed_and_what_others_use_is_not(docker
 
 def test_an_image_that_is_missing_or_of_other_sources_is_refused(docker_engine):
     with pytest.raises(ValueError, match="no image atomforge-none:1: run `atomforge executor build`"):
-        open_executor("docker", docker=DockerSettings(image="atomforge-none:1"))
+        open_executor("docker", docker=DockerConfig(image="atomforge-none:1"))
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
         content = f"FROM {DEFAULT_TAG}\nLABEL atomforge.sources=older\n".encode()
@@ -164,14 +164,14 @@ def test_an_image_that_is_missing_or_of_other_sources_is_refused(docker_engine):
     )
     try:
         with pytest.raises(ValueError, match="built from other sources: run `atomforge executor build`"):
-            open_executor("docker", docker=DockerSettings(image="atomforge-executor:stale"))
+            open_executor("docker", docker=DockerConfig(image="atomforge-executor:stale"))
     finally:
         docker_engine.images.remove("atomforge-executor:stale", force=True)
 
 
 def test_an_unknown_runtime_is_one_line(docker_engine):
     with pytest.raises(ValueError, match="no runtime 'runscc'; it has .*runc"):
-        open_executor("docker", docker=DockerSettings(runtime="runscc"))
+        open_executor("docker", docker=DockerConfig(runtime="runscc"))
 
 
 def test_without_an_engine_it_is_one_line_and_auto_goes_on(monkeypatch, caplog):
@@ -192,11 +192,11 @@ def test_auto_takes_docker_where_its_image_is_built(docker_engine):
 
 def test_too_little_memory_for_a_worker_is_refused():
     with pytest.raises(ValueError, match="memory_bytes must be at least"):
-        DockerSettings(memory_bytes=1 << 20)
+        DockerConfig(memory_bytes=1 << 20)
 
 
 def test_the_folder_of_the_handshake_is_gone(docker_executor, tmp_path):
-    settings = DockerSettings(socket_dir=str(tmp_path))
+    settings = DockerConfig(socket_dir=str(tmp_path))
     with open_executor("docker", num_workers=1, docker=settings) as opened:
         value_of(opened, "def solve(): return 1")
         assert os.listdir(tmp_path) == []

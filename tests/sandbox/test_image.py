@@ -15,7 +15,7 @@ from docker.errors import ImageNotFound
 from cli.main import main
 from executor.backends import docker_image as image
 from executor.backends.base import SANDBOX_FILES, SOURCE_DIR
-from executor.backends.docker_client import connect_engine
+
 from executor.backends.docker_image import (
     DEFAULT_TAG,
     OFFLINE_BASE_TAG,
