@@ -275,8 +275,8 @@ def _process_identity(pid: int) -> str:
     return f"{boot}.{stat[stat.rindex(')') + 2 :].split()[19]}"
 
 
-def _read_log(container: "Container", **streams: bool) -> str:
-    return " ".join(container.logs(tail=5, **streams).decode(errors="replace")[-_LOG_CHARS:].split())
+def _read_log(container: "Container", *, stdout: bool = True) -> str:
+    return " ".join(container.logs(tail=5, stdout=stdout).decode(errors="replace")[-_LOG_CHARS:].split())
 
 
 def _remove(container: "Container") -> None:
