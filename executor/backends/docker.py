@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from executor.backends.base import MAX_PROCESSES, SCRATCH_BYTES, UIDS
-from executor.backends.docker_image import DEFAULT_TAG, SOURCES_LABEL, connect_engine, sources_digest
+from executor.backends.docker_image import DEFAULT_TAG, check_image, connect_engine
 from executor.backends.profiles import load_profile
 from executor.backends.seccomp import encode_seccomp_filter
 from executor.sandbox.__main__ import FLAGS
@@ -80,7 +80,7 @@ class DockerBackend:
         self._client = connect_engine()
         try:
             info = self._client.info()
-            _check_image(self._client, config.image)
+            check_image(self._client, config.image)
             _check_runtime(info, config.runtime)
             _remove_orphans(self._client)
         except (DockerException, OSError) as error:  # OSError: the connection breaks between two requests
@@ -238,17 +238,6 @@ def _accept(listener: socket.socket, container: "Container") -> socket.socket:
         if container.status in ("exited", "dead"):
             raise OSError(f"the container exited at once: {_read_log(container) or container.attrs['State']}")
     raise OSError(f"the container did not connect within {START_TIMEOUT_S:g} s; the engine must run on this machine")
-
-
-def _check_image(client: "DockerClient", image: str) -> None:
-    from docker.errors import ImageNotFound
-
-    try:
-        labels = client.images.get(image).labels or {}
-    except ImageNotFound:
-        raise ValueError(f"Docker has no image {image}: run `atomforge executor build`") from None
-    if labels.get(SOURCES_LABEL) != sources_digest():
-        raise ValueError(f"the image {image} was built from other sources: run `atomforge executor build`")
 
 
 def _check_runtime(info: dict[str, Any], runtime: str | None) -> None:

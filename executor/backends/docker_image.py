@@ -84,14 +84,20 @@ def _build_files() -> dict[str, bytes]:
     return {"Dockerfile": _DOCKERFILE.read_bytes(), **files}
 
 
-def is_current(client: "DockerClient", *, tag: str = DEFAULT_TAG) -> bool:
-    """Check whether the engine has an image with this tag that was built from the present files."""
+def check_image(client: "DockerClient", tag: str) -> None:
+    """Check that the engine has an image with this tag that was built from the present files.
+
+    Raises:
+        ValueError: it has none, or one that was built from other files.
+    """
     from docker.errors import ImageNotFound
 
     try:
-        return (client.images.get(tag).labels or {}).get(SOURCES_LABEL) == sources_digest()
+        labels = client.images.get(tag).labels or {}
     except ImageNotFound:
-        return False
+        raise ValueError(f"Docker has no image {tag}: run `atomforge executor build`") from None
+    if labels.get(SOURCES_LABEL) != sources_digest():
+        raise ValueError(f"the image {tag} was built from other sources: run `atomforge executor build`")
 
 
 def build_image(

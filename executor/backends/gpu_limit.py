@@ -89,11 +89,7 @@ class GpuMemoryLimiter:
     """Polls the GPU memory of all processes in a thread, and kills sandboxed ones that exceed the limit."""
 
     def __init__(
-        self,
-        *,
-        limit_bytes: int,
-        query: Callable[[], Mapping[int, int]] = query_memory,
-        poll_s: float = POLL_S,
+        self, *, limit_bytes: int, query: Callable[[], Mapping[int, int]] = query_memory, poll_s: float = POLL_S
     ):
         """Query once, then start the thread.
 

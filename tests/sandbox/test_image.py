@@ -21,8 +21,8 @@ from executor.backends.docker_image import (
     OFFLINE_BASE_TAG,
     SOURCES_LABEL,
     build_image,
+    check_image,
     connect_engine,
-    is_current,
     sources_digest,
 )
 
@@ -61,15 +61,17 @@ def test_image_contains_the_sandbox_package_and_nothing_else_of_atomforge(docker
 
 def test_image_label_is_the_digest_of_its_sources(docker_engine, monkeypatch, tmp_path):
     assert docker_engine.images.get(DEFAULT_TAG).labels[SOURCES_LABEL] == sources_digest()
-    assert is_current(docker_engine)
+    check_image(docker_engine, DEFAULT_TAG)
     copy = tmp_path / "sandbox"
     shutil.copytree(SANDBOX_DIR, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(docker_image, "SANDBOX_DIR", copy)
-    assert is_current(docker_engine)
+    check_image(docker_engine, DEFAULT_TAG)
     with (copy / "candidate" / "calls.py").open("a") as file:
         file.write("\n")
-    assert not is_current(docker_engine)
-    assert not is_current(docker_engine, tag="atomforge-executor:not-there")
+    with pytest.raises(ValueError, match="other sources"):
+        check_image(docker_engine, DEFAULT_TAG)
+    with pytest.raises(ValueError, match="no image"):
+        check_image(docker_engine, "atomforge-executor:not-there")
 
 
 def test_build_context_contains_only_the_sandbox_package():
@@ -245,4 +247,4 @@ def test_image_can_be_built_on_an_offline_base(docker_engine, test_tag):
     assert docker_engine.images.get(OFFLINE_BASE_TAG).id == made
     assert "I: Base system installed successfully." in lines
     build_image(docker_engine, base_image=OFFLINE_BASE_TAG, tag=test_tag)
-    assert is_current(docker_engine, tag=test_tag)
+    check_image(docker_engine, test_tag)

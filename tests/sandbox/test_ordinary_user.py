@@ -50,7 +50,7 @@ def test_sandbox_uses_a_user_namespace(report):
 
 def test_hostile_programs_have_their_expected_statuses(report):
     statuses = report["hostile"]
-    assert not {"passed", "infra"} & {*statuses.values()}
+    assert {name: status for name, status in statuses.items() if status in ("passed", "infra")} == {}
     assert {name: found for name, found in statuses.items() if HOSTILE[name][0] and found not in HOSTILE[name][0]} == {}
 
 

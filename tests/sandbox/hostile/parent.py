@@ -78,10 +78,6 @@ PROGRAMS = {
         "import sys\nsys.path.insert(0, '/app')\nfrom sandbox import worker\nfrom sandbox.accounting import ProcFiles\n"
         "worker.Worker(0, 1, {}, ProcFiles()).serve()",
     ),
-    "import_package_and_reset": (
-        "load_error",
-        "from sandbox import worker\nif worker._kill_all(): solve = lambda n: n * n + 1",
-    ),
     "find_the_worker_and_serve": (
         "load_error",
         "import gc\n[w] = [x for x in gc.get_objects() if type(x).__name__ == 'Worker']\nw.serve()",

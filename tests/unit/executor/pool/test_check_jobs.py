@@ -101,7 +101,7 @@ def test_verdicts(runner, source, status):
 
 
 def test_an_answer_that_cannot_be_read_is_the_program_s_crash(runner, monkeypatch):
-    def read(kind, text, *, wide=False):
+    def read(kind, text, *, extended=False):
         raise OverflowError("none of those that readers expect")
 
     monkeypatch.setattr("executor.pool.check_session.read_result", read)
