@@ -12,12 +12,12 @@ import time
 from typing import Any
 
 from cli.errors import UsageError, one_line
-from executor.backends.docker_client import connect_engine
 from executor.backends.docker_image import (
     DEFAULT_BASE_IMAGE,
     DEFAULT_TAG,
     OFFLINE_BASE_TAG,
     build_image,
+    connect_engine,
     make_offline_base,
 )
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from executor.backends.base import Backend
 from executor.backends.bubblewrap import BubblewrapBackend
-from executor.backends.docker import DockerBackend, DockerSettings
-from executor.backends.plugin import foreign_backend
+from executor.backends.docker import DockerBackend, DockerConfig
+from executor.backends.plugin import load_backend
 from executor.backends.process import ProcessBackend
 from executor.grading.grader import Grading, LocalGrading, OnError, OnOutcome
 from executor.grading.rewards import RewardConfig
@@ -28,7 +28,7 @@ LOCAL_BACKENDS = ("auto", "docker", "bubblewrap", "process")
 BACKENDS = (*LOCAL_BACKENDS, "http://HOST:PORT", "http+unix:///SOCKET", "my_module.MyBackend")
 """The forms of a backend's name, for help texts."""
 _SERVICES = ("http://", "http+unix://")
-DEFAULT_DOCKER = DockerSettings()
+DEFAULT_DOCKER = DockerConfig()
 _log = logging.getLogger(__name__)
 
 
@@ -156,9 +156,9 @@ class LocalExecutor:
     def _start_profile(self, profile: str) -> tuple[Backend, SandboxPool]:
         backend = self._profiles["cpu"][0].with_profile(profile)
         if profile == "cuda":
-            from executor.backends.gpu_limit import WatchedBackend
+            from executor.backends.gpu_limit import GpuLimitedBackend
 
-            backend = WatchedBackend(backend)
+            backend = GpuLimitedBackend(backend)
         pool = SandboxPool(backend, num_workers=self._num_workers, time_factor=self.time_factor, profile=profile)
         problem = find_calibration_error(pool.run(build_calibration_runs()[:1], STARTUP_LIMITS)[0])
         if problem is not None:
@@ -180,7 +180,7 @@ def open_executor(
     num_workers: int | None = None,
     hash_seed: int = 0,
     token: str | None = None,
-    docker: DockerSettings = DEFAULT_DOCKER,
+    docker: DockerConfig = DEFAULT_DOCKER,
     time_factor: float | None = None,
 ) -> Executor:
     """Open an executor and prove that it runs a program.
@@ -210,7 +210,7 @@ def open_local(
     *,
     num_workers: int | None = None,
     hash_seed: int = 0,
-    docker: DockerSettings = DEFAULT_DOCKER,
+    docker: DockerConfig = DEFAULT_DOCKER,
     time_factor: float | None = None,
 ) -> LocalExecutor:
     """Open an executor in this process; arguments and errors as of `open_executor`."""
@@ -237,7 +237,7 @@ def open_local(
 
 
 def _open_backend(
-    name: str, *, workers: int, hash_seed: int, docker: DockerSettings, time_factor: float | None
+    name: str, *, workers: int, hash_seed: int, docker: DockerConfig, time_factor: float | None
 ) -> LocalExecutor:
     """Open one backend, prove that it runs a program, and find the factor of its time limits.
 
@@ -252,7 +252,7 @@ def _open_backend(
     elif name == "process":
         backend = ProcessBackend(hash_seed=hash_seed)
     else:
-        backend = foreign_backend(name, hash_seed=hash_seed)
+        backend = load_backend(name, hash_seed=hash_seed)
     executor = LocalExecutor(backend, num_workers=workers)
     try:
         executions = executor.run(build_calibration_runs(), STARTUP_LIMITS)

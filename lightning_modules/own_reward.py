@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from datamodules.batches import TaskPrompt
-from executor.backends.import_path import load_object
+from executor.backends.plugin import load_object
 from executor.types import Outcome, Reward
 
 PART = "own"

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from datamodules.atoms import ATOMS, Atom
 from datamodules.atoms.registry import collect_atoms
-from executor.backends.import_path import load_module
+from executor.backends.plugin import load_module
 
 _WHAT = "outside_atoms"
 

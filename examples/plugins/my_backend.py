@@ -2,8 +2,8 @@
 
 import os
 
-from executor.backends.process import ProcessBackend
 from executor.backends.base import Sandbox
+from executor.backends.process import ProcessBackend
 
 
 class LowPriorityBackend:

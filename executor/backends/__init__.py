@@ -1,1 +1,1 @@
-"""Sandboxes: each backend is one class behind the protocol in `executor.api`."""
+"""Sandbox backends: each is one class with the interface `executor.backends.base.Backend`."""

@@ -1,4 +1,7 @@
-"""What a backend gives the pool: a started sandbox with two pipes, and the command that starts the worker in it."""
+"""The interface between backends and the pool, and a sandbox that is a child process.
+
+A backend starts sandboxes; in each the worker (`executor.sandbox.worker`) answers frames on a pair of descriptors.
+"""
 
 import json
 import os
@@ -12,31 +15,32 @@ from typing import Any, Protocol
 from executor.sandbox.__main__ import FLAGS
 
 SANDBOX_DIR = Path(__file__).resolve().parents[1] / "sandbox"
-"""The only files of ours that a sandbox sees."""
+"""The only files of atomforge that are visible in a sandbox."""
 MAX_PROCESSES = 10
-"""Of one candidate, threads included; times the address space, this bounds its memory."""
+"""Of one candidate, threads included. Multiplied by the address space limit, this bounds its memory."""
 SCRATCH_BYTES = 16 << 20
+"""Size of the only writable directory."""
 UIDS = range(0x40000000, 0x70000000)
-"""A sandbox draws one for its candidates: the kernel counts processes by user, over all sandboxes of the machine."""
+"""Each sandbox draws a user id for its candidates, because the kernel counts the processes of a user machine-wide."""
 _STDERR_CHARS = 300
-_END_S = 0.2
-_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+_EXIT_TIMEOUT_S = 0.2
+_SIGKILL_CODES = (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 
 class Sandbox(Protocol):
-    """One running fork server."""
+    """A running sandbox."""
 
     requests_fd: int
-    """Where request frames go."""
+    """Takes request frames."""
     replies_fd: int
-    """Where reply frames come from."""
+    """Gives reply frames."""
     root_pid: int
-    """Its first process, as this machine counts."""
+    """PID of its first process on this machine."""
     killed_from_outside: bool
-    """After `kill`: somebody else had killed it, provably nothing that runs in it."""
+    """Set by `kill`: it had been killed already, and provably not by anything inside it."""
 
     def kill(self) -> str:
-        """End it, with all that runs in it; returns the last it said of itself, in one line."""
+        """End the sandbox and everything in it; return the tail of its stderr on one line."""
         ...
 
 
@@ -45,18 +49,18 @@ class Backend(Protocol):
 
     name: str
     description: str
-    """One line: what it is and, where that is so, what it does not protect."""
+    """One line: what the sandbox is and which protection it lacks."""
 
     def with_profile(self, profile: str) -> "Backend":
-        """Make the same for another of `executor.types.PROFILES`.
+        """Return the same backend for another profile (see `executor.types.PROFILES`).
 
         Raises:
-            ValueError: this machine has not got what it needs; one line.
+            ValueError: this machine lacks something that the profile needs.
         """
         ...
 
     def start(self) -> Sandbox:
-        """Start a sandbox; it is ready when its first frame comes.
+        """Start a sandbox; its first reply is the ready message.
 
         Raises:
             OSError: it cannot be started.
@@ -64,28 +68,27 @@ class Backend(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what was held to start sandboxes; those started live on."""
+        """Release the resources needed to start sandboxes; running sandboxes are unaffected."""
         ...
 
 
 class ProcessSandbox:
-    """A sandbox that is a child process of ours, spoken to through its standard input and output."""
+    """A sandbox whose first process is our child; frames use its standard input and output."""
 
-    def __init__(self, command: list[str], *, hash_seed: int, pass_fds: tuple[int, ...] = ()):
+    def __init__(self, command: list[str], *, hash_seed: int):
         self.killed_from_outside = False
-        self._num_oom_kills = _num_oom_kills()
+        self._num_oom_kills = _count_oom_kills()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
-        # A bomb inside should be the first thing the kernel ends, not the trainer; anyone may ask for that.
-        shield = 'echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec "$0" "$@"'
+        # If memory runs out, the kernel should kill the sandbox and not the trainer. Raising the score needs no rights.
+        set_oom_score = 'echo 1000 2>/dev/null >/proc/self/oom_score_adj; exec "$0" "$@"'
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", shield, *command],
+            ["/bin/sh", "-c", set_oom_score, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             env={"PYTHONHASHSEED": str(hash_seed), "PATH": os.defpath},
             cwd="/",
             bufsize=0,
-            pass_fds=pass_fds,
             start_new_session=True,
         )
         assert self._process.stdin is not None
@@ -97,22 +100,22 @@ class ProcessSandbox:
     def kill(self) -> str:
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
-            stream.close()  # an idle worker ends by itself
+            stream.close()  # an idle worker exits by itself
         try:
-            code = self._process.wait(_END_S)
-            # Process 1 of a namespace cannot be sent SIGKILL from within it.
-            self.killed_from_outside = code in _KILLED and _num_oom_kills() == self._num_oom_kills
+            code = self._process.wait(_EXIT_TIMEOUT_S)
+            # Process 1 of a PID namespace cannot receive SIGKILL from within the namespace.
+            self.killed_from_outside = code in _SIGKILL_CODES and _count_oom_kills() == self._num_oom_kills
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         self._stderr.seek(0)
-        said = self._stderr.read()[-_STDERR_CHARS:].decode(errors="replace")
+        tail = self._stderr.read()[-_STDERR_CHARS:].decode(errors="replace")
         self._stderr.close()
-        return " ".join(said.split())
+        return " ".join(tail.split())
 
 
-def _num_oom_kills() -> int:
-    """Count the processes that the kernel has killed for want of memory."""
+def _count_oom_kills() -> int:
+    """Read how many processes the kernel has killed for lack of memory since boot."""
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()
     except OSError:
@@ -121,10 +124,15 @@ def _num_oom_kills() -> int:
 
 
 def interpreter() -> Path:
-    """Find the real executable of this very Python, outside of any virtual environment."""
+    """Return the real executable of this Python, outside of any virtual environment."""
     return Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
 
 
-def worker_command(folder: Path | str, box: dict[str, Any]) -> list[str]:
-    """Make the command that runs the worker in a copy of `SANDBOX_DIR` with this very Python."""
-    return [str(interpreter()), *FLAGS, str(folder), json.dumps(box)]
+def worker_command(sandbox_dir: Path | str, spec: dict[str, Any]) -> list[str]:
+    """Return the command that runs the worker with this Python.
+
+    Args:
+        sandbox_dir: path of `SANDBOX_DIR`, or of a copy, where the command runs.
+        spec: the sandbox spec (see `executor.sandbox.worker`).
+    """
+    return [str(interpreter()), *FLAGS, str(sandbox_dir), json.dumps(spec)]

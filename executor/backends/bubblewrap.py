@@ -1,7 +1,7 @@
 """bubblewrap: the worker as process 1 of its own namespaces, with a read-only system and no network.
 
-As root every sandbox has a user id of its own, drawn at random; as an ordinary user it has a user namespace. Both
-have a seccomp program. A shared kernel stays the boundary: see `executor/README.md`.
+As root each sandbox uses its own random user id; as an ordinary user it uses a user namespace. Both get a seccomp
+filter. The kernel stays shared: see the threat model in `executor/README.md`.
 """
 
 import os
@@ -20,15 +20,15 @@ from executor.backends.base import (
     interpreter,
     worker_command,
 )
-from executor.backends.profiles import PROFILE_PARTS, ProfileParts
-from executor.backends.seccomp import boxed_seccomp_program
+from executor.backends.profiles import SandboxProfile, load_profile
+from executor.backends.seccomp import encode_seccomp_filter
 
 _APP = "/app"
 _SCRATCH = "/tmp"
 _PRIVATE = "/private"
 _PROBE_TIMEOUT_S = 20.0
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-_PROCESSOR = ("/proc/cpuinfo", "/sys/devices/system/cpu")
+_CPU_INFO = ("/proc/cpuinfo", "/sys/devices/system/cpu")
 _SYSTEM_LINKS = ("/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin")
 _WORKER_CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL")
 
@@ -37,7 +37,7 @@ class BubblewrapBackend:
     """Starts sandboxes with `bwrap`.
 
     Raises:
-        ValueError: there is no `bwrap` to be found.
+        ValueError: `bwrap` is not installed.
     """
 
     name = "bubblewrap"
@@ -48,15 +48,15 @@ class BubblewrapBackend:
             raise ValueError("bubblewrap is not installed (Debian, Fedora, Arch: package `bubblewrap`)")
         self._bwrap = program
         self._hash_seed = hash_seed
-        self._profile = PROFILE_PARTS[profile]()
-        self._seccomp = boxed_seccomp_program()
+        self._profile = load_profile(profile)
+        self._seccomp = encode_seccomp_filter()
         self._as_root = _is_full_root()
         self._has_proc = self._can_mount_proc()
-        who = "a user id of its own" if self._as_root else "a user namespace of its own"
-        filtered = "seccomp" if self._seccomp else "NO seccomp on this kind of machine"
-        timed = "" if self._has_proc else "CPU time of the first process only (no procfs can be mounted here), "
+        user = "a user id of its own" if self._as_root else "a user namespace of its own"
+        seccomp = "seccomp" if self._seccomp else "NO seccomp on this kind of machine"
+        cpu_time = "" if self._has_proc else "CPU time of the first process only (no procfs can be mounted here), "
         self.description = (
-            f"bubblewrap: no network, read-only system, {who}, {filtered}, {timed}one process a program; "
+            f"bubblewrap: no network, read-only system, {user}, {seccomp}, {cpu_time}one process per program; "
             f"{self._profile.note}the kernel is shared"
         )
 
@@ -64,7 +64,7 @@ class BubblewrapBackend:
         return BubblewrapBackend(hash_seed=self._hash_seed, profile=profile)
 
     def start(self) -> ProcessSandbox:
-        box = {
+        spec = {
             "uid": secrets.choice(UIDS) if self._as_root else None,
             "max_processes": MAX_PROCESSES,
             "scratch": _SCRATCH,
@@ -73,16 +73,16 @@ class BubblewrapBackend:
             "proc": f"{_PRIVATE}/proc" if self._has_proc else None,
             "cgroup": False,
             "oom_score_adj": None,
-            **self._profile.box,
+            **self._profile.spec,
         }
-        command = self._command(worker_command(f"{_APP}/sandbox", box), with_proc=self._has_proc)
+        command = self._command(worker_command(f"{_APP}/sandbox", spec), with_proc=self._has_proc)
         return ProcessSandbox(command, hash_seed=self._hash_seed)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resources are held."""
 
     def _can_mount_proc(self) -> bool:
-        """Whether the kernel allows a procfs; in containers that hide parts of their own it does not."""
+        """Test whether the kernel permits mounting a procfs. It does not in containers that mask parts of theirs."""
         command = self._command([str(interpreter()), "-I", "-S", "-c", ""], with_proc=True)
         try:
             return subprocess.run(command, capture_output=True, timeout=_PROBE_TIMEOUT_S, cwd="/").returncode == 0
@@ -92,10 +92,10 @@ class BubblewrapBackend:
     def _command(self, program: list[str], *, with_proc: bool) -> list[str]:
         return [
             self._bwrap,
-            *_namespaces(self._as_root),
-            *_file_system(),
-            *_bound(self._profile),
-            *(_private_proc() if with_proc else ()),
+            *_namespace_options(self._as_root),
+            *_file_system_options(),
+            *_profile_options(self._profile),
+            *(_private_proc_options() if with_proc else ()),
             *("--remount-ro", "/"),
             *("--clearenv", "--setenv", "PYTHONHASHSEED", str(self._hash_seed), "--chdir", "/"),
             *("--as-pid-1", "--die-with-parent", "--new-session"),
@@ -104,14 +104,14 @@ class BubblewrapBackend:
 
 
 def _is_full_root() -> bool:
-    """Whether we are root over all user ids; root of a container with few ids mapped cannot give them out."""
+    """Test whether we are root and all user ids are mapped. Root of a container with few ids cannot assign `UIDS`."""
     if os.geteuid() != 0:
         return False
     lines = Path("/proc/self/uid_map").read_text().splitlines()
     return [line.split() for line in lines] == [["0", "0", "4294967295"]]
 
 
-def _namespaces(as_root: bool) -> list[str]:
+def _namespace_options(as_root: bool) -> list[str]:
     shared = ["--unshare-pid", "--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     if not as_root:
         return [*shared, "--unshare-user", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL"]
@@ -119,47 +119,47 @@ def _namespaces(as_root: bool) -> list[str]:
     return [*shared, "--cap-drop", "ALL", *kept]
 
 
-def _file_system() -> list[str]:
-    """Nothing but the system's and Python's files and our own, read-only; one small writable folder; no /proc."""
-    words = ["--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+def _file_system_options() -> list[str]:
+    """Bind the system, Python and the sandbox package read-only; add a scratch directory, but no /proc."""
+    options = ["--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     for link in map(Path, _SYSTEM_LINKS):
         if link.is_symlink():
-            words += ["--symlink", os.readlink(link), str(link)]
+            options += ["--symlink", os.readlink(link), str(link)]
         elif link.is_dir():
-            words += ["--ro-bind", str(link), str(link)]
-    words += _open_folders(Path("/dev"))
+            options += ["--ro-bind", str(link), str(link)]
+    options += _make_directories(Path("/dev"))
     for device in _DEVICES:
-        words += ["--dev-bind", device, device]
-    words += ["--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", _SCRATCH]
-    for folder in dict.fromkeys((Path(sys.base_prefix).resolve(), interpreter().parents[1])):
-        if not folder.is_relative_to("/usr"):
-            words += [*_open_folders(folder.parent), "--ro-bind", str(folder), str(folder)]
-    words += _open_folders(Path(_APP))
-    return [*words, "--ro-bind", str(SANDBOX_DIR), f"{_APP}/sandbox"]
+        options += ["--dev-bind", device, device]
+    options += ["--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", _SCRATCH]
+    for prefix in dict.fromkeys((Path(sys.base_prefix).resolve(), interpreter().parents[1])):
+        if not prefix.is_relative_to("/usr"):
+            options += [*_make_directories(prefix.parent), "--ro-bind", str(prefix), str(prefix)]
+    options += _make_directories(Path(_APP))
+    return [*options, "--ro-bind", str(SANDBOX_DIR), f"{_APP}/sandbox"]
 
 
-def _bound(profile: ProfileParts) -> list[str]:
-    """Show what a profile needs beside the system: packages read-only, devices to be used."""
-    words = []
-    if profile.files:  # torch asks the kernel what the processor can do
-        for told in _PROCESSOR:
-            words += [*_open_folders(Path(told).parent), "--ro-bind-try", told, told]
-    for place, source in profile.files.items():
-        words += [*_open_folders(Path(place).parent), "--ro-bind", str(source), place]
+def _profile_options(profile: SandboxProfile) -> list[str]:
+    """Bind the packages of a profile read-only, and its devices."""
+    options = []
+    if profile.packages:  # torch reads the features of the CPU
+        for path in _CPU_INFO:
+            options += [*_make_directories(Path(path).parent), "--ro-bind-try", path, path]
+    for target, source in profile.packages.items():
+        options += [*_make_directories(Path(target).parent), "--ro-bind", str(source), target]
     for device in profile.devices:
-        words += [*_open_folders(Path(device).parent), "--dev-bind", device, device]
-    return words
+        options += [*_make_directories(Path(device).parent), "--dev-bind", device, device]
+    return options
 
 
-def _private_proc() -> list[str]:
-    """Mount a procfs in a folder that no one may enter but the worker, by a capability it drops before it greets.
+def _private_proc_options() -> list[str]:
+    """Mount a procfs in a directory that only the worker can enter, with a capability that it drops before it is ready.
 
-    The folder's owner may be the candidates' user, but the file system it lies in is read-only, so its mode stays.
+    The directory may belong to the candidates' user, but it is on a read-only file system, so its mode cannot change.
     """
     return ["--cap-add", "CAP_DAC_READ_SEARCH", "--perms", "0000", "--dir", _PRIVATE, "--proc", f"{_PRIVATE}/proc"]
 
 
-def _open_folders(folder: Path) -> list[str]:
-    """Make a folder and its parents, open to every user id: bubblewrap itself makes some for their owner only."""
-    folders = [*reversed(folder.parents), folder][1:]
-    return [word for part in folders for word in ("--perms", "0755", "--dir", str(part))]
+def _make_directories(directory: Path) -> list[str]:
+    """Create a directory and its parents with mode 0755; bubblewrap itself creates some for their owner only."""
+    directories = [*reversed(directory.parents), directory][1:]
+    return [word for path in directories for word in ("--perms", "0755", "--dir", str(path))]

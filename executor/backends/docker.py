@@ -1,8 +1,8 @@
-"""Docker: the worker as process 1 of a hardened container, one sandbox a container, spoken to through a Unix socket.
+"""Docker: the worker as process 1 of a hardened container, one container per sandbox, connected by a Unix socket.
 
-Needs the engine of this very machine: container and host share a folder with the socket. The image is that of
-`atomforge executor build`. A shared kernel stays the boundary, unless `runtime` names one that brings its own (gVisor's
-`runsc`). It never runs privileged containers and gives none the engine's socket.
+The engine must run on this machine, because container and host share a directory with the socket. `atomforge executor
+build` makes the image. The kernel stays shared unless `runtime` names one with its own (gVisor's `runsc`). Containers
+are never privileged and have no access to the engine's socket.
 """
 
 import contextlib
@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from executor.backends.base import MAX_PROCESSES, SCRATCH_BYTES, UIDS
-from executor.backends.docker_client import connect_engine
-from executor.backends.docker_image import DEFAULT_TAG, SOURCES_LABEL, sources_digest
-from executor.backends.profiles import PROFILE_PARTS
-from executor.backends.seccomp import boxed_seccomp_program
+from executor.backends.docker_image import DEFAULT_TAG, check_image, connect_engine
+from executor.backends.profiles import load_profile
+from executor.backends.seccomp import encode_seccomp_filter
 from executor.sandbox.__main__ import FLAGS
 
 if TYPE_CHECKING:
@@ -30,32 +29,33 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 LABEL = "atomforge.executor"
-"""Label of the containers; its value names the process that started them."""
+"""Label of the containers; its value identifies the process that started them."""
 PIDS_LIMIT = MAX_PROCESSES + 8
 START_TIMEOUT_S = 30.0
-END_TIMEOUT_S = 2.0
+EXIT_TIMEOUT_S = 2.0
 _SCRATCH = "/tmp"
 _HANDSHAKE = "/handshake"
 _POLL_S = 0.1
-_KILLED_CODE = 137
-_NO_QUEUES = {"kernel.shmmni": "0", "kernel.msgmni": "0", "kernel.sem": "0 0 0 0"}
-_MODEST_UIDS = range(20_000, 40_000)
-"""Where the engine maps user ids, those of a container end at 65535."""
+_SIGKILL_CODE = 137
+_LOG_CHARS = 300
+_NO_IPC_OBJECTS = {"kernel.shmmni": "0", "kernel.msgmni": "0", "kernel.sem": "0 0 0 0"}
+_REMAPPED_UIDS = range(20_000, 40_000)
+"""Replaces `UIDS` where the engine remaps user ids: those of a container then end at 65535."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class DockerSettings:
-    """What the containers of sandboxes are like."""
+class DockerConfig:
+    """Properties of the containers."""
 
     image: str = DEFAULT_TAG
     memory_bytes: int = 1 << 30
-    """Of a whole container: the candidate with all its processes and files, and the worker."""
+    """Limit of a whole container: the worker, and the candidate with all its processes and files."""
     runtime: str | None = None
-    """Of the engine, such as `runsc`; None: its default."""
+    """Runtime of the engine, such as `runsc`; None: its default."""
     socket_dir: str | None = None
-    """Folder that engine and this process see under the same path; None: the one for temporary files."""
+    """Directory that the engine and this process see under the same path; None: the one for temporary files."""
 
     def __post_init__(self) -> None:
         if self.memory_bytes < 64 << 20:
@@ -66,56 +66,56 @@ class DockerBackend:
     """Starts sandboxes as containers.
 
     Raises:
-        ValueError: there is no engine, no right to use it, no image, or an image of other sources than these.
+        ValueError: no engine answers, this user may not use it, or the image or the runtime is missing or outdated.
     """
 
     name = "docker"
 
-    def __init__(self, settings: DockerSettings, *, hash_seed: int = 0, profile: str = "cpu"):
+    def __init__(self, config: DockerConfig, *, hash_seed: int = 0, profile: str = "cpu"):
         from docker.errors import DockerException
 
-        self._settings = settings
+        self._config = config
         self._hash_seed = hash_seed
-        self._profile = PROFILE_PARTS[profile]()
+        self._profile = load_profile(profile)
         self._client = connect_engine()
         try:
             info = self._client.info()
-            _check_image(self._client, settings.image)
-            _check_runtime(info, settings.runtime)
-            _remove_left_over(self._client)
-        except (DockerException, OSError) as error:  # an engine that leaves in between is an error of the HTTP client
+            check_image(self._client, config.image)
+            _check_runtime(info, config.runtime)
+            _remove_orphans(self._client)
+        except (DockerException, OSError) as error:  # OSError: the connection breaks between two requests
             self._client.close()
             raise ValueError(f"the Docker engine cannot be used: {_one_line(error)}") from None
         except ValueError:
             self._client.close()
             raise
         options = " ".join(info.get("SecurityOptions") or [])
-        self._uids = _MODEST_UIDS if "name=userns" in options or "name=rootless" in options else UIDS
-        self._seccomp = boxed_seccomp_program()
-        runtime = f"runtime {settings.runtime}" if settings.runtime else "the kernel is shared"
-        filtered = "seccomp" if self._seccomp else "the engine's seccomp alone"
+        self._uids = _REMAPPED_UIDS if "name=userns" in options or "name=rootless" in options else UIDS
+        self._seccomp = encode_seccomp_filter()
+        runtime = f"runtime {config.runtime}" if config.runtime else "the kernel is shared"
+        seccomp = "seccomp" if self._seccomp else "the engine's seccomp alone"
         self.description = (
-            f"docker: a container a sandbox, no network, read-only, a user id of its own, {filtered}, "
-            f"{settings.memory_bytes >> 20} MiB, one process a program; {self._profile.note}{runtime}"
+            f"docker: one container per sandbox, no network, read-only, a user id of its own, {seccomp}, "
+            f"{config.memory_bytes >> 20} MiB, one process per program; {self._profile.note}{runtime}"
         )
 
     def with_profile(self, profile: str) -> "DockerBackend":
-        return DockerBackend(self._settings, hash_seed=self._hash_seed, profile=profile)
+        return DockerBackend(self._config, hash_seed=self._hash_seed, profile=profile)
 
     def start(self) -> "DockerSandbox":
         from docker.errors import DockerException
 
-        folder = Path(tempfile.mkdtemp(prefix="atomforge-", dir=self._settings.socket_dir))
+        directory = Path(tempfile.mkdtemp(prefix="atomforge-", dir=self._config.socket_dir))
         container = None
         try:
-            shared = folder / "shared"  # the folder around it lets nobody else on this machine in
+            shared = directory / "shared"  # its parent keeps other users of this machine out
             shared.mkdir()
             shared.chmod(0o755)
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind(str(shared / "socket"))
                 (shared / "socket").chmod(0o666)
                 listener.listen(1)
-                container = self._client.containers.create(**self._options(shared))
+                container = self._client.containers.create(**self._container_options(shared))
                 container.start()
                 connection = _accept(listener, container)
         except (DockerException, OSError) as error:
@@ -123,14 +123,16 @@ class DockerBackend:
                 _remove(container)
             raise OSError(_one_line(error)) from None
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(directory, ignore_errors=True)
         return DockerSandbox(container, connection)
 
     def close(self) -> None:
         self._client.close()
 
-    def _options(self, shared: Path) -> dict[str, Any]:
-        box = {
+    def _container_options(self, shared: Path) -> dict[str, Any]:
+        from docker.types import DeviceRequest, LogConfig, Ulimit
+
+        spec = {
             "uid": secrets.choice(self._uids),
             "max_processes": MAX_PROCESSES,
             "scratch": _SCRATCH,
@@ -139,38 +141,40 @@ class DockerBackend:
             "proc": "/proc",
             "cgroup": True,
             "oom_score_adj": 1000,
-            **self._profile.box,
+            **self._profile.spec,
         }
-        files = {str(source): {"bind": place, "mode": "ro"} for place, source in self._profile.files.items()}
+        packages = {str(source): {"bind": target, "mode": "ro"} for target, source in self._profile.packages.items()}
+        gpus = [] if self._profile.gpu is None else [self._profile.gpu]
+        capabilities = [["compute", "utility"]]
         return {
-            "image": self._settings.image,
+            "image": self._config.image,
             "entrypoint": ["python3", *FLAGS, "/app/sandbox"],
-            "command": [json.dumps(box), f"{_HANDSHAKE}/socket"],
+            "command": [json.dumps(spec), f"{_HANDSHAKE}/socket"],
             "environment": {"PYTHONHASHSEED": str(self._hash_seed)},
-            "labels": {LABEL: f"{os.getpid()}.{_boot_and_start()}"},
+            "labels": {LABEL: f"{os.getpid()}.{_process_identity(os.getpid())}"},
             "hostname": "sandbox",
             "user": "0:0",
             "working_dir": "/",
-            "runtime": self._settings.runtime,
+            "runtime": self._config.runtime,
             "network_mode": "none",
             "read_only": True,
             "cap_drop": ["ALL"],
             "cap_add": ["SETUID", "SETGID", "KILL"],
             "security_opt": ["no-new-privileges"],
             "ipc_mode": "private",
-            "sysctls": _NO_QUEUES,
+            "sysctls": _NO_IPC_OBJECTS,
             "pids_limit": PIDS_LIMIT,
-            "mem_limit": self._settings.memory_bytes,
-            "memswap_limit": self._settings.memory_bytes,
+            "mem_limit": self._config.memory_bytes,
+            "memswap_limit": self._config.memory_bytes,
             "tmpfs": {
                 _SCRATCH: f"size={SCRATCH_BYTES},nr_inodes=1024,mode=1777,nosuid,nodev",
                 "/dev/shm": "ro,size=4k",
                 "/dev/mqueue": "ro,size=4k",
             },
-            "volumes": {str(shared): {"bind": _HANDSHAKE, "mode": "ro"}, **files},
-            "device_requests": self._profile.device_requests(),
-            "ulimits": _ulimits(),
-            "log_config": _small_log(),
+            "volumes": {str(shared): {"bind": _HANDSHAKE, "mode": "ro"}, **packages},
+            "device_requests": [DeviceRequest(driver="nvidia", device_ids=gpus, capabilities=capabilities)] * len(gpus),
+            "ulimits": [Ulimit(name="core", soft=0, hard=0)],
+            "log_config": LogConfig(type="json-file", config={"max-size": "64k", "max-file": "1"}),
         }
 
 
@@ -190,24 +194,27 @@ class DockerSandbox:
 
         for fd in (self.requests_fd, self.replies_fd):
             os.close(fd)
-        said = ""
+        stderr_tail = ""
         try:
-            state = self._state_at_the_end()
+            state = self._wait_for_exit()
             if not state["Running"]:
-                # Process 1 cannot be sent SIGKILL from within its own namespace.
-                self.killed_from_outside = state["ExitCode"] == _KILLED_CODE and not state["OOMKilled"]
-                said = self._container.logs(tail=5, stdout=False).decode(errors="replace")[-300:]
+                # Process 1 of a PID namespace cannot receive SIGKILL from within the namespace.
+                self.killed_from_outside = state["ExitCode"] == _SIGKILL_CODE and not state["OOMKilled"]
+                stderr_tail = _read_log(self._container, stdout=False)
         except NotFound:
-            self.killed_from_outside = True  # only from outside can a container be removed
+            self.killed_from_outside = True  # nothing inside a container can remove it
         except DockerException as error:
-            self.killed_from_outside = True  # the engine itself is away
-            _log.warning("the engine could not say what became of a container: %s", _one_line(error))
+            self.killed_from_outside = True  # the engine is gone
+            _log.warning("the engine did not report how a container ended: %s", _one_line(error))
         _remove(self._container)
-        return " ".join(said.split())
+        return stderr_tail
 
-    def _state_at_the_end(self) -> dict[str, Any]:
-        """Ask what became of it: the engine learns of an end after our socket, and an idle worker ends by itself."""
-        deadline = time.monotonic() + END_TIMEOUT_S
+    def _wait_for_exit(self) -> dict[str, Any]:
+        """Poll the state until the container has exited: the engine notices that later than our socket does.
+
+        A worker that is still busy after `EXIT_TIMEOUT_S` is reported as running.
+        """
+        deadline = time.monotonic() + EXIT_TIMEOUT_S
         while True:
             self._container.reload()
             state = self._container.attrs["State"]
@@ -220,7 +227,7 @@ def _accept(listener: socket.socket, container: "Container") -> socket.socket:
     """Wait for the worker to connect.
 
     Raises:
-        OSError: the container ended before, or it took too long.
+        OSError: the container exited before, or `START_TIMEOUT_S` has passed.
     """
     listener.settimeout(_POLL_S)
     deadline = time.monotonic() + START_TIMEOUT_S
@@ -229,22 +236,8 @@ def _accept(listener: socket.socket, container: "Container") -> socket.socket:
             return listener.accept()[0]
         container.reload()
         if container.status in ("exited", "dead"):
-            said = container.logs(tail=5).decode(errors="replace")[-300:]
-            raise OSError(f"the container ended at once: {said or container.attrs['State']}")
-    raise OSError(
-        f"the container did not connect within {START_TIMEOUT_S:g} s; the engine must be that of this machine"
-    )
-
-
-def _check_image(client: "DockerClient", image: str) -> None:
-    from docker.errors import ImageNotFound
-
-    try:
-        labels = client.images.get(image).labels or {}
-    except ImageNotFound:
-        raise ValueError(f"Docker has no image {image}: run `atomforge executor build`") from None
-    if labels.get(SOURCES_LABEL) != sources_digest():
-        raise ValueError(f"the image {image} was built from other sources: run `atomforge executor build`")
+            raise OSError(f"the container exited at once: {_read_log(container) or container.attrs['State']}")
+    raise OSError(f"the container did not connect within {START_TIMEOUT_S:g} s; the engine must run on this machine")
 
 
 def _check_runtime(info: dict[str, Any], runtime: str | None) -> None:
@@ -253,26 +246,26 @@ def _check_runtime(info: dict[str, Any], runtime: str | None) -> None:
         raise ValueError(f"docker: the engine has no runtime {runtime!r}; it has {', '.join(known)}")
 
 
-def _remove_left_over(client: "DockerClient") -> None:
-    """Remove the ended containers of processes that did not live to do it themselves."""
+def _remove_orphans(client: "DockerClient") -> None:
+    """Remove exited containers whose owner was killed before it could remove them."""
     for container in client.containers.list(all=True, filters={"label": LABEL, "status": "exited"}):
-        if not _is_alive(container.labels[LABEL]):
+        pid, _, identity = container.labels[LABEL].partition(".")
+        if not pid.isdigit() or _process_identity(int(pid)) != identity:
             _remove(container)
 
 
-def _is_alive(owner: str) -> bool:
-    pid, _, began = owner.partition(".")
-    return pid.isdigit() and _boot_and_start(int(pid)) == began
-
-
-def _boot_and_start(pid: int | None = None) -> str:
-    """Tell a process from another that had its id: the boot and the clock tick it began at; `-` when there is none."""
+def _process_identity(pid: int) -> str:
+    """Return the boot id and the start tick of a process, unlike its PID never reused; `-` if there is none."""
     try:
-        stat = Path(f"/proc/{pid or os.getpid()}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return "-"
     return f"{boot}.{stat[stat.rindex(')') + 2 :].split()[19]}"
+
+
+def _read_log(container: "Container", *, stdout: bool = True) -> str:
+    return " ".join(container.logs(tail=5, stdout=stdout).decode(errors="replace")[-_LOG_CHARS:].split())
 
 
 def _remove(container: "Container") -> None:
@@ -280,24 +273,10 @@ def _remove(container: "Container") -> None:
 
     try:
         container.remove(force=True)
-    except APIError as error:
-        if error.status_code not in (404, 409):  # gone, or on its way
-            _log.warning("a container could not be removed: %s", _one_line(error))
     except DockerException as error:
-        _log.warning("a container could not be removed: %s", _one_line(error))
-
-
-def _ulimits() -> list[Any]:
-    from docker.types import Ulimit
-
-    return [Ulimit(name="core", soft=0, hard=0)]
-
-
-def _small_log() -> Any:
-    from docker.types import LogConfig
-
-    return LogConfig(type="json-file", config={"max-size": "64k", "max-file": "1"})
+        if not isinstance(error, APIError) or error.status_code not in (404, 409):  # gone, or being removed
+            _log.warning("a container could not be removed: %s", _one_line(error))
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+    return " ".join(str(error).split())[:_LOG_CHARS]

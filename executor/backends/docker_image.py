@@ -1,6 +1,6 @@
-"""The image of the Docker sandboxes: build it from the sandbox files alone, and make a base where no registry answers.
+"""The image of the Docker sandboxes: build it from the sandbox package, on a base image that may be made offline.
 
-It starts no containers and does not decide when an image is needed: `executor.backends.docker` and the command line do.
+It starts no containers. The command line (`cli/executor.py`) decides when an image is built.
 """
 
 import contextlib
@@ -8,12 +8,13 @@ import hashlib
 import io
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from executor.backends.base import SANDBOX_DIR
 
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
 DEFAULT_TAG = "atomforge-executor:latest"
 DEFAULT_BASE_IMAGE = "python:3.12-slim"
 OFFLINE_BASE_TAG = "atomforge-base:offline"
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
 SOURCES_LABEL = "atomforge.sources"
-"""Label of an image with the digest of what it was built from."""
+"""Label of an image: the digest of the files that it was built from."""
+ENGINE_TIMEOUT_S = 60
+"""Of one request to the engine."""
+_DEBIAN_MIRROR = "http://deb.debian.org/debian"
 _DOCKERFILE = SANDBOX_DIR.parent / "deploy" / "Dockerfile"
-_NEEDLESS = (
+_EXCLUDED = (
     "./var/cache/apt/*",
     "./var/lib/apt/lists/*",
     "./usr/share/doc/*",
@@ -36,29 +39,65 @@ _NEEDLESS = (
 )
 
 OnLine = Callable[[str], None]
+"""Called with each line of progress."""
+
+
+def connect_engine() -> "DockerClient":
+    """Connect to the engine that DOCKER_HOST names, or to the default socket.
+
+    Raises:
+        ValueError: no engine answers there, or this user may not use it.
+    """
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        return docker.from_env(timeout=ENGINE_TIMEOUT_S)
+    except DockerException as error:
+        raise ValueError(f"no Docker engine can be used: {_explain_docker_error(error)}") from None
+
+
+def _explain_docker_error(error: BaseException) -> str:
+    address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    cause: BaseException | None = error
+    while cause is not None:  # the docker package wraps the error of the socket several times
+        if isinstance(cause, PermissionError):
+            return f"no permission to open {address}: join the group `docker`, or use sudo"
+        if isinstance(cause, FileNotFoundError | ConnectionRefusedError):
+            return f"none answers at {address}: install and start Docker, or set DOCKER_HOST"
+        cause = cause.__cause__ or cause.__context__
+    return " ".join(str(error).split())[:300]
 
 
 def sources_digest() -> str:
-    """SHA-256 of the Dockerfile and the sandbox files, names and contents."""
+    """Return the SHA-256 of the Dockerfile and the sandbox package, names and contents."""
     digest = hashlib.sha256()
-    for path in (_DOCKERFILE, *_sandbox_files()):
-        content = path.read_bytes()
-        digest.update(f"{path.name} {len(content)}\n".encode() + content)
+    for name, content in _build_files().items():
+        digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
-def _sandbox_files() -> list[Path]:
-    return sorted(SANDBOX_DIR.glob("*.py"))
+def _build_files() -> dict[str, bytes]:
+    """Read the files of the build context, by their path in it."""
+    sources = sorted(path.relative_to(SANDBOX_DIR) for path in SANDBOX_DIR.rglob("*.py"))
+    files = {f"app/sandbox/{path}": (SANDBOX_DIR / path).read_bytes() for path in sources}
+    return {"Dockerfile": _DOCKERFILE.read_bytes(), **files}
 
 
-def is_current(client: "DockerClient", *, tag: str = DEFAULT_TAG) -> bool:
-    """Whether the engine has an image under this tag that was built from the files as they are now."""
+def check_image(client: "DockerClient", tag: str) -> None:
+    """Check that the engine has an image with this tag that was built from the present files.
+
+    Raises:
+        ValueError: it has none, or one that was built from other files.
+    """
     from docker.errors import ImageNotFound
 
     try:
-        return (client.images.get(tag).labels or {}).get(SOURCES_LABEL) == sources_digest()
+        labels = client.images.get(tag).labels or {}
     except ImageNotFound:
-        return False
+        raise ValueError(f"Docker has no image {tag}: run `atomforge executor build`") from None
+    if labels.get(SOURCES_LABEL) != sources_digest():
+        raise ValueError(f"the image {tag} was built from other sources: run `atomforge executor build`")
 
 
 def build_image(
@@ -68,28 +107,28 @@ def build_image(
     tag: str = DEFAULT_TAG,
     on_line: OnLine = lambda line: None,
 ) -> str:
-    """Build the image of the sandboxes; one that had the tag before goes, unless it is in use or has other names.
+    """Build the image. A previous image with the same tag is removed unless it is in use or has other tags.
 
     Args:
-        client: a connection to the engine.
-        base_image: has Python 3.11 or later; the engine pulls it where it is missing.
-        tag: name the image gets.
-        on_line: called with each line the engine says.
+        client: connection to the engine.
+        base_image: image with Python 3.11 or later; the engine pulls it if needed.
+        tag: name of the new image.
+        on_line: called with each line of the engine's output.
 
     Returns:
         The id of the image.
 
     Raises:
-        ValueError: the base image cannot be had, or does not do; one line.
+        ValueError: the base image is not available or not suitable.
     """
     from docker.errors import APIError, ImageNotFound
 
     try:
-        before = client.images.get(tag).id
+        previous_id = client.images.get(tag).id
     except ImageNotFound:
-        before = None
+        previous_id = None
     steps = client.api.build(
-        fileobj=_context(),
+        fileobj=_build_context(),
         custom_context=True,
         tag=tag,
         buildargs={"BASE_IMAGE": base_image, "SOURCES_SHA256": sources_digest()},
@@ -98,102 +137,90 @@ def build_image(
         forcerm=True,
         decode=True,
     )
-    said = ""
+    last_line = ""
     for step in steps:
         if "error" in step:
-            raise ValueError(_build_error(step["error"].strip(), said, base_image))
+            raise ValueError(_explain_build_error(step["error"].strip(), last_line, base_image))
         line = step.get("stream", step.get("status", "")).strip()
         if line:
-            said = line
+            last_line = line
             on_line(line)
     image_id = client.images.get(tag).id
     assert image_id is not None
-    if before not in (None, image_id):
-        with contextlib.suppress(APIError):  # gone already, or a container still uses it
-            if not client.images.get(before).tags:
-                client.images.remove(before)
+    if previous_id not in (None, image_id):
+        with contextlib.suppress(APIError):  # already removed, or used by a container
+            if not client.images.get(previous_id).tags:
+                client.images.remove(previous_id)
     return image_id
 
 
-def _context() -> io.BytesIO:
-    """Make the tar archive the engine builds from: the Dockerfile and the sandbox files, owned by root."""
+def _build_context() -> io.BytesIO:
+    """Make the tar archive for the engine; its files and directories belong to root."""
+    files = _build_files()
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
-        _add(archive, "Dockerfile", _DOCKERFILE.read_bytes())
-        for name in ("app", "app/sandbox"):
-            folder = tarfile.TarInfo(name)
-            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-            archive.addfile(folder)
-        for path in _sandbox_files():
-            _add(archive, f"app/sandbox/{path.name}", path.read_bytes())
+        for name in sorted({str(parent) for path in files for parent in Path(path).parents} - {"."}):
+            directory = tarfile.TarInfo(name)
+            directory.type, directory.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(directory)
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o644
+            archive.addfile(member, io.BytesIO(content))
     stream.seek(0)
     return stream
 
 
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size, member.mode = len(content), 0o644
-    archive.addfile(member, io.BytesIO(content))
-
-
-def _build_error(error: str, said: str, base_image: str) -> str:
-    if "BASE_IMAGE has Python" in said:
-        return f"base image {base_image}: {said.removeprefix('BASE_IMAGE has ')}"
+def _explain_build_error(error: str, last_line: str, base_image: str) -> str:
+    if "BASE_IMAGE has Python" in last_line:
+        return f"base image {base_image}: {last_line.removeprefix('BASE_IMAGE has ')}"
     if "returned a non-zero code" in error:
-        return f"base image {base_image} does not do (last said: {said}): {error}"
+        return f"the base image {base_image} is not suitable (last line: {last_line}): {error}"
     return (
-        f"the base image {base_image} cannot be had: {error}; where no registry answers, "
+        f"the base image {base_image} is not available: {error}; where no registry answers, "
         "`--offline` makes a base with debootstrap"
     )
 
 
 def default_suite() -> str:
-    """Name the Debian release for an offline base: that of this machine where it is Debian, else bookworm."""
-    release: dict[str, str] = {}
+    """Return the Debian release for an offline base: that of this machine if it runs Debian, else bookworm."""
     try:
         lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
-        release = {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
     except OSError:
-        pass
+        return "bookworm"
+    release = {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
     return release.get("VERSION_CODENAME", "bookworm") if release.get("ID") == "debian" else "bookworm"
 
 
 def make_offline_base(
-    client: "DockerClient",
-    *,
-    tag: str = OFFLINE_BASE_TAG,
-    suite: str | None = None,
-    mirror: str = DEFAULT_MIRROR,
-    on_line: OnLine = lambda line: None,
+    client: "DockerClient", *, tag: str = OFFLINE_BASE_TAG, on_line: OnLine = lambda line: None
 ) -> str:
-    """Make a base image out of Debian packages, without a registry: minbase and python3.
+    """Make a base image of Debian packages (minbase and python3), without a registry.
 
     Args:
-        client: a connection to the engine.
-        tag: name the image gets.
-        suite: Debian release; None: `default_suite`.
-        mirror: where the packages come from.
+        client: connection to the engine.
+        tag: name of the image.
         on_line: called with each line of progress.
 
     Returns:
         The id of the image.
 
     Raises:
-        ValueError: we are not root, debootstrap is not installed, or it failed; one line.
+        ValueError: we are not root, or debootstrap is not installed or fails.
     """
     if os.geteuid() != 0:
         raise ValueError("an offline base is made by debootstrap, which needs root: run the same with sudo")
     missing = [program for program in ("debootstrap", "unshare", "tar") if shutil.which(program) is None]
     if missing:
         raise ValueError(f"an offline base needs {missing[0]}: sudo apt-get install -y {missing[0]}")
-    with tempfile.TemporaryDirectory(prefix="atomforge-base-") as folder:
-        root, archive = Path(folder, "root"), Path(folder, "root.tar")
-        # A mount namespace of its own, so that what debootstrap mounts in the folder goes when it does.
+    with tempfile.TemporaryDirectory(prefix="atomforge-base-") as directory:
+        root, archive = Path(directory, "root"), Path(directory, "root.tar")
+        # In a mount namespace of its own, so that whatever debootstrap mounts is unmounted when it ends.
         command = ["unshare", "--mount", "--propagation", "private", "debootstrap", "--variant=minbase"]
-        _run([*command, "--include=python3", suite or default_suite(), str(root), mirror], on_line)
+        _run([*command, "--include=python3", default_suite(), str(root), _DEBIAN_MIRROR], on_line)
         on_line("I: Packing the base")
-        excluded = [f"--exclude={pattern}" for pattern in _NEEDLESS]
-        _run(["tar", "-C", str(root), *excluded, "-cf", str(archive), "."], on_line)
+        excludes = [f"--exclude={pattern}" for pattern in _EXCLUDED]
+        _run(["tar", "-C", str(root), *excludes, "-cf", str(archive), "."], on_line)
         repository, _, version = tag.partition(":")
         client.api.import_image_from_file(str(archive), repository=repository, tag=version or "latest")
     image_id = client.images.get(tag).id
@@ -202,29 +229,26 @@ def make_offline_base(
 
 
 def _run(command: list[str], on_line: OnLine) -> None:
-    with _group(command) as process:
+    """Run a command in a process group that is killed if we are interrupted."""
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        env={**os.environ, "LC_ALL": "C"},
+    ) as process:
         assert process.stdout is not None
-        said = ""
-        for line in process.stdout:
-            said = line.strip() or said
-            on_line(line.rstrip())
-        if process.wait() != 0:
-            program = next(word for word in command if word in ("debootstrap", "tar"))
-            raise ValueError(f"{program} failed with exit code {process.returncode}: {said}")
-
-
-@contextlib.contextmanager
-def _group(command: list[str]) -> Iterator["subprocess.Popen[str]"]:
-    """Start a process in a group of its own, which ends with the block whatever happens."""
-    settings: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    process = subprocess.Popen(
-        command, text=True, errors="replace", start_new_session=True, env={**os.environ, "LC_ALL": "C"}, **settings
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, 9)
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
+        last_line = ""
+        try:
+            for line in process.stdout:
+                last_line = line.strip() or last_line
+                on_line(line.rstrip())
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode != 0:
+        program = next(word for word in command if word in ("debootstrap", "tar"))
+        raise ValueError(f"{program} failed with exit code {process.returncode}: {last_line}")

@@ -1,14 +1,14 @@
-"""A plain process: the same worker with nothing around it. Used only when named, for machines without a sandbox."""
+"""A plain process: the worker without any sandbox around it. Used only when requested by name."""
 
 import shutil
 import tempfile
 
 from executor.backends.base import SANDBOX_DIR, ProcessSandbox, worker_command
-from executor.backends.profiles import PROFILE_PARTS, ProfileParts
+from executor.backends.profiles import SandboxProfile, load_profile
 
 
 class ProcessBackend:
-    """Runs programs as this user, on this machine, with time and memory limits only."""
+    """Runs programs as this user, on this machine, with only time, memory and output limits."""
 
     name = "process"
     description = (
@@ -18,28 +18,28 @@ class ProcessBackend:
 
     def __init__(self, *, hash_seed: int = 0, profile: str = "cpu"):
         self._hash_seed = hash_seed
-        self._profile = PROFILE_PARTS[profile]()
+        self._profile = load_profile(profile)
 
     def with_profile(self, profile: str) -> "ProcessBackend":
         return ProcessBackend(hash_seed=self._hash_seed, profile=profile)
 
-    def start(self) -> "_PlainSandbox":
-        return _PlainSandbox(self._hash_seed, self._profile)
+    def start(self) -> "_PlainProcess":
+        return _PlainProcess(self._hash_seed, self._profile)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resources are held."""
 
 
-class _PlainSandbox(ProcessSandbox):
-    def __init__(self, hash_seed: int, profile: ProfileParts):
+class _PlainProcess(ProcessSandbox):
+    def __init__(self, hash_seed: int, profile: SandboxProfile):
         self._scratch = tempfile.mkdtemp(prefix="atomforge-")
-        box = {"uid": None, "max_processes": None, "scratch": self._scratch, "owns_namespace": False, **profile.box}
-        if profile.files:  # they lie where they are installed, nothing is hidden here
-            box["packages"] = str(next(iter(profile.files.values())).parent)
-        super().__init__(worker_command(SANDBOX_DIR, box), hash_seed=hash_seed)
+        spec = {"uid": None, "max_processes": None, "scratch": self._scratch, "owns_namespace": False, **profile.spec}
+        if profile.packages:  # where they are installed, as nothing is mounted
+            spec["packages"] = str(next(iter(profile.packages.values())).parent)
+        super().__init__(worker_command(SANDBOX_DIR, spec), hash_seed=hash_seed)
 
     def kill(self) -> str:
-        said = super().kill()
-        self.killed_from_outside = False  # what runs in it could have done it
+        stderr_tail = super().kill()
+        self.killed_from_outside = False  # a program could have killed it
         shutil.rmtree(self._scratch, ignore_errors=True)
-        return said
+        return stderr_tail

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from executor.sandbox.codec import refuse_equal_hashes
+from executor.sandbox.codec import reject_hash_collisions
 from executor.sandbox.tensors import TensorValue
 
 _NUMBERS = (int, float)
@@ -100,7 +100,7 @@ def _keys(items: Iterable[Any]) -> list[Any] | None:
     """
     keys = [_key(item) for item in items]
     try:
-        refuse_equal_hashes(keys)
+        reject_hash_collisions(keys)
     except ValueError:
         return None
     return keys

@@ -241,7 +241,7 @@ class CheckSession:
             if type(args) is not list or type(kwargs) is not dict:
                 raise ValueError("not a list of arguments and an object of keyword arguments")
             for value in (*args, *kwargs.values()):
-                decode_value(value, wide=True)
+                decode_value(value, extended=True)
         except (ValueError, TypeError) as error:
             self._blame_check(f"it makes a malformed call: {str(error)[:MAX_NAME_CHARS]}")
         return json.dumps(call)

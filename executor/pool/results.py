@@ -74,7 +74,7 @@ def parse_result(kind: bytes, text: str, *, extended: bool = False) -> CallResul
         ValueError: it is malformed.
     """
     if kind == b"v":
-        return CallResult(value=parse_tagged(text, wide=extended))
+        return CallResult(value=parse_tagged(text, extended=extended))
     if kind == b"u":
         return CallResult(error=UNSUPPORTED_TYPE)
     if kind == b"o":

@@ -1,6 +1,7 @@
-"""Exactly what a sandbox sees of atomforge: this folder, and nothing else, runs next to untrusted programs.
+"""The code that runs inside a sandbox, next to untrusted programs: the fork server (`worker`) and its candidates.
 
-It is copied into the image of the Docker sandboxes and bind-mounted by the others, where it is the package `sandbox`.
-Standard library only, but for `torch_values`, which sandboxes with torch alone import; an import contract says so.
-The trusted side takes the codec and the framing from here.
+This directory is all of atomforge that a sandbox contains. Docker sandboxes have a copy of it in their image, the other
+backends bind-mount it; there it is the package `sandbox`. It therefore uses relative imports and the standard library
+only, except for `candidate.torch_values`, which needs torch and is imported in sandboxes that have it. Outside the
+sandbox, the pool and the graders use `codec`, `tensors` and `framing`. Nothing here ever sees an expected value.
 """

@@ -1,6 +1,6 @@
-"""Frames on the pipes between the host and a sandbox: two lengths, a JSON header, a body of opaque bytes.
+"""Frames on the pipes between host and sandbox: two lengths, a JSON header and an opaque binary body.
 
-Standard library only: the same file runs inside the sandbox. It does not know what headers and bodies mean.
+The host, the worker and the candidates use the same code. It does not interpret headers and bodies.
 """
 
 import json
@@ -9,16 +9,17 @@ import struct
 from typing import Any
 
 LENGTHS = struct.Struct(">II")
+"""Sizes of header and body in bytes; they precede the header."""
 MAX_HEADER_BYTES = 64 << 20
 
 
 def pack_frame(header: dict[str, Any], body: bytes = b"") -> bytes:
-    """Make the bytes of one frame."""
-    return _head(header, len(body)) + body
+    """Serialise one frame."""
+    return _pack_header(header, len(body)) + body
 
 
 def read_header(fd: int) -> tuple[dict[str, Any], int] | None:
-    """Read the header of a frame and the size of its body, which stays unread; None at the end of the stream."""
+    """Read the header of a frame and the size of its body, which stays unread; None at end of file."""
     lengths = _read_exactly(fd, LENGTHS.size)
     if lengths is None:
         return None
@@ -28,18 +29,18 @@ def read_header(fd: int) -> tuple[dict[str, Any], int] | None:
 
 
 def read_frame(fd: int) -> tuple[dict[str, Any], bytes] | None:
-    """Read one frame from a blocking descriptor, and not a byte beyond it; None at the end of the stream."""
-    begun = read_header(fd)
-    if begun is None:
+    """Read exactly one frame from a blocking descriptor; None at end of file."""
+    start = read_header(fd)
+    if start is None:
         return None
-    header, body_size = begun
+    header, body_size = start
     body = _read_exactly(fd, body_size)
     return None if body is None else (header, body)
 
 
 def write_frame(fd: int, header: dict[str, Any], body: bytes | memoryview = b"") -> None:
-    """Write one frame to a blocking descriptor, without a copy of the body."""
-    parts = [memoryview(_head(header, len(body))), memoryview(body)]
+    """Write one frame to a blocking descriptor without copying the body."""
+    parts = [memoryview(_pack_header(header, len(body))), memoryview(body)]
     while parts:
         written = os.writev(fd, parts)
         while parts and written >= len(parts[0]):
@@ -49,16 +50,16 @@ def write_frame(fd: int, header: dict[str, Any], body: bytes | memoryview = b"")
 
 
 def take_frame(buffer: bytearray, *, max_body_bytes: int) -> tuple[dict[str, Any], bytes] | None:
-    """Take the first whole frame out of a buffer; None when there is none yet.
+    """Remove the first frame from a buffer; None if it is not complete yet.
 
     Raises:
-        ValueError: the buffer does not begin with a frame within the sizes allowed.
+        ValueError: the header or the body exceeds its maximum size, or the header is not JSON.
     """
     if len(buffer) < LENGTHS.size:
         return None
     header_size, body_size = LENGTHS.unpack_from(buffer)
     if header_size > MAX_HEADER_BYTES or body_size > max_body_bytes:
-        raise ValueError("a frame beyond the sizes allowed")
+        raise ValueError(f"a frame of {header_size} + {body_size} bytes exceeds {MAX_HEADER_BYTES} + {max_body_bytes}")
     end = LENGTHS.size + header_size + body_size
     if len(buffer) < end:
         return None
@@ -68,7 +69,7 @@ def take_frame(buffer: bytearray, *, max_body_bytes: int) -> tuple[dict[str, Any
     return header, body
 
 
-def _head(header: dict[str, Any], body_size: int) -> bytes:
+def _pack_header(header: dict[str, Any], body_size: int) -> bytes:
     encoded = json.dumps(header).encode("ascii")
     return LENGTHS.pack(len(encoded), body_size) + encoded
 

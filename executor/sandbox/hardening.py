@@ -1,13 +1,21 @@
-"""What the worker gives up for good before it greets, so that no process forked from it ever has it.
+"""Restrictions that worker and candidates impose on themselves and cannot lift again.
 
-Standard library only: runs inside the sandbox. Limits of a single candidate are in `executor.sandbox.candidate`.
+The worker gives up its privileges before it reports that it is ready, so that no process forked from it has them. Each
+candidate adds its resource limits and its user id. Namespaces, mounts and cgroups are the backend's part.
 """
 
 import base64
 import ctypes
+import math
 import os
+import resource
+import signal
 from typing import Any
 
+MAX_FILE_BYTES = 16 << 20
+MAX_OPEN_FILES = 64
+RESULTS_FD = 3
+CALLS_FD = 4
 _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 4, 22, 38
 _SECCOMP_MODE_FILTER = 2
 _FILTER_STEP_BYTES = 8
@@ -15,7 +23,7 @@ _CAPABILITY_VERSION = 0x20080522
 _CAP_DAC_READ_SEARCH = 1 << 2
 
 
-class _Program(ctypes.Structure):
+class _FilterProgram(ctypes.Structure):
     _fields_ = (("num_steps", ctypes.c_ushort), ("steps", ctypes.c_char_p))
 
 
@@ -29,38 +37,82 @@ class _Capabilities(ctypes.Structure):
     _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
 
 
-def confine_worker(box: dict[str, Any]) -> None:
-    """Give up what the box says: its `seccomp` program (base64) holds from here on.
+def harden_worker(spec: dict[str, Any]) -> None:
+    """Install the seccomp filter of the sandbox spec (`seccomp`, base64) for this process and all its children.
 
-    Where the sandbox has a process namespace of its own, the worker's memory, descriptors and environment are closed
-    to its children, of the same user too, and so is the folder that only CAP_DAC_READ_SEARCH opened.
+    In a PID namespace of its own, also make the worker's memory, descriptors and environment inaccessible to
+    candidates that run as the same user, and drop the capability with which it opened the private procfs.
 
     Raises:
-        OSError: the kernel refuses; no candidate may run then.
+        OSError: the kernel rejects one of these; no candidate may run then.
     """
-    library = ctypes.CDLL(None, use_errno=True)
-    if box["owns_namespace"]:
-        _prctl(library, _PR_SET_DUMPABLE, 0)
-        _drop_reading_everything(library)
-    encoded = box.get("seccomp")
+    libc = ctypes.CDLL(None, use_errno=True)
+    if spec["owns_namespace"]:
+        _prctl(libc, _PR_SET_DUMPABLE, 0)
+        _drop_dac_read_search(libc)
+    encoded = spec.get("seccomp")
     if encoded is not None:
         steps = base64.b64decode(encoded)
-        program = _Program(len(steps) // _FILTER_STEP_BYTES, steps)
-        _prctl(library, _PR_SET_NO_NEW_PRIVS, 1)
-        _prctl(library, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(program))
+        program = _FilterProgram(len(steps) // _FILTER_STEP_BYTES, steps)
+        _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1)
+        _prctl(libc, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(program))
 
 
-def _prctl(library: ctypes.CDLL, option: int, *arguments: int) -> None:
+def harden_candidate(limits: dict[str, Any], spec: dict[str, Any], *, results_fd: int, calls_fd: int | None) -> None:
+    """Apply the limits of one program to this process, and move its pipes to `RESULTS_FD` and `CALLS_FD`.
+
+    All other descriptors but the standard streams are closed.
+
+    Args:
+        limits: `memory_bytes` (address space) and `cpu_time_s`, of this process.
+        spec: the sandbox spec.
+        results_fd: write end of the pipe for results.
+        calls_fd: read end of the pipe for further calls, or None.
+    """
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Python's default; the worker has removed it
+    os.chdir(spec["scratch"])
+    os.umask(0o077)
+    os.dup2(results_fd, RESULTS_FD)
+    if calls_fd is not None:
+        os.dup2(calls_fd, CALLS_FD)
+    os.closerange(RESULTS_FD + 1 if calls_fd is None else CALLS_FD + 1, MAX_OPEN_FILES)
+    drop_privileges(spec["uid"])
+    cpu_s = math.ceil(limits["cpu_time_s"])
+    kernel_limits = {
+        resource.RLIMIT_AS: limits["memory_bytes"] + spec.get("base_bytes", 0),
+        resource.RLIMIT_FSIZE: MAX_FILE_BYTES,
+        resource.RLIMIT_NOFILE: MAX_OPEN_FILES,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_MEMLOCK: 0,
+    }
+    if spec["max_processes"] is not None:
+        kernel_limits[resource.RLIMIT_NPROC] = spec["max_processes"]
+    for limit, value in kernel_limits.items():
+        resource.setrlimit(limit, (value, value))
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
+
+
+def drop_privileges(uid: int | None) -> None:
+    """Become another user for good: supplementary groups first, then the group, then the user. None: stay."""
+    if uid is not None:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+
+
+def _prctl(libc: ctypes.CDLL, option: int, *arguments: int) -> None:
     padded = [ctypes.c_ulong(argument) for argument in (*arguments, 0, 0, 0, 0)[:4]]
-    _check(library.prctl(option, *padded), f"prctl {option}")
+    _check(libc.prctl(option, *padded), f"prctl {option}")
 
 
-def _drop_reading_everything(library: ctypes.CDLL) -> None:
+def _drop_dac_read_search(libc: ctypes.CDLL) -> None:
     header, sets = _CapabilityHeader(_CAPABILITY_VERSION, 0), (_Capabilities * 2)()
-    _check(library.capget(ctypes.byref(header), sets), "capget")
+    _check(libc.capget(ctypes.byref(header), sets), "capget")
     for name in ("effective", "permitted", "inheritable"):
         setattr(sets[0], name, getattr(sets[0], name) & ~_CAP_DAC_READ_SEARCH)
-    _check(library.capset(ctypes.byref(header), sets), "capset")
+    _check(libc.capset(ctypes.byref(header), sets), "capset")
 
 
 def _check(result: int, call: str) -> None:

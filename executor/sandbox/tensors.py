@@ -1,8 +1,7 @@
-"""Tensors as plain records: how they travel and lie in data sets, `{"$tensor": {"dtype", "shape", "data"}}`.
+"""Plain records of tensors and their JSON form, `{"$tensor": {"dtype", "shape", "data"}}`.
 
-`data` lists the elements in row-major order: numbers, booleans, and `{"$float": ...}` for what JSON cannot say.
-Standard library only: the same file runs inside the sandbox, and the trusted side needs no torch. It does not compare
-(`executor.grading.compare` does) and makes no torch tensors (`executor.sandbox.torch_values` does, in the sandbox).
+`data` lists the elements in row-major order: numbers, booleans, and `{"$float": ...}` for floats that JSON lacks. No
+torch is needed: `candidate.torch_values` converts to torch tensors, and `executor.grading.compare` compares.
 """
 
 import math
@@ -12,35 +11,41 @@ from typing import Any
 
 FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
 INT_BITS = {"uint8": (0, 8), "int8": (-1, 7), "int16": (-1, 15), "int32": (-1, 31), "int64": (-1, 63)}
-"""Whether they go below zero, and the bits of the largest value."""
+"""-1 if the type is signed, else 0; and the number of bits of its largest value."""
 DTYPES = (*FLOAT_DTYPES, *INT_BITS, "bool")
 MAX_ELEMENTS = 100_000
 MAX_RANK = 8
-_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+"""Values of the tag `$float`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TensorValue:
-    """A tensor without torch: `data` in row-major order, `shape` as of torch, `dtype` without `torch.`."""
+    """A tensor: `dtype` as torch names it without `torch.`, and `data` in row-major order."""
 
     dtype: str
     shape: tuple[int, ...]
     data: tuple[Any, ...]
 
 
+def encode_non_finite(value: float) -> dict[str, str]:
+    """Return the tagged form of NaN or an infinity."""
+    return {"$float": "nan" if value != value else "inf" if value > 0 else "-inf"}
+
+
 def encode_tensor(tensor: TensorValue) -> dict[str, Any]:
-    """Write a tensor as JSON can say it."""
+    """Return the JSON form of a tensor."""
     data = list(tensor.data)
     if tensor.dtype in FLOAT_DTYPES:
-        data = [item if item - item == 0.0 else _named(item) for item in data]
+        data = [item if item - item == 0.0 else encode_non_finite(item) for item in data]
     return {"$tensor": {"dtype": tensor.dtype, "shape": list(tensor.shape), "data": data}}
 
 
 def decode_tensor(content: Any) -> TensorValue:
-    """Read what `encode_tensor` wrote, from anywhere.
+    """Make a tensor of the content of a `$tensor` tag.
 
     Raises:
-        ValueError: one line on what is malformed: keys, dtype, shape, number of elements, or an element.
+        ValueError: the keys, dtype, shape, number of elements or an element are malformed.
     """
     if type(content) is not dict or sorted(content) != ["data", "dtype", "shape"]:
         raise ValueError('$tensor takes {"dtype": ..., "shape": [...], "data": [...]}')
@@ -65,7 +70,7 @@ def _elements(dtype: str, data: Sequence[Any]) -> tuple[Any, ...]:
     if dtype in INT_BITS:
         sign, bits = INT_BITS[dtype]
         if any(not sign << bits <= item < 1 << bits for item in data):
-            raise ValueError(f"$tensor: an element is beyond {dtype}")
+            raise ValueError(f"$tensor: an element exceeds the range of {dtype}")
     return tuple(data)
 
 
@@ -74,11 +79,7 @@ def _float(item: Any) -> float:
         try:
             return float(item)
         except OverflowError:
-            raise ValueError("$tensor: an integer beyond the floats in a tensor of floats") from None
-    if type(item) is dict and list(item) == ["$float"] and item["$float"] in tuple(_FLOATS):
-        return _FLOATS[item["$float"]]
-    raise ValueError(f"$tensor: {item!r:.40} is no element of a tensor of floats")
-
-
-def _named(item: float) -> dict[str, str]:
-    return {"$float": "nan" if item != item else "inf" if item > 0 else "-inf"}
+            raise ValueError("$tensor: an integer exceeds the range of float") from None
+    if type(item) is dict and list(item) == ["$float"] and item["$float"] in tuple(NON_FINITE):
+        return NON_FINITE[item["$float"]]
+    raise ValueError(f"$tensor: {item!r:.40} is not an element of a tensor of floats")

@@ -1,68 +1,68 @@
-"""Bytes on their way through the worker: read, kept and written in one place, and zeros when they have left.
+"""A byte buffer that overwrites consumed data with zeros.
 
-Standard library only: runs inside the sandbox. Every candidate is forked from the worker's memory. What the worker ever
-held in a Python object stays in that memory when the object is gone, and a later candidate could find it there.
+Candidates are forked from the worker, so they inherit its memory, including memory that Python has freed. The worker
+therefore never holds a candidate's bytes in ordinary objects: it reads, stores and forwards them in these buffers.
 """
 
 import os
 
-_KEPT_BYTES = 256 << 10
+_MIN_CAPACITY = 256 << 10
 
 
-class Passage:
-    """A queue of bytes of which no copy is made; what has left it, or was moved within it, is overwritten."""
+class ZeroingBuffer:
+    """A first-in, first-out byte queue. Bytes that were discarded or moved are overwritten; none are copied."""
 
     def __init__(self) -> None:
-        self._bytes = bytearray(_KEPT_BYTES)
+        self._bytes = bytearray(_MIN_CAPACITY)
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
-    def read(self, fd: int, most: int) -> int:
-        """Read once from a descriptor, at most so many bytes; how many came, 0 at its end.
+    def read_from(self, fd: int, max_bytes: int) -> int:
+        """Append the result of one read of at most `max_bytes`; return the number of bytes, 0 at end of file.
 
         Raises:
-            BlockingIOError: there is nothing yet.
+            BlockingIOError: a non-blocking descriptor has no data.
         """
         if self._size == len(self._bytes):
             self._grow()
-        with memoryview(self._bytes) as whole, whole[self._size : self._size + most] as room:
-            count = os.readv(fd, [room])
+        with memoryview(self._bytes) as whole, whole[self._size : self._size + max_bytes] as free:
+            count = os.readv(fd, [free])
         self._size += count
         return count
 
-    def fill(self, fd: int, size: int) -> bool:
-        """Read exactly so many bytes from a blocking descriptor; False where it ended before."""
+    def read_exactly_from(self, fd: int, size: int) -> bool:
+        """Append `size` bytes from a blocking descriptor; return False if it ends before."""
         while size > 0:
-            count = self.read(fd, size)
+            count = self.read_from(fd, size)
             if count == 0:
                 return False
             size -= count
         return True
 
-    def first(self, size: int) -> memoryview:
-        """Look at the first bytes; to be released before anything else is done here."""
+    def peek(self, size: int) -> memoryview:
+        """View the first `size` bytes (fewer if there are fewer). Release the view before calling anything else."""
         with memoryview(self._bytes) as whole:
             return whole[: min(size, self._size)]
 
-    def end_of_lines(self) -> int:
-        """Count the bytes of the whole lines."""
+    def size_of_complete_lines(self) -> int:
+        """Return the number of bytes up to and including the last line break."""
         return self._bytes.rfind(b"\n", 0, self._size) + 1
 
-    def drop(self, size: int) -> None:
-        """Let the first bytes go."""
+    def discard(self, size: int) -> None:
+        """Remove the first `size` bytes."""
         left = self._size - size
         with memoryview(self._bytes) as whole:
             whole[:left] = whole[size : self._size]
             whole[left : self._size] = bytes(size)
         self._size = left
-        if left == 0 and len(self._bytes) > _KEPT_BYTES:
-            self._bytes = bytearray(_KEPT_BYTES)
+        if left == 0 and len(self._bytes) > _MIN_CAPACITY:
+            self._bytes = bytearray(_MIN_CAPACITY)
 
     def clear(self) -> None:
-        """Let all bytes go."""
-        self.drop(self._size)
+        """Remove all bytes."""
+        self.discard(self._size)
 
     def _grow(self) -> None:
         larger = bytearray(2 * len(self._bytes))

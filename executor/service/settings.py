@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from executor.backends.docker import DockerSettings
+from executor.backends.docker import DockerConfig
 from executor.service.protocol import TOKEN_VARIABLE
 from executor.types import Limits
 
@@ -46,7 +46,7 @@ class ServiceSettings:
         )
     )
     """The most a request may name."""
-    docker: DockerSettings = field(default_factory=DockerSettings)
+    docker: DockerConfig = field(default_factory=DockerConfig)
 
     def __post_init__(self) -> None:
         for name in ("max_body_bytes", "max_waiting_programs", "body_timeout_s", "drain_s"):

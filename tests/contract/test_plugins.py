@@ -96,8 +96,8 @@ def test_a_backend_of_ones_own_runs_programs(monkeypatch: pytest.MonkeyPatch) ->
     ("path", "line"),
     [
         ("my_backend.Nothing", "backend: the module my_backend has no Nothing"),
-        ("my_backend.os", "backend: my_backend.os is no class but module"),
-        ("my_reward.brevity", r"backend: my_reward.brevity must be made by \(\*, hash_seed: int\)"),
+        ("my_backend.os", "backend: my_backend.os must be a class"),
+        ("my_reward.brevity", r"backend: my_reward.brevity must accept \(\*, hash_seed: int\)"),
         (
             "types.SimpleNamespace",
             "types.SimpleNamespace has no name, description, start, close, with_profile",

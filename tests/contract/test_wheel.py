@@ -44,7 +44,7 @@ def test_what_is_in_it(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     configs = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*.yaml")}
     sources = {str(path.relative_to(ROOT)) for name in NAMES for path in (ROOT / name).rglob("*.py")}
-    assert configs | sources | {f"{name}/py.typed" for name in NAMES} | {"executor/Dockerfile"} <= names
+    assert configs | sources | {f"{name}/py.typed" for name in NAMES} | {"executor/deploy/Dockerfile"} <= names
     assert not any(name.startswith(("tests/", "benchmarks/", "docs/")) for name in names)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "sandbox"), str(Path(__file__).resolve().parents[2])]
 
 from executor.api import Executor, open_executor
-from executor.backends.gpu_watch import memory_by_process
+from executor.backends.gpu_limit import query_memory
 from executor.grading.outcome import judge
 from executor.types import Limits, Outcome, Run, Task, Test
 from tests.sandbox.hostile_tensors import HOSTILE, ODD_BUT_RIGHT, RIGHT
@@ -86,10 +86,10 @@ def _device_checks(answer) -> Iterator[tuple[str, bool, str]]:
     read = "y = torch.empty(1 << 27, device='cuda')\n    return int((y == 1234.5).sum())"
     seen = answer(_TORCH + f"def solve(n):\n    {read}", "cuda")
     yield "nothing of another program is left in memory", seen == 0, f"{seen} of {1 << 27} numbers"
-    before = set(memory_by_process())
+    before = set(query_memory())
     answer(_TORCH + f"def solve(n):\n    {_FILL}    while True: pass", "cuda")
     time.sleep(2.0)
-    left = set(memory_by_process()) - before
+    left = set(query_memory()) - before
     yield "no process of a program is on the device after its time", not left, f"{len(left)} left"
 
 

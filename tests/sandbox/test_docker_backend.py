@@ -1,4 +1,4 @@
-"""What Docker sandboxes promise beyond verdicts: hardened containers, refused images, nothing left behind."""
+"""Docker sandboxes: hardened containers, rejected images, nothing left behind."""
 
 import io
 import os
@@ -7,7 +7,8 @@ import tarfile
 import pytest
 
 from executor.api import open_executor
-from executor.backends.docker import LABEL, DockerBackend, DockerSettings
+from executor.backends.base import SANDBOX_DIR
+from executor.backends.docker import LABEL, DockerBackend, DockerConfig
 from executor.backends.docker_image import DEFAULT_TAG
 from executor.types import Limits, Run, Status
 
@@ -30,7 +31,7 @@ def containers_of_ours(client):
     return client.containers.list(all=True, filters={"label": LABEL})
 
 
-def test_the_container_is_hardened(docker_executor, docker_engine):
+def test_container_options_are_hardened(docker_executor, docker_engine):
     value_of(docker_executor, "def solve(): return 1")
     ours = containers_of_ours(docker_engine)
     container = min(ours, key=lambda found: len(found.attrs["HostConfig"]["Binds"]))  # others have torch
@@ -49,7 +50,7 @@ def test_the_container_is_hardened(docker_executor, docker_engine):
     assert config["Image"] == DEFAULT_TAG
 
 
-def test_a_candidate_sees_little(docker_executor):
+def test_candidate_sees_only_the_sandbox(docker_executor):
     source = """
 import os
 def solve():
@@ -67,7 +68,7 @@ def solve():
         "seccomp": status["Seccomp"].strip(),
         "groups": status["Groups"].strip(),
         "interfaces": [line.split(":")[0].strip() for line in open("/proc/net/dev").read().splitlines()[2:]],
-        "app": sorted(name for name in os.listdir("/app") if name.endswith(".py")),
+        "app": [sorted(set(os.listdir(path)) - {"__pycache__"}) for path in ("/app", "/app/sandbox")],
     }
 """
     found = value_of(docker_executor, source)
@@ -79,11 +80,11 @@ def solve():
     assert found["seccomp"] == "2"
     assert found["groups"] == ""
     assert found["interfaces"] == ["lo"]
-    assert "client.py" not in found["app"]
-    assert "worker.py" in found["app"]
+    package = sorted(path.name for path in SANDBOX_DIR.iterdir() if path.name != "__pycache__")
+    assert found["app"] == [["sandbox"], package]
 
 
-def test_all_processes_of_a_candidate_share_one_memory_limit(docker_engine):
+def test_memory_limit_applies_to_all_processes_together(docker_engine):
     """Each process stays within its own limit; together they are over that of the container."""
     source = """
 import os, time
@@ -97,7 +98,7 @@ def solve():
     time.sleep(20)
     return len(held)
 """
-    settings = DockerSettings(memory_bytes=128 << 20)
+    settings = DockerConfig(memory_bytes=128 << 20)
     with open_executor("docker", num_workers=1, docker=settings) as opened:
         execution = run_one(opened, source, limits=Limits(cpu_time_s=10.0, wall_time_s=15.0))
         assert execution.failure is Status.MEMORY, execution
@@ -106,7 +107,7 @@ def solve():
         assert opened.stats().num_replaced == 0
 
 
-def test_children_share_the_cpu_time_of_their_parent(docker_executor):
+def test_cpu_time_limit_applies_to_all_processes_together(docker_executor):
     source = """
 import os
 def solve():
@@ -126,7 +127,7 @@ def test_containers_end_with_the_executor(docker_engine):
     assert {container.id for container in containers_of_ours(docker_engine)} <= before
 
 
-def test_what_a_killed_process_left_is_removed_and_what_others_use_is_not(docker_engine):
+def test_orphaned_containers_are_removed_and_others_are_not(docker_engine):
     owners = {"dead": "999999.of-another-boot.1", "alive": None}
     with open_executor("docker", num_workers=1) as opened:
         value_of(opened, "def solve(): return 1")
@@ -139,7 +140,7 @@ def test_what_a_killed_process_left_is_removed_and_what_others_use_is_not(docker
             )
             made[name].start()
             made[name].wait()
-        DockerBackend(DockerSettings())
+        DockerBackend(DockerConfig())
         left = {container.id for container in containers_of_ours(docker_engine)}
         assert made["dead"].id not in left
         assert made["alive"].id in left  # this very process started it
@@ -149,9 +150,9 @@ def test_what_a_killed_process_left_is_removed_and_what_others_use_is_not(docker
                 container.remove(force=True)
 
 
-def test_an_image_that_is_missing_or_of_other_sources_is_refused(docker_engine):
+def test_missing_or_outdated_image_raises_value_error(docker_engine):
     with pytest.raises(ValueError, match="no image atomforge-none:1: run `atomforge executor build`"):
-        open_executor("docker", docker=DockerSettings(image="atomforge-none:1"))
+        open_executor("docker", docker=DockerConfig(image="atomforge-none:1"))
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
         content = f"FROM {DEFAULT_TAG}\nLABEL atomforge.sources=older\n".encode()
@@ -164,17 +165,17 @@ def test_an_image_that_is_missing_or_of_other_sources_is_refused(docker_engine):
     )
     try:
         with pytest.raises(ValueError, match="built from other sources: run `atomforge executor build`"):
-            open_executor("docker", docker=DockerSettings(image="atomforge-executor:stale"))
+            open_executor("docker", docker=DockerConfig(image="atomforge-executor:stale"))
     finally:
         docker_engine.images.remove("atomforge-executor:stale", force=True)
 
 
-def test_an_unknown_runtime_is_one_line(docker_engine):
+def test_unknown_runtime_raises_value_error(docker_engine):
     with pytest.raises(ValueError, match="no runtime 'runscc'; it has .*runc"):
-        open_executor("docker", docker=DockerSettings(runtime="runscc"))
+        open_executor("docker", docker=DockerConfig(runtime="runscc"))
 
 
-def test_without_an_engine_it_is_one_line_and_auto_goes_on(monkeypatch, caplog):
+def test_without_engine_docker_raises_one_line_and_auto_continues(monkeypatch, caplog):
     caplog.set_level("INFO")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     with pytest.raises(ValueError, match="no Docker engine can be used: none answers at unix:///nonexistent") as caught:
@@ -185,18 +186,18 @@ def test_without_an_engine_it_is_one_line_and_auto_goes_on(monkeypatch, caplog):
     assert "auto: no Docker engine can be used" in caplog.text
 
 
-def test_auto_takes_docker_where_its_image_is_built(docker_engine):
+def test_auto_prefers_docker_if_its_image_is_built(docker_engine):
     with open_executor("auto", num_workers=1) as opened:
         assert opened.description.startswith("docker: ")
 
 
-def test_too_little_memory_for_a_worker_is_refused():
+def test_docker_config_with_too_little_memory_raises_value_error():
     with pytest.raises(ValueError, match="memory_bytes must be at least"):
-        DockerSettings(memory_bytes=1 << 20)
+        DockerConfig(memory_bytes=1 << 20)
 
 
-def test_the_folder_of_the_handshake_is_gone(docker_executor, tmp_path):
-    settings = DockerSettings(socket_dir=str(tmp_path))
+def test_handshake_directory_is_removed(docker_executor, tmp_path):
+    settings = DockerConfig(socket_dir=str(tmp_path))
     with open_executor("docker", num_workers=1, docker=settings) as opened:
         value_of(opened, "def solve(): return 1")
         assert os.listdir(tmp_path) == []

@@ -1,7 +1,8 @@
-"""The image of the Docker sandboxes: what is in it, what it says of itself, and how building it fails."""
+"""The image of the Docker sandboxes: its contents, its label, and errors while building it."""
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,20 +14,26 @@ import pytest
 from docker.errors import ImageNotFound
 
 from cli.main import main
-from executor.backends import docker_image as image
-from executor.backends.base import SANDBOX_FILES, SOURCE_DIR
-from executor.backends.docker_client import connect_engine
+from executor.backends import docker_image
+from executor.backends.base import SANDBOX_DIR
 from executor.backends.docker_image import (
     DEFAULT_TAG,
     OFFLINE_BASE_TAG,
     SOURCES_LABEL,
     build_image,
-    is_current,
+    check_image,
+    connect_engine,
     sources_digest,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
 TEST_TAG = "atomforge-executor:test"
+PACKAGE = {
+    "app/sandbox": 0o755,
+    "app/sandbox/candidate": 0o755,
+    **{f"app/sandbox/{path.relative_to(SANDBOX_DIR)}": 0o644 for path in SANDBOX_DIR.rglob("*.py")},
+}
+"""Paths of the sandbox package in the image and their modes."""
 
 
 @pytest.fixture
@@ -36,57 +43,61 @@ def test_tag(docker_engine):
         docker_engine.images.remove(found.id, force=True)
 
 
-def test_the_image_holds_our_files_and_nothing_else_of_ours(docker_engine):
+def test_image_contains_the_sandbox_package_and_nothing_else_of_atomforge(docker_engine):
     program = (
         "import os, stat\n"
-        "for name in ['.', *sorted(os.listdir('/app'))]:\n"
-        "    s = os.stat('/app/' + name)\n"
-        "    print(name, s.st_uid, s.st_gid, oct(stat.S_IMODE(s.st_mode)))\n"
+        "for folder, folders, files in os.walk('/app'):\n"
+        "    for name in folders + files:\n"
+        "        path = os.path.join(folder, name)\n"
+        "        s = os.stat(path)\n"
+        "        print(path.removeprefix('/'), s.st_uid, s.st_gid, oct(stat.S_IMODE(s.st_mode)))\n"
     )
-    said = docker_engine.containers.run(
+    output = docker_engine.containers.run(
         DEFAULT_TAG, ["-c", program], entrypoint="python3", network_mode="none", remove=True
     )
-    lines = [". 0 0 0o755", *(f"{name} 0 0 0o644" for name in sorted(SANDBOX_FILES))]
-    assert said.decode().splitlines() == lines
+    expected = [f"{name} 0 0 {mode:#o}" for name, mode in PACKAGE.items()]
+    assert sorted(output.decode().splitlines()) == sorted(expected)
 
 
-def test_the_image_says_what_it_was_made_of(docker_engine, monkeypatch, tmp_path):
+def test_image_label_is_the_digest_of_its_sources(docker_engine, monkeypatch, tmp_path):
     assert docker_engine.images.get(DEFAULT_TAG).labels[SOURCES_LABEL] == sources_digest()
-    assert is_current(docker_engine)
-    for name in SANDBOX_FILES:
-        (tmp_path / name).write_bytes((SOURCE_DIR / name).read_bytes())
-    monkeypatch.setattr(image, "SOURCE_DIR", tmp_path)
-    assert is_current(docker_engine)
-    with (tmp_path / "worker.py").open("a") as file:
+    check_image(docker_engine, DEFAULT_TAG)
+    copy = tmp_path / "sandbox"
+    shutil.copytree(SANDBOX_DIR, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(docker_image, "SANDBOX_DIR", copy)
+    check_image(docker_engine, DEFAULT_TAG)
+    with (copy / "candidate" / "calls.py").open("a") as file:
         file.write("\n")
-    assert not is_current(docker_engine)
-    assert not is_current(docker_engine, tag="atomforge-executor:not-there")
+    with pytest.raises(ValueError, match="other sources"):
+        check_image(docker_engine, DEFAULT_TAG)
+    with pytest.raises(ValueError, match="no image"):
+        check_image(docker_engine, "atomforge-executor:not-there")
 
 
-def test_what_is_sent_to_the_engine_is_only_what_the_image_needs():
-    with tarfile.open(fileobj=image._context()) as archive:
+def test_build_context_contains_only_the_sandbox_package():
+    with tarfile.open(fileobj=docker_image._build_context()) as archive:
         members = {member.name: (member.uid, member.gid, member.mode) for member in archive.getmembers()}
-    files = {f"app/{name}": (0, 0, 0o644) for name in SANDBOX_FILES}
-    assert members == {"Dockerfile": (0, 0, 0o644), "app": (0, 0, 0o755), **files}
+    expected = {"Dockerfile": 0o644, "app": 0o755, **PACKAGE}
+    assert members == {name: (0, 0, mode) for name, mode in expected.items()}
 
 
-def test_lines_are_reported_and_the_id_is_that_of_the_tag(docker_engine, test_tag):
+def test_build_image_reports_lines_and_returns_the_id(docker_engine, test_tag):
     lines = []
     built = build_image(docker_engine, base_image=DEFAULT_TAG, tag=test_tag, on_line=lines.append)
     assert docker_engine.images.get(test_tag).id == built
     assert any(line.startswith("Step 1/") for line in lines)
 
 
-def test_a_new_image_takes_the_place_of_the_old_one(docker_engine, test_tag, monkeypatch):
+def test_build_image_removes_the_previous_image(docker_engine, test_tag, monkeypatch):
     first = build_image(docker_engine, base_image=DEFAULT_TAG, tag=test_tag)
-    monkeypatch.setattr(image, "sources_digest", lambda: "0" * 64)
+    monkeypatch.setattr(docker_image, "sources_digest", lambda: "0" * 64)
     second = build_image(docker_engine, base_image=DEFAULT_TAG, tag=test_tag)
     assert second != first
     with pytest.raises(ImageNotFound):
         docker_engine.images.get(first)
 
 
-def test_a_base_without_python_is_one_clear_line(docker_engine, test_tag):
+def test_build_image_on_a_base_without_python_raises_one_line(docker_engine, test_tag):
     empty = io.BytesIO()
     with tarfile.open(fileobj=empty, mode="w") as archive:
         archive.addfile(tarfile.TarInfo("nothing"))
@@ -103,10 +114,10 @@ def test_a_base_without_python_is_one_clear_line(docker_engine, test_tag):
                 docker_engine.images.remove(found.id)
 
 
-def test_a_base_that_nobody_has_is_one_clear_line(docker_engine, capsys):
+def test_build_command_with_a_missing_base_prints_one_line(docker_engine, capsys):
     assert main(["executor", "build", "--base-image", "localhost:1/not/there:1", "--tag", TEST_TAG]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert said.startswith("atomforge: error: the base image localhost:1/not/there:1 cannot be had: ")
+    assert said.startswith("atomforge: error: the base image localhost:1/not/there:1 is not available: ")
     assert "`--offline` makes a base" in said
 
 
@@ -124,7 +135,7 @@ def test_a_base_that_nobody_has_is_one_clear_line(docker_engine, capsys):
         ([], {}, "action"),
     ],
 )
-def test_wrong_requests_are_one_clear_line(arguments, environment, words, monkeypatch, capsys):
+def test_build_command_with_wrong_arguments_prints_one_line(arguments, environment, words, monkeypatch, capsys):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert main(["executor", *arguments]) == 2
@@ -132,7 +143,7 @@ def test_wrong_requests_are_one_clear_line(arguments, environment, words, monkey
     assert words in line
 
 
-def test_an_ordinary_user_is_told_about_the_socket(docker_engine):
+def test_connect_engine_without_permission_names_the_socket(docker_engine):
     if os.geteuid() != 0:
         pytest.skip("not root: cannot become another user")
     if "DOCKER_HOST" in os.environ:
@@ -147,14 +158,14 @@ def test_an_ordinary_user_is_told_about_the_socket(docker_engine):
         os.setegid(0)
 
 
-def test_an_offline_base_needs_root_and_debootstrap(monkeypatch):
+def test_make_offline_base_requires_root_and_debootstrap(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(ValueError, match="needs root: run the same with sudo"):
-        image.make_offline_base(None)  # type: ignore[arg-type]
+        docker_image.make_offline_base(None)  # type: ignore[arg-type]
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(ValueError, match="apt-get install -y debootstrap"):
-        image.make_offline_base(None)  # type: ignore[arg-type]
+        docker_image.make_offline_base(None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -166,9 +177,9 @@ def test_an_offline_base_needs_root_and_debootstrap(monkeypatch):
         ("", "bookworm"),
     ],
 )
-def test_the_suite_is_that_of_this_debian_or_bookworm(release, suite, monkeypatch):
+def test_default_suite_is_that_of_this_debian_or_bookworm(release, suite, monkeypatch):
     monkeypatch.setattr(Path, "read_text", lambda path, **_: release)
-    assert image.default_suite() == suite
+    assert docker_image.default_suite() == suite
 
 
 @pytest.fixture
@@ -200,7 +211,7 @@ def build_offline():
     )
 
 
-def test_a_debootstrap_that_fails_is_one_clear_line(docker_engine, fake_debootstrap):
+def test_offline_build_with_failing_debootstrap_prints_one_line(docker_engine, fake_debootstrap):
     temporary = fake_debootstrap("echo 'I: Base'; echo 'E: Failed getting release file'; exit 1")
     process = build_offline()
     _, said = process.communicate(timeout=60)
@@ -211,7 +222,7 @@ def test_a_debootstrap_that_fails_is_one_clear_line(docker_engine, fake_debootst
     assert os.listdir(temporary) == []
 
 
-def test_an_interrupted_debootstrap_leaves_nothing(docker_engine, fake_debootstrap, tmp_path):
+def test_interrupted_offline_build_leaves_nothing_behind(docker_engine, fake_debootstrap, tmp_path):
     temporary = fake_debootstrap(f"mkdir -p $3/proc; mount -t tmpfs none $3/proc; echo $$ > {tmp_path}/pid; sleep 600")
     process = build_offline()
     deadline = time.monotonic() + 60
@@ -228,12 +239,12 @@ def test_an_interrupted_debootstrap_leaves_nothing(docker_engine, fake_debootstr
 
 
 @pytest.mark.slow
-def test_a_base_made_offline_does(docker_engine, test_tag):
+def test_image_can_be_built_on_an_offline_base(docker_engine, test_tag):
     if os.geteuid() != 0:
         pytest.skip("not root: an offline base cannot be made")
     lines = []
-    made = image.make_offline_base(docker_engine, tag=OFFLINE_BASE_TAG, on_line=lines.append)
+    made = docker_image.make_offline_base(docker_engine, tag=OFFLINE_BASE_TAG, on_line=lines.append)
     assert docker_engine.images.get(OFFLINE_BASE_TAG).id == made
     assert "I: Base system installed successfully." in lines
     build_image(docker_engine, base_image=OFFLINE_BASE_TAG, tag=test_tag)
-    assert is_current(docker_engine, tag=test_tag)
+    check_image(docker_engine, test_tag)

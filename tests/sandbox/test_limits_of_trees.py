@@ -1,4 +1,4 @@
-"""Limits hold for all processes of a candidate together, and what they are measured by is out of its reach."""
+"""Limits apply to all processes of a candidate together, and it cannot reach what measures them."""
 
 import json
 import os
@@ -16,23 +16,23 @@ SCRIPT = Path(__file__).with_name("trees.py")
 
 
 @pytest.mark.parametrize("source", [SPREAD, RELAYED])
-def test_cpu_time_is_that_of_all_processes(executor, source):
+def test_cpu_time_limit_counts_all_processes(executor, source):
     execution = run(executor, source, CPU_LIMIT)
     assert execution.failure is Status.TIMEOUT
     # Two cores at least spread 0.5 s over 0.25 s or more; the limit is multiplied on slow machines.
     assert execution.duration_s < 6.0
 
 
-def test_children_within_the_limit_are_no_timeout(executor):
+def test_children_within_the_limit_do_not_time_out(executor):
     assert run(executor, WAITED_FOR, PATIENT).results[0].value is True
 
 
-def test_what_measures_it_is_out_of_reach(bubblewrap_executor):
+def test_candidate_cannot_reach_the_private_procfs(bubblewrap_executor):
     assert "CPU time of the first process only" not in bubblewrap_executor.description
     assert run(bubblewrap_executor, SNOOP, PATIENT).results[0].value == []
 
 
-def test_all_of_it_for_an_ordinary_user():
+def test_limits_and_procfs_for_an_ordinary_user():
     """Where the candidates' user is the worker's."""
     if os.geteuid() != 0:
         pytest.skip("not root: the tests above have run as an ordinary user")

@@ -1,4 +1,4 @@
-"""What the sandboxed executor promises beyond verdicts: secrecy, survival, order, one interpreter, one hash seed."""
+"""Properties of the sandboxed executor besides outcomes: secrecy, isolation, limits, interpreter and hash seed."""
 
 import gc
 import os
@@ -12,7 +12,7 @@ from executor.api import grade, open_executor, open_local
 from executor.backends.base import SANDBOX_DIR
 from executor.backends.docker import LABEL
 from executor.pool import connection
-from executor.sandbox import framing
+from executor.sandbox.framing import pack_frame
 from executor.types import Limits, Run, Status, Submission, Task, Test
 
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
@@ -43,11 +43,11 @@ def kind(request):
     return request.param
 
 
-def test_expected_values_never_leave_for_the_sandbox(executor, monkeypatch):
+def test_expected_values_are_never_sent_to_a_sandbox(executor, monkeypatch):
     sent = []
 
     def record(header, body=b""):
-        sent.append(framing.pack_frame(header, body))
+        sent.append(pack_frame(header, body))
         return sent[-1]
 
     monkeypatch.setattr(connection, "pack_frame", record)
@@ -61,12 +61,17 @@ def test_expected_values_never_leave_for_the_sandbox(executor, monkeypatch):
         assert secret not in everything
 
 
-def test_only_our_files_are_in_the_sandbox(executor):
-    source = "import os\ndef solve(): return sorted(os.listdir('/app'))"
-    assert run_one(executor, source).value == sorted(path.name for path in SANDBOX_DIR.glob("*.py"))
+def test_sandbox_contains_only_its_package_of_atomforge(executor):
+    source = """
+import os
+def solve():
+    return sorted(os.path.join(folder, name) for folder, _, names in os.walk("/app") for name in names)
+"""
+    found = [path for path in run_one(executor, source).value if "__pycache__" not in path]
+    assert found == sorted(f"/app/sandbox/{path.relative_to(SANDBOX_DIR)}" for path in SANDBOX_DIR.rglob("*.py"))
 
 
-def test_bubblewrap_shows_little_of_the_machine(bubblewrap_executor):
+def test_bubblewrap_shows_only_system_directories_and_devices(bubblewrap_executor):
     source = "import os\ndef solve(): return [sorted(os.listdir(p)) for p in ('/', '/dev')]"
     root, devices = run_one(bubblewrap_executor, source).value
     usual = {"app", "bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "sbin", "tmp", "usr"}
@@ -82,7 +87,7 @@ def solve():
 """
 
 
-def test_the_interpreter_has_no_site_and_no_environment(executor):
+def test_interpreter_has_no_site_and_no_environment(executor):
     version, environment, _, has_site, odd = run_one(executor, LOOK_AROUND).value
     assert version >= [3, 11]
     assert set(environment) <= {"PYTHONHASHSEED", "PWD", "LC_CTYPE", "PATH", "HOSTNAME", "HOME"}
@@ -90,13 +95,13 @@ def test_the_interpreter_has_no_site_and_no_environment(executor):
     assert odd == []
 
 
-def test_the_interpreter_of_bubblewrap_is_this_one(bubblewrap_executor):
+def test_bubblewrap_runs_this_interpreter(bubblewrap_executor):
     version, _, prefix, _, _ = run_one(bubblewrap_executor, LOOK_AROUND).value
     assert version == list(sys.version_info[:3])
     assert os.path.realpath(prefix) == os.path.realpath(sys.base_prefix)
 
 
-def test_the_hash_seed_is_the_one_asked_for(kind):
+def test_hash_seed_is_that_of_the_executor(kind):
     source = "def solve(): return [hash('a'), list({'alpha', 'beta', 'gamma', 'delta', 'epsilon'})]"
     found = {}
     for seed in (0, 1, 1):
@@ -117,7 +122,7 @@ def test_arguments_are_fresh_for_each_call_and_each_program(executor):
     assert shared == [[], {"k": {"$set": [1]}}]
 
 
-def test_every_limit_bites(executor):
+def test_every_limit_is_enforced(executor):
     def status(source, **limits):
         run = Run(source=source, entry_point="solve", calls=([],))
         [execution] = executor.run([run], Limits(**{"cpu_time_s": 10.0, "wall_time_s": 30.0, **limits}))
@@ -138,7 +143,7 @@ def test_every_limit_bites(executor):
     assert status(speak, source_bytes=20) is Status.SOURCE_TOO_LONG
 
 
-def test_arguments_beyond_the_memory_are_no_verdict(executor):
+def test_arguments_beyond_the_memory_are_infra(executor):
     """Nothing of the program has run when they are read, so it is not to blame; the next one has a fresh sandbox."""
     runs = [
         Run(source="def solve(x): return len(x)", entry_point="solve", calls=([[n] * size],))
@@ -150,13 +155,13 @@ def test_arguments_beyond_the_memory_are_no_verdict(executor):
     assert [found[0].results[0].value, found[2].results[0].value] == [3, 5]
 
 
-def test_large_programs_and_answers_pass_through(executor):
+def test_large_programs_and_results_are_transferred(executor):
     text = "x" * 900_000
     source = "# " + "y" * 60_000 + "\ndef solve(x): return x"
     assert run_one(executor, source, text).value == text
 
 
-def test_it_works_from_a_thread_that_ends(kind):
+def test_executor_works_from_short_lived_threads(kind):
     found = []
     with open_local(kind, num_workers=1) as opened:
         for _ in range(2):
@@ -197,7 +202,7 @@ def test_auto_never_falls_back_to_a_plain_process(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-def test_auto_says_what_it_chose_and_why(caplog, monkeypatch, bubblewrap_executor):
+def test_auto_logs_its_choice_and_the_reason(caplog, monkeypatch, bubblewrap_executor):
     caplog.set_level("INFO")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
     with open_executor("auto", num_workers=1) as opened:
@@ -205,14 +210,14 @@ def test_auto_says_what_it_chose_and_why(caplog, monkeypatch, bubblewrap_executo
     assert "auto: no Docker engine can be used" in caplog.text
 
 
-def test_auto_takes_docker_first(caplog, docker_engine):
+def test_auto_prefers_docker(caplog, docker_engine):
     caplog.set_level("INFO")
     with open_executor("auto", num_workers=1) as opened:
         assert opened.description.startswith("docker: ")
     assert "auto: the first choice" in caplog.text
 
 
-def test_a_bubblewrap_that_does_not_work_is_one_clear_line(tmp_path, monkeypatch):
+def test_broken_bubblewrap_raises_one_line(tmp_path, monkeypatch):
     fake = tmp_path / "bwrap"
     fake.write_text("#!/bin/sh\necho 'bwrap: no permission to make namespaces' >&2\nexit 1\n")
     fake.chmod(0o755)
@@ -230,12 +235,12 @@ def test_a_bubblewrap_that_does_not_work_is_one_clear_line(tmp_path, monkeypatch
         ({"num_workers": 0}, "at least 1"),
     ],
 )
-def test_bad_arguments(arguments, words):
+def test_open_executor_with_bad_arguments_raises_value_error(arguments, words):
     with pytest.raises(ValueError, match=words):
         open_executor(**arguments)
 
 
-def test_the_plain_process_works_and_says_what_it_is(caplog):
+def test_process_backend_works_and_warns(caplog):
     with open_executor("process", num_workers=1) as opened:
         assert "NOT a sandbox" in opened.description
         assert run_one(opened, "def solve(x): return (x, {1})", 5).value == {"$tuple": [5, {"$set": [1]}]}
@@ -247,7 +252,7 @@ def test_the_plain_process_works_and_says_what_it_is(caplog):
     assert "NOT a sandbox" in caplog.text
 
 
-def test_the_worker_has_namespaces_and_capabilities_of_its_own():
+def test_worker_has_its_own_namespaces_and_few_capabilities():
     if os.geteuid() != 0:
         pytest.skip("not root: another user's namespaces cannot be looked at")
     before = children_of(os.getpid())
@@ -265,7 +270,7 @@ def test_the_worker_has_namespaces_and_capabilities_of_its_own():
         assert Path(f"/proc/{worker}/environ").read_bytes().split(b"\0")[0] == b"PYTHONHASHSEED=0"
 
 
-def test_a_candidate_is_nobody_and_may_nothing(executor):
+def test_candidate_has_no_capabilities_and_no_groups(executor):
     source = """
 import ctypes, os, struct
 def solve():

@@ -1,7 +1,7 @@
-"""The worker keeps nothing of a program: not its source, arguments or results, in no object and in no freed memory.
+"""The worker keeps nothing of a program, neither in objects nor in freed memory: no source, arguments or results.
 
-Every program is forked from the worker's memory, so what stays there can be read by the programs that follow. The
-memory is looked at from outside, which takes root, and from within.
+Every program is forked from the worker's memory, so later programs could read what stays there. The tests search that
+memory from outside, which requires root, and from within. They look only at sandboxes that they started.
 """
 
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from executor.api import grade, open_local
+from executor.backends.bubblewrap import BubblewrapBackend
 from executor.grading.tasks import task_from_row
 from executor.types import Limits, Run, Status, Submission
 
@@ -41,32 +42,49 @@ frame, found = sys._getframe(), []
 while frame is not None:
     found += frame.f_locals.values()
     frame = frame.f_back
-[child] = [thing for thing in found if type(thing).__name__ == "Child"]
+[worker] = [value for value in found if type(value).__name__ == "Worker"]
+kept = bytes(worker._results._bytes + worker._pending_calls._bytes).strip(bytes(1))
 """
 THIEVES = {
-    "results": f"{WALKS_TO_THE_WORKER}os.write(3, bytes(child.results)); os._exit(0)",
-    "source": f"{WALKS_TO_THE_WORKER}exec(child._program['source'], globals())",
+    "results": f"{WALKS_TO_THE_WORKER}assert kept; os.write(3, kept); os._exit(0)",
+    "child": f"{WALKS_TO_THE_WORKER}[child] = [value for value in found if type(value).__name__ == 'ChildProcess']",
+    "source": f"{WALKS_TO_THE_WORKER}exec(worker._program['source'], globals())",
 }
 
 
 @pytest.fixture
-def opened():
+def root_pids(monkeypatch):
+    """First processes of the sandboxes that this test starts."""
+    found = []
+    start = BubblewrapBackend.start
+
+    def start_and_record(backend):
+        sandbox = start(backend)
+        found.append(sandbox.root_pid)
+        return sandbox
+
+    monkeypatch.setattr(BubblewrapBackend, "start", start_and_record)
+    return found
+
+
+@pytest.fixture
+def opened(root_pids):
     if os.geteuid() != 0:
-        pytest.skip("not root: another process's memory cannot be looked at")
+        pytest.skip("not root: the memory of another process cannot be read")
     with open_local("bubblewrap", num_workers=1) as executor:
         yield executor
 
 
 def children_of(pid: int) -> list[int]:
-    """Processes started by any thread of a process."""
+    """Find the processes started by any thread of a process."""
     return [int(pid) for path in Path(f"/proc/{pid}/task").glob("*/children") for pid in path.read_text().split()]
 
 
-def workers() -> list[int]:
-    """Find the workers of this process's sandboxes, once no program runs in them any more."""
+def workers(root_pids: list[int]) -> list[int]:
+    """Find the workers of sandboxes, once no program runs in them any more."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        found = [pid for outer in children_of(os.getpid()) for pid in children_of(outer)]
+        found = [pid for root in root_pids for pid in children_of(root)]
         if found and not any(children_of(pid) for pid in found):
             return found
         time.sleep(0.05)
@@ -74,7 +92,7 @@ def workers() -> list[int]:
 
 
 def memory_of(pid: int) -> bytes:
-    """Read all that a process can write to."""
+    """Read all writable memory of a process."""
     found = []
     with Path(f"/proc/{pid}/mem").open("rb") as memory:
         for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
@@ -86,10 +104,10 @@ def memory_of(pid: int) -> bytes:
     return b"\0".join(found)
 
 
-def kept(mark: str) -> list[bytes]:
-    """Find what the workers have kept, with what stands around it."""
+def find_in_workers(mark: str, root_pids: list[int]) -> list[bytes]:
+    """Find a text in the memory of workers, with its surroundings."""
     found = []
-    for pid in workers():
+    for pid in workers(root_pids):
         memory, position = memory_of(pid), 0
         assert b"owns_namespace" in memory  # it is the worker, and its memory can be read
         while (position := memory.find(mark.encode(), position)) >= 0:
@@ -99,27 +117,27 @@ def kept(mark: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("source", PROGRAMS.values(), ids=PROGRAMS)
-def test_nothing_of_a_program_stays(opened, source):
+def test_worker_memory_contains_nothing_of_a_program(opened, root_pids, source):
     run = Run(source=source, entry_point="solve", calls=([f"{MARK}argument"],) * 3)
     last = Run(source=LEAVES_NO_MARK, entry_point="solve", calls=([1],))
     opened.run([run, last], Limits(cpu_time_s=1.0, wall_time_s=3.0))
     assert opened.stats().num_replaced == 0
-    assert kept(MARK) == []
+    assert find_in_workers(MARK, root_pids) == []
 
 
-def test_nothing_of_a_session_stays(opened):
+def test_worker_memory_contains_nothing_of_a_session(opened, root_pids):
     check = f"def check(f):\n    for i in range(50):\n        assert f('{MARK}argument') == '{MARK}argument' * 50\n"
     task = task_from_row({"task_id": "t", "entry_point": "solve", "check": check})
     right, wrong = (f"def solve(x):  # {MARK}source\n    return x * {times}\n" for times in (50, 49))
     outcomes = grade(opened, [Submission(task=task, completion=text) for text in (right, wrong)], PATIENT)
     assert [outcome.status for outcome in outcomes] == [Status.PASSED, Status.WRONG]
-    assert len(workers()) >= 3  # the pool's and a pair
-    assert kept(MARK) == []
+    assert len(workers(root_pids)) >= 3  # the pool's and a pair
+    assert find_in_workers(MARK, root_pids) == []
 
 
 @pytest.mark.parametrize("source", THIEVES.values(), ids=THIEVES)
-def test_a_program_cannot_state_what_its_reference_returned(executor, source):
-    """The reference runs in the same sandbox, just before."""
+def test_program_cannot_return_the_results_of_its_reference(executor, source):
+    """The reference runs in the same sandbox right before the program."""
     submission = Submission(task=SQUARES, completion=f"```python\n{source}\n```")
     [outcome] = grade(executor, [submission], PATIENT)
     assert outcome.status is Status.LOAD_ERROR

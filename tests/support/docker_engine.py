@@ -15,7 +15,7 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException, ImageNotFound
 
-from executor.backends.docker_image import DEFAULT_TAG, OFFLINE_BASE_TAG, build_image, is_current, make_offline_base
+from executor.backends.docker_image import DEFAULT_TAG, OFFLINE_BASE_TAG, build_image, check_image, make_offline_base
 
 START_TIMEOUT_S = 90.0
 
@@ -100,11 +100,12 @@ def wait_until_answering(process: subprocess.Popen[bytes], url: str | None, log)
 
 
 def ensure_image(client: docker.DockerClient) -> None:
-    """Build the image where there is none of the present files, on a base that is made if need be."""
-    if is_current(client, tag=DEFAULT_TAG):
-        return
+    """Build the image unless it is current, on an offline base that is made if needed."""
     try:
-        client.images.get(OFFLINE_BASE_TAG)
-    except ImageNotFound:
-        make_offline_base(client, tag=OFFLINE_BASE_TAG)
-    build_image(client, base_image=OFFLINE_BASE_TAG, tag=DEFAULT_TAG)
+        check_image(client, DEFAULT_TAG)
+    except ValueError:
+        try:
+            client.images.get(OFFLINE_BASE_TAG)
+        except ImageNotFound:
+            make_offline_base(client, tag=OFFLINE_BASE_TAG)
+        build_image(client, base_image=OFFLINE_BASE_TAG, tag=DEFAULT_TAG)

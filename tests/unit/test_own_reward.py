@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.batches import TaskPrompt
-from executor.backends.import_path import load_object
+from executor.backends.plugin import load_object
 from executor.types import Outcome, Reward, Status
 from lightning_modules.own_reward import load_reward_function, total_own, with_own_reward
 

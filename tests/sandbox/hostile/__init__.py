@@ -36,7 +36,7 @@ _CATEGORIES = (
 )  # fmt: skip
 
 HOSTILE: dict[str, tuple[set[str], str]] = {
-    f"{module.__name__.removeprefix('hostile.')}/{name}": (set(statuses.split()), source)
+    f"{module.__name__.rpartition('.')[2]}/{name}": (set(statuses.split()), source)
     for module in _CATEGORIES
     for name, (statuses, source) in module.PROGRAMS.items()
 }

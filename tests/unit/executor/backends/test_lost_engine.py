@@ -1,4 +1,4 @@
-"""An engine that is there and then is not."""
+"""The Docker backend when the engine fails while it is queried."""
 
 from types import SimpleNamespace
 
@@ -10,7 +10,7 @@ from executor.backends import docker as backend
 
 
 @pytest.mark.parametrize("error", [requests.exceptions.ConnectionError("Connection aborted."), APIError("no")])
-def test_an_engine_that_leaves_while_it_is_asked_is_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_engine_failing_during_a_query_raises_one_line(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     closed = []
 
     def info() -> None:
@@ -19,5 +19,5 @@ def test_an_engine_that_leaves_while_it_is_asked_is_one_line(monkeypatch: pytest
     client = SimpleNamespace(info=info, close=lambda: closed.append(True))
     monkeypatch.setattr(backend, "connect_engine", lambda: client)
     with pytest.raises(ValueError, match=f"^the Docker engine cannot be used: {error}$"):
-        backend.DockerBackend(backend.DockerSettings())
+        backend.DockerBackend(backend.DockerConfig())
     assert closed == [True]

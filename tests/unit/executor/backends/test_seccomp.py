@@ -1,4 +1,4 @@
-"""The filter, run by a small interpreter of the kernel's filter language; and a worker that cannot install one."""
+"""The seccomp filter, run by a small BPF interpreter; and workers that can and cannot install one."""
 
 import base64
 import errno
@@ -8,18 +8,18 @@ import subprocess
 import pytest
 
 from executor.backends.base import SANDBOX_DIR, worker_command
-from executor.backends.seccomp import seccomp_program
+from executor.backends.seccomp import build_seccomp_filter
 
 ALLOW = 0x7FFF0000
 X86_64, AARCH64 = 0xC000003E, 0xC00000B7
 
 
-def refusal(code):
+def denial(code):
     return 0x00050000 | code
 
 
 def decide(program, arch, number, arg0=0):
-    """What the filter returns for a system call: struct seccomp_data is number, arch, address, arguments."""
+    """Return the action for a system call; struct seccomp_data is number, arch, address, arguments."""
     data = struct.pack("<IIQ6Q", number, arch, 0, arg0, *[0] * 5)
     steps = [struct.unpack_from("=HBBI", program, at) for at in range(0, len(program), 8)]
     register = at = 0
@@ -48,51 +48,51 @@ def decide(program, arch, number, arg0=0):
                               "socket": 198, "prlimit64": 261, "keyctl": 219, "io_uring_setup": 425}),
     ],
 )  # fmt: skip
-def test_what_is_refused(machine, arch, numbers):
-    program = seccomp_program(machine)
+def test_filter_denies_dangerous_calls(machine, arch, numbers):
+    program = build_seccomp_filter(machine)
     assert program is not None
 
-    def of(name, arg0=0):
+    def action(name, arg0=0):
         return decide(program, arch, numbers[name], arg0)
 
-    assert of("read") == of("openat") == ALLOW
+    assert action("read") == action("openat") == ALLOW
     for name in ("ptrace", "unshare", "keyctl", "io_uring_setup"):
-        assert of(name) == refusal(errno.EPERM), name
-    assert of("clone3") == refusal(errno.ENOSYS)
-    assert of("clone", 17) == ALLOW  # SIGCHLD: a fork
-    assert of("clone", 0x10000000 | 17) == refusal(errno.EPERM)  # CLONE_NEWUSER
-    assert of("socket", 1) == ALLOW
-    assert of("socket", 2) == refusal(errno.EPERM)
-    assert of("prlimit64", 0) == ALLOW
-    assert of("prlimit64", 1) == refusal(errno.EPERM)
-    assert decide(program, 0x40000003, numbers["read"]) == refusal(errno.EPERM)  # 32-bit calls
+        assert action(name) == denial(errno.EPERM), name
+    assert action("clone3") == denial(errno.ENOSYS)
+    assert action("clone", 17) == ALLOW  # SIGCHLD: a fork
+    assert action("clone", 0x10000000 | 17) == denial(errno.EPERM)  # CLONE_NEWUSER
+    assert action("socket", 1) == ALLOW
+    assert action("socket", 2) == denial(errno.EPERM)
+    assert action("prlimit64", 0) == ALLOW
+    assert action("prlimit64", 1) == denial(errno.EPERM)
+    assert decide(program, 0x40000003, numbers["read"]) == denial(errno.EPERM)  # 32-bit calls
 
 
-def test_the_second_table_of_x86_is_refused():
-    assert decide(seccomp_program("x86_64"), X86_64, 0x40000000) == refusal(errno.EPERM)
+def test_filter_denies_x32_calls():
+    assert decide(build_seccomp_filter("x86_64"), X86_64, 0x40000000) == denial(errno.EPERM)
 
 
-def test_other_machines_have_none():
-    assert seccomp_program("riscv64") is None
+def test_unknown_machine_has_no_filter():
+    assert build_seccomp_filter("riscv64") is None
 
 
 @pytest.mark.parametrize("broken", [b"\xff" * 16, b"\x06\x00\x00\x00\x00\x00\x00"])
-def test_a_worker_that_cannot_be_confined_does_not_greet(tmp_path, broken):
-    box = {"uid": None, "max_processes": None, "scratch": str(tmp_path), "owns_namespace": False}
-    box["seccomp"] = base64.b64encode(broken).decode()
-    done = subprocess.run(worker_command(SANDBOX_DIR, box), input=b"", capture_output=True, timeout=60)
+def test_worker_with_a_broken_filter_does_not_become_ready(tmp_path, broken):
+    spec = {"uid": None, "max_processes": None, "scratch": str(tmp_path), "owns_namespace": False}
+    spec["seccomp"] = base64.b64encode(broken).decode()
+    done = subprocess.run(worker_command(SANDBOX_DIR, spec), input=b"", capture_output=True, timeout=60)
     assert done.returncode == 1
     assert done.stdout == b""
-    assert done.stderr.startswith(b"worker: it could not be confined: ")
+    assert done.stderr.startswith(b"worker: hardening failed: ")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_worker_with_a_filter_greets(tmp_path):
-    box = {"uid": None, "max_processes": None, "scratch": str(tmp_path), "owns_namespace": False}
-    program = seccomp_program()
+def test_worker_with_a_filter_becomes_ready(tmp_path):
+    spec = {"uid": None, "max_processes": None, "scratch": str(tmp_path), "owns_namespace": False}
+    program = build_seccomp_filter()
     if program is None:
         pytest.skip("no filter for this machine")
-    box["seccomp"] = base64.b64encode(program).decode()
-    done = subprocess.run(worker_command(SANDBOX_DIR, box), input=b"", capture_output=True, timeout=60)
+    spec["seccomp"] = base64.b64encode(program).decode()
+    done = subprocess.run(worker_command(SANDBOX_DIR, spec), input=b"", capture_output=True, timeout=60)
     assert done.returncode == 0
     assert b"ready" in done.stdout

@@ -151,7 +151,7 @@ def test_no_workers_are_refused():
 
 
 def test_a_reply_that_cannot_be_read_is_a_crash_and_the_pool_goes_on(monkeypatch):
-    def parse(text, *, wide=False):
+    def parse(text, *, extended=False):
         if "bomb" in text:
             raise OverflowError("none of those that readers expect")
         return json.loads(text)

@@ -1,4 +1,4 @@
-"""The values that travel between a program and a check: wider than what tests can hold."""
+"""The extended form of tagged values, used between a program and a check."""
 
 import json
 from collections import Counter, OrderedDict, defaultdict, namedtuple
@@ -32,17 +32,17 @@ class Sly(int):
     __hash__ = int.__hash__
 
 
-def there_and_back(value):
-    text = json.dumps(encode_value(value, wide=True), allow_nan=False)
-    return decode_value(parse_tagged(text, wide=True), wide=True)
+def round_trip(value):
+    text = json.dumps(encode_value(value, extended=True), allow_nan=False)
+    return decode_value(parse_tagged(text, extended=True), extended=True)
 
 
 @pytest.mark.parametrize(
     "value",
     [2j, 1.5 - 2j, complex(-0.0, float("inf")), frozenset({1, (2, 3)}), {frozenset({1})}, float, str, {"k": int}],
 )
-def test_what_only_checks_take_comes_back_the_same(value):
-    back = there_and_back(value)
+def test_extended_values_survive_a_round_trip(value):
+    back = round_trip(value)
     assert (back, type(back)) == (value, type(value))
     with pytest.raises(TypeError):
         encode_value(value)
@@ -59,16 +59,16 @@ def test_what_only_checks_take_comes_back_the_same(value):
         (Sly(7), 7),
     ],
 )
-def test_subclasses_come_as_the_value_they_hold(value, plain):
-    back = there_and_back(value)
+def test_subclasses_are_encoded_as_builtin_values(value, plain):
+    back = round_trip(value)
     assert type(back) is type(plain)
     assert repr(back) == repr(plain)
 
 
 @pytest.mark.parametrize("value", [iter([1]), {}.keys(), b"x", range(3), object(), Point])
-def test_the_rest_stays_foreign(value):
+def test_extended_encode_of_other_types_raises_type_error(value):
     with pytest.raises(TypeError):
-        encode_value(value, wide=True)
+        encode_value(value, extended=True)
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_the_rest_stays_foreign(value):
         {"$frozenset": [[1]]},
     ],
 )
-def test_malformed_wide_tags(tagged):
+def test_malformed_extended_tags_raise_value_error(tagged):
     with pytest.raises(ValueError, match=r"malformed|unhashable"):
-        decode_value(tagged, wide=True)
+        decode_value(tagged, extended=True)
 
 
 @pytest.mark.parametrize("tagged", [{"$complex": [1.0, 2.0]}, {"$type": "int"}, {"$frozenset": []}])
-def test_tests_of_tasks_do_not_take_them(tagged):
+def test_extended_tags_are_rejected_by_default(tagged):
     with pytest.raises(ValueError, match="malformed tag"):
         decode_value(tagged)

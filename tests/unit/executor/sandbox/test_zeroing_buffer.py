@@ -1,15 +1,15 @@
-"""Bytes that pass through the worker: all of them, in order, and none left behind."""
+"""Bytes leave the buffer complete and in order, and zeros remain in their place."""
 
 import os
 
 import pytest
 
-from executor.sandbox.zeroing_buffer import Passage
+from executor.sandbox.zeroing_buffer import ZeroingBuffer
 
 
 @pytest.fixture
-def passage():
-    return Passage()
+def buffer():
+    return ZeroingBuffer()
 
 
 @pytest.fixture
@@ -20,54 +20,54 @@ def pipe():
         os.close(fd)
 
 
-def whole(passage):
-    with passage.first(1 << 30) as view:
+def whole(buffer):
+    with buffer.peek(1 << 30) as view:
         return bytes(view)
 
 
-def test_what_comes_goes_in_order(passage, pipe):
+def test_buffer_returns_bytes_in_order(buffer, pipe):
     reader, writer = pipe
     os.write(writer, b"one\ntwo\nthr")
-    assert passage.read(reader, 5) == 5
-    assert whole(passage) == b"one\nt"
-    assert passage.fill(reader, 6)
-    assert passage.end_of_lines() == 8
-    passage.drop(8)
-    assert whole(passage) == b"thr"
-    assert passage.end_of_lines() == 0
-    passage.clear()
-    assert len(passage) == 0
+    assert buffer.read_from(reader, 5) == 5
+    assert whole(buffer) == b"one\nt"
+    assert buffer.read_exactly_from(reader, 6)
+    assert buffer.size_of_complete_lines() == 8
+    buffer.discard(8)
+    assert whole(buffer) == b"thr"
+    assert buffer.size_of_complete_lines() == 0
+    buffer.clear()
+    assert len(buffer) == 0
 
 
-def test_nothing_stays_behind_when_it_was_moved_or_left(passage, pipe):
+def test_discard_overwrites_discarded_and_moved_bytes_with_zeros(buffer, pipe):
     reader, writer = pipe
     os.write(writer, b"abcdefgh")
-    passage.fill(reader, 8)
-    passage.drop(5)
-    assert bytes(passage._bytes[:8]) == b"fgh\0\0\0\0\0"
-    passage.clear()
-    assert not any(passage._bytes)
+    buffer.read_exactly_from(reader, 8)
+    buffer.discard(5)
+    assert bytes(buffer._bytes[:8]) == b"fgh\0\0\0\0\0"
+    buffer.clear()
+    assert not any(buffer._bytes)
 
 
-def test_it_grows_and_leaves_zeros_where_it_was(passage, pipe):
+def test_growing_overwrites_the_old_storage_with_zeros(buffer, pipe):
     reader, writer = pipe
-    small, chunk = passage._bytes, bytes(range(256)) * 256  # 64 KiB, what a pipe holds
+    small, chunk = buffer._bytes, bytes(range(256)) * 256  # 64 KiB, what a pipe holds
     for _ in range(5):
         os.write(writer, chunk)
-        assert passage.fill(reader, len(chunk))
-    assert whole(passage) == chunk * 5
+        assert buffer.read_exactly_from(reader, len(chunk))
+    assert whole(buffer) == chunk * 5
     assert not any(small)
-    large = passage._bytes
-    passage.clear()
+    large = buffer._bytes
+    buffer.clear()
     assert not any(large)
-    assert len(passage._bytes) == len(small)
+    assert len(buffer._bytes) == len(small)
 
 
-def test_the_end_of_a_stream_is_told(passage):
+def test_read_at_end_of_file_returns_false_or_zero(buffer):
     reader, writer = os.pipe()
     os.write(writer, b"ab")
     os.close(writer)
-    assert not passage.fill(reader, 3)
-    assert whole(passage) == b"ab"
-    assert passage.read(reader, 1) == 0
+    assert not buffer.read_exactly_from(reader, 3)
+    assert whole(buffer) == b"ab"
+    assert buffer.read_from(reader, 1) == 0
     os.close(reader)

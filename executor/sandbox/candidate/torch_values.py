@@ -1,15 +1,14 @@
-"""Between torch tensors and their plain records, inside the sandbox: what a candidate is given and what it gave.
+"""Convert between torch tensors and their plain records, in the candidate's process.
 
-Runs in the candidate's process, so nothing here is trusted; it keeps honest programs honest and states the outputs of
-all others. Only plain tensors count: exactly `torch.Tensor`, dense, with elements in memory. A subclass, a parameter,
-a sparse, quantised, complex or `meta` tensor is a value that no test can hold.
+Only plain tensors are values: exactly `torch.Tensor`, dense, with elements in memory. Subclasses, parameters, and
+sparse, quantised, complex or `meta` tensors are of a type that no test can hold.
 """
 
 from typing import Any
 
 import torch
 
-from .tensors import DTYPES, MAX_ELEMENTS, TensorValue
+from ..tensors import DTYPES, MAX_ELEMENTS, TensorValue
 
 _DTYPES = {getattr(torch, name): name for name in DTYPES}
 _TENSOR = torch.Tensor
@@ -19,7 +18,7 @@ _NO_GRAD = torch.no_grad
 
 
 def to_torch(value: Any, device: str = "cpu") -> Any:
-    """Put fresh torch tensors in the place of records, also within lists, tuples and dictionaries."""
+    """Replace records with fresh torch tensors, also within lists, tuples and dictionaries."""
     kind = type(value)
     if kind is TensorValue:
         dtype = getattr(torch, value.dtype)
@@ -32,11 +31,11 @@ def to_torch(value: Any, device: str = "cpu") -> Any:
 
 
 def from_torch(value: Any) -> Any:
-    """Put records in the place of plain torch tensors; everything else stays for `encode_value` to judge.
+    """Replace plain torch tensors with records, also within lists, tuples and dictionaries; keep all other values.
 
     Raises:
-        TypeError: a tensor that no test can hold.
-        ValueError: one of over `MAX_ELEMENTS` elements.
+        TypeError: a tensor of a kind that no test can hold.
+        ValueError: a tensor has more than `MAX_ELEMENTS` elements.
     """
     kind = type(value)
     if kind is _TENSOR:

@@ -1,0 +1,163 @@
+"""Run a HumanEval-style check against a program that runs in another sandbox.
+
+The harness runs in a sandbox without any candidate, so the values that a check expects stay out of every candidate's
+reach. In the check's namespace, `candidate` and the name of the entry point are a proxy: its calls leave as lines, and
+results arrive as lines.
+
+Lines out: `c` and `[[tagged arguments], {name: tagged argument}]` for each call, and one final line: `p` passed; `w`
+and why the check failed; `x` and the name of the program's exception that the check let through; `f` and a fault of the
+check itself. Lines in, one per call: `v` and a tagged value, or `e` and the name of an exception.
+"""
+
+import builtins
+import json
+import os
+import random
+import sys
+import types
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from ..codec import decode_value, encode_value
+
+MAX_DETAIL_CHARS = 200
+_BODY = "\n    pass\n"
+_ITERATION_ENDS = (StopIteration, StopAsyncIteration, GeneratorExit)
+Line = tuple[str, Any]
+"""Kind and payload."""
+
+
+def run_check_harness(task: dict[str, Any], *, reader: int, writer: int) -> NoReturn:
+    """Run a check, write its final line, and exit.
+
+    Args:
+        task: `prompt` (or None), `check` and `entry_point`.
+        reader: descriptor of lines in.
+        writer: descriptor of lines out.
+    """
+    lines = os.fdopen(reader, "rb")
+
+    def send(kind: str, payload: Any) -> None:
+        line = f"{kind}{json.dumps(payload)}\n".encode("ascii")
+        while line:
+            line = line[os.write(writer, line) :]
+
+    def call(arguments: list) -> Line:
+        send("c", arguments)
+        line = lines.readline()
+        if not line:
+            os._exit(0)
+        return chr(line[0]), json.loads(line[1:])
+
+    send(*run_check(task, call))
+    os._exit(0)
+
+
+class HarnessError(BaseException):
+    """The check makes a call that cannot be sent. No `Exception`, so that a check does not handle it by accident."""
+
+
+def run_check(task: dict[str, Any], call: Callable[[list], Line]) -> Line:
+    """Load prompt and check and run the check.
+
+    Args:
+        task: `prompt` (or None), `check` and `entry_point`.
+        call: calls the program with `[arguments, named arguments]`, all tagged; returns `("v", tagged value)` or
+            `("e", name of an exception)`.
+
+    Returns:
+        The final line.
+    """
+    proxy = _Proxy(call)
+    random.seed(0)
+    module = types.ModuleType("check")
+    sys.modules["check"] = module
+    try:
+        _load_prompt(task["prompt"], module.__dict__)
+        module.__dict__.update({"candidate": proxy, task["entry_point"]: proxy})
+        exec(compile(task["check"], "<check>", "exec", dont_inherit=True), module.__dict__)
+        if "check" not in module.__dict__:
+            return "f", "the test does not define check"
+    except BaseException as error:
+        if proxy.num_calls == 0:
+            return "f", f"the check does not load: {_describe(error)}"
+        return _classify(proxy, error)
+    try:
+        module.__dict__["check"](proxy)
+    except BaseException as error:
+        return _classify(proxy, error)
+    return ("p", None) if proxy.fault is None else ("f", proxy.fault)
+
+
+class _Proxy:
+    """Stands for the program in a check."""
+
+    def __init__(self, call: Callable[[list], Line]):
+        self._call = call
+        self.num_calls = 0
+        self.raised: list[tuple[str, BaseException]] = []
+        """Names of the program's exceptions, and what was raised here for them."""
+        self.fault: str | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.num_calls += 1
+        try:
+            arguments = [
+                [encode_value(arg, extended=True) for arg in args],
+                {name: encode_value(arg, extended=True) for name, arg in kwargs.items()},
+            ]
+        except (TypeError, ValueError, RecursionError) as error:
+            self.fault = f"the check makes a call that cannot be passed on: {_describe(error)}"
+            raise HarnessError from None
+        kind, payload = self._call(arguments)
+        if kind == "v":
+            return decode_value(payload, extended=True)
+        self.raised.append((payload, _make_exception(payload)))
+        raise self.raised[-1][1]
+
+
+def _classify(proxy: _Proxy, error: BaseException) -> Line:
+    """Decide whether an exception that ended the check is the check's fault, its assertion or the program's."""
+    if proxy.fault is not None:
+        return "f", proxy.fault
+    for name, raised in proxy.raised:
+        if error is raised:
+            return "x", name
+    if proxy.raised and not isinstance(error, AssertionError):
+        return "x", proxy.raised[-1][0]
+    return "w", _describe(error)
+
+
+def _make_exception(name: str) -> BaseException:
+    """Make the exception that the program raised, as the check can catch it: a builtin one, else a RuntimeError.
+
+    Exceptions that end an iteration also become a RuntimeError. They would silently end a `map` or a `zip` in the
+    check, and the asserts that follow would never run.
+    """
+    kind = getattr(builtins, name, None)
+    if isinstance(kind, type) and issubclass(kind, BaseException) and not issubclass(kind, _ITERATION_ENDS):
+        try:
+            return kind()
+        except TypeError:  # it requires arguments
+            pass
+    return RuntimeError(name)
+
+
+def _load_prompt(prompt: str | None, namespace: dict[str, Any]) -> None:
+    """Execute the prompt for its imports and helpers. A prompt that is no program, even with a body, has none."""
+    for source in () if prompt is None else (prompt, prompt + _BODY):
+        try:
+            code = compile(source, "<prompt>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError):
+            continue
+        exec(code, namespace)
+        return
+
+
+def _describe(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        message = str(error)
+    except BaseException:
+        message = ""
+    return (f"{name}: {message}" if message else name)[:MAX_DETAIL_CHARS]
