@@ -9,7 +9,7 @@ import pytest
 
 from executor.api import LocalExecutor
 from executor.service.app import create_app
-from executor.service.settings import ServiceSettings
+from executor.service.settings import ServiceConfig
 from tests.support.fake_sandbox import FakeBackend
 
 TASK = {"task_id": "t", "entry_point": "f", "tests": [{"args": [], "expected": 1}]}
@@ -29,7 +29,7 @@ SCOPE = {
 
 
 def app_over(executor):
-    return create_app(executor, ServiceSettings(), None)  # pyright: ignore[reportArgumentType]
+    return create_app(executor, ServiceConfig(), None)  # pyright: ignore[reportArgumentType]
 
 
 def visit(app, path, request, *, may_leave=lambda: False) -> bytes:
@@ -100,10 +100,10 @@ def test_a_client_that_leaves_while_its_batch_is_put_in_line_has_it_dropped():
     ("path", "broken", "request_"),
     [
         ("/v1/grade", "executor.grading.grader.judge", batch(3)),
-        ("/v1/grade", "executor.service.app.outcome_line", batch(3)),
+        ("/v1/grade", "executor.service.batch.encode_outcome", batch(3)),
         (
             "/v1/run",
-            "executor.service.app.execution_line",
+            "executor.service.batch.encode_execution",
             {"runs": [{"source": "a", "entry_point": "f", "calls": [[]]}] * 3},
         ),
     ],

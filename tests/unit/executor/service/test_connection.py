@@ -11,8 +11,8 @@ import pytest
 
 from executor.api import grade, open_executor
 from executor.grading.tasks import task_from_row
-from executor.service import courier
-from executor.service.courier import Courier, ServiceLost, deliver
+from executor.service import connection
+from executor.service.connection import ConnectError, ServiceConnection, post_with_retries
 from executor.types import Status, Submission
 
 TASK = task_from_row({"task_id": "t", "entry_point": "f", "tests": [{"args": [], "expected": 1}]})
@@ -139,21 +139,21 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """No real pauses, but how long they would have been."""
     monkeypatch.delenv("ATOMFORGE_EXECUTOR_TOKEN", raising=False)
     asked: list[float] = []
-    monkeypatch.setattr(courier.time, "sleep", asked.append)
+    monkeypatch.setattr(connection.time, "sleep", asked.append)
     return asked
 
 
 def sent(server: Script, numbers: list[int], *, within_s: float = 30.0) -> tuple[list[int], list[int]]:
     """What could not be answered, and the numbers in the order of their answers."""
     answered: list[int] = []
-    one = Courier(server.url, None)
+    one = ServiceConnection(server.url, None)
     try:
-        left = deliver(
+        left = post_with_retries(
             one,
             "/v1/grade",
             numbers,
-            body_of=lambda some: json.dumps({"samples": list(some)}).encode(),
-            take=lambda number, row: answered.append(number),
+            encode_body=lambda some: json.dumps({"samples": list(some)}).encode(),
+            on_row=lambda number, row: answered.append(number),
             deadline=time.monotonic() + within_s,
         )
     finally:
@@ -197,7 +197,7 @@ def test_being_busy_is_no_attempt_in_vain(script, pauses):
 def test_in_vain_only_so_often(script, pauses):
     server = script(hang_up)
     assert sent(server, [1, 2]) == ([1, 2], [])
-    assert len(server.bodies) == courier.MAX_ATTEMPTS
+    assert len(server.bodies) == connection.MAX_ATTEMPTS
     for wanted_s, pause_s in zip([0.25, 0.5, 1, 2, 4, 8, 8], pauses, strict=True):
         assert 0.75 * wanted_s <= pause_s <= 1.25 * wanted_s
 
@@ -205,8 +205,8 @@ def test_in_vain_only_so_often(script, pauses):
 def test_nobody_there_is_what_is_left():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    one = Courier(f"http://127.0.0.1:{port}", None)
-    with pytest.raises(ServiceLost):
+    one = ServiceConnection(f"http://127.0.0.1:{port}", None)
+    with pytest.raises(ConnectError):
         one.get("/healthz")
     with pytest.raises(ValueError, match="no executor service"):
         open_executor(f"http://127.0.0.1:{port}")
@@ -215,7 +215,7 @@ def test_nobody_there_is_what_is_left():
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 422])
 def test_a_refusal_for_good_is_the_caller_s(script, status):
     server = script(refusal(status))
-    with pytest.raises(ValueError, match=f"refused: says {status}"):
+    with pytest.raises(ValueError, match=f"rejected the request: says {status}"):
         sent(server, [1])
     assert len(server.bodies) == 1
 
@@ -239,7 +239,7 @@ def test_the_deadline_ends_it(script, pauses):
 
 
 def test_silence_is_a_loss(script, monkeypatch):
-    monkeypatch.setattr(courier, "SILENCE_S", 0.2)
+    monkeypatch.setattr(connection, "SILENCE_TIMEOUT_S", 0.2)
     held = threading.Event()
 
     def silent(number: int) -> bytes:
@@ -289,15 +289,15 @@ def test_a_batch_that_grows_is_sent_while_it_grows(script):
 
 def test_a_refusal_reaches_the_caller(script):
     server = script(refusal(413))
-    with open_executor(server.url) as executor, pytest.raises(ValueError, match="refused: says 413"):
+    with open_executor(server.url) as executor, pytest.raises(ValueError, match="rejected the request: says 413"):
         grade(executor, [Submission(task=TASK, completion="x")] * 3)
 
 
 def test_the_connection_is_used_again(script):
     server = script(right)
-    one = Courier(server.url, None)
+    one = ServiceConnection(server.url, None)
     for _ in range(3):
-        assert [row.get("index") for row in one.lines("/v1/grade", b'{"samples": [1]}')] == [0, None]
+        assert [row.get("index") for row in one.stream_rows("/v1/grade", b'{"samples": [1]}')] == [0, None]
     one.close()
     assert server.num_connections == 1
 
@@ -307,4 +307,4 @@ def test_the_connection_is_used_again(script):
 )
 def test_addresses_of_another_form(url: str):
     with pytest.raises(ValueError, match="http://HOST:PORT or http\\+unix:///PATH"):
-        Courier(url, None)
+        ServiceConnection(url, None)

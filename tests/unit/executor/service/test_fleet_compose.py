@@ -7,18 +7,18 @@ import yaml
 
 from cli.config_files import read_yaml
 from cli.records import record_of
-from executor.service.settings import ServiceSettings
-from executor.service.terms import NUM_REPLICAS_HEADER
+from executor.service.settings import ServiceConfig
+from executor.service.client import NUM_REPLICAS_HEADER
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 FOLDER = ROOT / "executor/deploy"
 SERVICES = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))["services"]
 BALANCER = (FOLDER / "haproxy.cfg").read_text(encoding="utf-8")
 
 
-def replica_settings() -> ServiceSettings:
+def replica_settings() -> ServiceConfig:
     path = FOLDER / "executor.yaml"
-    return record_of(ServiceSettings, read_yaml(path), source=str(path))
+    return record_of(ServiceConfig, read_yaml(path), source=str(path))
 
 
 def seconds(pattern: str) -> int:

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from executor.service import courier, terms
-from executor.service.courier import Courier, deliver
-from executor.service.terms import ask_for_terms
+from executor.service import client, connection
+from executor.service.client import fetch_service_info
+from executor.service.connection import ServiceConnection, post_with_retries
 
 HEALTH = {
     "description": "told", "time_factor": 1.5, "num_slots": 3, "max_waiting_programs": 100, "hash_seed": 7,
@@ -67,33 +67,33 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 )
 def test_requests_under_way_are_two_for_each_replica(said: str | None, num_connections: int) -> None:
     with answering((200, {} if said is None else {"Atomforge-Replicas": said})) as url:
-        told = ask_for_terms(url, None)
+        told = fetch_service_info(url, None)
     assert told.num_connections == num_connections
     # a quarter of 100 programs
-    assert (told.max_part, told.hash_seed, told.time_factor) == (25, 7, 1.5)
+    assert (told.max_batch_size, told.hash_seed, told.time_factor) == (25, 7, 1.5)
 
 
 def test_a_balancer_whose_replicas_are_starting_is_asked_again(sleeps: list[float]) -> None:
     with answering((503, {}), (503, {"Retry-After": "9"}), (200, {})) as url:
-        assert ask_for_terms(url, None).description == "told"
+        assert fetch_service_info(url, None).description == "told"
     assert len(sleeps) == 2
     assert all(pause_s <= 0.25 * 2 * 1.25 for pause_s in sleeps)
 
 
 def test_a_balancer_without_replicas_is_given_up(sleeps: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terms, "START_GRACE_S", 0.0)
+    monkeypatch.setattr(client, "START_TIMEOUT_S", 0.0)
     with answering((503, {})) as url, pytest.raises(ValueError, match=r"no executor service: .*503"):
-        ask_for_terms(url, None)
+        fetch_service_info(url, None)
 
 
 def delivered(url: str, *, deadline_s: float = 60.0) -> tuple[list[int], list[int]]:
     """Deliver three items; returns those left and those answered."""
     answered: list[int] = []
-    carrier = Courier(url, None)
+    carrier = ServiceConnection(url, None)
     try:
-        left = deliver(
-            carrier, "/v1/grade", [4, 5, 6], body_of=lambda some: json.dumps(list(some)).encode(),
-            take=lambda number, row: answered.append(number), deadline=time.monotonic() + deadline_s,
+        left = post_with_retries(
+            carrier, "/v1/grade", [4, 5, 6], encode_body=lambda some: json.dumps(list(some)).encode(),
+            on_row=lambda number, row: answered.append(number), deadline=time.monotonic() + deadline_s,
         )  # fmt: skip
     finally:
         carrier.close()
@@ -109,14 +109,14 @@ def test_a_service_that_is_away_is_waited_for_beyond_the_attempts_in_vain(monkey
     def pause(_: float) -> None:
         nonlocal num_pauses
         num_pauses += 1
-        if num_pauses == 3 * courier.MAX_ATTEMPTS:
+        if num_pauses == 3 * connection.MAX_ATTEMPTS:
             service = answering((200, {}), port=port)
             service.__enter__()
             services.append(service)
 
     monkeypatch.setattr(time, "sleep", pause)
     assert delivered(f"http://127.0.0.1:{port}") == ([], [4, 5, 6])
-    assert num_pauses == 3 * courier.MAX_ATTEMPTS
+    assert num_pauses == 3 * connection.MAX_ATTEMPTS
     services[0].__exit__(None, None, None)
 
 

@@ -6,9 +6,9 @@ import yaml
 
 from cli.config_files import read_yaml
 from cli.records import record_of
-from executor.service.settings import ServiceSettings
+from executor.service.settings import ServiceConfig
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 ENGINE = "/var/run/docker.sock"
 
 
@@ -25,7 +25,7 @@ def test_only_the_service_has_the_engine_and_nothing_is_open_to_the_network():
 
 def test_the_service_s_own_config_is_read_and_needs_the_mounts_it_has():
     path = ROOT / "deploy/executor.yaml"
-    settings = record_of(ServiceSettings, read_yaml(path), source=str(path))
+    settings = record_of(ServiceConfig, read_yaml(path), source=str(path))
     executor = services()["executor"]
     assert settings.backend == "docker"
     assert f"{settings.docker.socket_dir}:{settings.docker.socket_dir}" in executor["volumes"]
