@@ -23,7 +23,7 @@ from executor.types import Execution, Outcome
 
 HEARTBEAT_S = 5.0
 """Time without a line after which an empty one is sent, so that the client knows that the service is alive."""
-FLUSH_INTERVAL_S = 0.02
+FLUSH_INTERVAL_S = 0.05
 """Time for which the lines of an unfinished batch are collected before they are sent."""
 _MIN_THREADED_PROGRAMS = 9
 """Smaller batches are started without a thread."""
@@ -43,7 +43,6 @@ class LineStream:
         self._lines: list[bytes] = []
         self._num_missing = num_lines
         """Lines not yet added."""
-        self._is_aborted = False
         self._available = asyncio.Event()
         """There are lines, or all lines were added, or the stream was aborted."""
         self._ended = asyncio.Event()
@@ -69,7 +68,6 @@ class LineStream:
 
     def abort(self) -> None:
         """End the stream without the missing lines. Thread-safe."""
-        self._is_aborted = True
         self._call(self._end)
 
     async def read(self) -> tuple[int, bytes] | None:

@@ -1,310 +1,252 @@
-"""When the client sends again and when it does not, against a server that misbehaves as it is told."""
+"""When a client repeats a request and when it does not, against a server that misbehaves as scripted."""
 
-import contextlib
 import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
 
-from executor.api import grade, open_executor
-from executor.grading.tasks import task_from_row
 from executor.service import connection
-from executor.service.connection import ConnectError, ServiceConnection, post_with_retries
-from executor.types import Status, Submission
-
-TASK = task_from_row({"task_id": "t", "entry_point": "f", "tests": [{"args": [], "expected": 1}]})
-
-
-class Script:
-    """A server of one thread a connection; each POST is answered by the next of its answers, the last one for ever."""
-
-    def __init__(self, *answers: Callable[[int], bytes]):
-        self.answers = list(answers)
-        self.bodies: list[dict] = []
-        self.num_connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def close(self) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.num_connections += 1
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(ConnectionError), connection, connection.makefile("rb") as reader:
-            while line := reader.readline():
-                num_bytes = 0
-                while (header := reader.readline()) not in (b"\r\n", b""):
-                    name, _, value = header.partition(b":")
-                    num_bytes = int(value) if name.lower() == b"content-length" else num_bytes
-                body = reader.read(num_bytes)
-                if line.startswith(b"GET"):
-                    told = {
-                        "description": "script",
-                        "time_factor": 1.0,
-                        "num_slots": 1,
-                        "max_waiting_programs": 100,
-                        "hash_seed": 0,
-                        "max_body_bytes": 1048576,
-                    }
-                    connection.sendall(whole(200, [told]))
-                    continue
-                request = json.loads(body)
-                if "runs" in request:  # the program with which a client makes sure
-                    results = [{"value": 42}]
-                    row = {
-                        "index": 0,
-                        "failure": None,
-                        "results": results,
-                        "duration_s": 0,
-                        "queued_s": 0,
-                        "detail": "",
-                    }
-                    connection.sendall(whole(200, [row, {"done": True}]))
-                    continue
-                self.bodies.append(request)
-                answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-                said = answer(len(request["samples"]))
-                connection.sendall(said)
-                if b"Content-Length" not in said:
-                    return
-
-
-def whole(status: int, rows: list[dict], headers: str = "") -> bytes:
-    body = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-    return f"HTTP/1.1 {status} Told\r\n{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-def verdict(index: int) -> dict:
-    told = {
-        "passed": True,
-        "num_passed": 1,
-        "num_tests": 1,
-        "duration_s": 0,
-        "queued_s": 0,
-        "detail": "",
-        "reward": None,
-    }
-    return {"index": index, "status": "passed", **told}
-
-
-def right(number: int) -> bytes:
-    return whole(200, [*(verdict(index) for index in reversed(range(number))), {"done": True}])
-
-
-def refusal(status: int, headers: str = "") -> Callable[[int], bytes]:
-    return lambda number: whole(status, [{"error": f"says {status}"}], headers)
-
-
-def cut_after(num_lines: int) -> Callable[[int], bytes]:
-    """Some lines, the first of them last, and then nothing more."""
-
-    def answer(number: int) -> bytes:
-        body = b"".join(json.dumps(verdict(index)).encode() + b"\n" for index in reversed(range(num_lines)))
-        return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(body), body)
-
-    return answer
-
-
-def hang_up(number: int) -> bytes:
-    return b""
+from executor.service.connection import ConnectError, ConnectionLost, ServiceConnection, post_with_retries
+from tests.support.scripted_service import (
+    ScriptedService,
+    cut_after,
+    find_free_port,
+    hang_up,
+    make_response,
+    outcome_row,
+    pass_all,
+    reject,
+)
 
 
 @pytest.fixture
-def script() -> Iterator[Callable[..., Script]]:
-    made: list[Script] = []
-
-    def make(*answers: Callable[[int], bytes]) -> Script:
-        made.append(Script(*answers))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-@pytest.fixture(autouse=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """No real pauses, but how long they would have been."""
-    monkeypatch.delenv("ATOMFORGE_EXECUTOR_TOKEN", raising=False)
-    asked: list[float] = []
-    monkeypatch.setattr(connection.time, "sleep", asked.append)
-    return asked
+    """Replace all pauses by their lengths in this list."""
+    lengths: list[float] = []
+    monkeypatch.setattr(connection.time, "sleep", lengths.append)
+    return lengths
 
 
-def sent(server: Script, numbers: list[int], *, within_s: float = 30.0) -> tuple[list[int], list[int]]:
-    """What could not be answered, and the numbers in the order of their answers."""
-    answered: list[int] = []
-    one = ServiceConnection(server.url, None)
+def post(url: str, indices: list[int], *, within_s: float = 30.0) -> tuple[list[int], list[int]]:
+    """Post items; returns those without a result, and the others in the order of their lines."""
+    finished: list[int] = []
+    one = ServiceConnection(url, None)
     try:
         left = post_with_retries(
             one,
             "/v1/grade",
-            numbers,
+            indices,
             encode_body=lambda some: json.dumps({"samples": list(some)}).encode(),
-            on_row=lambda number, row: answered.append(number),
+            on_row=lambda index, row: finished.append(index),
             deadline=time.monotonic() + within_s,
         )
     finally:
         one.close()
-    return left, answered
+    return left, finished
 
 
-def test_one_request_where_all_is_well(script):
-    server = script(right)
-    assert sent(server, [5, 6, 7]) == ([], [7, 6, 5])
-    assert len(server.bodies) == 1
+def test_one_request_without_failures():
+    with ScriptedService(pass_all) as service:
+        assert post(service.url, [5, 6, 7]) == ([], [7, 6, 5])
+    assert len(service.bodies) == 1
 
 
-def test_only_what_has_no_line_is_sent_again(script):
-    server = script(cut_after(2), right)
-    assert sent(server, [5, 6, 7, 8]) == ([], [6, 5, 8, 7])
-    assert [body["samples"] for body in server.bodies] == [[5, 6, 7, 8], [7, 8]]
+def test_only_items_without_a_line_are_sent_again(pauses):
+    with ScriptedService(cut_after(2), pass_all) as service:
+        assert post(service.url, [5, 6, 7, 8]) == ([], [6, 5, 8, 7])
+    assert [body["samples"] for body in service.bodies] == [[5, 6, 7, 8], [7, 8]]
 
 
-@pytest.mark.parametrize("first", [hang_up, refusal(500), cut_after(0)])
-def test_what_was_not_judged_is_sent_again(script, first, pauses):
-    server = script(first, right)
-    assert sent(server, [1]) == ([], [1])
-    assert len(server.bodies) == 2
+@pytest.mark.parametrize("first", [hang_up, reject(500), cut_after(0)])
+def test_a_failed_request_is_sent_again_after_a_pause(first, pauses):
+    with ScriptedService(first, pass_all) as service:
+        assert post(service.url, [1]) == ([], [1])
+    assert len(service.bodies) == 2
     assert len(pauses) == 1
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_busy_service_is_asked_when_it_says(script, status, pauses):
-    server = script(refusal(status, "Retry-After: 7\r\n"), right)
-    assert sent(server, [1]) == ([], [1])
-    assert [7.0 <= pause <= 8.75 for pause in pauses] == [True]
+def test_an_overloaded_service_is_retried_after_its_pause(status, pauses):
+    with ScriptedService(reject(status, Retry_After="7"), pass_all) as service:
+        assert post(service.url, [1]) == ([], [1])
+    assert [7.0 <= pause_s <= 8.75 for pause_s in pauses] == [True]
 
 
-def test_being_busy_is_no_attempt_in_vain(script, pauses):
-    server = script(*[refusal(429, "Retry-After: 1\r\n")] * 20, right)
-    assert sent(server, [1]) == ([], [1])
-    assert len(server.bodies) == 21
+def test_overload_does_not_count_as_a_failed_attempt(pauses):
+    with ScriptedService(*[reject(429, Retry_After="1")] * 20, pass_all) as service:
+        assert post(service.url, [1]) == ([], [1])
+    assert len(service.bodies) == 21
 
 
-def test_in_vain_only_so_often(script, pauses):
-    server = script(hang_up)
-    assert sent(server, [1, 2]) == ([1, 2], [])
-    assert len(server.bodies) == connection.MAX_ATTEMPTS
-    for wanted_s, pause_s in zip([0.25, 0.5, 1, 2, 4, 8, 8], pauses, strict=True):
-        assert 0.75 * wanted_s <= pause_s <= 1.25 * wanted_s
+def test_failed_attempts_are_limited_and_pauses_double(pauses):
+    with ScriptedService(hang_up) as service:
+        assert post(service.url, [1, 2]) == ([1, 2], [])
+    assert len(service.bodies) == connection.MAX_ATTEMPTS == 7
+    for expected_s, pause_s in zip([0.25, 0.5, 1, 2, 4, 8, 8], pauses, strict=True):
+        assert 0.75 * expected_s <= pause_s <= 1.25 * expected_s
 
 
-def test_nobody_there_is_what_is_left():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    one = ServiceConnection(f"http://127.0.0.1:{port}", None)
+def test_a_line_resets_the_count_of_failed_attempts(pauses):
+    with ScriptedService(*[hang_up] * 6, cut_after(1), *[hang_up] * 6, pass_all) as service:
+        assert post(service.url, [1, 2]) == ([], [1, 2])
+    assert len(service.bodies) == 14
+
+
+def test_no_listener_is_a_connect_error():
+    one = ServiceConnection(f"http://127.0.0.1:{find_free_port()}", None)
     with pytest.raises(ConnectError):
         one.get("/healthz")
-    with pytest.raises(ValueError, match="no executor service"):
-        open_executor(f"http://127.0.0.1:{port}")
+
+
+def test_connect_failures_are_retried_beyond_the_limit_of_attempts(monkeypatch):
+    port = find_free_port()
+    pauses = []
+    services = []
+
+    def sleep(pause_s: float) -> None:
+        pauses.append(pause_s)
+        if len(pauses) == 3 * connection.MAX_ATTEMPTS:
+            services.append(ScriptedService(pass_all, port=port))
+
+    monkeypatch.setattr(connection.time, "sleep", sleep)
+    assert post(f"http://127.0.0.1:{port}", [4, 5]) == ([], [5, 4])
+    assert len(pauses) == 3 * connection.MAX_ATTEMPTS
+    services[0].__exit__()
+
+
+def test_connect_failures_are_retried_until_the_deadline():
+    began = time.monotonic()
+    assert post(f"http://127.0.0.1:{find_free_port()}", [4, 5], within_s=1.0) == ([4, 5], [])
+    assert 0.9 < time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 422])
-def test_a_refusal_for_good_is_the_caller_s(script, status):
-    server = script(refusal(status))
-    with pytest.raises(ValueError, match=f"rejected the request: says {status}"):
-        sent(server, [1])
-    assert len(server.bodies) == 1
+def test_a_rejected_request_is_not_repeated(status):
+    with ScriptedService(reject(status)) as service, pytest.raises(ValueError, match=f"says {status}"):
+        post(service.url, [1])
+    assert len(service.bodies) == 1
 
 
 @pytest.mark.parametrize(
     "rows",
-    [[verdict(2), {"done": True}], [verdict(-1)], [verdict(0), verdict(0)], [{"index": True}], [{"index": None}]],
+    [
+        [outcome_row(2), {"done": True}],
+        [outcome_row(-1)],
+        [outcome_row(0), outcome_row(0)],
+        [{"index": True}],
+        [{"index": None}],
+    ],
 )
-def test_answers_to_no_question_are_not_taken(script, rows):
-    server = script(lambda number: whole(200, rows), right)
-    left, answered = sent(server, [8, 9])
-    assert (left, sorted(answered)) == ([], [8, 9])
+def test_unexpected_indices_are_not_results(rows, pauses):
+    with ScriptedService(lambda num_samples: make_response(200, rows), pass_all) as service:
+        left, finished = post(service.url, [8, 9])
+    assert (left, sorted(finished)) == ([], [8, 9])
 
 
-def test_the_deadline_ends_it(script, pauses):
-    server = script(hang_up)
-    began = time.monotonic()
-    assert sent(server, [1], within_s=0.0) == ([1], [])
-    assert time.monotonic() - began < 1
-    assert server.bodies == []
+@pytest.mark.parametrize("line", [b"{", b"5", b"null", b"[]", b'"index"'])
+def test_invalid_lines_are_a_lost_connection(line, pauses):
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b\n" % (len(line) + 1, line)
+    with ScriptedService(lambda num_samples: answer, pass_all) as service:
+        assert post(service.url, [8, 9]) == ([], [9, 8])
+    assert len(service.bodies) == 2
 
 
-def test_silence_is_a_loss(script, monkeypatch):
+def test_nothing_is_sent_after_the_deadline():
+    with ScriptedService(hang_up) as service:
+        assert post(service.url, [1], within_s=0.0) == ([1], [])
+    assert service.bodies == []
+
+
+def test_silence_is_a_lost_connection(monkeypatch, pauses):
     monkeypatch.setattr(connection, "SILENCE_TIMEOUT_S", 0.2)
-    held = threading.Event()
+    release = threading.Event()
 
-    def silent(number: int) -> bytes:
-        held.wait(5)
+    def be_silent(num_samples: int) -> bytes:
+        release.wait(5)
         return b""
 
-    server = script(silent, right)
-    assert sent(server, [1]) == ([], [1])
-    held.set()
+    with ScriptedService(be_silent, pass_all) as service:
+        assert post(service.url, [1]) == ([], [1])
+    release.set()
 
 
-def test_what_cannot_be_answered_is_infra_and_never_wrong(script):
-    server = script(cut_after(1), hang_up)
-    with open_executor(server.url) as executor:
-        outcomes = grade(executor, [Submission(task=TASK, completion=str(n)) for n in range(1)] * 1)
-        assert [outcome.status for outcome in outcomes] == [Status.PASSED]
-        outcomes = grade(executor, [Submission(task=TASK, completion="x")])
-    assert [outcome.status for outcome in outcomes] == [Status.INFRA]
-    assert outcomes[0].reward is None
-    assert server.url in outcomes[0].detail
+def test_the_connection_is_used_again():
+    with ScriptedService(pass_all) as service:
+        one = ServiceConnection(service.url, None)
+        for _ in range(3):
+            rows = one.stream_rows("/v1/grade", b'{"samples": [1]}')
+            assert [row.get("index") for row in rows] == [0, None]
+        one.close()
+    assert service.num_connections == 1
 
 
-def test_results_are_in_order_and_told_once(script):
-    server = script(right)
-    seen: list[int] = []
-    with open_executor(server.url) as executor:
-        submissions = [Submission(task=TASK, completion=str(n)) for n in range(700)]
-        outcomes = grade(executor, submissions, on_result=lambda index, outcome: seen.append(index))
-    assert len(outcomes) == 700
-    assert sorted(seen) == list(range(700))
-    assert sum(len(body["samples"]) for body in server.bodies) == 700
-    assert max(len(body["samples"]) for body in server.bodies) <= 256
+def test_a_stale_connection_is_replaced_at_once():
+    """The second request is taken on the open connection, which the server then closes."""
+    with ScriptedService(pass_all, hang_up, pass_all) as service:
+        one = ServiceConnection(service.url, None)
+        for _ in range(2):
+            rows = one.stream_rows("/v1/grade", b'{"samples": [1]}')
+            assert [row.get("index") for row in rows] == [0, None]
+        one.close()
+    assert (service.num_connections, len(service.bodies)) == (2, 3)
 
 
-def test_a_batch_that_grows_is_sent_while_it_grows(script):
-    server = script(right)
-    first = threading.Event()
-    with (
-        open_executor(server.url) as executor,
-        executor.grading(on_result=lambda index, outcome: first.set()) as grading,
-    ):
-        assert grading.add(Submission(task=TASK, completion="x")) == 0
-        assert first.wait(5)
-        assert grading.add(Submission(task=TASK, completion="y")) == 1
-        assert [outcome.status for outcome in grading.outcomes()] == [Status.PASSED] * 2
+def test_a_failure_on_a_new_connection_is_not_repeated_at_once():
+    with ScriptedService(hang_up, pass_all) as service:
+        one = ServiceConnection(service.url, None)
+        with pytest.raises(ConnectionLost):
+            list(one.stream_rows("/v1/grade", b'{"samples": [1]}'))
+        one.close()
+    assert len(service.bodies) == 1
 
 
-def test_a_refusal_reaches_the_caller(script):
-    server = script(refusal(413))
-    with open_executor(server.url) as executor, pytest.raises(ValueError, match="rejected the request: says 413"):
-        grade(executor, [Submission(task=TASK, completion="x")] * 3)
+def test_a_response_that_is_left_early_closes_the_connection():
+    closed = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0] as peer:
+                peer.recv(1 << 16)
+                peer.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                peer.sendall(b'd\r\n{"index": 0}\n\r\n')
+                peer.settimeout(10)
+                while peer.recv(1 << 16):
+                    pass
+                closed.set()
+
+        threading.Thread(target=serve, daemon=True).start()
+        one = ServiceConnection(f"http://127.0.0.1:{listener.getsockname()[1]}", None)
+        rows = one.stream_rows("/v1/grade", b"{}")
+        assert next(rows) == {"index": 0}
+        rows.close()
+        assert closed.wait(5)
+        one.close()
 
 
-def test_the_connection_is_used_again(script):
-    server = script(right)
-    one = ServiceConnection(server.url, None)
-    for _ in range(3):
-        assert [row.get("index") for row in one.stream_rows("/v1/grade", b'{"samples": [1]}')] == [0, None]
-    one.close()
-    assert server.num_connections == 1
+def test_an_early_error_is_read_although_the_body_was_not_sent():
+    """A service that rejects a large body answers and closes while the client is still sending."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0] as peer:
+                peer.recv(1 << 10)
+                peer.sendall(make_response(413, [{"error": "too large"}], Connection="close"))
+                peer.shutdown(socket.SHUT_WR)
+                while peer.recv(1 << 20):
+                    pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        one = ServiceConnection(f"http://127.0.0.1:{listener.getsockname()[1]}", None)
+        with pytest.raises(ValueError, match="too large"):
+            list(one.stream_rows("/v1/grade", b" " * (32 << 20)))
+        one.close()
 
 
 @pytest.mark.parametrize(
     "url", ["http://", "http://u:p@host:1", "http://host:1/path", "http://host:port", "http+unix://", "http+unix://a/b"]
 )
-def test_addresses_of_another_form(url: str):
+def test_invalid_urls(url: str):
     with pytest.raises(ValueError, match="http://HOST:PORT or http\\+unix:///PATH"):
         ServiceConnection(url, None)
