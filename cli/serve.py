@@ -35,13 +35,13 @@ def run(args: argparse.Namespace) -> int:
         ValueError: no sandbox works here, or works any longer, or the address cannot be had.
     """
     from executor.api import open_local
-    from executor.service.settings import ServiceSettings, token_of
+    from executor.service.settings import ServiceConfig, load_token
 
-    settings = record_of(ServiceSettings, read_yaml(args.config), source=str(args.config))
-    token = token_of(settings)
+    settings = record_of(ServiceConfig, read_yaml(args.config), source=str(args.config))
+    token = load_token(settings)
     try:
         from executor.service.app import create_app
-        from executor.service.logs import log_as_json
+        from executor.service.metrics import log_as_json
         from executor.service.server import listen, serve
     except ModuleNotFoundError as error:
         raise UsageError(f"the service needs the package {error.name}: pip install 'atomforge[serve]'") from None

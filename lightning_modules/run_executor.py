@@ -7,7 +7,7 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 
 from executor.api import BACKENDS, Executor, is_backend, open_executor
-from executor.service.per_node import NodeService, backend_behind, folder_of, open_node_executor
+from executor.service.per_node import NodeService, get_service_folder, open_node_executor, parse_node_backend
 from lightning_modules.run_logger import RunLogger
 from lightning_modules.run_record import ExecutorRecord
 
@@ -27,7 +27,7 @@ class RunExecutor:
 
     def __init__(self, backend: str) -> None:
         self._backend = backend
-        self._behind = backend_behind(backend)
+        self._behind = parse_node_backend(backend)
         if self._behind is None and not is_backend(backend):
             raise ValueError(f"executor_backend is {backend!r}: it must be one of node, {', '.join(BACKENDS)}")
         self._service: NodeService | None = None
@@ -43,7 +43,7 @@ class RunExecutor:
         if self._behind is None or self._folder is not None:
             return
         job = trainer.strategy.broadcast(secrets.token_hex(8))
-        self._folder = folder_of(job, trainer.node_rank)
+        self._folder = get_service_folder(job, trainer.node_rank)
         if trainer.local_rank == 0:
             recorded = _recorded_executor(trainer)
             self._service = NodeService(

@@ -1,322 +1,283 @@
-"""The HTTP face of an executor: checks who asks and how much, streams verdicts as programs end.
+"""FastAPI application of the executor service: checks the token and the limits, and streams outcomes.
 
-It holds no rule of its own about programs: requests and answers are those of `executor.service.protocol`, verdicts those of
-the executor behind it. Errors are `{"error": "one line"}`.
+Request bodies are read here and not by FastAPI: size and time are bounded, and large bodies are parsed in a thread. The
+OpenAPI document is generated from `executor.service.models`. Errors have the body `{"error": "one line"}`. The executor
+runs and grades the programs.
 """
 
 import asyncio
 import hmac
 import math
 import time
-import traceback
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Future
-from contextlib import AbstractContextManager
 from dataclasses import fields
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
 
 from executor.api import LocalExecutor
 from executor.grading.pass_at_k import summarize_batch
-from executor.service.documentation import GRADE, RUN
-from executor.service.logs import log_event
-from executor.service.metrics import ServiceMetrics
-from executor.service.protocol import (
+from executor.service.batch import Batch, BatchResponse
+from executor.service.metrics import ServiceMetrics, log_event
+from executor.service.models import (
+    ErrorRow,
+    ExecutionLine,
+    GradeDone,
     GradeRequest,
-    MalformedBody,
+    Health,
+    OutcomeLine,
+    RunDone,
     RunRequest,
-    done_line,
-    execution_line,
-    outcome_line,
-    parse_grade_request,
-    parse_run_request,
+    override,
 )
-from executor.service.settings import ServiceSettings
-from executor.service.stream import LineStream
-from executor.types import Execution, Limits, Outcome
+from executor.service.protocol import MalformedBody, encode_done, parse_request
+from executor.service.settings import ServiceConfig
+from executor.types import Limits
 
 VERSION = "v1"
 _LARGE_BODY_BYTES = 1 << 16
-"""From here on a body is parsed in a thread, so that others are not kept waiting."""
-_FEW_PROGRAMS = 8
-"""So many are started without a thread."""
+"""Larger bodies are parsed in a thread, so that they do not block other requests."""
 _MAX_RETRY_AFTER_S = 30
-_MAX_ERROR_CHARS = 200
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorRow, "description": description}
+    for status, description in {
+        400: "The body is not JSON.",
+        401: "The bearer token is missing or wrong.",
+        408: "The body did not arrive in time.",
+        413: "The body or the batch is too large.",
+        422: "A key or value is wrong; the error names it.",
+        429: "The queue is full; retry after Retry-After seconds.",
+        503: "The service is shutting down, or its sandboxes have failed.",
+    }.items()
+}
+
+AnyRequest = TypeVar("AnyRequest", GradeRequest, RunRequest)
 
 
-class Refusal(Exception):
-    """A request that is turned away, with one line."""
+class ApiError(Exception):
+    """A response with an error status."""
 
-    def __init__(self, status: int, line: str, headers: dict[str, str] | None = None):
-        super().__init__(line)
+    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None):
+        super().__init__(message)
         self.status = status
         self.headers = headers
 
 
 class Service:
-    """What the requests of one app share."""
+    """State shared by all requests of one app."""
 
-    def __init__(self, executor: LocalExecutor, settings: ServiceSettings, token: str | None):
+    def __init__(self, executor: LocalExecutor, config: ServiceConfig, token: str | None):
         self.executor = executor
-        self.settings = settings
+        self.config = config
         self.metrics = ServiceMetrics(executor)
         self.num_pending = 0
-        """Programs taken on and not judged."""
+        """Accepted programs without an outcome."""
+        self.num_finished = 0
         self.is_draining = False
         self._token = None if token is None else token.encode("ascii")
         self._num_batches = 0
-        self._num_judged = 0
-        self._started = time.monotonic()
+        self._started_at = time.monotonic()
 
     def check_token(self, request: Request) -> None:
-        """Raise 401 unless the request has the token, or none is needed."""
+        """Raise 401 if a token is required and the request does not have it."""
         if self._token is None:
             return
         given = request.headers.get("authorization", "").encode("latin-1")
         if not hmac.compare_digest(given, b"Bearer " + self._token):
-            raise Refusal(401, "a bearer token is needed, and this is not it", {"WWW-Authenticate": "Bearer"})
+            raise ApiError(401, "the bearer token is missing or wrong", {"WWW-Authenticate": "Bearer"})
 
-    async def read_body(self, request: Request) -> bytes:
-        """Read a body up to the limit.
+    async def parse(self, model: type[AnyRequest], request: Request) -> tuple[AnyRequest, Limits]:
+        """Read and validate a request; returns it and the limits of its programs.
 
         Raises:
-            Refusal: it is too large, or too slow.
+            ApiError: the body is too large, too slow or invalid, or asks for more than allowed.
         """
-        limit = self.settings.max_body_bytes
-        too_large = Refusal(413, f"the body is over {limit} bytes; send the batch in parts", {"Connection": "close"})
+        body = await self._read_body(request)
+        try:
+            if len(body) > _LARGE_BODY_BYTES:
+                parsed = await asyncio.to_thread(parse_request, model, body)
+            else:
+                parsed = parse_request(model, body)
+            limits = override(self.config.limits, parsed.limits)
+            for field in fields(Limits):
+                value, maximum = getattr(limits, field.name), getattr(self.config.max_limits, field.name)
+                if value > maximum:
+                    raise ValueError(f"limits: {field.name} must be at most {maximum}, not {value}")
+            for profile in parsed.profiles - {"cpu"}:
+                await asyncio.to_thread(self.executor.open_profile, profile)
+        except ValueError as error:
+            raise ApiError(400 if isinstance(error, MalformedBody) else 422, str(error)) from None
+        return parsed, limits
+
+    def accept(self, num_programs: int) -> Batch:
+        """Accept a batch.
+
+        Raises:
+            ApiError: the service is shutting down, or its queue is full.
+        """
+        if not self.executor.is_open:
+            raise ApiError(503, "the sandboxes of the service have failed; restart the service")
+        if self.is_draining:
+            raise ApiError(503, "the service is shutting down", {"Retry-After": "5"})
+        maximum = self.config.max_waiting_programs
+        if num_programs > maximum:
+            raise ApiError(413, f"the batch has {num_programs} programs; max_waiting_programs is {maximum}")
+        if self.num_pending + num_programs > maximum:
+            message = f"the queue is full: {self.num_pending} programs wait, max_waiting_programs is {maximum}"
+            raise ApiError(429, message, {"Retry-After": str(self._estimate_retry_after_s(num_programs))})
+        self._num_batches += 1
+        return Batch(self, self._num_batches, num_programs)
+
+    async def _read_body(self, request: Request) -> bytes:
+        limit = self.config.max_body_bytes
+        too_large = ApiError(413, f"the body exceeds {limit} bytes; split the batch", {"Connection": "close"})
         declared = request.headers.get("content-length", "0")
         if declared.isdigit() and int(declared) > limit:
             raise too_large
         chunks, size = [], 0
         try:
-            async with asyncio.timeout(self.settings.body_timeout_s):
+            async with asyncio.timeout(self.config.body_timeout_s):
                 async for chunk in request.stream():
                     size += len(chunk)
                     if size > limit:
                         raise too_large
                     chunks.append(chunk)
         except TimeoutError:
-            line = f"the body did not arrive within {self.settings.body_timeout_s:g} s"
-            raise Refusal(408, line, {"Connection": "close"}) from None
+            message = f"the body did not arrive within {self.config.body_timeout_s:g} s"
+            raise ApiError(408, message, {"Connection": "close"}) from None
         return b"".join(chunks)
 
-    async def parsed(self, body: bytes, parse: Callable[[bytes, Limits], Any]) -> Any:
-        """Parse a body, a large one in a thread.
-
-        Raises:
-            Refusal: it is no request, or asks for more than allowed.
-        """
-        try:
-            if len(body) > _LARGE_BODY_BYTES:
-                request = await asyncio.to_thread(parse, body, self.settings.limits)
-            else:
-                request = parse(body, self.settings.limits)
-        except ValueError as error:
-            raise Refusal(400 if isinstance(error, MalformedBody) else 422, str(error)) from None
-        for field in fields(Limits):
-            most = getattr(self.settings.max_limits, field.name)
-            if getattr(request.limits, field.name) > most:
-                raise Refusal(422, f"limits: {field.name} is {getattr(request.limits, field.name)}; {most} is allowed")
-        for profile in request.profiles - {"cpu"}:
-            try:
-                await asyncio.to_thread(self.executor.open_profile, profile)
-            except ValueError as error:
-                raise Refusal(422, str(error)) from None
-        return request
-
-    def admit(self, num_programs: int) -> "Batch":
-        """Take a batch on.
-
-        Raises:
-            Refusal: the service is ending, or has enough to do.
-        """
-        if not self.executor.is_open:
-            raise Refusal(503, "the sandboxes of the service have failed; start it anew")
-        if self.is_draining:
-            raise Refusal(503, "the service is ending", {"Retry-After": "5"})
-        most = self.settings.max_waiting_programs
-        if num_programs > most:
-            raise Refusal(413, f"a batch of {num_programs} programs; {most} are taken on at once")
-        if self.num_pending + num_programs > most:
-            line = f"{self.num_pending} programs wait; {most} are taken on at once"
-            raise Refusal(429, line, {"Retry-After": str(self._retry_after_s(num_programs))})
-        self._num_batches += 1
-        return Batch(self, self._num_batches, num_programs)
-
-    def judged(self, status: str, run_s: float, queue_s: float) -> None:
-        """Count a program that ended; in a thread of the executor."""
-        self._num_judged += 1
-        self.metrics.verdicts.labels(status).inc()
-        self.metrics.run_seconds.observe(run_s)
-        self.metrics.queue_seconds.observe(queue_s)
-
-    def _retry_after_s(self, num_programs: int) -> int:
-        rate = max(1.0, self._num_judged / max(1.0, time.monotonic() - self._started))
-        excess = self.num_pending + num_programs - self.settings.max_waiting_programs
+    def _estimate_retry_after_s(self, num_programs: int) -> int:
+        rate = max(1.0, self.num_finished / max(1.0, time.monotonic() - self._started_at))
+        excess = self.num_pending + num_programs - self.config.max_waiting_programs
         return min(_MAX_RETRY_AFTER_S, max(1, math.ceil(excess / rate)))
 
 
-class Batch:
-    """One request's programs, from being taken on to the last verdict."""
+def create_app(executor: LocalExecutor, config: ServiceConfig, token: str | None) -> FastAPI:
+    """Create the application; `app.state.service` is its `Service`."""
+    app = FastAPI(title="atomforge executor", version=VERSION, description="Runs and grades untrusted programs.")
+    service = app.state.service = Service(executor, config, token)
 
-    def __init__(self, service: Service, number: int, num_programs: int):
-        self._service = service
-        self._number = number
-        self._num_programs = num_programs
-        self._num_left = num_programs
-        self._statuses: Counter[str] = Counter()
-        self._started = time.monotonic()
-        self.stream = LineStream(num_programs)
-        service.num_pending += num_programs
-        log_event("batch accepted", batch=number, num_programs=num_programs)
-
-    def take_outcome(self, index: int, outcome: Outcome) -> None:
-        self._service.judged(outcome.status.value, outcome.duration_s, outcome.queued_s)
-        self._statuses[outcome.status.value] += 1
-        self.stream.put(outcome_line(index, outcome))
-
-    def take_run(self, index: int, future: Future[Execution]) -> None:
-        if not future.cancelled():
-            self.take_execution(index, future.result())
-
-    def take_execution(self, index: int, execution: Execution) -> None:
-        status = "ok" if execution.failure is None else execution.failure.value
-        self._service.judged(status, execution.duration_s, execution.queued_s)
-        self._statuses[status] += 1
-        try:
-            self.stream.put(execution_line(index, execution))
-        except Exception as error:
-            self.fail(error)
-
-    def fail(self, error: Exception) -> None:
-        """End the answer without its last line: what has no line was not judged, and the client may send it again."""
-        [*_, place] = traceback.extract_tb(error.__traceback__)
-        log_event(
-            "batch failed",
-            batch=self._number,
-            error=f"{type(error).__name__}: {str(error)[:_MAX_ERROR_CHARS]}",
-            place=f"{place.filename}:{place.lineno}",
-        )
-        self.stream.break_off()
-
-    async def lines(
-        self, work: AbstractContextManager, start: Callable[[], None], last_line: Callable[[], bytes]
-    ) -> AsyncIterator[bytes]:
-        """Start the programs and yield their lines; left early, or after an error, what has not begun is dropped."""
-        with work:
-            if self._num_programs <= _FEW_PROGRAMS:
-                start()
-            else:
-                await asyncio.to_thread(start)
-            while (piece := await self.stream.take()) is not None:
-                num_lines = 0 if piece == b"\n" else piece.count(b"\n")
-                self._num_left -= num_lines
-                self._service.num_pending -= num_lines
-                yield piece
-            if self.stream.is_whole:
-                yield last_line()
-
-    def leave(self) -> None:
-        """Close the books, whatever became of the response."""
-        self._service.num_pending -= self._num_left
-        log_event(
-            "batch finished" if self._num_left == 0 else "batch ended early",
-            batch=self._number,
-            num_judged=self._num_programs - self._num_left,
-            seconds=round(time.monotonic() - self._started, 3),
-            statuses=dict(self._statuses),
-        )
-
-
-class BatchResponse(StreamingResponse):
-    """The lines of a batch, which ends with the response."""
-
-    def __init__(self, batch: Batch, lines: AsyncIterator[bytes]):
-        super().__init__(lines, media_type="application/x-ndjson")
-        self._batch = batch
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._batch.leave()
-
-
-def create_app(executor: LocalExecutor, settings: ServiceSettings, token: str | None) -> FastAPI:
-    """Make the app; `app.state.service` is its `Service`."""
-    app = FastAPI(title="atomforge executor", version=VERSION, description=__doc__ or "")
-    service = app.state.service = Service(executor, settings, token)
-
-    @app.get("/healthz", summary="Whether the service takes work, and what runs the programs")
+    @app.get(
+        "/healthz",
+        summary="Status and limits of the service",
+        response_model=Health,
+        responses={503: {"model": Health}},
+    )
     async def healthz(request: Request) -> Response:
         if "authorization" in request.headers:
             service.check_token(request)
         status = "draining" if service.is_draining else "ok" if executor.is_open else "failed"
-        told = {
-            "status": status,
-            "description": executor.description,
-            "time_factor": executor.time_factor,
-            "num_slots": executor.stats().num_slots,
-            "hash_seed": settings.hash_seed,
-            "max_body_bytes": settings.max_body_bytes,
-            "max_waiting_programs": settings.max_waiting_programs,
-            "version": VERSION,
-        }
-        return JSONResponse(told, status_code=200 if status == "ok" else 503)
+        health = Health(
+            status=status,
+            description=executor.description,
+            time_factor=executor.time_factor,
+            num_slots=executor.stats().num_slots,
+            hash_seed=config.hash_seed,
+            max_body_bytes=config.max_body_bytes,
+            max_waiting_programs=config.max_waiting_programs,
+            version=VERSION,
+        )
+        return JSONResponse(health.model_dump(), status_code=200 if status == "ok" else 503)
 
-    @app.get("/metrics", summary="For Prometheus", response_class=PlainTextResponse)
+    @app.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
     async def metrics(request: Request) -> Response:
         service.check_token(request)
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.post("/v1/grade", summary="Grade samples against tasks", openapi_extra=GRADE)
+    @app.post(
+        "/v1/grade",
+        summary="Grade samples",
+        response_class=Response,
+        responses=_ERRORS,
+        openapi_extra=_describe_bodies(GradeRequest, OutcomeLine, GradeDone),
+    )
     async def grade(request: Request) -> Response:
         service.check_token(request)
-        parsed: GradeRequest = await service.parsed(await service.read_body(request), parse_grade_request)
-        batch = service.admit(len(parsed.submissions))
+        parsed, limits = await service.parse(GradeRequest, request)
+        batch = service.accept(parsed.num_programs)
+        submissions = parsed.build_submissions()
         grading = executor.grading(
-            parsed.limits, rewards=parsed.rewards, on_result=batch.take_outcome, on_error=batch.fail
+            limits, rewards=parsed.build_reward_config(), on_result=batch.on_outcome, on_error=batch.on_error
         )
 
         def start() -> None:
-            for submission in parsed.submissions:
+            for submission in submissions:
                 grading.add(submission)
 
-        def last_line() -> bytes:
-            tasks = [submission.task for submission in parsed.submissions]
-            return done_line(summarize_batch(tasks, grading.outcomes(), parsed.ks))
+        def encode_report() -> bytes:
+            return encode_done(summarize_batch([one.task for one in submissions], grading.outcomes(), parsed.ks or ()))
 
-        return BatchResponse(batch, batch.lines(grading, start, last_line))
+        return BatchResponse(batch, batch.stream(grading, start, encode_report))
 
-    @app.post("/v1/run", summary="Run programs without judging them", openapi_extra=RUN)
+    @app.post(
+        "/v1/run",
+        summary="Run programs without grading them",
+        response_class=Response,
+        responses=_ERRORS,
+        openapi_extra=_describe_bodies(RunRequest, ExecutionLine, RunDone),
+    )
     async def run(request: Request) -> Response:
         service.check_token(request)
-        parsed: RunRequest = await service.parsed(await service.read_body(request), parse_run_request)
-        batch = service.admit(len(parsed.runs))
+        parsed, limits = await service.parse(RunRequest, request)
+        batch = service.accept(parsed.num_programs)
         queue = executor.queue()
 
         def start() -> None:
-            for index, one in enumerate(parsed.runs):
-                queue.submit(one, parsed.limits).add_done_callback(partial(batch.take_run, index))
+            for index, one in enumerate(parsed.build_runs()):
+                queue.submit(one, limits).add_done_callback(partial(batch.on_execution, index))
 
-        return BatchResponse(batch, batch.lines(queue, start, done_line))
+        return BatchResponse(batch, batch.stream(queue, start, encode_done))
 
-    @app.exception_handler(Refusal)
-    async def refuse(request: Request, refusal: Refusal) -> Response:
-        service.metrics.rejects.labels(str(refusal.status)).inc()
-        log_event("request refused", path=request.url.path, status=refusal.status, line=str(refusal))
-        return JSONResponse({"error": str(refusal)}, status_code=refusal.status, headers=refusal.headers)
+    @app.exception_handler(ApiError)
+    async def respond_to_api_error(request: Request, error: ApiError) -> Response:
+        service.metrics.rejects.labels(str(error.status)).inc()
+        log_event("request rejected", path=request.url.path, status=error.status, error=str(error))
+        return JSONResponse({"error": str(error)}, status_code=error.status, headers=error.headers)
 
     @app.exception_handler(HTTPException)
-    async def refuse_otherwise(request: Request, error: HTTPException) -> Response:
+    async def respond_to_http_exception(request: Request, error: HTTPException) -> Response:
         service.metrics.rejects.labels(str(error.status_code)).inc()
         return JSONResponse({"error": str(error.detail)}, status_code=error.status_code, headers=error.headers)
 
+    _add_schemas(app, GradeRequest, RunRequest, OutcomeLine, GradeDone, ExecutionLine, RunDone)
     return app
+
+
+def _describe_bodies(request: type[BaseModel], *lines: type[BaseModel]) -> dict[str, Any]:
+    """Describe the request body and the streamed lines of a route in OpenAPI, by reference to their schemas."""
+
+    def refer(model: type[BaseModel]) -> dict[str, str]:
+        return {"$ref": _REFERENCE.format(model=model.__name__)}
+
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": refer(request)}}},
+        "responses": {
+            "200": {
+                "description": "One JSON object per line; empty lines are heartbeats. "
+                "Without the last line, which has `done`, the response was interrupted.",
+                "content": {"application/x-ndjson": {"schema": {"anyOf": [refer(line) for line in lines]}}},
+            }
+        },
+    }
+
+
+_REFERENCE = "#/components/schemas/{model}"
+
+
+def _add_schemas(app: FastAPI, *models: type[BaseModel]) -> None:
+    """Add the schemas of models to the OpenAPI document of an app."""
+    build = app.openapi
+
+    def build_with_schemas() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            _, schemas = models_json_schema([(model, "validation") for model in models], ref_template=_REFERENCE)
+            build()["components"]["schemas"] |= schemas["$defs"]
+        return build()
+
+    app.openapi = build_with_schemas

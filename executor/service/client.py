@@ -1,25 +1,87 @@
-"""An executor that lives elsewhere: the same protocol as in this process, spoken to a service over HTTP.
+"""`HttpExecutor`: the executor protocol over HTTP.
 
-What is added to a batch goes out at once, in parts, so that programs run while others are still being written. Nothing
-is judged here. What the service could not be brought to answer is INFRA, never a wrong answer.
+A batch is sent in parts while it grows, so that programs run while others are still being generated. Programs for which
+the service gives no result become INFRA, never a wrong answer. Nothing is graded here.
 """
 
+import os
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from itertools import count
+from typing import Any, Generic, Self, TypeVar
 
 from executor.grading.grader import OnOutcome
 from executor.grading.rewards import RewardConfig
-from executor.service.courier import Courier, deliver
-from executor.service.protocol import execution_of_row, grade_body, outcome_of, run_body
-from executor.service.terms import Terms, ask_for_terms
+from executor.service.connection import (
+    Overloaded,
+    ServiceConnection,
+    ServiceError,
+    ServiceInfo,
+    backoff_s,
+    post_with_retries,
+)
+from executor.service.protocol import encode_grade_request, encode_run_request, parse_execution, parse_outcome
+from executor.service.settings import TOKEN_VARIABLE
 from executor.types import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Submission, infra_execution, infra_outcome
 
 GRACE_S = 300.0
-"""Beyond the longest time that the programs themselves could take, before a batch is given up."""
+"""Added to the longest time that the programs of a request can take, before the request is given up."""
+MAX_BATCH_SIZE = 256
+"""Programs per request."""
+CONNECTIONS_PER_REPLICA = 2
+"""Concurrent requests of a batch for each replica of the service."""
+MAX_CONNECTIONS = 64
+NUM_REPLICAS_HEADER = "Atomforge-Replicas"
+"""Header of /healthz in which a load balancer gives the number of replicas; without it there is one."""
+START_TIMEOUT_S = 60.0
+"""Time for which `fetch_service_info` retries an address that answers 503."""
+_PROBE = Run(source="def solve(x):\n    return x + 1\n", entry_point="solve", calls=([41],))
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def fetch_service_info(url: str, token: str | None) -> ServiceInfo:
+    """Fetch /healthz of a service; arguments as for `HttpExecutor`.
+
+    Raises:
+        ValueError: there is no service, or it is not ready within a minute; one line.
+    """
+    token = os.environ.get(TOKEN_VARIABLE) if token is None else token
+    deadline = time.monotonic() + START_TIMEOUT_S
+    connection = ServiceConnection(url, token)
+    try:
+        for num_failures in count():
+            try:
+                health, headers = connection.get("/healthz")
+                break
+            except Overloaded as error:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(min(error.retry_after_s, backoff_s(num_failures)))
+    except ServiceError as error:
+        raise ValueError(f"no executor service: {error}") from None
+    finally:
+        connection.close()
+    replicas = headers.get(NUM_REPLICAS_HEADER, "1")
+    num_replicas = max(1, int(replicas) if replicas.isdigit() else 1)
+    try:
+        return ServiceInfo(
+            url=url,
+            token=token,
+            description=str(health["description"]),
+            hash_seed=int(health["hash_seed"]),
+            time_factor=float(health["time_factor"]),
+            num_slots=int(health["num_slots"]),
+            # a request leaves room in the queue for other clients
+            max_batch_size=max(1, min(MAX_BATCH_SIZE, int(health["max_waiting_programs"]) // 4)),
+            max_body_bytes=int(health["max_body_bytes"]),
+            num_connections=min(MAX_CONNECTIONS, CONNECTIONS_PER_REPLICA * num_replicas),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"{url} is not an executor service") from None
 
 
 class HttpExecutor:
@@ -27,28 +89,25 @@ class HttpExecutor:
 
     Args:
         url: `http://HOST:PORT` or `http+unix:///PATH`.
-        token: of the service; default: the environment's ATOMFORGE_EXECUTOR_TOKEN.
-
-        hash_seed: PYTHONHASHSEED the programs must have.
+        token: bearer token; default: the environment variable ATOMFORGE_EXECUTOR_TOKEN, if it is set.
+        hash_seed: PYTHONHASHSEED that the programs must have.
 
     Raises:
-        ValueError: nobody answers there, the token is not the service's, its hash seed is another, or it runs no
-            program; one line.
+        ValueError: there is no service, the token is wrong, its hash seed differs, or it runs no program; one line.
     """
 
     def __init__(self, url: str, *, token: str | None = None, hash_seed: int = 0):
-        self._terms = ask_for_terms(url, token)
-        self.description = f"{url}: {self._terms.description}"
-        its_seed = self._terms.hash_seed
-        if its_seed != hash_seed:
+        self._info = fetch_service_info(url, token)
+        self.description = f"{url}: {self._info.description}"
+        if self._info.hash_seed != hash_seed:
             raise ValueError(
-                f"{url} runs programs with PYTHONHASHSEED {its_seed}, and {hash_seed} is wanted: its key is hash_seed"
+                f"{url}: hash_seed (PYTHONHASHSEED of the programs) is {self._info.hash_seed}, expected {hash_seed}"
             )
-        [execution] = self.run([Run(source="def solve(x):\n    return x + 1\n", entry_point="solve", calls=([41],))])
+        [execution] = self.run([_PROBE])
         if execution.failure is not None or execution.results[0].value != 42:
             raise ValueError(f"{url} does not run programs: {execution.detail or execution.failure}")
 
-    def __enter__(self) -> "HttpExecutor":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,10 +115,10 @@ class HttpExecutor:
 
     @property
     def time_factor(self) -> float:
-        return self._terms.time_factor
+        return self._info.time_factor
 
     def close(self) -> None:
-        """Nothing stays open between batches."""
+        """Do nothing: each batch closes its own connections."""
 
     def run(
         self,
@@ -67,10 +126,18 @@ class HttpExecutor:
         limits: Limits = DEFAULT_LIMITS,
         on_result: Callable[[int, Execution], None] | None = None,
     ) -> list[Execution]:
-        with _RunBatch(self._terms, limits, on_result) as batch:
+        with HttpBatch[Run, Execution](
+            self._info,
+            "/v1/run",
+            timeout_s=self._info.timeout_s(limits),
+            encode=lambda items: encode_run_request(items, limits),
+            parse=parse_execution,
+            build_infra=lambda run, detail: infra_execution(detail),
+            on_result=on_result,
+        ) as batch:
             for run in runs:
                 batch.add(run)
-            return batch.results()
+            return batch.outcomes()
 
     def grading(
         self,
@@ -78,189 +145,158 @@ class HttpExecutor:
         *,
         rewards: RewardConfig | None = None,
         on_result: OnOutcome | None = None,
-    ) -> "HttpGrading":
-        return HttpGrading(self._terms, limits, on_result, rewards=rewards)
+    ) -> "HttpBatch[Submission, Outcome]":
+        return HttpBatch(
+            self._info,
+            "/v1/grade",
+            timeout_s=self._info.timeout_s(limits),
+            encode=lambda items: encode_grade_request(items, limits, rewards),
+            parse=parse_outcome,
+            build_infra=lambda item, detail: infra_outcome(detail, num_tests=max(1, len(item.task.calls))),
+            on_result=on_result,
+        )
 
 
-class _Left(Exception):
-    """The caller has left the batch."""
+class _BatchClosed(Exception):
+    """The caller has closed the batch."""
 
 
-class _Batch(ABC):
-    """Items on their way to the service, and what came of each; threads of its own carry them."""
+class HttpBatch(Generic[Item, Result]):
+    """Items sent to a service while the batch grows; see `executor.grading.grader.Grading`.
 
-    path: str
+    Args:
+        info: the service.
+        path: path of the requests.
+        timeout_s: seconds that each item adds to the deadline of a request.
+        encode: encodes items as the body of a request.
+        parse: builds a result from its line; KeyError, TypeError or ValueError if the line is invalid.
+        build_infra: builds the result of an item for which the service gave none, from the item and the reason.
+        on_result: called with (position, result) as each item finishes, in a thread of the batch.
+    """
 
-    def __init__(self, terms: Terms, limits: Limits, on_result: Callable[[int, Any], None] | None):
-        self._terms = terms
-        self._limits = limits
+    def __init__(
+        self,
+        info: ServiceInfo,
+        path: str,
+        *,
+        timeout_s: float,
+        encode: Callable[[Sequence[Item]], bytes],
+        parse: Callable[[dict[str, Any]], Result],
+        build_infra: Callable[[Item, str], Result],
+        on_result: Callable[[int, Result], None] | None,
+    ):
+        self._info = info
+        self._path = path
+        self._timeout_s = timeout_s
+        self._encode_items = encode
+        self._parse = parse
+        self._build_infra = build_infra
         self._on_result = on_result
-        self._items: list[Any] = []
+        self._items: list[Item] = []
         self._waiting: deque[int] = deque()
-        self._results: dict[int, Any] = {}
+        self._results: dict[int, Result] = {}
         self._num_threads = 0
         self._error: Exception | None = None
         self._is_closed = False
         self._changed = threading.Condition()
 
-    def add(self, item: Any) -> int:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop sending. Results of requests in flight are discarded."""
+        with self._changed:
+            self._is_closed = True
+            self._waiting.clear()
+            self._changed.notify_all()
+
+    def add(self, submission: Item) -> int:
+        """Add an item and return its position. Does not block."""
         with self._changed:
             index = len(self._items)
-            self._items.append(item)
+            self._items.append(submission)
             self._waiting.append(index)
             self._changed.notify_all()
-            if self._num_threads < self._terms.num_connections:
+            if self._num_threads < self._info.num_connections:
                 self._num_threads += 1
-                threading.Thread(target=self._carry, name="executor-client", daemon=True).start()
+                threading.Thread(target=self._send_parts, name="executor-client", daemon=True).start()
         return index
 
-    def results(self) -> list[Any]:
+    def outcomes(self) -> list[Result]:
+        """Wait for the results of all items added so far, and return them in order."""
         with self._changed:
             self._changed.wait_for(lambda: self._error or len(self._results) == len(self._items))
             if self._error is not None:
                 raise self._error
             return [self._results[index] for index in range(len(self._items))]
 
-    def close(self) -> None:
-        """Send no more; what is under way ends unheard."""
-        with self._changed:
-            self._is_closed = True
-            self._waiting.clear()
-            self._changed.notify_all()
-
-    @abstractmethod
-    def body_of(self, numbers: Sequence[int]) -> bytes: ...
-
-    @abstractmethod
-    def read(self, row: dict[str, Any]) -> Any: ...
-
-    @abstractmethod
-    def no_verdict(self, index: int, detail: str) -> Any: ...
-
-    def _carry(self) -> None:
-        """Carry parts until the batch is closed."""
-        terms = self._terms
-        courier = Courier(terms.url, terms.token)
+    def _send_parts(self) -> None:
+        """Send parts over one connection until the batch is closed."""
+        connection = ServiceConnection(self._info.url, self._info.token)
         try:
-            while (part := self._next_part()) is not None:
-                for numbers, body in self._pieces(part):
-                    deadline = time.monotonic() + GRACE_S + len(numbers) * terms.patience_s(self._limits)
-                    left = deliver(
-                        courier,
-                        self.path,
-                        numbers,
-                        body_of=lambda sent, known=(numbers, body): (
-                            known[1] if sent == known[0] else self.body_of(sent)
-                        ),
-                        take=self._take,
-                        deadline=deadline,
-                    )
-                    for index in left:
-                        self._finish(index, self.no_verdict(index, f"{terms.url} could not be brought to answer"))
-        except _Left:
-            return  # with the connection closed, the service drops what it has not begun
-        except Exception as error:  # a refusal: it is the caller's to see
+            while (part := self._take_part()) is not None:
+                for indices, body in self._split(part):
+                    self._send(connection, indices, body)
+        except _BatchClosed:
+            return  # closing the connection makes the service drop programs that have not begun
+        except Exception as error:  # raised in the caller's thread by `outcomes`
             self._fail(error)
         finally:
-            courier.close()
+            connection.close()
 
-    def _pieces(self, part: list[int]) -> Iterator[tuple[list[int], bytes]]:
-        """Split a part until the service takes the body of each piece.
+    def _send(self, connection: ServiceConnection, indices: list[int], body: bytes) -> None:
+        left = post_with_retries(
+            connection,
+            self._path,
+            indices,
+            encode_body=lambda sent: body if sent == indices else self._encode(sent),
+            on_row=self._on_row,
+            deadline=time.monotonic() + GRACE_S + len(indices) * self._timeout_s,
+        )
+        for index in left:
+            self._finish(index, self._build_infra(self._items[index], f"no result from {self._info.url} in time"))
 
-        Raises:
-            ValueError: a single item is too large.
-        """
-        body = self.body_of(part)
-        if len(body) <= self._terms.max_body_bytes:
+    def _encode(self, indices: Sequence[int]) -> bytes:
+        return self._encode_items([self._items[index] for index in indices])
+
+    def _split(self, part: list[int]) -> Iterator[tuple[list[int], bytes]]:
+        """Split a part until each body is within the limit of the service; ValueError if a single item is not."""
+        body = self._encode(part)
+        if len(body) <= self._info.max_body_bytes:
             yield part, body
         elif len(part) > 1:
-            yield from self._pieces(part[: len(part) // 2])
-            yield from self._pieces(part[len(part) // 2 :])
+            yield from self._split(part[: len(part) // 2])
+            yield from self._split(part[len(part) // 2 :])
         else:
-            raise ValueError(
-                f"a program and its task make {len(body)} bytes; {self._terms.url} takes {self._terms.max_body_bytes}"
-            )
+            limit = f"max_body_bytes of {self._info.url} is {self._info.max_body_bytes}"
+            raise ValueError(f"a program and its task have {len(body)} bytes; {limit}")
 
-    def _next_part(self) -> list[int] | None:
+    def _take_part(self) -> list[int] | None:
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed or self._error)
             if self._is_closed or self._error is not None:
                 return None
-            # while little waits, a share for the other connections too
-            size = min(self._terms.max_part, max(1, len(self._waiting) // self._terms.num_connections))
+            # a small rest is shared between the connections
+            size = min(self._info.max_batch_size, max(1, len(self._waiting) // self._info.num_connections))
             return [self._waiting.popleft() for _ in range(size)]
 
-    def _take(self, index: int, row: dict[str, Any]) -> None:
+    def _on_row(self, index: int, row: dict[str, Any]) -> None:
         if self._is_closed:
-            raise _Left
-        self._finish(index, self.read(row))
+            raise _BatchClosed
+        self._finish(index, self._parse(row))
 
-    def _finish(self, index: int, result: Any) -> None:
+    def _finish(self, index: int, result: Result) -> None:
         with self._changed:
             self._results[index] = result
-            self._changed.notify_all()
+            if len(self._results) == len(self._items):
+                self._changed.notify_all()
         if self._on_result is not None:
             try:
                 self._on_result(index, result)
-            except Exception as error:  # the caller's own: it is the caller's to see
+            except Exception as error:  # raised in the caller's thread by `outcomes`
                 self._fail(error)
 
     def _fail(self, error: Exception) -> None:
         with self._changed:
             self._error = self._error or error
             self._changed.notify_all()
-
-
-class HttpGrading(_Batch):
-    """A batch being graded by a service while it grows; see `executor.grading.grader.Grading`."""
-
-    path = "/v1/grade"
-
-    def __init__(
-        self, terms: Terms, limits: Limits, on_result: OnOutcome | None, *, rewards: RewardConfig | None = None
-    ):
-        super().__init__(terms, limits, on_result)
-        self._rewards = rewards
-
-    def __enter__(self) -> "HttpGrading":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def add(self, submission: Submission) -> int:
-        return super().add(submission)
-
-    def outcomes(self) -> list[Outcome]:
-        return self.results()
-
-    def body_of(self, numbers: Sequence[int]) -> bytes:
-        return grade_body([self._items[number] for number in numbers], self._limits, self._rewards)
-
-    def read(self, row: dict[str, Any]) -> Outcome:
-        return outcome_of(row)
-
-    def no_verdict(self, index: int, detail: str) -> Outcome:
-        task = self._items[index].task
-        return infra_outcome(detail, num_tests=max(1, len(task.calls)))
-
-
-class _RunBatch(_Batch):
-    """Programs being run by a service."""
-
-    path = "/v1/run"
-
-    def __enter__(self) -> "_RunBatch":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def body_of(self, numbers: Sequence[int]) -> bytes:
-        return run_body([self._items[number] for number in numbers], self._limits)
-
-    def read(self, row: dict[str, Any]) -> Execution:
-        return execution_of_row(row)
-
-    def no_verdict(self, index: int, detail: str) -> Execution:
-        return infra_execution(detail)

@@ -1,15 +1,18 @@
-"""One executor service for all ranks of a node: started by one of them, started again when it dies, gone with it.
+"""One executor service per node, shared by all ranks: `NodeService` starts it, restarts it and stops it. Linux only.
 
-The service listens on a Unix socket in a folder that only this user may enter. It is a child of the process that made
-the `NodeService` and is killed by the kernel when that ends, however it ends. Who makes one, and how the ranks learn
-the folder, is not decided here. Linux only.
+    python -m executor.service.per_node CONFIG TIME_FACTOR PARENT
+
+is the service process. It listens on a Unix socket in a folder that only this user may enter, without a token, and the
+kernel kills it when its parent ends, however that happens. How the ranks agree on the folder is up to the caller.
 """
 
+import ctypes
 import importlib.util
 import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,59 +22,61 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from executor.api import LOCAL_BACKENDS, Executor, open_executor
-from executor.service.courier import Courier, ServiceLost, pause_after
+from executor.api import LOCAL_BACKENDS, Executor, open_executor, open_local
+from executor.service.connection import ServiceConnection, ServiceError, backoff_s
+from executor.service.settings import ServiceConfig
 
 PREFIX = "node"
-"""A backend `node` or `node:BACKEND` is a service a node that has BACKEND, `auto` where none is named."""
+"""The backend `node` or `node:BACKEND` is one service per node that runs BACKEND, by default `auto`."""
 START_TIMEOUT_S = 180.0
-"""For a service to start: sandboxes are made and this machine is timed."""
-END_TIMEOUT_S = 10.0
+"""Time for a service to start its sandboxes and to measure the speed of the machine."""
+STOP_TIMEOUT_S = 10.0
 _POLL_S = 0.05
-_SOURCES = Path(__file__).resolve().parents[1]
+_PR_SET_PDEATHSIG = 1
+_REPOSITORY = Path(__file__).resolve().parents[2]
 
 _log = logging.getLogger(__name__)
 
 
-def backend_behind(backend: str) -> str | None:
-    """Return what a service a node is to run, or None where `backend` asks for no such service.
+def parse_node_backend(backend: str) -> str | None:
+    """Return the backend that a per-node service must run; None if `backend` is not `node` or `node:BACKEND`.
 
     Raises:
-        ValueError: it asks for one with a backend that a service cannot have.
+        ValueError: a service cannot have the backend.
     """
-    name, colon, behind = backend.partition(":")
+    name, colon, inner = backend.partition(":")
     if name != PREFIX:
         return None
-    if colon and behind not in LOCAL_BACKENDS:
+    if colon and inner not in LOCAL_BACKENDS:
         forms = ", ".join(f"{PREFIX}:{name}" for name in LOCAL_BACKENDS)
         raise ValueError(f"backend must be {PREFIX} or one of {forms}, not {backend!r}")
-    return behind or "auto"
+    return inner or "auto"
 
 
-def folder_of(job: str, node_rank: int) -> Path:
-    """Name the folder of a node's service; `job` is a word that the ranks of one start of a job alone share."""
+def get_service_folder(job: str, node_rank: int) -> Path:
+    """Return the folder of a node's service. Only the ranks of one start of a job may know `job`, a random word."""
     return Path(tempfile.gettempdir(), f"atomforge-{job}-{node_rank}")
 
 
 def open_node_executor(folder: Path) -> Executor:
-    """Open the service of this node, once it is ready.
+    """Connect to the service of this node, when it is ready.
 
     Raises:
-        ValueError: it is not, for three minutes; one line.
+        ValueError: it is not ready after three minutes; one line.
     """
-    if _ask(_address(folder), time.monotonic() + START_TIMEOUT_S, lambda: False) is None:
-        raise ValueError(f"the first rank of this node has started no executor service in {START_TIMEOUT_S:g} s")
-    return open_executor(_address(folder))
+    if _wait_for_health(_get_url(folder), lambda: False) is None:
+        raise ValueError(f"the first rank of this node has not started an executor service in {START_TIMEOUT_S:g} s")
+    return open_executor(_get_url(folder))
 
 
 class NodeService:
-    """The service of this node, as its first rank has it. A thread watches it, and starts it again when it dies.
+    """The service of this node, owned by its first rank. A thread monitors it and restarts it when it dies.
 
     Args:
-        folder: of `folder_of`; it is made here.
-        backend: of the service, one of `LOCAL_BACKENDS`.
-        log: what the service says is added to this file.
-        time_factor: of an earlier start of the run, at least 1.0; None = to be found now.
+        folder: from `get_service_folder`; created here.
+        backend: backend of the service, one of `LOCAL_BACKENDS`.
+        log: file to which the output of the service is appended.
+        time_factor: factor of an earlier start of the run, at least 1.0; None: measure it.
 
     Raises:
         ValueError: the packages of the service are not installed.
@@ -88,69 +93,73 @@ class NodeService:
         self._time_factor = time_factor
         self._process: subprocess.Popen[bytes] | None = None
         self._is_closed = threading.Event()
-        self._has_begun = threading.Event()
+        self._has_started = threading.Event()
         self._failure: str | None = None
-        # The kernel ends a child with the thread that started it, so all starts are this thread's.
-        self._watcher = threading.Thread(target=self._watch, name="executor-service", daemon=True)
-        self._watcher.start()
+        # The kernel kills a child when the thread that started it ends, so this thread makes all starts.
+        self._monitor = threading.Thread(target=self._run_service, name="executor-service", daemon=True)
+        self._monitor.start()
 
     @property
     def pid(self) -> int | None:
-        """Process id of the service; None while there is none."""
+        """Process id of the service; None before its first start."""
         return None if self._process is None else self._process.pid
 
     def open(self) -> Executor:
-        """Open the service, once it is ready.
+        """Connect to the service, when it is ready.
 
         Raises:
-            ValueError: it does not start here; one line.
+            ValueError: it does not start; one line.
         """
-        self._has_begun.wait()
+        self._has_started.wait()
         if self._failure is not None:
             raise ValueError(f"the executor service of this node does not start: {self._failure}")
         return open_node_executor(self._folder)
 
     def close(self) -> None:
-        """End the service."""
+        """Stop the service and remove its folder."""
         self._is_closed.set()
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(END_TIMEOUT_S)
+                self._process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
-        self._watcher.join()
+        self._monitor.join()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _watch(self) -> None:
-        num_in_vain = 0
+    def _run_service(self) -> None:
+        num_failures = 0
         while not self._is_closed.is_set():
-            self._process = self._started()
-            told = _ask(_address(self._folder), time.monotonic() + START_TIMEOUT_S, self._has_ended)
-            if told is not None:
-                self._time_factor = told["time_factor"]  # so that the next one stretches limits as this one does
-                self._has_begun.set()
-                num_in_vain = 0
-            elif not self._has_begun.is_set():
+            self._process = self._start()
+            health = _wait_for_health(_get_url(self._folder), self._has_exited)
+            if health is not None:
+                self._time_factor = health["time_factor"]  # a restarted service has the same limits
+                self._has_started.set()
+                num_failures = 0
+            elif not self._has_started.is_set():
                 self._process.kill()
                 self._process.wait()
-                self._failure = _last_line(self._log_path)
-                self._has_begun.set()
+                self._failure = _read_last_line(self._log_path)
+                self._has_started.set()
                 return
             code = self._process.wait()
             if not self._is_closed.is_set():
-                _log.warning("the executor service of this node ended with code %d and is started again", code)
-                self._is_closed.wait(pause_after(num_in_vain))
-                num_in_vain += 1
+                _log.warning("the executor service of this node exited with code %d; restarting it", code)
+                self._is_closed.wait(backoff_s(num_failures))
+                num_failures += 1
 
-    def _has_ended(self) -> bool:
+    def _has_exited(self) -> bool:
         return self._is_closed.is_set() or self._process is None or self._process.poll() is not None
 
-    def _started(self) -> "subprocess.Popen[bytes]":
-        settings = {"backend": self._backend, "unix_socket": str(_socket(self._folder)), "drain_s": END_TIMEOUT_S / 2}
-        command = [sys.executable, "-m", "executor.service.child"]
-        command += [json.dumps(settings), json.dumps(self._time_factor), str(os.getpid())]
-        path = os.pathsep.join([str(_SOURCES), *filter(None, [os.environ.get("PYTHONPATH")])])
+    def _start(self) -> "subprocess.Popen[bytes]":
+        config = {
+            "backend": self._backend,
+            "unix_socket": str(_get_socket(self._folder)),
+            "drain_s": STOP_TIMEOUT_S / 2,
+        }
+        command = [sys.executable, "-m", "executor.service.per_node"]
+        command += [json.dumps(config), json.dumps(self._time_factor), str(os.getpid())]
+        path = os.pathsep.join([str(_REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])])
         with self._log_path.open("ab") as log:
             return subprocess.Popen(
                 command,
@@ -158,31 +167,58 @@ class NodeService:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is for the ranks; they end it
+                start_new_session=True,  # Ctrl-C reaches the ranks only, and they stop the service
             )
 
 
-def _socket(folder: Path) -> Path:
+def _get_socket(folder: Path) -> Path:
     return folder / "socket"
 
 
-def _address(folder: Path) -> str:
-    return f"http+unix://{_socket(folder)}"
+def _get_url(folder: Path) -> str:
+    return f"http+unix://{_get_socket(folder)}"
 
 
-def _ask(address: str, deadline: float, is_hopeless: Callable[[], bool]) -> dict[str, Any] | None:
-    """Ask a service what it is until it answers; None where it does not until `deadline`, or never will."""
-    while time.monotonic() < deadline and not is_hopeless():
-        courier = Courier(address, None)
+def _wait_for_health(url: str, has_exited: Callable[[], bool]) -> dict[str, Any] | None:
+    """Poll /healthz; None if the service has exited or does not answer in `START_TIMEOUT_S`."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and not has_exited():
+        connection = ServiceConnection(url, None)
         try:
-            return courier.get("/healthz")
-        except ServiceLost:
+            return connection.get("/healthz")[0]
+        except ServiceError:
             time.sleep(_POLL_S)
         finally:
-            courier.close()
+            connection.close()
     return None
 
 
-def _last_line(path: Path) -> str:
+def _read_last_line(path: Path) -> str:
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1][:300] if lines else "it said nothing"
+    return lines[-1][:300] if lines else "its log is empty"
+
+
+def main(config: ServiceConfig, *, time_factor: float | None, parent: int) -> int:
+    """Serve until a signal, the end of `parent` or a failure of the sandboxes; returns the exit code."""
+    from executor.service.app import create_app
+    from executor.service.metrics import log_as_json
+    from executor.service.server import listen, serve
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before the line above
+        return 1
+    log_as_json()
+    try:
+        with open_local(config.backend, hash_seed=config.hash_seed, time_factor=time_factor) as executor:
+            listener, _ = listen(config)
+            with listener:
+                serve(create_app(executor, config, None), config, listener)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    given = ServiceConfig(**json.loads(sys.argv[1]))
+    sys.exit(main(given, time_factor=json.loads(sys.argv[2]), parent=int(sys.argv[3])))

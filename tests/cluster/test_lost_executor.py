@@ -96,7 +96,7 @@ def test_a_node_s_service_is_started_again_and_ends_with_the_run(folder: Path, w
     os.kill(first, signal.SIGKILL)
     finish(run, folder, "node")
     said = (folder / "node.log").read_text()
-    assert re.search(r"executor service of this node ended with code -9 and is started again", said), said[-2000:]
+    assert re.search(r"executor service of this node exited with code -9; restarting it", said), said[-2000:]
     assert (folder / "node" / "executor_0.log").read_text().count("Started server process") == 2
     assert_same_end(whole, folder / "node")
 
@@ -118,6 +118,6 @@ def service_of(pid: int) -> int:
     """Find the service among the children of a run, those of its threads too."""
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         for child in children.read_text().split():
-            if b"executor.service.child" in Path(f"/proc/{child}/cmdline").read_bytes():
+            if b"executor.service.per_node" in Path(f"/proc/{child}/cmdline").read_bytes():
                 return int(child)
     raise AssertionError("the run has no service")

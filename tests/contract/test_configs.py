@@ -18,7 +18,7 @@ from cli.study.plan import load_study
 from datamodules.mixture import DrawPlan
 from datamodules.synthesis.config import parse_config
 from datamodules.tokenizer import train_tokenizer
-from executor.service.settings import ServiceSettings
+from executor.service.settings import ServiceConfig
 from lightning_modules.architecture import Architecture, build_causal_lm
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -64,8 +64,8 @@ def test_every_file_is_of_a_known_kind() -> None:
 
 @pytest.mark.parametrize("path", SERVICE, ids=name_of)
 def test_the_service_s_config_names_every_key_with_its_default(path: Path) -> None:
-    assert record_of(ServiceSettings, content(path), source=path.name) == ServiceSettings()
-    assert list(content(path)) == [field.name for field in fields(ServiceSettings)]
+    assert record_of(ServiceConfig, content(path), source=path.name) == ServiceConfig()
+    assert list(content(path)) == [field.name for field in fields(ServiceConfig)]
 
 
 @pytest.mark.parametrize("path", TRAINING, ids=name_of)

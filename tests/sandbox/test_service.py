@@ -1,4 +1,4 @@
-"""The service as a process of its own: the same verdicts as in this process, and no rudeness that stops it."""
+"""`atomforge serve` as a process: the same outcomes as in this process, and resistance to abuse."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ import pytest
 from executor.api import grade, open_executor
 from executor.grading.rewards import RewardConfig
 from executor.grading.tasks import task_from_row
-from executor.service.courier import Courier
+from executor.service.connection import ServiceConnection
 from executor.types import Limits, Run, Status, Submission
 from tests.support.running_service import ROOT, TOKEN, Served, head_of, read_answer, rows, running_service, wait_until
 
@@ -32,13 +32,13 @@ MAX_BODY = 1 << 20
 QUICK = Limits(cpu_time_s=0.4, wall_time_s=1.5)
 
 
-def request_of(*completions: str, **more) -> dict:
+def make_request(*completions: str, **more) -> dict:
     return {"tasks": [ADD], "samples": [{"task": 0, "completion": text} for text in completions], **more}
 
 
-def slow_batch(number: int, seconds: float) -> dict:
+def make_slow_request(number: int, seconds: float) -> dict:
     """Programs that differ, so that each is run."""
-    return request_of(*(SLOW.format(seconds) + f"# {position}\n" for position in range(number)))
+    return make_request(*(SLOW.format(seconds) + f"# {position}\n" for position in range(number)))
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,9 @@ def token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATOMFORGE_EXECUTOR_TOKEN", TOKEN)
 
 
-def lone_check_s(served: Served) -> float:
+def time_one_check(served: Served) -> float:
     began = time.monotonic()
-    status, _, body = served.post("/v1/grade", request_of(GOOD))
+    status, _, body = served.post("/v1/grade", make_request(GOOD))
     assert (status, rows(body)[0]["status"]) == (200, "passed")
     return time.monotonic() - began
 
@@ -78,7 +78,7 @@ REWARDS = RewardConfig(passed_coef=1.0, fraction_coef=0.5)
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_verdicts_are_those_of_this_process(kind: str, served: Served, bubblewrap_executor, tmp_path: Path) -> None:
+def test_outcomes_are_those_of_this_process(kind: str, served: Served, bubblewrap_executor, tmp_path: Path) -> None:
     submissions = [Submission(task=task_from_row(task), completion=text) for task, text, _, _ in MIXED]
     here = grade(bubblewrap_executor, submissions, QUICK, rewards=REWARDS)
     seen: dict[int, Status] = {}
@@ -111,8 +111,8 @@ def test_runs_come_back_in_order(served: Served, bubblewrap_executor) -> None:
     assert there[7].results[0].value == {"$tuple": [7, 7]}
 
 
-def test_the_last_line_counts(served: Served) -> None:
-    _, _, body = served.post("/v1/grade", request_of(GOOD, "no", GOOD + "#\n", ks=[1, 2, 4], rewards={}))
+def test_the_last_line_has_counts_and_pass_at_k(served: Served) -> None:
+    _, _, body = served.post("/v1/grade", make_request(GOOD, "no", GOOD + "#\n", ks=[1, 2, 4], rewards={}))
     last = rows(body)[-1]
     assert last["done"] is True
     [count] = last["report"]["tasks"]
@@ -123,7 +123,7 @@ def test_the_last_line_counts(served: Served) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/grade", "/v1/run", "/metrics"])
 @pytest.mark.parametrize("wrong", [None, "", "another-token-of-the-same-sort", TOKEN + "x", TOKEN[:-1], "\xe9" * 20])
-def test_a_wrong_token_is_refused(path: str, wrong: str | None, served: Served) -> None:
+def test_a_wrong_token_is_rejected(path: str, wrong: str | None, served: Served) -> None:
     head = head_of(path, 2, token=None, method="GET" if path == "/metrics" else "POST")
     if wrong is not None:
         head = head.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer " + wrong.encode("latin-1") + b"\r\n\r\n")
@@ -132,13 +132,13 @@ def test_a_wrong_token_is_refused(path: str, wrong: str | None, served: Served) 
     assert "\n" not in json.loads(body)["error"]
 
 
-def test_health_needs_no_token_and_the_log_has_none(served: Served) -> None:
+def test_health_needs_no_token_and_no_token_is_logged(served: Served) -> None:
     status, _, body = served.request(head_of("/healthz", None, token=None, method="GET"))
     assert status == 200
     health = json.loads(body)
     assert "bubblewrap" in health["description"]
     assert health["time_factor"] >= 1.0
-    served.post("/v1/grade", request_of(GOOD))
+    served.post("/v1/grade", make_request(GOOD))
     with pytest.raises(ValueError, match="token"):
         open_executor(served.address, token="another-token-of-the-same-sort")
     assert any('"batch finished"' in line for line in served.log)
@@ -147,13 +147,13 @@ def test_health_needs_no_token_and_the_log_has_none(served: Served) -> None:
         assert line.startswith("atomforge: serving at ") or json.loads(line)
 
 
-def test_the_page_and_the_metrics_are_there(served: Served) -> None:
+def test_documentation_and_metrics_are_served(served: Served) -> None:
     status, _, body = served.request(head_of("/openapi.json", None, token=None, method="GET"))
     assert status == 200
-    assert "samples" in json.dumps(json.loads(body)["paths"]["/v1/grade"]["post"]["requestBody"])
+    assert "samples" in json.loads(body)["components"]["schemas"]["GradeRequest"]["properties"]
     assert served.request(head_of("/docs", None, token=None, method="GET"))[0] == 200
     before = served.metric("atomforge_executor_verdicts_total")
-    served.post("/v1/grade", request_of(GOOD, "no"))
+    served.post("/v1/grade", make_request(GOOD, "no"))
     assert served.metric("atomforge_executor_verdicts_total") == before + 2
     assert served.metric("atomforge_executor_slots") == 1
 
@@ -169,18 +169,18 @@ def test_the_page_and_the_metrics_are_there(served: Served) -> None:
         (b"1" * 5000, 400),
         (b"[]", 422),
         (b"{}", 422),
-        (json.dumps(request_of(GOOD, limits={"cpu_time_s": 1e9})).encode(), 422),
-        (json.dumps(request_of(GOOD, ks=[0])).encode(), 422),
+        (json.dumps(make_request(GOOD, limits={"cpu_time_s": 1e9})).encode(), 422),
+        (json.dumps(make_request(GOOD, ks=[0])).encode(), 422),
         (b'{"tasks": [], "samples": [{"task": 0, "completion": ""}]}', 422),
     ],
 )
-def test_nonsense_is_refused_in_one_line(body: bytes, status: int, served: Served) -> None:
+def test_invalid_bodies_are_rejected_in_one_line(body: bytes, status: int, served: Served) -> None:
     answered, _, text = served.post("/v1/grade", body)
     assert answered == status
     error = json.loads(text)["error"]
     assert error
     assert "\n" not in error
-    lone_check_s(served)
+    time_one_check(served)
 
 
 def test_unknown_paths_and_methods(served: Served) -> None:
@@ -189,15 +189,15 @@ def test_unknown_paths_and_methods(served: Served) -> None:
     assert served.request(b"\0\1\2\3 nonsense\r\n\r\n")[0] == 400
 
 
-def test_an_oversized_body_is_refused_as_soon_as_it_is_told(served: Served) -> None:
+def test_an_oversized_body_is_rejected_by_its_declared_length(served: Served) -> None:
     with served.connect() as connection:
         connection.sendall(head_of("/v1/grade", MAX_BODY + 1))  # and not one byte of it
         status, _, body = read_answer(connection)
     assert (status, str(MAX_BODY) in json.loads(body)["error"]) == (413, True)
-    lone_check_s(served)
+    time_one_check(served)
 
 
-def test_an_oversized_body_in_chunks_is_refused_while_it_comes(served: Served) -> None:
+def test_an_oversized_chunked_body_is_rejected_while_it_arrives(served: Served) -> None:
     head = head_of("/v1/grade", None).replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     with served.connect() as connection:
@@ -205,13 +205,13 @@ def test_an_oversized_body_in_chunks_is_refused_while_it_comes(served: Served) -
         connection.sendall(chunk * (MAX_BODY // 0x10000))  # as much as is allowed
         connection.sendall(b"1\r\n \r\n")  # one more, and no end
         assert read_answer(connection)[0] == 413
-    lone_check_s(served)
+    time_one_check(served)
 
 
-def test_the_client_says_that_a_program_is_too_large(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It knows the limit from the service: one that is cut off while it sends would not read why."""
-    monkeypatch.setattr("executor.service.courier.MAX_ATTEMPTS", 1)
-    with open_executor(served.address) as remote, pytest.raises(ValueError, match="takes 1048576"):
+def test_the_client_rejects_a_program_over_the_body_limit(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client knows the limit from /healthz, so it does not send the body."""
+    monkeypatch.setattr("executor.service.connection.MAX_ATTEMPTS", 1)
+    with open_executor(served.address) as remote, pytest.raises(ValueError, match="max_body_bytes .* 1048576"):
         grade(remote, [Submission(task=task_from_row(ADD), completion="#" * (8 << 20))])
 
 
@@ -221,53 +221,53 @@ def test_the_client_splits_what_is_too_large_for_one_request(served: Served) -> 
         assert all(outcome.passed for outcome in grade(remote, submissions))
 
 
-def test_a_service_with_another_hash_seed_is_refused(served: Served) -> None:
-    """Else a data set whose programs are run under two seeds would be checked under one."""
-    with pytest.raises(ValueError, match="PYTHONHASHSEED 0, and 7 is wanted"):
+def test_another_hash_seed_is_an_error(served: Served) -> None:
+    """Otherwise a data set that needs two seeds would be checked with one."""
+    with pytest.raises(ValueError, match="hash_seed .* is 0, expected 7"):
         open_executor(served.address, hash_seed=7)
 
 
-def test_half_closed_connections_are_let_go(served: Served) -> None:
-    whole = json.dumps(request_of(GOOD)).encode()
+def test_half_closed_connections_are_closed(served: Served) -> None:
+    whole = json.dumps(make_request(GOOD)).encode()
     for sent in (b"", b"POST /v1/gr", head_of("/v1/grade", len(whole)), head_of("/v1/grade", len(whole)) + whole[:20]):
         with served.connect() as connection:
             connection.sendall(sent)
             connection.shutdown(1)
             began = time.monotonic()
-            read_answer(connection)  # whatever it is, it ends
+            read_answer(connection)  # any response, but no waiting
             assert time.monotonic() - began < 5
-    lone_check_s(served)
+    time_one_check(served)
 
 
-def test_two_hundred_idle_connections_slow_nobody(served: Served) -> None:
-    usual_s = statistics.median(lone_check_s(served) for _ in range(15))
+def test_two_hundred_idle_connections_do_not_slow_others(served: Served) -> None:
+    usual_s = statistics.median(time_one_check(served) for _ in range(15))
     idle = [served.connect() for _ in range(200)]
     try:
         for number, connection in enumerate(idle):
             connection.sendall((b"", b"POST /v1/grade HT", head_of("/v1/grade", 100))[number % 3])
-        crowded_s = statistics.median(lone_check_s(served) for _ in range(15))
+        crowded_s = statistics.median(time_one_check(served) for _ in range(15))
     finally:
         for connection in idle:
             connection.close()
     assert crowded_s < 3 * usual_s + 0.02
 
 
-def test_connections_of_strangers_leave_descriptors_for_the_sandboxes(tmp_path: Path) -> None:
-    with running_service(tmp_path, num_descriptors=256) as flooded, contextlib.ExitStack() as strangers:
-        courier = Courier(flooded.address, TOKEN)
-        strangers.callback(courier.close)
-        batch = json.dumps(request_of(GOOD)).encode()
+def test_idle_connections_leave_descriptors_for_the_sandboxes(tmp_path: Path) -> None:
+    with running_service(tmp_path, num_descriptors=256) as flooded, contextlib.ExitStack() as idle:
+        connection = ServiceConnection(flooded.address, TOKEN)
+        idle.callback(connection.close)
+        batch = json.dumps(make_request(GOOD)).encode()
 
         def statuses() -> list[str]:
-            return [row["status"] for row in courier.lines("/v1/grade", batch) if "index" in row]
+            return [row["status"] for row in connection.stream_rows("/v1/grade", batch) if "index" in row]
 
         assert statuses() == ["passed"]  # the connection stays open
         for _ in range(300):
-            stranger = strangers.enter_context(socket.socket())
-            stranger.settimeout(2)
+            one = idle.enter_context(socket.socket())
+            one.settimeout(2)
             with contextlib.suppress(OSError):  # closed at the other end, or not accepted
-                stranger.connect(("127.0.0.1", flooded.port))
-                stranger.sendall(b"G")
+                one.connect(("127.0.0.1", flooded.port))
+                one.sendall(b"G")
         time.sleep(3.0)  # an accept that fails is tried again every second
         assert statuses() == ["passed"]
         children = Path(f"/proc/{flooded.process.pid}/task").glob("*/children")
@@ -279,7 +279,7 @@ def test_connections_of_strangers_leave_descriptors_for_the_sandboxes(tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_head_that_never_ends_is_cut(served: Served) -> None:
+def test_headers_that_never_end_are_cut(served: Served) -> None:
     with served.connect() as nothing, served.connect() as part:
         part.sendall(b"POST /v1/grade HTTP/1.1\r\nHost: ")
         began = time.monotonic()
@@ -289,18 +289,18 @@ def test_a_head_that_never_ends_is_cut(served: Served) -> None:
         assert time.monotonic() - began < 35
 
 
-def test_a_head_without_bounds_is_refused(served: Served) -> None:
-    """Nobody without a token may fill the memory of the service."""
+def test_unbounded_headers_are_rejected(served: Served) -> None:
+    """Clients without a token must not fill the memory of the service."""
     before = memory_bytes(served)
     piece = b"x" * (1 << 20)
     with served.connect() as connection:
         connection.sendall(b"POST /v1/grade HTTP/1.1\r\nHost: service\r\nX-Long: ")
-        with contextlib.suppress(OSError):  # it has closed: right
+        with contextlib.suppress(OSError):  # the service has closed the connection
             for _ in range(64):
                 connection.sendall(piece)
         time.sleep(0.5)
         assert memory_bytes(served) - before < 32 << 20
-    lone_check_s(served)
+    time_one_check(served)
 
 
 def memory_bytes(served: Served) -> int:
@@ -309,8 +309,8 @@ def memory_bytes(served: Served) -> int:
 
 
 @pytest.mark.parametrize("num_lines_read", [0, 1])
-def test_what_a_client_that_left_had_waiting_is_dropped(served: Served, num_lines_read: int) -> None:
-    body = json.dumps(slow_batch(100, 0.3)).encode()  # 30 seconds of work
+def test_waiting_programs_of_a_disconnected_client_are_dropped(served: Served, num_lines_read: int) -> None:
+    body = json.dumps(make_slow_request(100, 0.3)).encode()  # 30 seconds of work
     with served.connect() as connection:
         connection.sendall(head_of("/v1/grade", len(body)) + body)
         if num_lines_read:
@@ -318,11 +318,11 @@ def test_what_a_client_that_left_had_waiting_is_dropped(served: Served, num_line
         else:
             assert wait_until(lambda: served.metric("atomforge_executor_busy_slots") == 1, within_s=5)
     assert wait_until(lambda: served.metric("atomforge_executor_queue_depth") == 0, within_s=3)
-    assert lone_check_s(served) < 3
+    assert time_one_check(served) < 3
 
 
-def test_a_client_that_left_while_its_batch_was_put_in_line(tmp_path: Path) -> None:
-    body = json.dumps(slow_batch(550, 0.2)).encode()
+def test_disconnects_while_programs_are_added(tmp_path: Path) -> None:
+    body = json.dumps(make_slow_request(550, 0.2)).encode()
     with running_service(tmp_path) as left:
         for _ in range(3):
             with left.connect() as connection:
@@ -335,12 +335,12 @@ def test_a_lone_check_does_not_wait_behind_a_batch(served: Served) -> None:
     answers: list[list[dict]] = []
 
     def long_batch() -> None:
-        answers.append(rows(served.post("/v1/grade", slow_batch(500, 0.01))[2]))
+        answers.append(rows(served.post("/v1/grade", make_slow_request(500, 0.01))[2]))
 
     thread = threading.Thread(target=long_batch)
     thread.start()
     assert wait_until(lambda: served.metric("atomforge_executor_queue_depth") > 300, within_s=5)
-    waits = [lone_check_s(served) for _ in range(3)]
+    waits = [time_one_check(served) for _ in range(3)]
     assert not answers, "the batch must still be at work for this to say anything"
     assert max(waits) < 1.0
     thread.join(60)
@@ -349,22 +349,22 @@ def test_a_lone_check_does_not_wait_behind_a_batch(served: Served) -> None:
     assert sorted(line["index"] for line in lines[:-1]) == list(range(500))
 
 
-def test_it_listens_when_it_says_so(tmp_path: Path) -> None:
+def test_it_listens_when_it_prints_its_address(tmp_path: Path) -> None:
     with running_service(tmp_path, wait_for_listening=False) as started:
         assert started.accepts()
 
 
-def test_a_full_service_says_when_to_come_again(tmp_path: Path) -> None:
+def test_a_full_queue_is_429_with_retry_after(tmp_path: Path) -> None:
     with running_service(tmp_path, max_waiting_programs=10) as small:
-        status, _, body = small.post("/v1/grade", slow_batch(11, 0.0))
+        status, _, body = small.post("/v1/grade", make_slow_request(11, 0.0))
         assert (status, "11" in json.loads(body)["error"]) == (413, True)
-        thread = threading.Thread(target=small.post, args=("/v1/grade", slow_batch(10, 0.2)))
+        thread = threading.Thread(target=small.post, args=("/v1/grade", make_slow_request(10, 0.2)))
         thread.start()
         assert wait_until(lambda: small.metric("atomforge_executor_queue_depth") > 4, within_s=5)
-        status, headers, _ = small.post("/v1/grade", slow_batch(8, 0.0))
+        status, headers, _ = small.post("/v1/grade", make_slow_request(8, 0.0))
         assert status == 429
         assert 1 <= int(headers["retry-after"]) <= 60
-        with open_executor(small.address) as remote:  # comes again by itself
+        with open_executor(small.address) as remote:  # the client retries
             task = task_from_row(ADD)
             outcomes = grade(remote, [Submission(task=task, completion=SLOW.format(0) + f"#{n}") for n in range(8)])
         assert [outcome.status for outcome in outcomes] == [Status.PASSED] * 8
@@ -372,9 +372,9 @@ def test_a_full_service_says_when_to_come_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("drain_s", [20.0, 1.0])
-def test_sigterm_lets_it_finish_within_its_time(drain_s: float, tmp_path: Path) -> None:
+def test_sigterm_lets_batches_finish_within_drain_s(drain_s: float, tmp_path: Path) -> None:
     with running_service(tmp_path, drain_s=drain_s) as ending:
-        body = json.dumps(slow_batch(20, 0.2)).encode()  # two calls each: 8 seconds
+        body = json.dumps(make_slow_request(20, 0.2)).encode()  # two calls each: 8 seconds
         with ending.connect() as connection:
             connection.sendall(head_of("/v1/grade", len(body)) + body)
             assert wait_until(lambda: ending.metric("atomforge_executor_busy_slots") == 1, within_s=5)
@@ -400,15 +400,15 @@ def test_a_number_beyond_all_floats_does_no_harm(tmp_path: Path) -> None:
             connection.settimeout(4)
             with contextlib.suppress(TimeoutError):
                 read_answer(connection)
-        lone_check_s(harmed)  # whatever became of that one, another client is served
+        time_one_check(harmed)  # other clients are served
 
 
-def test_an_infinite_argument_is_refused(served: Served) -> None:
-    task = json.dumps(request_of(GOOD)).replace("[1, 2]", "[1e999, 2]").encode()
+def test_an_infinite_argument_is_rejected(served: Served) -> None:
+    task = json.dumps(make_request(GOOD)).replace("[1, 2]", "[1e999, 2]").encode()
     assert served.post("/v1/grade", task)[0] == 400
     run = b'{"runs": [{"source": "def f(x): return x", "entry_point": "f", "calls": [[1e999]]}]}'
     assert served.post("/v1/run", run)[0] == 400
-    lone_check_s(served)
+    time_one_check(served)
 
 
 @pytest.mark.parametrize(

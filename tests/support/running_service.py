@@ -1,4 +1,4 @@
-"""A real service in a process of its own, and raw sockets to be rude to it with."""
+"""`atomforge serve` in a process, and raw sockets to send it invalid HTTP."""
 
 import json
 import os
@@ -45,7 +45,7 @@ class Served:
             return connection.connect_ex(("127.0.0.1", self.port) if unix == self.address else unix) == 0
 
     def request(self, head: bytes, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
-        """Send bytes as they are; returns status, headers and body of the answer, read to its end."""
+        """Send raw bytes; returns status, headers and body of the response."""
         with self.connect() as connection:
             connection.sendall(head + body)
             return read_answer(connection)
@@ -65,7 +65,7 @@ class Served:
 
 
 def head_of(path: str, num_bytes: int | None, *, token: str | None = TOKEN, method: str = "POST") -> bytes:
-    """Make the head of a request that closes its connection; num_bytes None: no body is told."""
+    """Build request headers with `Connection: close`; without Content-Length if num_bytes is None."""
     lines = [f"{method} {path} HTTP/1.1", "Host: service", "Connection: close"]
     lines += [f"Authorization: Bearer {token}"] * (token is not None)
     lines += [f"Content-Length: {num_bytes}"] * (num_bytes is not None)

@@ -1,4 +1,4 @@
-"""What the app does with a client that leaves, and with a batch that fails on our side: no network, no sandbox."""
+"""The app without network and sandboxes: clients that disconnect, batches that fail, values out of range."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ import pytest
 
 from executor.api import LocalExecutor
 from executor.service.app import create_app
-from executor.service.settings import ServiceSettings
+from executor.service.settings import ServiceConfig
 from tests.support.fake_sandbox import FakeBackend
 
 TASK = {"task_id": "t", "entry_point": "f", "tests": [{"args": [], "expected": 1}]}
@@ -28,37 +28,44 @@ SCOPE = {
 }
 
 
-def app_over(executor):
-    return create_app(executor, ServiceSettings(), None)  # pyright: ignore[reportArgumentType]
+def build_app(executor, **keys):
+    return create_app(executor, ServiceConfig(**keys), None)  # pyright: ignore[reportArgumentType]
 
 
-def visit(app, path, request, *, may_leave=lambda: False) -> bytes:
-    """Post a request and give the body of the answer; the client leaves when it may."""
+def post(app, path, request, *, disconnects=lambda: False) -> bytes:
+    """Post a request and return the body of the response; the client disconnects when `disconnects()` is true."""
+    return exchange(app, path, request, disconnects=disconnects)[1]
+
+
+def exchange(app, path, request, *, disconnects=lambda: False) -> tuple[int, bytes, dict[str, str]]:
+    """Post a request and return status, body and headers of the response."""
     messages = [{"type": "http.request", "body": json.dumps(request).encode(), "more_body": False}]
     sent = []
 
     async def receive():
-        while not messages and not may_leave():
+        while not messages and not disconnects():
             await asyncio.sleep(0.005)
         return messages.pop() if messages else {"type": "http.disconnect"}
 
     async def send(message) -> None:
-        sent.append(message.get("body", b""))
+        sent.append(message)
 
-    async def post() -> None:
+    async def call() -> None:
         scope = {**SCOPE, "path": path, "raw_path": path.encode()}
         await asyncio.wait_for(app(scope, receive, send), 10)
 
-    asyncio.run(post())
-    return b"".join(sent)
+    asyncio.run(call())
+    start, *rest = sent
+    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    return start["status"], b"".join(message.get("body", b"") for message in rest), headers
 
 
-def batch(number: int) -> dict:
+def make_request(number: int) -> dict:
     return {"tasks": [TASK], "samples": [{"task": 0, "completion": str(n)} for n in range(number)]}
 
 
 class SlowGrading:
-    """Takes its time to put a program in line, and never has a verdict."""
+    """Takes 20 ms to add a program, and never has an outcome."""
 
     def __init__(self):
         self.num_added = 0
@@ -68,6 +75,7 @@ class SlowGrading:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.num_added_before_exit = self.num_added
         self.is_cancelled.set()
 
     def add(self, submission) -> int:
@@ -76,60 +84,97 @@ class SlowGrading:
         return self.num_added - 1
 
 
-class OneGrading:
+class SlowExecutor:
     description = "slow"
     time_factor = 1.0
     is_open = True
 
     def __init__(self):
-        self.one = SlowGrading()
+        self.opened = SlowGrading()
 
     def grading(self, limits, *, rewards=None, on_result=None, on_error=None):
-        return self.one
+        return self.opened
 
 
-def test_a_client_that_leaves_while_its_batch_is_put_in_line_has_it_dropped():
-    executor = OneGrading()
-    app = app_over(executor)
-    visit(app, "/v1/grade", batch(20), may_leave=lambda: executor.one.num_added >= 3)  # some are in line, most are not
-    assert executor.one.is_cancelled.wait(2)
+def test_a_disconnect_while_programs_are_added_drops_the_batch():
+    executor = SlowExecutor()
+    app = build_app(executor)
+    post(app, "/v1/grade", make_request(20), disconnects=lambda: executor.opened.num_added >= 3)
+    assert executor.opened.is_cancelled.wait(2)
+    assert executor.opened.num_added_before_exit < 20
     assert app.state.service.num_pending == 0
 
 
 @pytest.mark.parametrize(
     ("path", "broken", "request_"),
     [
-        ("/v1/grade", "executor.grading.grader.grade_execution", batch(3)),
-        ("/v1/grade", "executor.service.app.outcome_line", batch(3)),
+        ("/v1/grade", "executor.grading.grader.grade_execution", make_request(3)),
+        ("/v1/grade", "executor.service.batch.encode_outcome", make_request(3)),
         (
             "/v1/run",
-            "executor.service.app.execution_line",
+            "executor.service.batch.encode_execution",
             {"runs": [{"source": "a", "entry_point": "f", "calls": [[]]}] * 3},
         ),
     ],
 )
-def test_a_batch_that_fails_on_our_side_ends_without_its_last_line(monkeypatch, path, broken, request_):
+def test_a_fault_of_ours_ends_the_response_without_its_last_line(monkeypatch, path, broken, request_):
     def fail(*args):
         raise ArithmeticError("ours")
 
     monkeypatch.setattr(broken, fail)
     with LocalExecutor(FakeBackend(), num_workers=1) as executor:
-        app = app_over(executor)
+        app = build_app(executor)
         began = time.monotonic()
-        answer = visit(app, path, request_)
+        response = post(app, path, request_)
         assert time.monotonic() - began < 2.0
-        assert b"done" not in answer
+        assert b"done" not in response
         assert app.state.service.num_pending == 0
 
 
 @pytest.mark.parametrize(
     "request_",
     [
-        {**batch(1), "rewards": {"passed_coef": 10**400}},
-        {**batch(1), "rewards": {"passed_coef": 1e308, "time_coef": 1e308}},
+        {**make_request(1), "rewards": {"passed_coef": 10**400}},
+        {**make_request(1), "rewards": {"passed_coef": 1e308, "time_coef": 1e308}},
         {"tasks": [{**TASK, "float_tol": 10**400}], "samples": []},
     ],
 )
-def test_weights_and_tolerances_beyond_the_floats_are_refused(request_):
-    app = app_over(OneGrading())
-    assert "must be" in json.loads(visit(app, "/v1/grade", request_))["error"]
+def test_weights_and_tolerances_beyond_the_floats_are_rejected(request_):
+    app = build_app(SlowExecutor())
+    assert "must be" in json.loads(post(app, "/v1/grade", request_))["error"]
+
+
+def test_a_full_queue_is_429_with_retry_after_and_a_batch_over_its_size_413():
+    app = build_app(SlowExecutor(), max_waiting_programs=10)
+    app.state.service.num_pending = 8
+    status, body, headers = exchange(app, "/v1/grade", make_request(3))
+    assert (status, headers["retry-after"]) == (429, "1")  # one program too many, at a rate of at least 1/s
+    assert "max_waiting_programs is 10" in json.loads(body)["error"]
+    assert exchange(app, "/v1/grade", make_request(11))[0] == 413
+
+
+def test_a_draining_service_is_503():
+    app = build_app(SlowExecutor())
+    app.state.service.is_draining = True
+    status, _, headers = exchange(app, "/v1/grade", make_request(1))
+    assert (status, headers["retry-after"]) == (503, "5")
+
+
+@pytest.mark.parametrize(
+    ("limits", "error"),
+    [
+        ({"cpu_time_s": 61}, "limits: cpu_time_s must be at most 60.0, not 61"),
+        ({"cpu_time_s": 0}, "limits: cpu_time_s must be above 0"),
+        ({"memory_bytes": 1}, "limits: memory_bytes must be an integer from 33554432"),
+    ],
+)
+def test_limits_out_of_range_are_rejected(limits, error):
+    status, body, _ = exchange(build_app(SlowExecutor()), "/v1/grade", make_request(1) | {"limits": limits})
+    assert status == 422
+    assert json.loads(body)["error"].startswith(error)
+
+
+def test_a_body_over_the_limit_is_413_and_malformed_json_400():
+    app = build_app(SlowExecutor(), max_body_bytes=100)
+    assert exchange(app, "/v1/grade", {"tasks": ["x" * 100]})[0] == 413
+    assert exchange(app, "/v1/grade", float("nan"))[0] == 400

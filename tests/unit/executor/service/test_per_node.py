@@ -1,4 +1,4 @@
-"""The service of a node: its names, its end, and what is said when it does not start."""
+"""The service of a node: its names, restart and end, and the error when it does not start."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ import pytest
 
 from executor.api import grade
 from executor.grading.tasks import task_from_row
-from executor.service.per_node import NodeService, backend_behind, folder_of, open_node_executor
+from executor.service.per_node import NodeService, get_service_folder, open_node_executor, parse_node_backend
 from executor.types import Status, Submission
 from lightning_modules.run_executor import RunExecutor
 
@@ -24,21 +24,21 @@ BAD = Submission(task=TASK, completion="def f():\n    return 2\n")
     [("node", "auto"), ("node:docker", "docker"), ("node:process", "process"), ("auto", None), ("docker", None),
      ("http://node:8600", None)],
 )  # fmt: skip
-def test_what_a_service_a_node_runs(backend: str, behind: str | None) -> None:
-    assert backend_behind(backend) == behind
+def test_parse_node_backend(backend: str, behind: str | None) -> None:
+    assert parse_node_backend(backend) == behind
 
 
 @pytest.mark.parametrize("backend", ["node:", "node:podman", "node:http://here:1", "node:node"])
-def test_a_backend_that_no_service_has_is_refused_at_once(backend: str) -> None:
+def test_invalid_node_backends(backend: str) -> None:
     with pytest.raises(ValueError, match="backend must be node or one of node:auto, node:docker"):
         RunExecutor(backend)
 
 
-def test_two_nodes_and_two_jobs_have_folders_of_their_own() -> None:
-    assert len({folder_of(job, rank) for job in ("a", "b") for rank in (0, 1)}) == 4
+def test_folders_differ_by_node_and_job() -> None:
+    assert len({get_service_folder(job, rank) for job in ("a", "b") for rank in (0, 1)}) == 4
 
 
-def test_a_service_is_private_shared_restarted_and_gone(tmp_path: Path) -> None:
+def test_a_service_is_private_shared_restarted_and_removed(tmp_path: Path) -> None:
     folder = tmp_path / "node"
     service = NodeService(folder, backend="process", log=tmp_path / "run" / "executor.log", time_factor=2.5)
     try:

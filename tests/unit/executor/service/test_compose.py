@@ -1,4 +1,4 @@
-"""compose.yaml and what it builds fit together, and only the service gets the engine's socket."""
+"""compose.yaml and its images fit together, and only the service gets the engine's socket."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import yaml
 
 from cli.config_files import read_yaml
 from cli.records import record_of
-from executor.service.settings import ServiceSettings
+from executor.service.settings import ServiceConfig
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 ENGINE = "/var/run/docker.sock"
 
 
@@ -16,16 +16,16 @@ def services() -> dict:
     return yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
 
 
-def test_only_the_service_has_the_engine_and_nothing_is_open_to_the_network():
+def test_only_the_service_has_the_engine_socket_and_ports_are_on_loopback():
     given = services()
     assert [name for name, service in given.items() if any(ENGINE in v for v in service["volumes"])] == ["executor"]
     assert all(port.startswith("127.0.0.1:") for service in given.values() for port in service["ports"])
     assert not any("privileged" in service or "cap_add" in service for service in given.values())
 
 
-def test_the_service_s_own_config_is_read_and_needs_the_mounts_it_has():
+def test_the_config_of_the_service_matches_its_mounts_and_ports():
     path = ROOT / "deploy/executor.yaml"
-    settings = record_of(ServiceSettings, read_yaml(path), source=str(path))
+    settings = record_of(ServiceConfig, read_yaml(path), source=str(path))
     executor = services()["executor"]
     assert settings.backend == "docker"
     assert f"{settings.docker.socket_dir}:{settings.docker.socket_dir}" in executor["volumes"]
@@ -33,7 +33,7 @@ def test_the_service_s_own_config_is_read_and_needs_the_mounts_it_has():
     assert int(executor["stop_grace_period"].rstrip("s")) > settings.drain_s
 
 
-def test_the_image_file_has_the_stages_and_its_sources_exist():
+def test_build_stages_and_their_sources_exist():
     for service in services().values():
         text = (ROOT / service["build"]["dockerfile"]).read_text(encoding="utf-8")
         assert f" AS {service['build']['target']}\n" in text

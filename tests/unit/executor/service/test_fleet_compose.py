@@ -1,4 +1,4 @@
-"""The files of the fleet fit together, and give no container more than it needs."""
+"""The files of the fleet fit together, and give no container privileges it does not need."""
 
 import re
 from pathlib import Path
@@ -7,18 +7,18 @@ import yaml
 
 from cli.config_files import read_yaml
 from cli.records import record_of
-from executor.service.settings import ServiceSettings
-from executor.service.terms import NUM_REPLICAS_HEADER
+from executor.service.client import NUM_REPLICAS_HEADER
+from executor.service.settings import ServiceConfig
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 FOLDER = ROOT / "executor/deploy"
 SERVICES = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))["services"]
 BALANCER = (FOLDER / "haproxy.cfg").read_text(encoding="utf-8")
 
 
-def replica_settings() -> ServiceSettings:
+def replica_settings() -> ServiceConfig:
     path = FOLDER / "executor.yaml"
-    return record_of(ServiceSettings, read_yaml(path), source=str(path))
+    return record_of(ServiceConfig, read_yaml(path), source=str(path))
 
 
 def seconds(pattern: str) -> int:
@@ -27,7 +27,7 @@ def seconds(pattern: str) -> int:
     return int(found[1])
 
 
-def test_no_container_has_the_engine_a_capability_or_a_writable_system():
+def test_no_container_has_the_engine_a_capability_or_a_writable_file_system():
     for service in SERVICES.values():
         assert "volumes" not in service
         assert "privileged" not in service
@@ -52,7 +52,7 @@ def test_the_balancer_finds_the_replicas_where_they_listen():
     assert f"set-header {NUM_REPLICAS_HEADER} " in BALANCER
 
 
-def test_the_balancer_is_more_patient_than_the_service():
+def test_timeouts_of_the_balancer_exceed_those_of_the_service():
     settings = replica_settings()
     assert seconds(r"timeout client (\d+)s") > settings.body_timeout_s
     assert seconds(r"timeout server (\d+)s") > 30  # silence after which a client gives a connection up
@@ -60,7 +60,7 @@ def test_the_balancer_is_more_patient_than_the_service():
     assert int(SERVICES["balancer"]["stop_grace_period"].rstrip("s")) > settings.drain_s
 
 
-def test_the_stages_are_there_and_what_they_copy():
+def test_build_stages_exist():
     for service in SERVICES.values():
         build = service["build"]
         assert (FOLDER / build["context"]).resolve() == ROOT

@@ -1,0 +1,255 @@
+"""Models of the HTTP protocol, from which the OpenAPI document is generated.
+
+    POST /v1/grade  GradeRequest -> one OutcomeLine per sample in the order they finish, then GradeDone
+    POST /v1/run    RunRequest -> one ExecutionLine per program in the order they finish, then RunDone
+    GET /healthz    Health
+
+A response without its last line was interrupted: samples without a line have no outcome. Empty lines are heartbeats.
+Request models reject unknown keys and convert no types. Task rows are validated by `executor.grading.tasks`; `TaskRow`
+documents them and lists the keys they may have.
+"""
+
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, FailFast, Field, PlainValidator, model_validator
+from pydantic_core import PydanticKnownError
+
+from executor.grading.pass_at_k import PassAtKSummary
+from executor.grading.rewards import RewardConfig
+from executor.grading.tasks import task_from_row
+from executor.sandbox.codec import decode_value
+from executor.types import Limits, Run, Status, Submission, Task
+
+Settings = TypeVar("Settings", Limits, RewardConfig)
+
+
+class RequestModel(BaseModel):
+    """An object of a request: types are not converted, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @classmethod
+    def describe_unknown_key(cls, key: str) -> str:
+        return f"unknown key {key!r:.60}; known keys: {', '.join(cls.model_fields)}"
+
+
+class TestRow(RequestModel):
+    """One call and the value it must return."""
+
+    __test__ = False  # not a pytest class
+
+    args: list[Any] = Field(description="tagged values")
+    expected: Any = Field(description="tagged value")
+
+
+class TaskRow(RequestModel):
+    """A task has `tests`, or `check`, or `reference` with `inputs`."""
+
+    task_id: str | int
+    entry_point: str = Field(description="name of the function that is called")
+    tests: list[TestRow] | str | None = Field(None, description="the list itself, or the list as a JSON string")
+    check: str | None = Field(None, description="source that defines check(candidate), as in HumanEval")
+    test: str | None = Field(None, description="another name of `check`")
+    reference: str | None = Field(None, description="source of a correct program; its results are expected")
+    inputs: list[list[Any]] | None = Field(None, description="argument lists for `reference`")
+    prompt: str | None = Field(None, description="code that a completion continues")
+    float_tol: float | None = Field(None, ge=0, description="tolerance for comparing floats")
+    group: str | None = Field(None, description="pass@k is averaged over the tasks of a group")
+    profile: Literal["cpu", "torch", "cuda"] | None = Field(None, description="kind of sandbox; null means cpu")
+
+
+class Sample(RequestModel):
+    """A completion for a task."""
+
+    task: int = Field(ge=0, description="position in `tasks`")
+    completion: str = Field(description="model output; the program is extracted from it")
+
+
+class ProgramRow(RequestModel):
+    """A program and the calls to make of its entry point."""
+
+    source: str
+    entry_point: str
+    calls: list[list[Any]] = Field(description="argument lists of tagged values")
+    profile: Literal["cpu", "torch", "cuda"] | None = Field(None, description="kind of sandbox; null means cpu")
+
+    @model_validator(mode="after")
+    def _check_values(self) -> Self:
+        for args in self.calls:
+            for tagged in args:
+                decode_value(tagged)
+        return self
+
+
+class LimitsRow(RequestModel):
+    """Limits of each program. Times are for the reference machine; the service multiplies them by its time_factor."""
+
+    cpu_time_s: float | None = Field(None, description="CPU seconds of all processes of a program")
+    wall_time_s: float | None = Field(None, description="seconds of wall-clock time")
+    memory_bytes: int | None = Field(None, description="address space of each process")
+    output_bytes: int | None = Field(None, description="encoded results of all calls")
+    source_bytes: int | None = Field(None, description="source text in UTF-8")
+
+
+class RewardsRow(RequestModel):
+    """Weights of the parts of a reward."""
+
+    passed_coef: float | None = Field(None, description="for passing all tests")
+    fraction_coef: float | None = Field(None, description="times the fraction of passed tests")
+    loads_coef: float | None = Field(None, description="for source that loads and defines the entry point")
+    time_coef: float | None = Field(None, description="subtracted per second of a passing program")
+
+
+def _parse_task(row: Any) -> Task:
+    if not isinstance(row, dict):
+        raise PydanticKnownError("model_type", {"class_name": TaskRow.__name__})
+    unknown = [key for key in row if key not in TaskRow.model_fields]
+    if unknown:
+        raise ValueError(TaskRow.describe_unknown_key(unknown[0]))
+    return task_from_row(row)
+
+
+class GradeRequest(RequestModel):
+    """Body of /v1/grade."""
+
+    tasks: Annotated[list[Annotated[Task, PlainValidator(_parse_task, json_schema_input_type=TaskRow)]], FailFast()]
+    samples: Annotated[list[Sample], FailFast()]
+    limits: LimitsRow | None = None
+    rewards: RewardsRow | None = Field(None, description="without it the reward of each sample is null")
+    ks: list[Annotated[int, Field(ge=1)]] | None = Field(None, description="values of k for pass@k in the report")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for position, sample in enumerate(self.samples):
+            if sample.task >= len(self.tasks):
+                raise ValueError(
+                    f"samples {position}: task must be below {len(self.tasks)}, the number of tasks, not {sample.task}"
+                )
+        self.build_reward_config()
+        return self
+
+    @property
+    def num_programs(self) -> int:
+        return len(self.samples)
+
+    @property
+    def profiles(self) -> set[str]:
+        """Kinds of sandbox that the batch needs."""
+        return {self.tasks[sample.task].profile for sample in self.samples}
+
+    def build_submissions(self) -> list[Submission]:
+        """Return the samples with their tasks, in order."""
+        return [Submission(task=self.tasks[sample.task], completion=sample.completion) for sample in self.samples]
+
+    def build_reward_config(self) -> RewardConfig | None:
+        """Return the reward weights; None if the request sets no rewards."""
+        return None if self.rewards is None else override(RewardConfig(), self.rewards)
+
+
+class RunRequest(RequestModel):
+    """Body of /v1/run."""
+
+    runs: Annotated[list[ProgramRow], FailFast()]
+    limits: LimitsRow | None = None
+
+    @property
+    def num_programs(self) -> int:
+        return len(self.runs)
+
+    @property
+    def profiles(self) -> set[str]:
+        """Kinds of sandbox that the batch needs."""
+        return {row.profile or "cpu" for row in self.runs}
+
+    def build_runs(self) -> list[Run]:
+        """Return the programs, in order."""
+        return [
+            Run(source=row.source, entry_point=row.entry_point, calls=tuple(row.calls), profile=row.profile or "cpu")
+            for row in self.runs
+        ]
+
+
+def override(defaults: Settings, row: LimitsRow | RewardsRow | None) -> Settings:
+    """Return a copy of `defaults` with the values that a request sets.
+
+    Raises:
+        ValueError: a value is out of range; one line that names it.
+    """
+    return defaults if row is None else replace(defaults, **row.model_dump(exclude_none=True))
+
+
+class ResponseModel(BaseModel):
+    """An object of a response."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class RewardRow(ResponseModel):
+    """A reward and the weighted parts it is the sum of."""
+
+    total: float
+    parts: dict[str, float]
+
+
+class OutcomeLine(ResponseModel):
+    """Outcome of one sample."""
+
+    index: int = Field(description="position in `samples`")
+    status: Status
+    passed: bool
+    num_passed: int
+    num_tests: int
+    duration_s: float
+    queued_s: float
+    detail: str
+    reward: RewardRow | None = Field(description="null without `rewards`, and for the status infra")
+
+
+class GradeDone(ResponseModel):
+    """Last line of /v1/grade."""
+
+    done: Literal[True]
+    report: PassAtKSummary
+
+
+class ValueRow(ResponseModel):
+    """A call that returned a value."""
+
+    value: Any = Field(description="tagged value")
+
+
+class ErrorRow(ResponseModel):
+    """A call without a value; also the body of a response with an error status."""
+
+    error: str
+
+
+class ExecutionLine(ResponseModel):
+    """Results of one program."""
+
+    index: int = Field(description="position in `runs`")
+    failure: Status | None
+    results: list[ValueRow | ErrorRow] = Field(description="in the order of `calls`; fewer if the program failed")
+    duration_s: float
+    queued_s: float
+    detail: str
+
+
+class RunDone(ResponseModel):
+    """Last line of /v1/run."""
+
+    done: Literal[True]
+
+
+class Health(ResponseModel):
+    """Response of /healthz."""
+
+    status: Literal["ok", "draining", "failed"]
+    description: str = Field(description="what runs the programs")
+    time_factor: float = Field(description="factor on time limits, at least 1.0")
+    num_slots: int = Field(description="programs that run at the same time")
+    hash_seed: int = Field(description="PYTHONHASHSEED of the programs")
+    max_body_bytes: int
+    max_waiting_programs: int
+    version: str
