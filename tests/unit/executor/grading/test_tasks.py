@@ -76,4 +76,4 @@ def test_limits_that_make_no_sense_are_one_line(limits, words):
 def test_the_widest_limits_stay_within_sense_on_a_slow_machine():
     widest = Limits(cpu_time_s=1e6, wall_time_s=4e5, memory_bytes=32 << 20)
     assert widest.scaled(2.0) == Limits(cpu_time_s=1e6, wall_time_s=8e5, memory_bytes=32 << 20)
-    assert widest.lengthened(5.0) == Limits(cpu_time_s=1e6, wall_time_s=400_005.0, memory_bytes=32 << 20)
+    assert widest.extended_by(5.0) == Limits(cpu_time_s=1e6, wall_time_s=400_005.0, memory_bytes=32 << 20)

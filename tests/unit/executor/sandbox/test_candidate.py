@@ -1,7 +1,7 @@
 import pytest
 
-from executor.grading.outcome import judge
-from executor.pool.results import execution_of
+from executor.grading.outcome import grade_execution
+from executor.pool.results import parse_execution
 from executor.types import CallResult, Limits, Run, Status, Task, Test
 
 RUN = Run(source="", entry_point="solve", calls=([1], [2], [3]))
@@ -10,7 +10,7 @@ TASK = Task(task_id="t", entry_point="solve", tests=tuple(Test(args=[n], expecte
 
 def execution(body, *, end=None, exit_code=0, cpu_s=0.1):
     reply = {"end": end, "exit_code": exit_code, "cpu_s": cpu_s, "wall_s": 0.2}
-    return execution_of(RUN, Limits(), reply, body)
+    return parse_execution(RUN, Limits(), reply, body)
 
 
 def test_every_kind_of_line():
@@ -43,7 +43,7 @@ def test_the_end_of_a_program_that_answered_two_of_three(ending, status):
     found = execution(b"v[1]\nv[2]\nv[", **ending)
     assert found.failure is status
     assert len(found.results) == 2
-    outcome = judge(TASK, found)
+    outcome = grade_execution(TASK, found)
     assert (outcome.status, outcome.num_passed, outcome.num_tests) == (status, 2, 3)
 
 
@@ -78,7 +78,7 @@ def test_programs_that_do_not_load():
     ],
 )
 def test_verdicts(body, status, num_passed):
-    outcome = judge(TASK, execution(body))
+    outcome = grade_execution(TASK, execution(body))
     assert (outcome.status, outcome.num_passed) == (status, num_passed)
     assert outcome.passed is (status is Status.PASSED)
 
@@ -87,7 +87,7 @@ def test_the_tolerance_of_the_task_is_used():
     tests = (Test(args=[1], expected=0.3),)
     run = Run(source="", entry_point="solve", calls=([1],))
     reply = {"end": None, "exit_code": 0, "cpu_s": 0.0, "wall_s": 0.0}
-    found = execution_of(run, Limits(), reply, b"v0.30000000000000004\n")
+    found = parse_execution(run, Limits(), reply, b"v0.30000000000000004\n")
     for tolerance, status in ((None, Status.WRONG), (1e-9, Status.PASSED)):
         task = Task(task_id="t", entry_point="solve", tests=tests, float_tol=tolerance)
-        assert judge(task, found).status is status
+        assert grade_execution(task, found).status is status
