@@ -6,7 +6,6 @@ exceeds that of a fork. The host removes the socket once the connection is made,
 """
 
 import os
-import socket
 import sys
 
 FLAGS = ("-s", "-P", "-S", "-B")
@@ -15,6 +14,8 @@ FLAGS = ("-s", "-P", "-S", "-B")
 
 def connect_standard_streams(path: str) -> None:
     """Connect standard input and output to a Unix socket."""
+    import socket  # not at the top: each module that the worker loads slows down its forks
+
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(path)
     for fd in (0, 1):
