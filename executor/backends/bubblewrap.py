@@ -75,7 +75,7 @@ class BubblewrapBackend:
             "oom_score_adj": None,
             **self._profile.spec,
         }
-        command = self._command(worker_command(f"{_APP}/sandbox", spec), with_proc=self._has_proc)
+        command = self._command(worker_command(_APP, spec), with_proc=self._has_proc)
         return ProcessSandbox(command, hash_seed=self._hash_seed)
 
     def close(self) -> None:
@@ -134,8 +134,10 @@ def _file_system_options() -> list[str]:
     for prefix in dict.fromkeys((Path(sys.base_prefix).resolve(), interpreter().parents[1])):
         if not prefix.is_relative_to("/usr"):
             options += [*_make_directories(prefix.parent), "--ro-bind", str(prefix), str(prefix)]
-    options += _make_directories(Path(_APP))
-    return [*options, "--ro-bind", str(SANDBOX_DIR), f"{_APP}/sandbox"]
+    for path in SANDBOX_DIR.rglob("*.py"):  # one by one: bytecode that this machine has cached stays out
+        target = Path(_APP, path.relative_to(SANDBOX_DIR))
+        options += [*_make_directories(target.parent), "--ro-bind", str(path), str(target)]
+    return options
 
 
 def _profile_options(profile: SandboxProfile) -> list[str]:

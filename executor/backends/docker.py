@@ -148,7 +148,7 @@ class DockerBackend:
         capabilities = [["compute", "utility"]]
         return {
             "image": self._config.image,
-            "entrypoint": ["python3", *FLAGS, "/app/sandbox"],
+            "entrypoint": ["python3", *FLAGS, "/app"],
             "command": [json.dumps(spec), f"{_HANDSHAKE}/socket"],
             "environment": {"PYTHONHASHSEED": str(self._hash_seed)},
             "labels": {LABEL: f"{os.getpid()}.{_process_identity(os.getpid())}"},

@@ -80,7 +80,7 @@ def sources_digest() -> str:
 def _build_files() -> dict[str, bytes]:
     """Read the files of the build context, by their path in it."""
     sources = sorted(path.relative_to(SANDBOX_DIR) for path in SANDBOX_DIR.rglob("*.py"))
-    files = {f"app/sandbox/{path}": (SANDBOX_DIR / path).read_bytes() for path in sources}
+    files = {f"app/{path}": (SANDBOX_DIR / path).read_bytes() for path in sources}
     return {"Dockerfile": _DOCKERFILE.read_bytes(), **files}
 
 

@@ -1,10 +1,11 @@
-"""Start the worker: `python3 FLAGS PATH/TO/sandbox SPEC_JSON [SOCKET]`.
+"""Start the worker: `python3 FLAGS PATH_TO_PACKAGE SPEC_JSON [SOCKET]`.
 
 SOCKET is the path of a Unix socket on which the host listens for exactly this connection. A containerised worker uses
 it instead of standard input and output, because the streams of a container engine pass through a relay whose latency
 exceeds that of a fork. The host removes the socket once the connection is made, before any candidate runs.
 """
 
+import importlib
 import os
 import sys
 
@@ -30,11 +31,10 @@ def main() -> None:
         connect_standard_streams(socket_path[0])
         environment = {"PYTHONHASHSEED": os.environ["PYTHONHASHSEED"]}
         os.execve(sys.executable, [sys.executable, *FLAGS, sys.argv[0], spec], environment)
-    sys.path[0] = os.path.dirname(os.path.abspath(sys.argv[0]))
-    from sandbox.worker import main as run_worker  # pyright: ignore[reportMissingImports]
-
+    sys.path[0], package = os.path.split(os.path.abspath(sys.argv[0]))  # `sandbox` here, `app` in a sandbox
+    worker = importlib.import_module(f"{package}.worker")
     del sys.path[0]
-    run_worker(spec)
+    worker.main(spec)
 
 
 if __name__ == "__main__":

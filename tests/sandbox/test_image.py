@@ -29,9 +29,8 @@ from executor.backends.docker_image import (
 ROOT = Path(__file__).resolve().parents[2]
 TEST_TAG = "atomforge-executor:test"
 PACKAGE = {
-    "app/sandbox": 0o755,
-    "app/sandbox/candidate": 0o755,
-    **{f"app/sandbox/{path.relative_to(SANDBOX_DIR)}": 0o644 for path in SANDBOX_DIR.rglob("*.py")},
+    "app/candidate": 0o755,
+    **{f"app/{path.relative_to(SANDBOX_DIR)}": 0o644 for path in SANDBOX_DIR.rglob("*.py")},
 }
 """Paths of the sandbox package in the image and their modes."""
 

@@ -117,10 +117,4 @@ PROGRAMS = {
     ),
 }
 
-# The same for the files of the package.
-PROGRAMS |= {
-    f"{name}_of_the_package": (statuses, source.replace("/app/", "/app/sandbox/"))
-    for name, (statuses, source) in PROGRAMS.items()
-    if "/app/" in source
-}
-PROGRAMS["append_to_candidate_main"] = ("exception", "def solve(n): open('/app/sandbox/candidate/main.py', 'a')")
+PROGRAMS["append_to_candidate_main"] = ("exception", "def solve(n): open('/app/candidate/main.py', 'a')")

@@ -69,13 +69,9 @@ PROGRAMS = {
     "take_groups": ("exception", "import os\ndef solve(n): os.setgroups([0]); return 0"),
     "take_group_root": ("exception", "import os\ndef solve(n): os.setresgid(0, 0, 0); return 0"),
     "join_its_group": ("exception", "import os\ndef solve(n): os.setpgid(0, 1); return 0"),
-    "become_root_and_write_the_package": (
-        "exception",
-        "import os\ndef solve(n): os.setuid(0); return os.open('/app/sandbox/worker.py', os.O_RDWR)",
-    ),
     "import_package_and_serve": (
         "load_error",
-        "import sys\nsys.path.insert(0, '/app')\nfrom sandbox import worker\nfrom sandbox.accounting import ProcFiles\n"
+        "import sys\nsys.path.insert(0, '/')\nfrom app import worker\nfrom app.accounting import ProcFiles\n"
         "worker.Worker(0, 1, {}, ProcFiles()).serve()",
     ),
     "find_the_worker_and_serve": (
@@ -90,7 +86,7 @@ PROGRAMS = {
     ),
     "forge_a_request_with_the_package": (
         "wrong",
-        "import sys\nsys.path.insert(0, '/app')\nfrom sandbox import framing\nfor fd in range(4, 64):\n"
+        "import sys\nsys.path.insert(0, '/')\nfrom app import framing\nfor fd in range(4, 64):\n"
         "    try: framing.write_frame(fd, {'id': 0, 'clean': True})\n    except OSError: pass\ndef solve(n): return 0",
     ),
     "write_to_its_streams": (

@@ -67,7 +67,7 @@ PROGRAMS = {
     "missing_module": ("load_error", "import numpy_that_is_not_there\ndef solve(n): return n * n + 1"),
     "relative_import": ("load_error", "from . import solution\n" + RIGHT),
     "imports_our_worker": ("load_error", "import worker\nworker.serve(0, 1, {})"),
-    "imports_our_package": ("load_error", "from sandbox.candidate.calls import serve_calls\nserve_calls({})"),
+    "imports_our_package": ("load_error", "from app.candidate.calls import serve_calls\nserve_calls({})"),
     "imports_our_judge": ("load_error", "from executor import judge\n" + RIGHT),
     "imports_our_compare_by_path": (
         "load_error",
