@@ -54,7 +54,7 @@ CASES = [
     ({"a": 1, "b": 2}, {"b": 2, "a": 1}, True, True),
     ({"a": True}, {"a": 1}, False, False),
     ({True: 1}, {1: 1}, False, False),
-    ({1.0: 1}, {1: 1}, False, False),
+    ({1.0: 1}, {1: 1}, False, True),
     ({"a": 1}, {"a": 1, "b": 2}, False, False),
     ({"a": 1, "c": 2}, {"a": 1, "b": 2}, False, False),
     ({"a": [1.0]}, {"a": [1.0 + 1e-9]}, False, True),
