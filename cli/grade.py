@@ -144,8 +144,11 @@ def _tasks_path(name: str) -> Path:
 def _task_of(row: Mapping[str, Any]) -> Task:
     if row.get("test_list") is None:
         return parse_task(row)
-    reject_unknown_mbpp_columns(row)
-    task = benchmark_task(row)
+    try:
+        reject_unknown_mbpp_columns(row)
+        task = benchmark_task(row)
+    except ValueError as error:
+        raise ValueError(f"task {row.get('task_id')}: {error}") from None
     return Task(task_id=task.task_id, entry_point=task.entry_point, check=task.check, profile=task.profile)
 
 
