@@ -196,7 +196,7 @@ def _find_kind(given: Mapping[str, Any]) -> tuple[TestKind, tuple, tuple]:
     missing = [*(key for key in required if key not in given), *([] if deciding else ["tests"])]
     if missing:
         raise ValueError(
-            f"a task needs task_id, entry_point (but for stdin tests) and tests, check or reference; "
+            "a task needs task_id, entry_point (except with stdin tests) and tests, check or reference; "
             f"missing: {', '.join(missing)}"
         )
     if tests:

@@ -94,7 +94,7 @@ def test_tasks_without_samples_are_told_and_do_not_count(command, capsys):
             [],
             "line 1: task 1: unknown key 'float_tol'",
         ),
-        ([TASKS[0], "\n", {"task_id": "x"}], SAMPLES, [], "tasks.jsonl, line 3: a task needs"),
+        ([TASKS[0], "\n", {"task_id": "x"}], SAMPLES, [], "tasks.jsonl, line 3: task x: a task needs"),
         ([TASKS[0], TASKS[0]], SAMPLES, [], "tasks.jsonl, line 2: task_id 'add' is already that of line 1"),
         ([{**TASKS[0], "tests": "[}"}], SAMPLES, [], "tasks.jsonl, line 1: task add: "),
         (
