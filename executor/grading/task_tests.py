@@ -92,6 +92,16 @@ def reject_contradictions(tests: Sequence[Test] | Sequence[StdinTest], *, float_
             raise ValueError(f"tests {first} and {position} have the same input and expect different results")
 
 
+def count_expected_bytes(tests: Sequence[Test] | Sequence[StdinTest]) -> int:
+    """Count the bytes that a correct program writes: encoded results of all calls, or the longest standard output.
+
+    A correct value may have a longer text than the expected one, such as a float within the tolerance.
+    """
+    if tests and isinstance(tests[0], StdinTest):
+        return max(len(test.stdout.encode()) for test in tests if isinstance(test, StdinTest))
+    return sum(len(json.dumps(test.expected, separators=(",", ":"))) + 2 for test in tests if isinstance(test, Test))
+
+
 def test_to_row(test: Test | StdinTest) -> dict[str, Any]:
     """Write a test as `parse_tests` reads it."""
     if isinstance(test, StdinTest):

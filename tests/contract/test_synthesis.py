@@ -84,9 +84,7 @@ def test_solutions_pass_their_own_tests_and_reward_tests(directory):
         assert len(json.loads(row["reward_tests"])) == 32
         for column in ("tests", "reward_tests"):
             task = {key: row[key] for key in ("task_id", "prompt", "entry_point", "language")}
-            submissions.append(
-                Submission(task=parse_task({**task, "tests": row[column]}), completion=row["solution"])
-            )
+            submissions.append(Submission(task=parse_task({**task, "tests": row[column]}), completion=row["solution"]))
     with open_executor(hash_seed=7) as executor:
         outcomes = grade(executor, submissions)
     assert [outcome.status for outcome in outcomes if not outcome.passed] == []

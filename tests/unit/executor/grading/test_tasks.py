@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from executor.grading.task_tests import count_expected_bytes
 from executor.grading.tasks import TASK_KEYS, choose_check_profile, parse_task, task_to_row
 from executor.types import Limits, StdinTest, Test, TestKind
 
@@ -223,6 +224,14 @@ def test_a_bad_row_is_one_clear_line(row, change, words):
 )
 def test_tests_that_one_program_can_pass(row, tests, more):
     assert parse_task({**row, "tests": tests, **more}).num_tests == 2
+
+
+def test_the_bytes_that_a_correct_program_writes():
+    task = parse_task({**ROW, "tests": [{"args": [1], "expected": "abc"}, {"args": [2], "expected": [1, "é"]}]})
+    assert count_expected_bytes(task.tests) == len('v"abc"\n') + len('v[1,"\\u00e9"]\n')
+    stdin = parse_task({**STDIN_ROW, "tests": [{"stdin": "", "stdout": "é\n"}, {"stdin": "1", "stdout": "ab"}]})
+    assert count_expected_bytes(stdin.stdin_tests) == 3
+    assert count_expected_bytes(()) == 0
 
 
 @pytest.mark.parametrize(
