@@ -3,12 +3,12 @@
     atomforge grade --tasks tasks.jsonl --samples samples.jsonl --output results.jsonl [--k 1,8]
     atomforge grade --tasks human-eval --samples samples.jsonl --output results.jsonl
 
-A task row is `{"task_id", "entry_point", "tests"}` (optional `prompt`, `float_tol`; other keys are let be), or one of
-HumanEval, with `prompt` and `test` in place of `tests`, or one of MBPP, `{"task_id", "text", "test_list"}`; a sample
-row is `{"task_id", "completion"}`. Files whose names end in `.gz` are compressed; `human-eval` is the file of the
-installed package of that name. A result row is the sample row with `status, passed, num_passed, num_tests, duration_s`
-and `detail`, in the order of the samples. A sample whose status is `infra` was not judged: it counts in no pass@k, and
-the exit code is 1.
+A task row has the keys of `executor.grading.tasks.TASK_KEYS`, or it is a row of HumanEval or HumanEval+, with `prompt`
+and `test`, or of MBPP or MBPP+, with `text` and `test_list`; an unknown key is an error. A sample row is
+`{"task_id", "completion"}`. Files whose names end in `.gz` are compressed; `human-eval` is the file of the installed
+package of that name. A result row is the sample row with `status, passed, num_passed, num_tests, duration_s, detail`,
+in the order of the samples. A sample whose status is `infra` was not judged: it counts in no pass@k, and the exit code
+is 1.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from datamodules.benchmark_rows import benchmark_task
+from datamodules.benchmark_rows import benchmark_task, reject_unknown_mbpp_columns
 from datamodules.benchmarks import HUMAN_EVAL, human_eval_path
 from datamodules.jsonl import read_rows
 from executor.api import BACKENDS, grade, open_executor
 from executor.grading.pass_at_k import pass_at_k
-from executor.grading.tasks import task_from_row
+from executor.grading.tasks import parse_task
 from executor.types import Outcome, Status, Submission, Task
 
 
@@ -143,9 +143,13 @@ def _tasks_path(name: str) -> Path:
 
 def _task_of(row: Mapping[str, Any]) -> Task:
     if row.get("test_list") is None:
-        return task_from_row(row)
-    task = benchmark_task(row)
-    return Task(task_id=task.task_id, entry_point=task.entry_point, check=task.check)
+        return parse_task(row)
+    try:
+        reject_unknown_mbpp_columns(row)
+        task = benchmark_task(row)
+    except ValueError as error:
+        raise ValueError(f"task {row.get('task_id')}: {error}") from None
+    return Task(task_id=task.task_id, entry_point=task.entry_point, check=task.check, profile=task.profile)
 
 
 def _parse_ks(text: str) -> list[int]:
@@ -187,8 +191,9 @@ def _write_results(path: Path, samples: Sequence[Mapping[str, Any]], outcomes: S
     descriptor, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            for row, outcome in zip(samples, outcomes, strict=True):
-                file.write(json.dumps({**row, **_verdict(outcome)}) + "\n")
+            with _any_number_of_digits():
+                for row, outcome in zip(samples, outcomes, strict=True):
+                    file.write(json.dumps({**row, **_verdict(outcome)}) + "\n")
             file.flush()
             os.fsync(file.fileno())
         umask = os.umask(0)
@@ -198,6 +203,17 @@ def _write_results(path: Path, samples: Sequence[Mapping[str, Any]], outcomes: S
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def _any_number_of_digits() -> Iterator[None]:
+    """Lift Python's limit on the digits of integers while rows are written: samples may have further keys."""
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(0)
+    try:
+        yield
+    finally:
+        sys.set_int_max_str_digits(limit)
 
 
 def _verdict(outcome: Outcome) -> dict[str, Any]:

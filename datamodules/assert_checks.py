@@ -1,4 +1,4 @@
-"""From a list of asserts, as MBPP has them, to a check: source that defines `check(candidate)`, as HumanEval has it.
+"""From a list of asserts, as MBPP has them, or a suite, as MBPP+ has it, to source that defines `check(candidate)`.
 
 It parses the asserts of a benchmark, never what a model wrote, and runs nothing.
 """
@@ -54,6 +54,27 @@ def check_source(asserts: Sequence[str], *, function: str, preamble: str = "") -
     return f"{head}def check(candidate):\n{body}\n"
 
 
+def suite_source(suite: str, *, function: str, preamble: str = "") -> str:
+    """Write a check that runs the preamble, then a suite as a module in which `function` is the candidate.
+
+    The suite stays as it is, in a string: suites hold large literals, which are slow to parse and to write.
+
+    Raises:
+        ValueError: the suite, or the preamble, does not parse; one line.
+    """
+    _parsed(preamble, "the code before the test")
+    try:
+        symtable.symtable(suite, "test", "exec")
+    except (SyntaxError, ValueError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise ValueError(f"test {_shown(suite)} is not valid Python: {reason}") from None
+    head = f"{preamble.rstrip()}\n\n\n" if preamble.strip() else ""
+    return (
+        f"{head}SUITE = {suite!r}\n\n\ndef check(candidate):\n"
+        f"    exec(compile(SUITE, '<test>', 'exec'), {{**globals(), {function!r}: candidate}})\n"
+    )
+
+
 def imports_of(solution: str) -> dict[str, str]:
     """Names a program imports, each with the statement that does; none where it does not parse."""
     try:
@@ -71,11 +92,12 @@ def unknown_names(source: str) -> list[str]:
 
     A source that imports `*` may define anything: then there are none.
     """
-    tree = ast.parse(source)
-    if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(tree)):
+    if "*" in source and any(
+        isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(ast.parse(source))
+    ):
         return []
-    given = _BUILTINS | _bound_names(tree)
-    return sorted(set(_global_reads(symtable.symtable(source, "check", "exec"))) - given)
+    table = symtable.symtable(source, "check", "exec")
+    return sorted(set(_global_reads(table)) - _BUILTINS - _names_bound_in(table))
 
 
 def _called_names(source: str) -> list[str]:
@@ -109,7 +131,10 @@ def _parsed(source: str, what: str) -> ast.Module:
 
 def _bound_names(tree: ast.Module) -> set[str]:
     """Names that a module binds at its top level, in branches and loops too."""
-    table = symtable.symtable(ast.unparse(tree), "module", "exec")
+    return _names_bound_in(symtable.symtable(ast.unparse(tree), "module", "exec"))
+
+
+def _names_bound_in(table: symtable.SymbolTable) -> set[str]:
     return {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()} | {
         symbol.get_name() for symbol in table.get_symbols() if symbol.is_namespace()
     }

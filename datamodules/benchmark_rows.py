@@ -1,20 +1,25 @@
 """From rows of other people's benchmarks, in HumanEval's or MBPP's shape, to tasks. It reads no files and runs nothing.
 
-HumanEval's shape: `task_id, prompt, entry_point, test`, and `canonical_solution` where there is one. MBPP's: `task_id`,
-`text` or `prompt`, `test_list`, and `code, test_setup_code, test_imports` where there are. Other columns are let be.
+HumanEval's shape (and HumanEval+'s): `task_id, prompt, entry_point, test`, and optionally `canonical_solution`. MBPP's:
+`task_id`, `text` or `prompt`, `test_list`, and optionally `code, test_setup_code, test_imports`; MBPP+ has its whole
+suite in `test`, which is run in place of `test_list`. Other columns are ignored.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from datamodules.assert_checks import check_source, entry_point_of, imports_of, unknown_names
+from datamodules.assert_checks import check_source, entry_point_of, imports_of, suite_source, unknown_names
+from executor.grading.task_tests import reject_unknown_keys
+from executor.grading.tasks import choose_check_profile
 
 _HUMAN_EVAL = ("task_id", "prompt", "entry_point", "test")
 _MBPP = ("task_id", "prompt", "test_list")
 _OPTIONAL = ("canonical_solution", "text", "code", "test_setup_code", "test_imports")
 COLUMNS = tuple(dict.fromkeys((*_HUMAN_EVAL, *_MBPP, *_OPTIONAL)))
 """Names a column can be mapped to."""
+_MBPP_COLUMNS = (*_MBPP, *_OPTIONAL[1:], "test", "challenge_test_list", "source_file")
+"""Columns of MBPP and MBPP+, whether used or not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +37,8 @@ class BenchmarkTask:
     """A right completion, where one is known."""
     unknown_names: tuple[str, ...] = ()
     """Names the check reads and does not define: it needs the program's, and cannot be run apart from it."""
+    profile: str = "cpu"
+    """The kind of sandbox that has what the check imports."""
 
 
 def benchmark_task(row: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> BenchmarkTask:
@@ -52,6 +59,11 @@ def benchmark_task(row: Mapping[str, Any], columns: Mapping[str, str] | None = N
     if all(named.get(column) is not None for column in _MBPP):
         return _of_mbpp(named)
     raise ValueError(_unknown_shape(named, row))
+
+
+def reject_unknown_mbpp_columns(row: Mapping[str, Any]) -> None:
+    """Raise ValueError for a column that neither MBPP nor MBPP+ has, as where every key must have an effect."""
+    reject_unknown_keys([key for key, value in row.items() if value is not None], _MBPP_COLUMNS)
 
 
 def _renamed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
@@ -78,12 +90,14 @@ def _of_human_eval(row: Mapping[str, Any]) -> BenchmarkTask:
     entry_point = _text(row, "entry_point")
     if not entry_point.isidentifier():
         raise ValueError(f"entry_point must be the name of a function, not {entry_point!r:.80}")
+    check = _text(row, "test")
     return BenchmarkTask(
         task_id=_task_id(row),
         prompt=_text(row, "prompt"),
         entry_point=entry_point,
-        check=_text(row, "test"),
+        check=check,
         continues=True,
+        profile=choose_check_profile(check),
         solution=_text(row, "canonical_solution") if row.get("canonical_solution") is not None else None,
     )
 
@@ -93,12 +107,14 @@ def _of_mbpp(row: Mapping[str, Any]) -> BenchmarkTask:
     solution = _text(row, "code") if row.get("code") is not None else None
     imports = _texts(row, "test_imports") if row.get("test_imports") is not None else []
     setup = _text(row, "test_setup_code") if row.get("test_setup_code") is not None else ""
+    suite = _text(row, "test") if row.get("test") is not None else ""
     preamble = "\n".join([*imports, setup])
     function = entry_point_of(asserts, preamble=preamble, solution=solution)
-    check = check_source(asserts, function=function, preamble=preamble)
+    check, unknown = _check_of_mbpp(asserts, suite, function, preamble)
     known_imports = imports_of(solution or "")
-    if needed := [known_imports[name] for name in unknown_names(check) if name in known_imports]:
-        check = check_source(asserts, function=function, preamble="\n".join([*needed, preamble]))
+    if needed := [known_imports[name] for name in unknown if name in known_imports]:
+        preamble = "\n".join([*needed, preamble])
+        check, unknown = _check_of_mbpp(asserts, suite, function, preamble)
     return BenchmarkTask(
         task_id=_task_id(row),
         prompt="\n".join([_text(row, "prompt").strip(), "Your code should pass these tests:", *asserts]),
@@ -106,8 +122,18 @@ def _of_mbpp(row: Mapping[str, Any]) -> BenchmarkTask:
         check=check,
         continues=False,
         solution=solution,
-        unknown_names=tuple(unknown_names(check)),
+        unknown_names=tuple(unknown),
+        profile=choose_check_profile(f"{preamble}\n{suite}"),
     )
+
+
+def _check_of_mbpp(asserts: list[str], suite: str, function: str, preamble: str) -> tuple[str, list[str]]:
+    """Write the check, of the suite where there is one; returns it and the names that it does not define."""
+    if not suite.strip():
+        check = check_source(asserts, function=function, preamble=preamble)
+        return check, unknown_names(check)
+    check = suite_source(suite, function=function, preamble=preamble)
+    return check, unknown_names(f"{preamble}\n{function} = None\n{suite}")
 
 
 def _task_id(row: Mapping[str, Any]) -> str:

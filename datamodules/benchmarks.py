@@ -84,6 +84,7 @@ def benchmark_prompts(
             atoms=[],
             check=task.check,
             continues=task.continues,
+            profile=task.profile,
         )
         for task, ids in zip(chosen, prompt_ids, strict=True)
     ]

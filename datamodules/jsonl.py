@@ -4,12 +4,13 @@ It does not know what the rows mean.
 """
 
 import gzip
-import json
 import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, cast
+from typing import Any, BinaryIO, cast
+
+from executor.grading.task_values import parse_row_json
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -19,17 +20,15 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         ValueError: naming the file and line, for what is no JSON object, or broken gzip.
         OSError: the file cannot be read.
     """
-    decoder = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_without_duplicates)
     with _opened(path) as file:
         for number, line in enumerate(_lines_of(file, path), start=1):
             if not line.strip():
                 continue
             try:
-                row = decoder.decode(line.decode("utf-8-sig" if number == 1 else "utf-8").strip())
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                row = parse_row_json(text, object_pairs_hook=_without_duplicates)
             except UnicodeDecodeError:
                 raise ValueError(f"{path}, line {number}: not UTF-8") from None
-            except RecursionError:
-                raise ValueError(f"{path}, line {number}: nested too deeply") from None
             except ValueError as error:
                 raise ValueError(f"{path}, line {number}: broken JSON: {error}") from None
             if not isinstance(row, dict):
@@ -46,10 +45,6 @@ def _lines_of(file: BinaryIO, path: Path) -> Iterator[bytes]:
         yield from file
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path}: broken gzip: {error}") from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f'{name} is not JSON; write {{"$float": ...}}')
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

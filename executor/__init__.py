@@ -1,8 +1,8 @@
 """Runs untrusted programs in sandboxes and grades what they return.
 
-from executor import Submission, grade, open_executor, task_from_row
+from executor import Submission, grade, open_executor, parse_task
 
-task = task_from_row({"task_id": "add", "entry_point": "add", "tests": [{"args": [1, 2], "expected": 3}]})
+task = parse_task({"task_id": "add", "entry_point": "add", "tests": [{"args": [1, 2], "expected": 3}]})
 with open_executor() as executor:
     [outcome] = grade(executor, [Submission(task=task, completion="def add(a, b): return a + b")])
 assert outcome.passed
@@ -10,7 +10,7 @@ assert outcome.passed
 
 from executor.api import BACKENDS, Executor, grade, open_executor
 from executor.grading.rewards import RewardConfig
-from executor.grading.tasks import task_from_row
+from executor.grading.tasks import parse_task
 from executor.types import Limits, Outcome, Reward, Status, Submission, Task, Test
 
 __all__ = [
@@ -26,5 +26,5 @@ __all__ = [
     "Test",
     "grade",
     "open_executor",
-    "task_from_row",
+    "parse_task",
 ]

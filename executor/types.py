@@ -1,9 +1,10 @@
 """The executor's frozen records: programs, limits, what running them gave, tasks and verdicts.
 
-Values in `calls`, `args`, `expected` and `CallResult.value` are tagged (see `executor.sandbox.codec`).
+Values in `calls`, `args`, `kwargs`, `expected` and `CallResult.value` are tagged (see `executor.sandbox.codec`).
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -94,14 +95,18 @@ OVERSIZED_VALUE = "OversizedValue"
 """`CallResult.error` of a call whose value is over the caps of `executor.sandbox.codec`."""
 
 
+Call = list | dict[str, Any]
+"""One call of an entry point, in the JSON form that the sandbox reads: a list of tagged arguments, or an object with
+`args` and any of `kwargs` (name to tagged argument) and `result` (`args.N`: return argument N after the call)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A program and the calls to make of it."""
 
     source: str
     entry_point: str
-    calls: tuple[list, ...]
-    """Each a list of tagged arguments."""
+    calls: tuple[Call, ...]
     profile: str = "cpu"
     """One of `PROFILES`."""
 
@@ -128,23 +133,58 @@ class Execution:
     """From being handed in to being sent to a sandbox."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Test:
-    """Arguments of one call and the value it must return, all tagged."""
+class TestKind(StrEnum):
+    """What decides whether a program passes a task."""
 
     __test__ = False  # not a pytest class
 
-    args: list
-    expected: Any
+    CALL = "call"
+    """A function is called; its results are compared."""
+    METHOD = "method"
+    """A method is called on a new instance for each test; its results are compared."""
+    STDIN = "stdin"
+    """The program runs as `__main__` once for each test; its standard output is compared."""
+    CHECK = "check"
+    """Source with asserts calls the program."""
+    REFERENCE = "reference"
+    """A correct program computes the expected results."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Test:
+    """One call and its expected result: a value, or an exception where `raises` is given."""
+
+    __test__ = False  # not a pytest class
+
+    args: list = field(default_factory=list)
+    """Tagged."""
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    """Tagged, by parameter name."""
+    expected: Any = None
+    """Tagged. Has no meaning where `raises` is given."""
+    raises: str | None = None
+    """Name of the exception class (or of a base class) that the call must raise."""
+    result: str | None = None
+    """What is compared: `args.N`, argument N after the call, or None for the return value. Overrides `Task.result`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StdinTest:
+    """One run of a whole program: its standard input and the expected standard output."""
+
+    stdin: str
+    stdout: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What a program is graded against: one of `tests`, `check`, or `reference` with `inputs`."""
+    """What a program is graded against. Exactly one of `tests`, `stdin_tests`, `check` and `reference` is set."""
 
     task_id: str
-    entry_point: str
+    entry_point: str = ""
+    """A function `f` or a method `Solution.f`; empty for stdin tests."""
     tests: tuple[Test, ...] = ()
+    stdin_tests: tuple[StdinTest, ...] = ()
     check: str | None = None
     """Source that defines `check(candidate)` and asserts, as in HumanEval; runs apart from the candidate."""
     reference: str | None = None
@@ -152,16 +192,66 @@ class Task:
     inputs: tuple[list, ...] = ()
     """Lists of tagged arguments, for `reference`."""
     prompt: str | None = None
+    solution: str | None = None
+    """A correct program. Never used for grading."""
+    prelude: str | None = None
+    """Source that runs before the program in the same namespace, or a name in `executor.grading.preludes.PRELUDES`."""
+    checker: str | None = None
+    """Source of a program that judges standard output in place of a comparison."""
     float_tol: float | None = None
+    """Absolute and relative tolerance of numbers, or None for an exact comparison."""
+    result: str | None = None
+    """`args.N` where argument N after the call is compared in place of the return value (in-place problems)."""
+    time_limit_s: float | None = None
+    """Time limit of each test in seconds, or None for the limits of the request."""
+    memory_mib: int | None = None
+    """Memory limit of the whole process tree in MiB, or None for the limits of the request."""
+    language: str | None = None
+    split: str | None = None
     group: str | None = None
     """Name under which pass@k is averaged (a split, a topic)."""
     profile: str = "cpu"
     """The kind of sandbox its programs need, one of `PROFILES`."""
+    metadata: Mapping[str, Any] | None = None
 
     @property
-    def calls(self) -> tuple[list, ...]:
-        """The argument lists a program is called with; none where a check makes the calls."""
-        return self.inputs if self.reference is not None else tuple(test.args for test in self.tests)
+    def kind(self) -> TestKind:
+        if self.check is not None:
+            return TestKind.CHECK
+        if self.reference is not None:
+            return TestKind.REFERENCE
+        if self.stdin_tests:
+            return TestKind.STDIN
+        return TestKind.METHOD if "." in self.entry_point else TestKind.CALL
+
+    @property
+    def num_tests(self) -> int:
+        """Number of tests; a check counts as one."""
+        if self.check is not None:
+            return 1
+        return len(self.inputs if self.reference is not None else self.stdin_tests or self.tests)
+
+    @property
+    def defined_name(self) -> str:
+        """The name that the program must define at its top level: the function or the class; empty for stdin tests."""
+        return self.entry_point.partition(".")[0]
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """The calls sent to the sandbox, without expected values; empty for checks and stdin tests."""
+        if self.reference is not None:
+            return tuple(_call(args, {}, self.result) for args in self.inputs)
+        return tuple(_call(test.args, test.kwargs, self._result_of_call(test)) for test in self.tests)
+
+    def _result_of_call(self, test: Test) -> str | None:
+        return None if test.raises is not None else test.result or self.result
+
+
+def _call(args: list, kwargs: dict[str, Any], result: str | None) -> Call:
+    """Build the smallest form of a call: a plain list where there are only positional arguments."""
+    if not kwargs and result is None:
+        return args
+    return {"args": args} | ({"kwargs": kwargs} if kwargs else {}) | ({"result": result} if result else {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

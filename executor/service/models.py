@@ -17,7 +17,7 @@ from pydantic_core import PydanticKnownError
 
 from executor.grading.pass_at_k import PassAtKSummary
 from executor.grading.rewards import RewardConfig
-from executor.grading.tasks import task_from_row
+from executor.grading.tasks import parse_task
 from executor.sandbox.codec import decode_value
 from executor.types import Limits, Run, Status, Submission, Task
 
@@ -107,7 +107,7 @@ def _parse_task(row: Any) -> Task:
     unknown = [key for key in row if key not in TaskRow.model_fields]
     if unknown:
         raise ValueError(TaskRow.describe_unknown_key(unknown[0]))
-    return task_from_row(row)
+    return parse_task(row)
 
 
 class GradeRequest(RequestModel):

@@ -76,7 +76,7 @@ def encode_run_request(runs: Iterable[Run], limits: Limits) -> bytes:
 
 
 def task_to_row(task: Task) -> dict[str, Any]:
-    """Return the row from which `executor.grading.tasks.task_from_row` builds the same task."""
+    """Return the row from which `executor.grading.tasks.parse_task` builds the same task."""
     row: dict[str, Any] = {"task_id": task.task_id, "entry_point": task.entry_point}
     if task.check is not None:
         row["check"] = task.check

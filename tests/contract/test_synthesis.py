@@ -10,7 +10,7 @@ import yaml
 from datasets import load_from_disk
 
 from executor.api import grade, open_executor
-from executor.grading.tasks import task_from_row
+from executor.grading.tasks import parse_task
 from executor.types import Submission
 
 SPLITS = [
@@ -83,9 +83,8 @@ def test_solutions_pass_their_own_tests_and_reward_tests(directory):
         assert len(json.loads(row["tests"])) == 64
         assert len(json.loads(row["reward_tests"])) == 32
         for column in ("tests", "reward_tests"):
-            submissions.append(
-                Submission(task=task_from_row({**row, "tests": row[column]}), completion=row["solution"])
-            )
+            task = {key: row[key] for key in ("task_id", "prompt", "entry_point", "language")}
+            submissions.append(Submission(task=parse_task({**task, "tests": row[column]}), completion=row["solution"]))
     with open_executor(hash_seed=7) as executor:
         outcomes = grade(executor, submissions)
     assert [outcome.status for outcome in outcomes if not outcome.passed] == []

@@ -11,7 +11,7 @@ import yaml
 from datasets import load_from_disk
 
 from executor.api import grade, open_executor
-from executor.grading.tasks import task_from_row
+from executor.grading.tasks import parse_task
 from executor.types import Submission
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,7 +65,7 @@ def test_each_solution_passes_its_own_tests_and_the_identity_none(directory: Pat
     data = load_from_disk(str(directory))
     rows = [row for split in data if split.startswith("tensor_") for row in list(data[split])[:4]]
     keys = ("task_id", "entry_point", "tests", "profile")
-    tasks = [task_from_row({key: row[key] for key in keys}) for row in rows]
+    tasks = [parse_task({key: row[key] for key in keys}) for row in rows]
     identity = "def solve(a, b=None, c=None):\n    return a"
     with open_executor("auto", num_workers=2) as executor:
         right = grade(

@@ -10,10 +10,10 @@ import logging
 import sys
 
 from executor.api import grade, open_executor
-from executor.grading.tasks import task_from_row
+from executor.grading.tasks import parse_task
 from executor.types import Limits, Status, Submission
 
-TASK = task_from_row(
+TASK = parse_task(
     {"task_id": "add", "entry_point": "add", "tests": [{"args": [n, 2], "expected": n + 2} for n in range(4)]}
 )
 LIMITS = Limits(cpu_time_s=2.0, wall_time_s=10.0)

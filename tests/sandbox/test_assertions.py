@@ -6,7 +6,7 @@ import json
 import pytest
 
 from executor.api import grade
-from executor.grading.tasks import task_from_row
+from executor.grading.tasks import parse_task
 from executor.pool.connection import SandboxConnection
 from executor.types import Limits, Status, Submission, Task
 from tests.sandbox.hostile_checks import HOSTILE
@@ -108,7 +108,7 @@ def solve(): return os.listdir("/tmp") + [name for name in ("left",) if name in 
 )
 def test_a_program_does_not_end_the_asserts_of_its_check(executor, assertion):
     check = f"def check(candidate):\n    {assertion}\n"
-    task = task_from_row({"task_id": "squares", "entry_point": "solve", "check": check})
+    task = parse_task({"task_id": "squares", "entry_point": "solve", "check": check})
     bodies = ("raise StopIteration", "return x * x", "return x + 6")  # the last is right for 3 only
     submissions = [Submission(task=task, completion=f"def solve(x):\n    {body}\n") for body in bodies]
     found = grade(executor, submissions, PATIENT)
@@ -125,7 +125,7 @@ def human_eval():
 
 def test_the_solutions_of_human_eval_pass_and_none_without_a_body_does(executor, human_eval):
     assert len(human_eval) == 164
-    tasks = [task_from_row(row) for row in human_eval]
+    tasks = [parse_task(row) for row in human_eval]
     right = [
         Submission(task=task, completion=row["canonical_solution"]) for task, row in zip(tasks, human_eval, strict=True)
     ]

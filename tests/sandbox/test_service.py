@@ -16,7 +16,7 @@ import pytest
 
 from executor.api import grade, open_executor
 from executor.grading.rewards import RewardConfig
-from executor.grading.tasks import task_from_row
+from executor.grading.tasks import parse_task
 from executor.service.connection import ServiceConnection
 from executor.types import Limits, Run, Status, Submission
 from tests.support.running_service import ROOT, TOKEN, Served, head_of, read_answer, rows, running_service, wait_until
@@ -79,7 +79,7 @@ REWARDS = RewardConfig(passed_coef=1.0, fraction_coef=0.5)
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 def test_outcomes_are_those_of_this_process(kind: str, served: Served, bubblewrap_executor, tmp_path: Path) -> None:
-    submissions = [Submission(task=task_from_row(task), completion=text) for task, text, _, _ in MIXED]
+    submissions = [Submission(task=parse_task(task), completion=text) for task, text, _, _ in MIXED]
     here = grade(bubblewrap_executor, submissions, QUICK, rewards=REWARDS)
     seen: dict[int, Status] = {}
     if kind == "tcp":
@@ -212,11 +212,11 @@ def test_the_client_rejects_a_program_over_the_body_limit(served: Served, monkey
     """The client knows the limit from /healthz, so it does not send the body."""
     monkeypatch.setattr("executor.service.connection.MAX_ATTEMPTS", 1)
     with open_executor(served.address) as remote, pytest.raises(ValueError, match="max_body_bytes .* 1048576"):
-        grade(remote, [Submission(task=task_from_row(ADD), completion="#" * (8 << 20))])
+        grade(remote, [Submission(task=parse_task(ADD), completion="#" * (8 << 20))])
 
 
 def test_the_client_splits_what_is_too_large_for_one_request(served: Served) -> None:
-    submissions = [Submission(task=task_from_row(ADD), completion=f"#{'x' * 50_000}\n{GOOD}") for _ in range(60)]
+    submissions = [Submission(task=parse_task(ADD), completion=f"#{'x' * 50_000}\n{GOOD}") for _ in range(60)]
     with open_executor(served.address) as remote:
         assert all(outcome.passed for outcome in grade(remote, submissions))
 
@@ -365,7 +365,7 @@ def test_a_full_queue_is_429_with_retry_after(tmp_path: Path) -> None:
         assert status == 429
         assert 1 <= int(headers["retry-after"]) <= 60
         with open_executor(small.address) as remote:  # the client retries
-            task = task_from_row(ADD)
+            task = parse_task(ADD)
             outcomes = grade(remote, [Submission(task=task, completion=SLOW.format(0) + f"#{n}") for n in range(8)])
         assert [outcome.status for outcome in outcomes] == [Status.PASSED] * 8
         thread.join(30)

@@ -4,7 +4,7 @@ import pytest
 
 from executor.api import open_executor
 from executor.grading.outcome import judge
-from executor.grading.tasks import task_from_row
+from executor.grading.tasks import parse_task
 from executor.types import Limits, Run, Task, Test
 from tests.sandbox.hostile_tensors import HOSTILE, ODD_BUT_RIGHT, RIGHT
 
@@ -88,7 +88,7 @@ def test_cuda_must_be_named(bubblewrap_executor, monkeypatch):
 def test_a_task_with_tensors_needs_the_profile():
     row = {"task_id": 1, "entry_point": "f", "tests": [{"args": [tensor(1, shape=(1,))], "expected": 1}]}
     with pytest.raises(ValueError, match="task 1: it has tensors among its values"):
-        task_from_row(row)
-    assert task_from_row(row | {"profile": "torch"}).profile == "torch"
+        parse_task(row)
+    assert parse_task(row | {"profile": "torch"}).profile == "torch"
     with pytest.raises(ValueError, match="profile must be one of cpu, torch, cuda, not 'gpu'"):
-        task_from_row(row | {"profile": "gpu"})
+        parse_task(row | {"profile": "gpu"})

@@ -12,7 +12,7 @@ import pytest
 
 from executor.api import grade, open_local
 from executor.backends.bubblewrap import BubblewrapBackend
-from executor.grading.tasks import task_from_row
+from executor.grading.tasks import parse_task
 from executor.types import Limits, Run, Status, Submission
 
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
@@ -28,7 +28,7 @@ PROGRAMS = {
     "names of files": f"import os\ndef solve(x):\n    for i in range(40): os.makedirs(f'{MARK}{{i}}', exist_ok=True)",
 }
 LEAVES_NO_MARK = "def solve(x): return 1"
-SQUARES = task_from_row(
+SQUARES = parse_task(
     {
         "task_id": "squares",
         "entry_point": "solve",
@@ -127,7 +127,7 @@ def test_worker_memory_contains_nothing_of_a_program(opened, root_pids, source):
 
 def test_worker_memory_contains_nothing_of_a_session(opened, root_pids):
     check = f"def check(f):\n    for i in range(50):\n        assert f('{MARK}argument') == '{MARK}argument' * 50\n"
-    task = task_from_row({"task_id": "t", "entry_point": "solve", "check": check})
+    task = parse_task({"task_id": "t", "entry_point": "solve", "check": check})
     right, wrong = (f"def solve(x):  # {MARK}source\n    return x * {times}\n" for times in (50, 49))
     outcomes = grade(opened, [Submission(task=task, completion=text) for text in (right, wrong)], PATIENT)
     assert [outcome.status for outcome in outcomes] == [Status.PASSED, Status.WRONG]

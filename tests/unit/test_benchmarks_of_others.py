@@ -10,7 +10,7 @@ from datasets.exceptions import DatasetNotFoundError
 from transformers import PreTrainedTokenizerFast
 
 from datamodules import benchmarks
-from datamodules.benchmark_rows import benchmark_task
+from datamodules.benchmark_rows import benchmark_task, reject_unknown_mbpp_columns
 from datamodules.benchmarks import benchmark_prompts, load_benchmark
 from executor.types import Submission
 from lightning_modules.judging import tasks_of
@@ -76,12 +76,79 @@ def test_the_newer_columns_of_mbpp():
         "prompt": "Square root.",
         "test_imports": ["import math", "from cmath import phase"],
         "test_list": ["assert math.isclose(root(4), 2)", "assert phase(root(1)) == 0"],
-        "source_file": "let be",
-        "test": "no check: another script",
+        "source_file": "ignored",
+        "test": "",
     }
     task = benchmark_task(row)
     assert (task.entry_point, task.solution, task.unknown_names) == ("root", None, ())
     assert runs(task.check, lambda x: x**0.5)
+
+
+MBPP_PLUS_ROW = {
+    "task_id": 2,
+    "code": "def double(x):\n    return 2 * x\n",
+    "prompt": "Write a function that doubles.",
+    "source_file": "Benchmark Questions Verification V2.ipynb",
+    "test_imports": [],
+    "test_list": ["assert double(2) == 4"],
+    "test": """import numpy as np
+from math import *
+
+def is_floats(x) -> bool:
+    return isinstance(x, float) or isinstance(x, np.ndarray)
+
+def assertion(out, exp, atol):
+    if atol == 0 and is_floats(exp):
+        atol = 1e-6
+    if out != exp and atol != 0:
+        assert np.allclose(out, exp, rtol=1e-07, atol=atol)
+    else:
+        assert out == exp, f"out: {out}, exp: {exp}"
+
+inputs = [[2], [0.1], [pi]]
+results = [4, 0.2, 6.283185307]
+for i, (inp, exp) in enumerate(zip(inputs, results)):
+    assertion(double(*inp), exp, 0)
+""",
+}
+
+
+def test_mbpp_plus_is_graded_with_its_suite():
+    task = benchmark_task(MBPP_PLUS_ROW)
+    assert (task.task_id, task.entry_point, task.unknown_names) == ("2", "double", ())
+    assert task.profile == "torch"  # its sandbox has numpy
+    assert task.prompt.splitlines()[-1] == "assert double(2) == 4"
+    assert runs(task.check, lambda x: 2 * x)
+    assert not runs(task.check, lambda _x: 4)  # passes test_list alone
+
+
+def test_a_suite_runs_behind_imports_and_setup():
+    suite = "from collections import *\nfor x in range(BASE):\n    assert double(x) == trunc(2.5) * x\n"
+    row = {**MBPP_PLUS_ROW, "test_imports": ["from math import trunc"], "test_setup_code": "BASE = 3", "test": suite}
+    task = benchmark_task(row)
+    assert (task.profile, task.unknown_names) == ("cpu", ())
+    assert runs(task.check, lambda x: x + x)
+    assert not runs(task.check, lambda x: x)
+
+
+def test_the_imports_of_the_solution_serve_its_suite():
+    row = {
+        **MBPP_PLUS_ROW,
+        "code": "import sys\ndef double(x):\n    return x",
+        "test": "assert double(1) < sys.maxsize",
+    }
+    task = benchmark_task(row)
+    assert task.unknown_names == ()
+    assert runs(task.check, lambda x: 2 * x)
+    row["test"] = "assert double(Node(1)) == 2"
+    assert benchmark_task(row).unknown_names == ("Node",)
+
+
+def test_human_eval_plus_needs_a_sandbox_with_numpy():
+    check = "import numpy as np\n\ndef check(candidate):\n    assert np.allclose(candidate(2), 4.0)\n"
+    task = benchmark_task({**HUMAN_EVAL_ROW, "test": check})
+    assert (task.check, task.profile) == (check, "torch")
+    assert benchmark_task(HUMAN_EVAL_ROW).profile == "cpu"
 
 
 def test_an_import_of_the_solution_is_taken_where_the_asserts_need_it():
@@ -122,6 +189,13 @@ def test_tasks_whose_checks_need_the_program_are_left_out_and_named(tmp_path, ca
         load_benchmark(write(tmp_path, tree))
 
 
+@pytest.mark.parametrize("row", [MBPP_ROW, MBPP_PLUS_ROW, {**MBPP_ROW, "float_tol": None}])
+def test_the_columns_of_mbpp_and_mbpp_plus_are_known(row):
+    reject_unknown_mbpp_columns(row)
+    with pytest.raises(ValueError, match="unknown key 'test_lists'; did you mean 'test_list'"):
+        reject_unknown_mbpp_columns({**row, "test_lists": []})
+
+
 def without(row, *keys):
     return {key: value for key, value in row.items() if key not in keys}
 
@@ -149,6 +223,9 @@ def without(row, *keys):
         ([{**HUMAN_EVAL_ROW, "prompt": 3}], {}, r"prompt must be a string, not int"),
         ([{**HUMAN_EVAL_ROW, "entry_point": "a b"}], {}, r"entry_point must be the name of a function"),
         ([{**HUMAN_EVAL_ROW, "task_id": 1.5}], {}, r"task_id must be a string or an integer"),
+        ([{**MBPP_PLUS_ROW, "test": "assert ("}], {}, r"line 1: test 'assert \(' is not valid Python: "),
+        ([{**MBPP_PLUS_ROW, "test": "import pandas\n"}], {}, r"line 1: the check imports pandas; sandboxes have"),
+        ([{**HUMAN_EVAL_ROW, "test": "import scipy\n"}], {}, r"line 1: the check imports scipy; sandboxes have"),
         ([], {}, "no tasks in it"),
     ],
 )
@@ -225,6 +302,8 @@ def test_prompts_of_a_benchmark(tmp_path, tokenizer):
         assert (prompt.tests, prompt.atoms, prompt.depth, prompt.language) == ([], [], 0, "en")
         assert (prompt.topics, prompt.wording) == ((), "seen")
     assert (first.check, first.continues, second.continues) == (HUMAN_EVAL_ROW["test"], True, False)
+    [third] = benchmark_prompts(load_benchmark(write(tmp_path, MBPP_PLUS_ROW)), tokenizer)
+    assert (first.profile, third.profile) == ("cpu", "torch")
 
 
 def test_fewer_tasks_are_spread_over_all(tmp_path, tokenizer):

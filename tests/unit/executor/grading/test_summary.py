@@ -3,13 +3,13 @@
 import pytest
 
 from executor.grading.pass_at_k import summarize_batch
-from executor.grading.tasks import task_from_row
+from executor.grading.tasks import parse_task
 from executor.types import Outcome, Status
 
 
 def task(task_id: str, group: str | None = None):
     row = {"task_id": task_id, "entry_point": "f", "tests": [{"args": [], "expected": 1}], "group": group}
-    return task_from_row(row)
+    return parse_task(row)
 
 
 def outcome(status: str) -> Outcome:

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from executor.api import grade, open_executor
-from executor.grading.tasks import task_from_row
+from executor.grading.tasks import parse_task
 from executor.service import client
 from executor.service.client import fetch_service_info
 from executor.types import Status, Submission
@@ -20,7 +20,7 @@ from tests.support.scripted_service import (
     reject,
 )
 
-TASK = task_from_row({"task_id": "t", "entry_point": "f", "tests": [{"args": [], "expected": 1}]})
+TASK = parse_task({"task_id": "t", "entry_point": "f", "tests": [{"args": [], "expected": 1}]})
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from executor.api import grade
-from executor.grading.tasks import task_from_row
+from executor.grading.tasks import parse_task
 from executor.service.per_node import NodeService, get_service_folder, open_node_executor, parse_node_backend
 from executor.types import Status, Submission
 from lightning_modules.run_executor import RunExecutor
 
-TASK = task_from_row({"task_id": "t", "entry_point": "f", "tests": [{"args": [], "expected": 1}]})
+TASK = parse_task({"task_id": "t", "entry_point": "f", "tests": [{"args": [], "expected": 1}]})
 GOOD = Submission(task=TASK, completion="def f():\n    return 1\n")
 BAD = Submission(task=TASK, completion="def f():\n    return 2\n")
 

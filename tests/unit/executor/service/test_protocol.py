@@ -8,7 +8,7 @@ import pytest
 
 from executor.grading.pass_at_k import summarize_batch
 from executor.grading.rewards import RewardConfig
-from executor.grading.tasks import task_from_row
+from executor.grading.tasks import parse_task
 from executor.service.models import (
     ExecutionLine,
     GradeDone,
@@ -59,7 +59,7 @@ def describe_error(model: type, body: bytes) -> str:
 
 
 def test_grade_request_round_trip() -> None:
-    tasks = [task_from_row(row) for row in ROWS]
+    tasks = [parse_task(row) for row in ROWS]
     texts = ["plain", "\ud800 alone", "é\n\x00", '"}]'] * 2
     submissions = [Submission(task=tasks[n % 5], completion=text) for n, text in enumerate(texts)]
     body = encode_grade_request(submissions, LIMITS, RewardConfig(fraction_coef=0.25))
@@ -198,7 +198,7 @@ def test_invalid_lines(wrong: dict) -> None:
 def test_last_line() -> None:
     row = json.loads(encode_done())
     assert row == {"done": True} == RunDone.model_validate(row).model_dump()
-    tasks = [task_from_row({**TASK, "group": "g"})]
+    tasks = [parse_task({**TASK, "group": "g"})]
     outcomes = [Outcome(status=Status.PASSED, num_passed=1, num_tests=1, duration_s=0.1)]
     row = json.loads(encode_done(summarize_batch(tasks, outcomes, [1])))
     count = {"task_id": "t", "group": "g", "num_samples": 1, "num_correct": 1, "pass_at_k": {"1": 1.0}}
