@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from executor.grading.task_values import parse_row_json
+from executor.grading.tasks.values import parse_row_json
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -36,7 +36,7 @@ class Limits:
     """Address space of each process."""
     output_bytes: int = 1 << 20
     """Encoded results of all calls."""
-    source_bytes: int = 64 << 10
+    source_bytes: int = 256 << 10
 
     def __post_init__(self) -> None:
         for name in ("cpu_time_s", "wall_time_s"):
@@ -102,11 +102,19 @@ Call = list | dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A program and the calls to make of it."""
+    """A program and what to do with it: call its entry point, or run it as a whole on a standard input."""
 
     source: str
-    entry_point: str
-    calls: tuple[Call, ...]
+    entry_point: str = ""
+    calls: tuple[Call, ...] = ()
+    stdin: bytes | None = None
+    """Standard input of a whole program; None for a program whose entry point is called."""
+    prelude: str = ""
+    """Source that runs before the program in the same namespace."""
+    argv: tuple[str, ...] = ()
+    """Arguments of a whole program."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Files in the working directory of a whole program, by name."""
     profile: str = "cpu"
     """One of `PROFILES`."""
 
@@ -117,6 +125,9 @@ class CallResult:
 
     value: Any = None
     error: str | None = None
+    error_bases: tuple[str, ...] = ()
+    """Names of the base classes of an exception that is not a builtin one."""
+    error_message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +138,8 @@ class Execution:
     """None when every call was answered."""
     results: tuple[CallResult, ...]
     """In the order of the calls; fewer than them when the program failed on the way."""
+    stdout: bytes | None = None
+    """Standard output of a whole program that exited with code 0."""
     duration_s: float
     detail: str = ""
     queued_s: float = 0.0
@@ -195,7 +208,7 @@ class Task:
     solution: str | None = None
     """A correct program. Never used for grading."""
     prelude: str | None = None
-    """Source that runs before the program in the same namespace, or a name in `executor.grading.preludes.PRELUDES`."""
+    """Source that runs before the program in the same namespace, or a name in `grading.tasks.preludes.PRELUDES`."""
     checker: str | None = None
     """Source of a program that judges standard output in place of a comparison."""
     float_tol: float | None = None

@@ -1,7 +1,7 @@
 """Grades a batch while it still grows: programs start as submissions are added, outcomes arrive as they end.
 
-A submission takes one path: extract the program, run it (or its check), compare on the trusted side, compute the
-reward. Equal programs with equal tests run once; a timeout or an infra fault is not shared, so then each runs for
+A submission takes one path: extract the program, run it (calls, standard input or check), compare on the trusted side,
+compute the reward. Equal programs with equal tests run once; a timeout or an infra fault is not shared, so then each runs for
 itself. Expected values of a task with a reference program are computed in the same sandboxes. The batch keeps outcomes,
 not the values that programs returned. It starts no sandbox and knows no backend.
 """
@@ -18,11 +18,18 @@ from typing import Any, Protocol, TypeVar
 from executor.grading.extract import extract_program
 from executor.grading.outcome import grade_execution
 from executor.grading.rewards import RewardConfig, compute_reward
+from executor.grading.stdin import StdinGrading
+from executor.grading.tasks.preludes import expand_prelude
+from executor.grading.tasks.tests import count_expected_bytes
 from executor.pool.queue import JobQueue, encode_calls
-from executor.types import Execution, Limits, Outcome, Run, Status, Submission, Task, Test, infra_outcome
+from executor.types import Execution, Limits, Outcome, Run, Status, Submission, Task, Test, TestKind, infra_outcome
 
 REFERENCE_LIMIT_FACTOR = 3.0
 """The reference program of a task may take this many times the limits of a program."""
+WALL_TIME_FACTOR = 3.0
+"""Wall time per second of a task's own time limit, which is CPU time."""
+OUTPUT_SLACK_BYTES = 64 << 10
+"""Output allowed beyond twice the expected one."""
 _NOT_SHARED = (Status.TIMEOUT, Status.INFRA)
 
 OnOutcome = Callable[[int, Outcome], None]
@@ -55,6 +62,7 @@ class _Program:
     task: Task
     run: Run
     calls: bytes
+    limits: Limits
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,8 @@ class LocalGrading:
         self._first: dict[tuple, Future[Outcome]] = {}
         """Of equal programs, the one that was added first."""
         self._references: dict[tuple, Future[_Reference]] = {}
+        self._task_limits: dict[int, tuple[Task, Limits]] = {}
+        """By the identity of a task, which lives as long as its entry."""
         self._error: BaseException | None = None
         self._changed = threading.Condition(threading.RLock())
 
@@ -100,11 +110,10 @@ class LocalGrading:
         self._queue.cancel()
 
     def add(self, submission: Submission) -> int:
-        program = _build_program(submission)
         with self._changed:
             index = self._num_added
             self._num_added += 1
-            graded = self._grade_shared(program)
+            graded = self._grade_submission(submission)
         graded.add_done_callback(functools.partial(self._deliver, index))
         return index
 
@@ -114,6 +123,27 @@ class LocalGrading:
             if self._error is not None:
                 raise self._error
             return [self._outcomes[index] for index in range(self._num_added)]
+
+    def _grade_submission(self, submission: Submission) -> Future[Outcome]:
+        task = submission.task
+        extraction = extract_program(submission.completion, task.entry_point, prompt=task.prompt)
+        if extraction.problem is not None:
+            return _resolved(_build_load_error(task, extraction.problem))
+        run = Run(
+            source=extraction.source,
+            entry_point=task.entry_point,
+            calls=task.calls,
+            prelude=expand_prelude(task.prelude),
+            profile=task.profile,
+        )
+        return self._grade_shared(_Program(task, run, encode_calls(run), self._find_limits(task)))
+
+    def _find_limits(self, task: Task) -> Limits:
+        """Return the limits of a task's programs: those of the batch, changed by its own."""
+        known = self._task_limits.get(id(task))
+        if known is None:
+            known = self._task_limits[id(task)] = (task, _adjust_limits(task, self._limits))
+        return known[1]
 
     def _grade_shared(self, program: _Program) -> Future[Outcome]:
         """Grade a program, or wait for an equal one that was added before."""
@@ -128,10 +158,12 @@ class LocalGrading:
     def _grade(self, program: _Program) -> Future[Outcome]:
         task = program.task
         if task.check is not None:
-            return self._queue.submit_check(task, program.run.source, self._limits)
+            return self._queue.submit_check(task, program.run.source, program.limits)
+        if task.kind is TestKind.STDIN:
+            return StdinGrading(self._queue, task, program.run, program.limits).start()
         if task.reference is not None:
-            return _chain(self._run_reference(task, program.calls), functools.partial(self._grade_against, program))
-        execution = self._queue.submit(program.run, self._limits, calls=program.calls)
+            return _chain(self._run_reference(program), functools.partial(self._grade_against, program))
+        execution = self._queue.submit(program.run, program.limits, calls=program.calls)
         return _chain(execution, functools.partial(grade_execution, task))
 
     def _grade_against(self, program: _Program, reference: _Reference) -> Outcome | Future[Outcome]:
@@ -140,17 +172,19 @@ class LocalGrading:
         if reference.problem is not None:
             detail = f"the reference of task {task.task_id} gave no expected values: {reference.problem}"
             return infra_outcome(detail, num_tests=len(task.inputs))
-        execution = self._queue.submit(program.run, self._limits, calls=program.calls)
+        execution = self._queue.submit(program.run, program.limits, calls=program.calls)
         return _chain(execution, functools.partial(_grade_by_reference, task, reference))
 
-    def _run_reference(self, task: Task, calls: bytes) -> Future[_Reference]:
+    def _run_reference(self, program: _Program) -> Future[_Reference]:
         """Compute the expected values of a task, once per batch."""
+        task = program.task
         assert task.reference is not None
-        key = (task.reference, task.entry_point, task.profile, calls)
+        key = (task.reference, task.entry_point, task.prelude, task.profile, program.limits, program.calls)
         with self._changed:
             if key not in self._references:
-                run = Run(source=task.reference, entry_point=task.entry_point, calls=task.inputs, profile=task.profile)
-                execution = self._queue.submit(run, self._limits.scaled(REFERENCE_LIMIT_FACTOR), calls=calls)
+                run = replace(program.run, source=task.reference)
+                limits = program.limits.scaled(REFERENCE_LIMIT_FACTOR)
+                execution = self._queue.submit(run, limits, calls=program.calls)
                 self._references[key] = _chain(execution, functools.partial(_build_reference, task.inputs))
             return self._references[key]
 
@@ -198,27 +232,43 @@ def _chain(source: Future[Value], function: Callable[[Value], Mapped | Future[Ma
     return target
 
 
-def _build_program(submission: Submission) -> _Program:
-    """Extract the program of a submission; the calls its tests make hold no expected value."""
-    task = submission.task
-    run = Run(
-        source=extract_program(submission.completion, task.entry_point, prompt=task.prompt),
-        entry_point=task.entry_point,
-        calls=task.calls,
-        profile=task.profile,
-    )
-    return _Program(task, run, encode_calls(run))
+def _resolved(outcome: Outcome) -> Future[Outcome]:
+    future: Future[Outcome] = Future()
+    future.set_result(outcome)
+    return future
+
+
+def _build_load_error(task: Task, detail: str) -> Outcome:
+    return Outcome(status=Status.LOAD_ERROR, num_passed=0, num_tests=task.num_tests, duration_s=0.0, detail=detail)
+
+
+def _adjust_limits(task: Task, limits: Limits) -> Limits:
+    """Apply a task's own limits. A time limit holds for each stdin test, and for all calls of a program together."""
+    changes: dict[str, Any] = {}
+    if task.time_limit_s is not None:
+        num_shared = 1 if task.kind is TestKind.STDIN else max(1, task.num_tests)
+        changes["cpu_time_s"] = task.time_limit_s * num_shared
+        changes["wall_time_s"] = task.time_limit_s * num_shared * WALL_TIME_FACTOR
+    if task.memory_mib is not None:
+        changes["memory_bytes"] = task.memory_mib << 20
+    needed = 2 * count_expected_bytes(task.stdin_tests or task.tests) + OUTPUT_SLACK_BYTES
+    if needed > limits.output_bytes:
+        changes["output_bytes"] = needed
+    return replace(limits, **changes) if changes else limits
 
 
 def _build_dedup_key(program: _Program) -> tuple:
     """Return what decides an outcome: programs with equal keys have equal outcomes."""
     task, run = program.task, program.run
-    key = (run.source, run.entry_point, run.profile, program.calls)
+    key = (run.source, run.entry_point, run.profile, run.prelude, program.calls, program.limits)
     if task.check is not None:
         return *key, "check", task.check, task.prompt
     if task.reference is not None:
         return *key, "reference", task.reference, task.float_tol
-    return *key, "tests", json.dumps([test.expected for test in task.tests]), task.float_tol
+    if task.stdin_tests:
+        return *key, "stdin", task.stdin_tests, task.float_tol, task.checker
+    expected = json.dumps([test.raises or [test.expected] for test in task.tests])
+    return *key, "tests", expected, task.float_tol
 
 
 def _build_reference(inputs: tuple[list, ...], execution: Execution) -> _Reference:

@@ -1,6 +1,8 @@
-"""Runs the checks of one slot: keeps the next one until a harness sandbox is ready, then drives its session.
+"""Runs the jobs of one slot that need a harness sandbox: checks, and checkers of standard output.
 
-The slot owns the candidate's sandbox and the failure policy; this class owns the harness's sandboxes. It never blocks.
+It keeps the next one until a harness sandbox is ready. A check is then a session between both sandboxes; a checker runs
+in the harness's sandbox alone, because it reads expected output. The slot owns the candidate's sandbox and the failure
+policy. Nothing here blocks.
 """
 
 import logging
@@ -10,20 +12,21 @@ from typing import Any
 from executor.pool.check_session import CheckSession
 from executor.pool.connection import SandboxConnection
 from executor.pool.lifecycle import MAX_PROGRAMS_PER_SANDBOX, PoolCounters, SandboxLifecycle
-from executor.pool.queue import CheckJob
-from executor.types import Outcome
+from executor.pool.queue import AnyJob, CheckJob, RunJob
+from executor.pool.results import parse_execution
+from executor.types import Execution, Outcome
 
 _log = logging.getLogger(__name__)
 
 
 class CheckRunner:
-    """At most one check at a time, waiting or in session.
+    """At most one job at a time, waiting or running.
 
     Args:
         harnesses: starts the sandboxes of check harnesses.
         counters: of the pool.
-        deliver: called with each outcome, before its session has ended.
-        fail: called with a check for which no harness sandbox can be started, and the reason.
+        deliver: called with the result of each job; with that of a check before its session has ended.
+        fail: called with a job for which no harness sandbox can be started, and the reason.
     """
 
     def __init__(
@@ -31,27 +34,28 @@ class CheckRunner:
         harnesses: SandboxLifecycle,
         *,
         counters: PoolCounters,
-        deliver: Callable[[CheckJob, Outcome], None],
-        fail: Callable[[CheckJob, str], None],
+        deliver: Callable[[AnyJob, Outcome | Execution], None],
+        fail: Callable[[AnyJob, str], None],
     ):
-        self.waiting: CheckJob | None = None
-        """The next check, until its session starts."""
+        self.waiting: AnyJob | None = None
+        """The next job, until it starts."""
         self._harnesses = harnesses
         self._counters = counters
         self._deliver = deliver
         self._fail = fail
         self._session: CheckSession | None = None
+        self._checker: RunJob | None = None
 
     @property
     def is_busy(self) -> bool:
-        return self.waiting is not None or self._session is not None
+        return self.waiting is not None or self._session is not None or self._checker is not None
 
     @property
     def is_in_session(self) -> bool:
         return self._session is not None
 
     def start_when_ready(self, candidate: SandboxConnection[Any], now: float) -> None:
-        """Start the session of the waiting check, or a sandbox for its harness."""
+        """Start the waiting job, or a harness sandbox for it."""
         job, harness = self.waiting, self._harnesses.connection
         if job is None or candidate.in_flight:
             return
@@ -61,7 +65,11 @@ class CheckRunner:
         elif harness is not None and harness.is_ready:
             self.waiting = None
             job.sent_at = now
-            self._session = CheckSession(job, candidate=candidate, harness=harness, now=now)
+            if isinstance(job, CheckJob):
+                self._session = CheckSession(job, candidate=candidate, harness=harness, now=now)
+            else:
+                self._checker = job
+                harness.send(job, *job.request)
         elif self._harnesses.has_failed_permanently:
             self.waiting = None
             self._harnesses.reset_failures()
@@ -74,6 +82,14 @@ class CheckRunner:
         assert self._session is not None
         self._session.receive(connection, header, body, now)
         return self._follow()
+
+    def finish_checker(self, header: dict[str, Any], body: bytes) -> None:
+        """Deliver the execution of the checker that has replied."""
+        job, self._checker = self._checker, None
+        assert job is not None
+        self._deliver(job, parse_execution(job.run, job.limits, header, body))
+        if not header["clean"]:
+            self._harnesses.tear_down()
 
     def check_deadline(self, now: float) -> bool:
         """Check the time of the session; returns False when the candidate's sandbox must be replaced."""
@@ -89,8 +105,8 @@ class CheckRunner:
         self._harnesses.tear_down()
         return False
 
-    def withdraw(self) -> CheckJob | None:
-        """Take back the check that has not started."""
+    def withdraw(self) -> AnyJob | None:
+        """Take back the job that has not started."""
         job, self.waiting = self.waiting, None
         return job
 
@@ -101,6 +117,11 @@ class CheckRunner:
             return None
         self._harnesses.tear_down()
         return None if session.is_delivered else session.job
+
+    def lose_checker(self) -> RunJob | None:
+        """Return the checker that was running when the harness's sandbox was lost."""
+        job, self._checker = self._checker, None
+        return job
 
     def lose_harness(self) -> CheckJob | None:
         """End the session because the harness's sandbox was lost; returns its check if it is undecided."""

@@ -256,7 +256,7 @@ class CheckSession:
             return f"v{json.dumps(result.value)}"
         if result.error in _VALUE_ERRORS:
             raise _CheckFinished(*_VALUE_ERRORS[result.error])
-        return f"e{json.dumps(result.error)}"
+        return f"e{json.dumps([result.error, result.error_bases, result.error_message])}"
 
     def _conclude(self, line: bytes) -> NoReturn:
         """Parse the last line of the harness."""

@@ -151,7 +151,8 @@ class SandboxPool:
                 raise RuntimeError("the executor is closed")
             is_cancelled = job.queue.is_cancelled
             if not is_cancelled:
-                self._waiting.setdefault(job.queue, deque()).append(job)
+                jobs = self._waiting.setdefault(job.queue, deque())
+                jobs.appendleft(job) if job.is_next else jobs.append(job)
                 self._unfinished.add(job)
         if is_cancelled:
             job.future.cancel()

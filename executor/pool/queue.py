@@ -31,8 +31,14 @@ def build_request(run: Run, limits: Limits, calls: bytes) -> tuple[dict[str, Any
     The worker reads the header only. The body is a frame of its own that the candidate's process reads itself, so that
     no program is ever in the memory from which the next one is forked.
     """
-    header = {name: getattr(limits, name) for name in limits.__slots__ if name != "source_bytes"}
-    return header, pack_frame({"source": run.source, "entry_point": run.entry_point}, calls)
+    header: dict[str, Any] = {name: getattr(limits, name) for name in limits.__slots__ if name != "source_bytes"}
+    program: dict[str, Any] = {"source": run.source, "entry_point": run.entry_point}
+    if run.prelude:
+        program["prelude"] = run.prelude
+    if run.stdin is None:
+        return header, pack_frame(program, calls)
+    header["stdin"] = True
+    return header, pack_frame({**program, "argv": run.argv, "files": dict(run.files)}, run.stdin)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -48,6 +54,8 @@ class Job(Generic[Result]):
     """The same of sandboxes of its check harness."""
     num_external_kills: int = 0
     """Sandboxes that were killed from outside while it ran."""
+    is_next: bool = False
+    """Whether it goes before the waiting jobs of its queue."""
     queued_at: float = field(default_factory=time.monotonic)
     sent_at: float = 0.0
 
@@ -94,6 +102,8 @@ class RunJob(Job[Execution]):
 
     run: Run
     calls: bytes
+    is_trusted: bool = False
+    """Whether it runs in the sandbox of check harnesses, where no candidate ever runs: a checker."""
 
     @property
     def source(self) -> str:
@@ -166,13 +176,17 @@ class JobQueue:
     def __exit__(self, *_: object) -> None:
         self.cancel()
 
-    def submit(self, run: Run, limits: Limits, *, calls: bytes | None = None) -> "Future[Execution]":
+    def submit(
+        self, run: Run, limits: Limits, *, calls: bytes | None = None, is_trusted: bool = False, is_next: bool = False
+    ) -> "Future[Execution]":
         """Submit a program to run; never blocks on other jobs.
 
         Args:
             run: the program.
             limits: of this program, for the reference machine.
             calls: `encode_calls(run)` if the caller has it already.
+            is_trusted: run it where no candidate ever runs, as a checker.
+            is_next: run it before the waiting jobs of this queue.
 
         Returns:
             A future that is resolved in the pool's thread (its callbacks must be quick), or cancelled with the queue.
@@ -181,7 +195,8 @@ class JobQueue:
             RuntimeError: the pool is closed.
             ValueError: this machine has no sandbox of the program's profile.
         """
-        job = RunJob(run=run, calls=encode_calls(run) if calls is None else calls, limits=limits, queue=self)
+        encoded = encode_calls(run) if calls is None else calls
+        job = RunJob(run=run, calls=encoded, limits=limits, queue=self, is_trusted=is_trusted, is_next=is_next)
         return self._enqueue(job, run.profile)
 
     def submit_check(self, task: Task, program: str, limits: Limits) -> "Future[Outcome]":

@@ -16,16 +16,42 @@ from executor.types import (
 )
 
 MAX_NAME_CHARS = 200
+MAX_BASES = 16
 
 
 def parse_execution(run: Run, limits: Limits, reply: dict[str, Any], body: bytes) -> Execution:
     """Build an execution from the worker's reply (trusted) and from what the candidate wrote (not trusted)."""
+    if run.stdin is not None:
+        return _parse_whole_program(limits, reply, body)
     results, failure, detail = _read_lines(body, len(run.calls))
     if reply["end"] is not None or (failure is None and len(results) < len(run.calls)):
         failure, detail = describe_end(limits, reply)
     return Execution(failure=failure, results=tuple(results), duration_s=reply["wall_s"], detail=detail)
 
 
+def _parse_whole_program(limits: Limits, reply: dict[str, Any], stdout: bytes) -> Execution:
+    """Build the execution of a whole program; its standard output counts only if it exited with code 0.
+
+    The name of an uncaught exception comes from the program's own process: it tells failures apart and nothing else.
+    """
+    code, error = reply["exit_code"], reply.get("error")
+    if reply["end"] is None and code == 0:
+        return Execution(failure=None, results=(), stdout=stdout, duration_s=reply["wall_s"])
+    if reply["end"] is not None or code < 0:
+        failure, detail = describe_end(limits, reply)
+    elif isinstance(error, str):
+        failure, detail = _STATUS_OF_UNCAUGHT.get(error, Status.EXCEPTION), f"raised {error[:MAX_NAME_CHARS]}"
+    else:
+        failure, detail = Status.EXCEPTION, f"exit code {code}"
+    return Execution(failure=failure, results=(), duration_s=reply["wall_s"], detail=detail)
+
+
+_STATUS_OF_UNCAUGHT = {
+    "MemoryError": Status.MEMORY,
+    "SyntaxError": Status.LOAD_ERROR,
+    "IndentationError": Status.LOAD_ERROR,
+    "TabError": Status.LOAD_ERROR,
+}
 _LIMIT_DETAILS = {
     "timeout": "ran out of time",
     "output_limit": "returned more than allowed",
@@ -82,10 +108,24 @@ def parse_result(kind: bytes, text: str, *, extended: bool = False) -> CallResul
     if kind == b"m" and not extended:
         return CallResult(error=CHANGED_ARGUMENT)
     if kind == b"e":
-        name = parse_json(text)
-        if isinstance(name, str):
-            return CallResult(error=name[:MAX_NAME_CHARS])
+        return _parse_exception(parse_json(text))
     raise ValueError(f"a line of kind {kind!r}")
+
+
+def _parse_exception(content: Any) -> CallResult:
+    """Parse an exception: its name, or a list of its name, the names of its base classes, and its message."""
+    if isinstance(content, str):
+        return CallResult(error=content[:MAX_NAME_CHARS])
+    if not isinstance(content, list) or len(content) != 3:
+        raise ValueError("a malformed exception")
+    name, bases, message = content
+    if not isinstance(bases, list) or not all(isinstance(part, str) for part in (name, message, *bases)):
+        raise ValueError("a malformed exception")
+    return CallResult(
+        error=name[:MAX_NAME_CHARS],
+        error_bases=tuple(base[:MAX_NAME_CHARS] for base in bases[:MAX_BASES]),
+        error_message=message[:MAX_NAME_CHARS],
+    )
 
 
 def parse_load_failure(text: str) -> tuple[Status, str]:

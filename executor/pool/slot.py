@@ -80,7 +80,7 @@ class Slot:
         """Send a program, or keep a check until both sandboxes are idle."""
         connection = self.candidates.connection
         assert connection is not None
-        if isinstance(job, CheckJob):
+        if isinstance(job, CheckJob) or job.is_trusted:
             self._checks.waiting = job
         else:
             job.sent_at = time.monotonic()
@@ -105,7 +105,7 @@ class Slot:
         if self._suspects and is_quiet:
             self._alone = self._suspects.popleft()
             self.send(self._alone)
-            if isinstance(self._alone, RunJob):
+            if not self._checks.is_busy:
                 self._send_canary(connection)
         elif self._needs_canary(connection, now):
             self._send_canary(connection)
@@ -171,6 +171,9 @@ class Slot:
             if not self._checks.receive(connection, header, body, time.monotonic()):
                 self._replace_unclean()
             return
+        if connection is self._harnesses.connection:
+            self._checks.finish_checker(header, body)
+            return
         if isinstance(ticket, Canary):
             if not ticket.has_passed(header, body):
                 self._quarantine()
@@ -189,10 +192,15 @@ class Slot:
         else:
             self._unconfirmed.add((job, result))
 
-    def _deliver_check(self, job: CheckJob, outcome: Outcome) -> None:
-        self._deliver(job, outcome, is_confirmed=outcome.status in _CONFIRMED)
+    def _deliver_check(self, job: AnyJob, result: Outcome | Execution) -> None:
+        """Deliver the result of a job with a harness. That of a checker needs no canary: it is never held against it."""
+        if isinstance(result, Execution):
+            self._alone = None if self._alone is job else self._alone
+            self._jobs.finish(job, result)
+        else:
+            self._deliver(job, result, is_confirmed=result.status in _CONFIRMED)
 
-    def _fail_check(self, job: CheckJob, detail: str) -> None:
+    def _fail_check(self, job: AnyJob, detail: str) -> None:
         self._alone = None if self._alone is job else self._alone
         self._jobs.fail(job, Status.INFRA, detail)
 
@@ -273,6 +281,9 @@ class Slot:
 
     def _stop_harness(self) -> list[AnyJob]:
         """End the session of a lost harness sandbox; return the job that may have killed it."""
+        if (checker := self._checks.lose_checker()) is not None:
+            self._alone = None
+            return [checker]
         undecided = self._checks.lose_harness()
         if undecided is None:
             return []

@@ -1,4 +1,4 @@
-from executor.grading.preludes import PRELUDES, expand_prelude
+from executor.grading.tasks.preludes import PRELUDES, expand_prelude
 
 
 def test_the_prelude_of_leetcode():

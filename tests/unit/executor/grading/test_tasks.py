@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from executor.grading.task_tests import count_expected_bytes
+from executor.grading.tasks.tests import count_expected_bytes
 from executor.grading.tasks import TASK_KEYS, choose_check_profile, parse_task, task_to_row
 from executor.types import Limits, StdinTest, Test, TestKind
 

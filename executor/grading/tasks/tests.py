@@ -1,6 +1,6 @@
 """The tests of a task row: calls, runs with standard input, and the inputs of a reference. Tests are counted from 0.
 
-It checks and prepares values (`executor.grading.task_values`); it does not know the other keys of a row.
+It checks and prepares values (`executor.grading.tasks.values`); it does not know the other keys of a row.
 """
 
 import builtins
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from executor.grading.compare import stdout_equal, values_equal
-from executor.grading.task_values import parse_row_json, prepare_value, show
+from executor.grading.tasks.values import parse_row_json, prepare_value, show
 from executor.sandbox.codec import decode_value
 from executor.types import StdinTest, Test
 

@@ -1,7 +1,7 @@
 """Task rows: from a row of a file, a request or a data set to a `Task`, and back.
 
 Every key is checked, and unknown keys are errors: a task with a misspelled key, or one that no program can pass, must
-not be graded. Nothing is run. `executor.grading.task_tests` reads the tests.
+not be graded. Nothing is run. `executor.grading.tasks.tests` reads the tests.
 """
 
 import ast
@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from executor.grading.preludes import PRELUDES
-from executor.grading.task_tests import (
+from executor.grading.tasks.preludes import PRELUDES
+from executor.grading.tasks.tests import (
     check_result,
     parse_inputs,
     parse_tests,
@@ -21,7 +21,7 @@ from executor.grading.task_tests import (
     reject_unknown_keys,
     test_to_row,
 )
-from executor.grading.task_values import holds_tensor, show
+from executor.grading.tasks.values import holds_tensor, show
 from executor.types import MAX_MEMORY_BYTES, MAX_TIME_S, MIN_MEMORY_BYTES, PROFILES, Task, TestKind
 
 MIN_TIME_LIMIT_S = 0.001
