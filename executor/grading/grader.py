@@ -115,7 +115,10 @@ class LocalGrading:
 
     def add(self, submission: Submission) -> int:
         task = submission.task
-        run = run_of(submission)
+        extraction = extract_program(submission.completion, task.entry_point, prompt=task.prompt)
+        if extraction.problem is not None:
+            return self._reject(task, extraction.problem)
+        run = run_of(task, extraction.source)
         calls = encode_calls(run)
         key = (run.source, run.entry_point, run.profile, calls, *_basis_of(task))
         with self._changed:
@@ -133,6 +136,17 @@ class LocalGrading:
         else:
             program = _Program(task, run, calls, reference)
             self._start(program, functools.partial(self._share, key, program))
+        return index
+
+    def _reject(self, task: Task, problem: str) -> int:
+        """Finish a submission that has no program."""
+        with self._changed:
+            index = self._num_added
+            self._num_added += 1
+        num_tests = 1 if task.check is not None else len(task.calls)
+        self._finish(
+            index, Outcome(status=Status.LOAD_ERROR, num_passed=0, num_tests=num_tests, duration_s=0.0, detail=problem)
+        )
         return index
 
     def outcomes(self) -> list[Outcome]:
@@ -234,15 +248,9 @@ class LocalGrading:
             start()
 
 
-def run_of(submission: Submission) -> Run:
-    """Make the program of a submission and the calls its tests make; no expected value is in it."""
-    task = submission.task
-    return Run(
-        source=extract_program(submission.completion, task.entry_point, prompt=task.prompt),
-        entry_point=task.entry_point,
-        calls=task.calls,
-        profile=task.profile,
-    )
+def run_of(task: Task, source: str) -> Run:
+    """Build the run of a program: its source and the calls of the tests, without any expected value."""
+    return Run(source=source, entry_point=task.entry_point, calls=task.calls, profile=task.profile)
 
 
 def _basis_of(task: Task) -> tuple:

@@ -75,6 +75,23 @@ def test_equal_programs_with_equal_tests_run_once_and_are_judged_each_by_its_tas
     assert backend.seen.count(program("a")) == 3  # by tests, not by submissions
 
 
+def test_a_completion_without_an_answer_is_a_load_error_that_is_not_run(pool, backend):
+    submissions = [
+        Submission(task=expecting(program("a"), num_tests=3), completion="<think>\nFirst, let me"),
+        Submission(task=expecting(program("a")), completion=program("a")),
+    ]
+    seen = []
+    outcomes = graded(pool, submissions, on_result=lambda index, outcome: seen.append(index))
+    assert [outcome.status for outcome in outcomes] == ["load_error", "passed"]
+    assert (outcomes[0].detail, outcomes[0].num_passed, outcomes[0].num_tests) == (
+        "no answer after the reasoning",
+        0,
+        3,
+    )
+    assert sorted(seen) == [0, 1]
+    assert len(backend.seen) == 1
+
+
 class HeldLine:
     """A place in line whose programs end when the test says so."""
 
@@ -240,7 +257,7 @@ def test_threads_may_add_at_once(pool):
 
 
 def test_the_program_of_a_submission_holds_no_expected_value():
-    run = run_of(Submission(task=expecting("the-secret"), completion=program("a")))
+    run = run_of(expecting("the-secret"), program("a"))
     assert "the-secret" not in repr(run)
 
 
