@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from executor.grading.extraction.parsing import Parser
-from executor.grading.extraction.scanner import scan_line
+from executor.grading.extraction.scanner import ends_in_comment, scan_line
 
 _OPENING = re.compile(
     r"(?P<prefix>[ \t]*(?:>[> \t]*)?(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)"
@@ -99,7 +99,7 @@ def split_document(text: str, parser: Parser, *, begins_inside: bool, is_program
     """Find the fenced blocks of an answer.
 
     Args:
-        text: the answer, with `\\n` as its line breaks.
+        text: the answer, with line feeds as its line breaks.
         parser: parses blocks that may have a fence inside a docstring.
         begins_inside: whether the prompt left a fence open.
         is_program: whether the text before a first fence without a label is a program; then that fence closes it.
@@ -230,4 +230,4 @@ def _code_before_fence(line: str, mark: str) -> str | None:
     if not text.endswith(mark) or mark[0] not in "`~":
         return None
     code = text.rstrip(mark[0])
-    return code if code.strip() and mark[0] not in code and "#" not in code else None
+    return code if code.strip() and not ends_in_comment(code) else None

@@ -2,8 +2,8 @@
 
 Only the syntax tree is built: no symbol table, no constant folding, no code object. What bounds it:
 
-- a source is parsed up to `MAX_SOURCE` characters, and all sources of one completion up to `MAX_TOTAL` together; CPython
-  takes at most 5 microseconds and 1.5 KiB of memory per character for such a tree (3.11, measured on hostile texts);
+- a source is parsed up to `MAX_SOURCE` characters, and all sources of one completion up to `MAX_TOTAL` together;
+  CPython takes at most 5 microseconds and 2 KiB of memory per character (3.11, measured on hostile texts);
 - sources with deep brackets, long runs of prefix operators, or many fields in f-strings (quadratic before Python 3.12)
   are not parsed; CPython's own limits (6000 parser levels, the recursion limit) bound all other nesting, and fit in a
   stack of 1 MiB;
@@ -53,7 +53,8 @@ class Parser:
             return None
         self._budget -= _MIN_COST + len(source)
         try:
-            return compile(_neutralize(source), "<completion>", "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+            tree = compile(_neutralize(source), "<completion>", "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+            return tree if isinstance(tree, ast.Module) else None
         except SyntaxError as error:
             num_lines = source.count("\n") + 1
             seen = min(error.lineno or num_lines, num_lines) / num_lines

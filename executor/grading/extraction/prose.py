@@ -86,16 +86,21 @@ def _split_units(lines: Sequence[str], parser: Parser) -> list[_Unit]:
         lookahead -= max(0, long - short)
         end = short
         for candidate in {long if is_complete else short: None, short: None}:
-            text = "\n".join(lines[position:candidate])
-            tree = parser.parse(text)
-            if tree is not None:
-                units.append(_Unit(text, tree))
+            unit = _parse_unit("\n".join(lines[position:candidate]), parser)
+            if unit is not None:
+                units.append(unit)
                 end = candidate
                 break
         else:
             units += _unparsed(lines[position:short], parser)
         position = end
     return units
+
+
+def _parse_unit(text: str, parser: Parser) -> _Unit | None:
+    """Parse a unit; the first one of a text may be indented, or its first line alone."""
+    variants = [text] if text[:1] not in (" ", "\t") else [textwrap.dedent(text), text.lstrip(" \t")]
+    return next((_Unit(variant, tree) for variant in variants if (tree := parser.parse(variant)) is not None), None)
 
 
 def _unparsed(lines: Sequence[str], parser: Parser) -> list[_Unit]:

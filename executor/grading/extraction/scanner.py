@@ -26,16 +26,26 @@ def scan_line(line: str, quote: str = "", depth: int = 0) -> tuple[str, int]:
     Returns:
         The same two after the line. The rest of a line behind an unpaired single quote is skipped.
     """
+    quote, depth, _ = _scan(line, quote, depth)
+    return quote, depth
+
+
+def ends_in_comment(line: str) -> bool:
+    """Say whether a line, outside of strings at its beginning, has a comment or an unpaired quote."""
+    return _scan(line, "", 0)[2]
+
+
+def _scan(line: str, quote: str, depth: int) -> tuple[str, int, bool]:
     position = 0
     while True:
         if quote:
             end = _END_OF_STRING[quote].match(line, position)
             if end is None:
-                return quote, depth
+                return quote, depth, False
             position, quote = end.end(), ""
         token = _TOKEN.search(line, position)
         if token is None or token[0] in ("#", '"', "'"):
-            return "", depth
+            return "", depth, token is not None
         position = token.end()
         if token[0] in ('"""', "'''"):
             quote = token[0]
