@@ -118,7 +118,6 @@ class _Extractor:
     def __init__(self, entry_point: str | None, prompt: str | None) -> None:
         self._parser = Parser()
         self._entry = None if entry_point is None else EntryPoint.from_text(entry_point)
-        self._looks_defined = None if self._entry is None else _definition_pattern(self._entry.name)
         self._start: PromptStart | None = None
         self._begins_inside = False
         if prompt is not None:
@@ -127,6 +126,8 @@ class _Extractor:
                 self._begins_inside = leaves_fence_open(prompt, self._parser)
             if self._entry is not None:
                 self._start = find_start(prompt, self._entry, self._parser)
+        name = "" if self._entry is None else self._entry.name
+        self._looks_defined = _definition_pattern(name, with_assignment=self._start is None)
 
     def extract(self, answer: str) -> str:
         if self._is_program(answer):
@@ -254,9 +255,9 @@ class _Extractor:
     def _definition(self, source: str) -> Definition:
         tree = self._parser.parse(source)
         assert self._entry is not None
-        assert self._looks_defined is not None
         if tree is not None:
-            return find_definition(tree, self._entry)
+            is_body = self._start is not None and returns_outside_function(tree)
+            return Definition.NONE if is_body else find_definition(tree, self._entry)
         return Definition.FULL if self._looks_defined.search(source) else Definition.NONE
 
     def _may_be_begun(self, text: str) -> bool:
@@ -273,11 +274,12 @@ class _Extractor:
         return tree is not None and not what.isdisjoint(called_names(tree))
 
 
-def _definition_pattern(name: str) -> re.Pattern[str]:
+def _definition_pattern(name: str, *, with_assignment: bool) -> re.Pattern[str]:
+    """Return what a definition looks like in text that does not parse; a function's body may assign to its name."""
     name = re.escape(name)
-    return re.compile(
-        rf"^(?:(?:async[ \t]++)?def|class)[ \t]++{name}\b|^{name}[ \t]*+(?::[^=\n]*+)?=(?!=)", re.MULTILINE
-    )
+    definition = rf"^(?:(?:async[ \t]++)?def|class)[ \t]++{name}\b"
+    assignment = rf"|^{name}[ \t]*+(?::[^=\n]*+)?=(?!=)" if with_assignment else ""
+    return re.compile(definition + assignment, re.MULTILINE)
 
 
 def _dedented(text: str) -> Sequence[str]:

@@ -79,11 +79,13 @@ def continue_start(start: PromptStart, body: str, parser: Parser) -> str | None:
     for program in programs:
         if _is_whole(program, parser):
             return program
-    for program in programs:
-        stripped = strip_prose(program, parser)
-        if _is_whole(stripped, parser) and len(stripped) > len(start.before) + len(start.header):
-            return stripped
-    return None
+    dedented = textwrap.dedent(body)
+    code = strip_prose(dedented, parser)
+    if code != dedented:
+        programs.append(start.before + start.header.rstrip("\n") + "\n" + textwrap.indent(code, start.indent))
+    kept = [code for program in programs if _is_whole(code := strip_prose(program, parser), parser)]
+    longest = max(kept, key=_count_characters, default="")
+    return longest if _count_characters(longest) > _count_characters(start.before + start.header) else None
 
 
 def append_body(start: PromptStart, body: str, parser: Parser) -> str:
@@ -103,6 +105,10 @@ def join_sources(sources: list[str]) -> str:
 def _is_whole(program: str, parser: Parser) -> bool:
     tree = parser.parse(program)
     return tree is not None and not returns_outside_function(tree)
+
+
+def _count_characters(text: str) -> int:
+    return len("".join(text.split()))
 
 
 def _continuations(start: PromptStart, body: str) -> Iterator[str]:
