@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from datamodules.assert_checks import check_source, entry_point_of, imports_of, suite_source, unknown_names
-from executor.grading.tasks.tests import reject_unknown_keys
 from executor.grading.tasks import choose_check_profile
+from executor.grading.tasks.tests import reject_unknown_keys
 
 _HUMAN_EVAL = ("task_id", "prompt", "entry_point", "test")
 _MBPP = ("task_id", "prompt", "test_list")

@@ -1,152 +1,314 @@
-"""From a model's text to a program: out of fences, out of chat, or as it is. It looks at lines and never parses.
+"""Takes the program out of a completion: out of fences, out of chat, or as it is.
 
-Parsing belongs in the sandbox: hostile text can take a parser down.
+The rules, in this order:
+
+1. What a model reasons before `</think>` is no answer, and end-of-text tokens behind it are no part of it.
+2. An answer that parses and defines the entry point is the program.
+3. Else the last fenced block that defines it, for a program that reads standard input the last block of Python; blocks
+   before (or behind) it are joined to it where they define names that it lacks, in function bodies too.
+4. Else the text outside of fences, without its prose.
+5. Where the prompt begins the entry point (as HumanEval's do), an answer that defines it gets what stands before it in
+   the prompt, and one that does not goes on with the prompt.
+
+Nothing is run here, and a program with a syntax error stays one. Sources are parsed within the bounds of
+`executor.grading.extraction.parsing`; beyond them, and for syntax newer than the Python of this process, lines decide.
+No text makes the extraction raise, and its time is linear in the length of the text.
 """
 
+import ast
 import re
 import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[ \t]*([\w+.-]*)[^\n]*$", re.MULTILINE)
-_PYTHON_LABELS = ("", "python", "py", "python3", "py3", "python2", "ipython")
-_NAME = r"[^\W\d]\w*"
-# Hostile text is matched with these two, and no other thread runs meanwhile. So no two parts that can match the same
-# characters stand beside each other: the time is linear in the line.
-_BEGINS_CODE = re.compile(
-    rf"(?:import\s+[\w.]+(?:\s+as\s+\w+)?(?:\s*,\s*[\w.]+(?:\s+as\s+\w+)?)*\s*(?:;\s*)?(?:#.*)?$"
-    rf"|from\s+[\w.]+\s+import\b|(?:async\s+)?def\s+{_NAME}\s*[(\[]|class\s+{_NAME}\s*[(:\[]|@{_NAME}"
-    rf"|{_NAME}(?:\s*,\s*{_NAME})*(?:\s*:[^=]+|\s*)=[^=]|#)"
+from executor.grading.extraction.fences import Block, Document, leaves_fence_open, split_document
+from executor.grading.extraction.names import (
+    Definition,
+    EntryPoint,
+    bound_names,
+    called_names,
+    find_definition,
+    has_statements,
+    missing_names,
+    returns_outside_function,
 )
-_GOES_ON = re.compile(
-    rf"(?:(?:if|elif|for|while|with|async|match)\b.*:\s*(?:#.*)?$|(?:(?:else|try|finally)\s*|except\b[^:]*):"
-    rf"|(?:return|raise|assert|global|del)\b.*|pass\s*$|[)\]}}]|{_NAME}(?:\.{_NAME}|\[[^\]]*\])*\s*(?:\(|[-+*/%&|^@]{{1,2}}=)"
-    r"|[rRbBuUfF]{0,2}(?:\"\"\"|'''))"
+from executor.grading.extraction.parsing import Parser
+from executor.grading.extraction.prompt import (
+    PromptStart,
+    append_body,
+    continue_start,
+    find_start,
+    join_sources,
+    replace_start,
 )
+from executor.grading.extraction.prose import strip_prose
+
+NO_ANSWER = "no answer after the reasoning"
+_TAGS = r"(?:think|thinking|thought|reasoning)"
+_REASONING_BEGINS = re.compile(rf"^[ \t]*<{_TAGS}>", re.IGNORECASE | re.MULTILINE)
+_REASONING_ENDS = re.compile(rf"(?<![\"'`?*\\])</{_TAGS}>(?![\"'`])", re.IGNORECASE)
+_LAST_TOKEN = re.compile(r"(?:<\|[\w-]{1,40}\|>|<｜[^｜\s]{1,40}｜>|</s>|<eos>|<end_of_turn>|<pad>)\s*\Z")
+_END_OF_TEXT = re.compile(
+    r"(?<![\"'])<(?:\|(?:endoftext|end_of_text|im_end|eot_id|eom_id|end_of_turn|end|EOT)\||｜end▁of▁sentence｜)>(?![\"'])"
+)
+_SESSION_LINE = re.compile(r"[ \t]*(?:>>>|\.\.\.)(?: |$)")
+_LABEL_LINE = re.compile(r"\s*(?:python3?|py)[ \t]*\n")
+_READS = {"input", "stdin", "open", "fileinput", "readline", "readlines"}
+_WRITES = {"print", "stdout", "write", "writelines"}
 
 
-def extract_program(completion: str, entry_point: str, *, prompt: str | None = None) -> str:
-    """Find the program in a completion.
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """The program of a completion.
 
-    The first fenced block that defines the entry point is it; else the text before the first fence where that does;
-    else all fenced blocks of Python together; else the text without the prose before and after the code. What does not
-    define the entry point continues the prompt. Where the prompt itself begins the function (as in HumanEval), the
-    code before it (imports, helpers) is kept.
+    Args:
+        source: source text; it need not be valid.
+        problem: why there is no program, one line; None where `source` is what the model answered.
+    """
+
+    source: str
+    problem: str | None = None
+
+
+def extract_program(completion: str, entry_point: str | None, *, prompt: str | None = None) -> Extraction:
+    """Take the program out of a completion.
 
     Args:
         completion: what the model wrote.
-        entry_point: the function the program must define.
+        entry_point: the function that the program must define; `Solution.f` and `Solution().f` are a method of a
+            class. None: a program that reads standard input.
         prompt: what the model was given, or None.
-
-    Returns:
-        Source text; it need not be valid.
     """
-    name = re.escape(entry_point)
-    defines = re.compile(
-        rf"^(?:(?:async[ \t]+)?def|class)[ \t]+{name}\b|^{name}[ \t]*(?::[^=\n]*)?=(?!=)", re.MULTILINE
-    )
-    completion = completion.removeprefix("\ufeff").replace("\r\n", "\n")
-    code = _code_of(completion, defines)
-    in_prompt = None if prompt is None else defines.search(prompt)
-    if defines.search(code) is None:
-        return code if prompt is None else _trimmed(_joined(prompt, code), defines)
-    if prompt is None or in_prompt is None:
-        return code
-    before = _without_prose(prompt[: in_prompt.start()])
-    if not before.strip() or "from __future__" in code:
-        return code
-    return f"{before.rstrip()}\n\n\n{code}"
+    answer = _drop_reasoning(_normalize(completion), None if prompt is None else _normalize(prompt))
+    if answer is None:
+        return Extraction("", NO_ANSWER)
+    return Extraction(_Extractor(entry_point, prompt).extract(answer))
 
 
-def _code_of(completion: str, defines: re.Pattern[str]) -> str:
-    blocks = _fenced_blocks(completion)
-    if not blocks:
-        return _trimmed(completion, defines)
-    for block in blocks:
-        if defines.search(block):
-            return block
-    before = completion[: _first_fence(completion)]
-    if defines.search(before):  # an answer that began within a block: its first fence is the closing one
-        return _trimmed(before, defines)
-    return "\n".join(blocks)
+def _normalize(text: str) -> str:
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _first_fence(text: str) -> int:
-    """Find where the first fence begins; there is one."""
-    fence = _FENCE.search(text)
-    assert fence is not None
-    return fence.start()
+def _drop_reasoning(text: str, prompt: str | None) -> str | None:
+    """Return what follows the reasoning; None where it has no end or nothing follows it."""
+    end = 0
+    for found in _REASONING_ENDS.finditer(text):
+        end = found.end()
+    answer = text[end:]
+    if end:
+        answer = answer.lstrip("\n") if answer.strip() else ""
+    is_open = _REASONING_BEGINS.search(answer) is not None
+    if not end and prompt is not None and re.search(rf"<{_TAGS}>\s*\Z", prompt[-40:], re.IGNORECASE):
+        is_open = True
+    return None if is_open or (end and not answer) else answer
 
 
-def _fenced_blocks(text: str) -> list[str]:
-    """Cut out the contents of the fenced blocks that may be Python; one left open reaches to the end."""
-    blocks: list[str] = []
-    opened: re.Match[str] | None = None
-    for fence in _FENCE.finditer(text):
-        if opened is None:
-            opened = fence
-        elif fence[1][0] == opened[1][0] and len(fence[1]) >= len(opened[1]) and not fence[2]:
-            blocks += _block(opened, text[opened.end() + 1 : fence.start()])
-            opened = None
-    if opened is not None:
-        blocks += _block(opened, text[opened.end() + 1 :])
-    return blocks
+def _cut_end_tokens(text: str) -> str:
+    found = _END_OF_TEXT.search(text)
+    if found is not None and text[: found.start()].strip():
+        text = text[: found.start()]
+    while (found := _LAST_TOKEN.search(text, max(0, len(text.rstrip()) - 50))) is not None:
+        text = text[: found.start()]
+    return text
 
 
-def _block(fence: re.Match[str], content: str) -> list[str]:
-    if fence[2].lower() not in _PYTHON_LABELS:
-        return []
-    indented_fence = fence[0][:1] in " \t"  # a block within a list; any other block keeps its indentation
-    return [textwrap.dedent(content) if indented_fence else content]
+class _Extractor:
+    """Extracts one program; holds what is known of the task."""
+
+    def __init__(self, entry_point: str | None, prompt: str | None) -> None:
+        self._parser = Parser()
+        self._entry = None if entry_point is None else EntryPoint.from_text(entry_point)
+        self._start: PromptStart | None = None
+        self._begins_inside = False
+        if prompt is not None:
+            prompt = _normalize(prompt)
+            if "```" in prompt or "~~~" in prompt:
+                self._begins_inside = leaves_fence_open(prompt, self._parser)
+            if self._entry is not None:
+                self._start = find_start(prompt, self._entry, self._parser)
+        name = "" if self._entry is None else self._entry.name
+        self._looks_defined = _definition_pattern(name, with_assignment=self._start is None)
+
+    def extract(self, answer: str) -> str:
+        if self._is_program(answer):
+            program = answer
+            answer = strip_prose(answer, self._parser, known=self._known_names())
+            if self._is_program(answer):
+                return self._finish(answer)
+            answer = program
+        answer = _cut_end_tokens(answer)
+        document = split_document(
+            answer, self._parser, begins_inside=self._begins_inside, is_program=self._may_be_begun
+        )
+        if self._entry is None:
+            return self._extract_script(document, answer)
+        program = self._find_function(document, answer)
+        if program is not None:
+            return self._finish(program)
+        if self._start is not None:
+            body = self._choose_body(document, answer)
+            return continue_start(self._start, body, self._parser) or append_body(self._start, body, self._parser)
+        blocks = [block.content for block in document.blocks if block.may_be_python]
+        return "\n".join(blocks) or answer
+
+    def _extract_script(self, document: Document, answer: str) -> str:
+        """Choose the last block of Python; one that reads and writes goes before those that are mere usage."""
+        blocks = [block for block in document.blocks if block.label and block.may_be_python] or [
+            block for block in document.blocks if block.may_be_python
+        ]
+        sources = [self._mend(block) for block in blocks]
+        whole = [source for source in sources if self._does(source, _READS) and self._does(source, _WRITES)]
+        working = [source for source in sources if self._is_program(source)]
+        if whole and working and not self._does(working[-1], _READS):
+            joined = self._join(working[-1], document)
+            is_whole = self._does(joined, _READS) and whole[-1] not in joined
+            return joined if is_whole else self._join(whole[-1], document)
+        if working:
+            return self._join(working[-1], document)
+        outside = strip_prose(document.outside, self._parser)
+        if self._is_program(outside):
+            return outside
+        return sources[-1] if sources else answer
+
+    def _find_function(self, document: Document, answer: str) -> str | None:
+        """Find the source that defines the entry point."""
+        blocks = [block for block in document.blocks if block.may_be_python and block.label != "inline"]
+        sources = [self._mend(block) for block in blocks]
+        for least in (Definition.FULL, Definition.IMPORT):
+            for source in reversed(sources):
+                if self._definition(source) >= least:
+                    return self._join(source, document)
+        for block in reversed(document.blocks):
+            source = self._mend(block)
+            if self._parser.parse(source) is not None and self._definition(source):
+                return source
+        outside = document.outside if document.blocks else answer
+        if self._start is not None and outside.lstrip("\n")[:1] in (" ", "\t"):
+            program = continue_start(self._start, outside, self._parser)
+            if program is not None:
+                return None  # the answer goes on with the prompt, whatever it defines behind that
+        for variant in _dedented(outside):
+            source = strip_prose(variant, self._parser, known=self._known_names())
+            if self._definition(source):
+                return source
+        return None
+
+    def _choose_body(self, document: Document, answer: str) -> str:
+        """Choose what goes on with the prompt: a block that returns or is indented, else the first one, else all."""
+        blocks = [block.content for block in document.blocks if block.may_be_python]
+        if not blocks:
+            return answer
+        outside = document.outside
+        if outside.lstrip("\n")[:1] in (" ", "\t"):
+            return outside
+        for content in reversed(blocks):
+            tree = self._parser.parse(textwrap.dedent(content))
+            if tree is not None and returns_outside_function(tree):
+                return content
+        return next((content for content in reversed(blocks) if content[:1] in (" ", "\t")), blocks[0])
+
+    def _mend(self, block: Block) -> str:
+        """Return the source of a block; where it does not parse, with what is often wrong with it put right."""
+        content = _LABEL_LINE.sub("", block.content, count=1) if _LABEL_LINE.match(block.content) else block.content
+        if block.is_session:
+            return _read_session(content)
+        variants = list(_dedented(content))
+        if _SESSION_LINE.match(content.lstrip("\n")):
+            variants.append(_read_session(content))
+        if not block.is_closed:
+            variants.append(strip_prose(_cut_end_tokens(content), self._parser))
+        return next((source for source in variants if self._parser.parse(source) is not None), content)
+
+    def _join(self, source: str, document: Document) -> str:
+        """Put the blocks that define names which a source lacks around it, in the order of the answer."""
+        tree = self._parser.parse(source)
+        missing = set() if tree is None else missing_names([tree]) - self._known_names() - bound_names(tree)
+        if not missing:
+            return source
+        others = [self._mend(block) for block in document.blocks if block.may_be_python]
+        place = max((i for i, other in enumerate(others) if other == source), default=len(others))
+        joined: dict[int, str] = {}
+        for i in (*range(place - 1, -1, -1), *range(place + 1, len(others))):
+            other = self._parser.parse(others[i])
+            names = set() if other is None else bound_names(other)
+            if other is not None and (missing & names or ("*" in names and missing)):
+                joined[i] = _without_usage(others[i], other)
+                missing = (missing - names) | (missing_names([other]) - names)
+        pieces = [joined[i] for i in sorted(joined) if i < place]
+        behind = [joined[i] for i in sorted(joined) if i > place]
+        return join_sources([piece.rstrip("\n") + "\n\n\n" for piece in pieces] + ["\n\n\n".join([source, *behind])])
+
+    def _finish(self, program: str) -> str:
+        return program if self._start is None else replace_start(self._start, program)
+
+    def _known_names(self) -> set[str]:
+        tree = None if self._start is None else self._parser.parse(self._start.before)
+        return set() if tree is None else bound_names(tree)
+
+    def _is_program(self, source: str) -> bool:
+        """Say whether a source parses and is what the task asks for."""
+        tree = self._parser.parse(source)
+        if tree is None or returns_outside_function(tree):
+            return False
+        return has_statements(tree) if self._entry is None else bool(find_definition(tree, self._entry))
+
+    def _definition(self, source: str) -> Definition:
+        tree = self._parser.parse(source)
+        assert self._entry is not None
+        if tree is not None:
+            is_body = self._start is not None and returns_outside_function(tree)
+            return Definition.NONE if is_body else find_definition(tree, self._entry)
+        return Definition.FULL if self._looks_defined.search(source) else Definition.NONE
+
+    def _may_be_begun(self, text: str) -> bool:
+        """Say whether a text before a closing fence is a program, or the rest of a function that the prompt begins."""
+        if self._start is not None:
+            source = strip_prose(textwrap.dedent(text), self._parser, known=self._known_names())
+            tree = self._parser.parse(source)
+            return tree is not None and has_statements(tree) and len(source.strip()) * 2 > len(text.strip())
+        source = strip_prose(text, self._parser)
+        return self._is_program(source) and len(source.strip()) * 2 > len(text.strip())
+
+    def _does(self, source: str, what: set[str]) -> bool:
+        tree = self._parser.parse(source)
+        return tree is not None and not what.isdisjoint(called_names(tree))
 
 
-def _joined(prompt: str, code: str) -> str:
-    return prompt + code if prompt.endswith("\n") or code[:1].isspace() else f"{prompt}\n{code}"
+def _definition_pattern(name: str, *, with_assignment: bool) -> re.Pattern[str]:
+    """Return what a definition looks like in text that does not parse; a function's body may assign to its name."""
+    name = re.escape(name)
+    definition = rf"^(?:(?:async[ \t]++)?def|class)[ \t]++{name}\b"
+    assignment = rf"|^{name}[ \t]*+(?::[^=\n]*+)?=(?!=)" if with_assignment else ""
+    return re.compile(definition + assignment, re.MULTILINE)
 
 
-def _trimmed(text: str, defines: re.Pattern[str]) -> str:
-    """Cut the prose off: before the first line that begins code, and from the first line after that does not."""
-    if defines.search(text) is None:
-        return _without_tail(text.split("\n"), 0)
-    lines = text.split("\n")
-    first = next(i for i, line in enumerate(lines) if _BEGINS_CODE.match(line) or defines.match(line))
-    head = "\n".join(lines[:first])
-    opens_string = re.search(r"^[rRuU]?(\"\"\"|''')", head, re.MULTILINE)
-    return _without_tail(lines, 0 if opens_string else first)
+def _dedented(text: str) -> Sequence[str]:
+    """Return a text and what it may have been before its indentation changed; the first that parses counts."""
+    dedented = textwrap.dedent(text)
+    stripped = text.lstrip(" \t\n")
+    return [text, *(variant for variant in (dedented, stripped) if variant != text)]
 
 
-def _without_tail(lines: list[str], first: int) -> str:
-    """Keep the lines from `first` to the first line at the margin that is no code, long strings aside."""
-    quote = ""
-    for position in range(first, len(lines)):
-        line = lines[position]
-        at_margin = bool(line.strip()) and not line[0].isspace() and not quote
-        if position > first and at_margin and not (_BEGINS_CODE.match(line) or _GOES_ON.match(line)):
-            return "\n".join(lines[first:position]).rstrip() + "\n"
-        quote = _open_quote(line, quote)
-    return "\n".join(lines[first:])
+def _read_session(text: str) -> str:
+    """Return the source typed in a session of the interpreter; its output is left out."""
+    lines = [line.lstrip(" \t") for line in text.split("\n") if _SESSION_LINE.match(line)]
+    return "".join(line[4:] + "\n" for line in lines)
 
 
-def _open_quote(line: str, quote: str) -> str:
-    """Find the long quote that is open at the end of a line, given the one open at its beginning."""
-    position = 0
-    while position < len(line):
-        if quote:
-            end = line.find(quote, position)
-            if end < 0:
-                return quote
-            position, quote = end + 3, ""
-            continue
-        found = re.compile(r"\"\"\"|'''|#").search(line, position)
-        if found is None or found[0] == "#":
-            return ""
-        position, quote = found.end(), found[0]
-    return quote
+def _without_usage(source: str, tree: ast.Module) -> str:
+    """Leave out the statements of a joined block that only show its use: prints, asserts and main guards."""
+    lines = source.split("\n")
+    usage: set[int] = set()
+    others: set[int] = set()
+    for statement in tree.body:
+        where = range(statement.lineno - 1, statement.end_lineno or statement.lineno)
+        (usage if _is_usage(statement) else others).update(where)
+    return "\n".join(line for i, line in enumerate(lines) if i not in usage or i in others)
 
 
-def _without_prose(text: str) -> str:
-    """Keep the text from its first line of code on, or nothing when prose follows it."""
-    lines = text.split("\n")
-    first = next((i for i, line in enumerate(lines) if _BEGINS_CODE.match(line)), None)
-    if first is None:
-        return ""
-    kept = _without_tail(lines, first)
-    return kept if kept.rstrip() == "\n".join(lines[first:]).rstrip() else ""
+def _is_usage(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+        return isinstance(statement.value.func, ast.Name) and statement.value.func.id == "print"
+    if isinstance(statement, ast.If):
+        return any(isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test))
+    return isinstance(statement, ast.Assert)

@@ -110,10 +110,16 @@ class LocalGrading:
         self._queue.cancel()
 
     def add(self, submission: Submission) -> int:
+        task = submission.task
+        extraction = extract_program(submission.completion, task.entry_point or None, prompt=task.prompt)
+        program = self._build_program(task, extraction.source) if extraction.problem is None else None
         with self._changed:
             index = self._num_added
             self._num_added += 1
-            graded = self._grade_submission(submission)
+            if program is None:
+                graded = _resolved(_build_load_error(task, extraction.problem or ""))
+            else:
+                graded = self._grade_shared(program)
         graded.add_done_callback(functools.partial(self._deliver, index))
         return index
 
@@ -124,19 +130,15 @@ class LocalGrading:
                 raise self._error
             return [self._outcomes[index] for index in range(self._num_added)]
 
-    def _grade_submission(self, submission: Submission) -> Future[Outcome]:
-        task = submission.task
-        extraction = extract_program(submission.completion, task.entry_point, prompt=task.prompt)
-        if extraction.problem is not None:
-            return _resolved(_build_load_error(task, extraction.problem))
+    def _build_program(self, task: Task, source: str) -> _Program:
         run = Run(
-            source=extraction.source,
+            source=source,
             entry_point=task.entry_point,
             calls=task.calls,
             prelude=expand_prelude(task.prelude),
             profile=task.profile,
         )
-        return self._grade_shared(_Program(task, run, encode_calls(run), self._find_limits(task)))
+        return _Program(task, run, encode_calls(run), self._find_limits(task))
 
     def _find_limits(self, task: Task) -> Limits:
         """Return the limits of a task's programs: those of the batch, changed by its own."""

@@ -200,6 +200,23 @@ def test_equal_programs_are_checked_once():
     assert queue.waiting == []
 
 
+def test_completion_without_an_answer_is_a_load_error_that_is_not_run(pool, backend):
+    submissions = [
+        Submission(task=expecting(program("a"), num_tests=3), completion="<think>\nFirst, let me"),
+        Submission(task=expecting(program("a")), completion=program("a")),
+    ]
+    seen = []
+    outcomes = graded(pool, submissions, on_result=lambda index, outcome: seen.append(index))
+    assert [outcome.status for outcome in outcomes] == ["load_error", "passed"]
+    assert (outcomes[0].detail, outcomes[0].num_passed, outcomes[0].num_tests) == (
+        "no answer after the reasoning",
+        0,
+        3,
+    )
+    assert sorted(seen) == [0, 1]
+    assert len(backend.seen) == 1
+
+
 def test_an_error_of_the_caller_s_callback_is_raised_to_the_caller(pool):
     def fail(index, outcome):
         raise RuntimeError("mine")

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from executor.grading.tasks.values import parse_big_int, parse_row_json, prepare_value
 from executor.grading.tasks import parse_task, task_to_row
+from executor.grading.tasks.values import parse_big_int, parse_row_json, prepare_value
 
 BIG = 10**5000 + 7
 

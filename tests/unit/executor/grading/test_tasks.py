@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from executor.grading.tasks.tests import count_expected_bytes
 from executor.grading.tasks import TASK_KEYS, choose_check_profile, parse_task, task_to_row
+from executor.grading.tasks.tests import count_expected_bytes
 from executor.types import Limits, StdinTest, Test, TestKind
 
 TESTS = [{"args": [1], "expected": {"$tuple": [1]}}]

@@ -1,0 +1,1 @@
+"""Parts of `executor.grading.extract`: Markdown fences, prose, prompts that begin the program, and safe parsing."""
