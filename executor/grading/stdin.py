@@ -18,7 +18,7 @@ NUM_AHEAD = 4
 """Tests in flight once the first has passed."""
 CHECKER_LIMIT_FACTOR = 3.0
 """A checker may take this many times the limits of a program."""
-CHECKER_ARGV = ("input.txt", "expected.txt", "output.txt")
+CHECKER_ARGV: tuple[str, ...] = ("input.txt", "expected.txt", "output.txt")
 """Names of the files that a checker reads: standard input, expected output, and the program's output."""
 _LAST_STATUSES = (Status.TIMEOUT, Status.LOAD_ERROR, Status.SOURCE_TOO_LONG, Status.INFRA)
 

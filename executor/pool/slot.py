@@ -193,7 +193,7 @@ class Slot:
             self._unconfirmed.add((job, result))
 
     def _deliver_check(self, job: AnyJob, result: Outcome | Execution) -> None:
-        """Deliver the result of a job with a harness. That of a checker needs no canary: it is never held against it."""
+        """Deliver the result of a job with a harness. The result of a checker needs no canary."""
         if isinstance(result, Execution):
             self._alone = None if self._alone is job else self._alone
             self._jobs.finish(job, result)

@@ -90,7 +90,7 @@ def judge(runner, source, check=CHECK, limits=LIMITS):
         ("import os; os._exit(0)", Status.CRASH),
         ("import os\ndef solve(x): os._exit(0)", Status.CRASH),
         ("import os\ndef solve(x): os.abort()", Status.CRASH),
-        ("x = 1 # " + "y" * (65 << 10), Status.SOURCE_TOO_LONG),
+        ("x = 1 # " + "y" * (257 << 10), Status.SOURCE_TOO_LONG),
     ],
 )
 def test_verdicts(runner, source, status):
