@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from datamodules.assert_checks import check_source, entry_point_of, imports_of, unknown_names
+from executor.convert.asserts import find_entry_point, find_imports, find_unknown_names, write_check
 
 _HUMAN_EVAL = ("task_id", "prompt", "entry_point", "test")
 _MBPP = ("task_id", "prompt", "test_list")
@@ -94,11 +94,11 @@ def _of_mbpp(row: Mapping[str, Any]) -> BenchmarkTask:
     imports = _texts(row, "test_imports") if row.get("test_imports") is not None else []
     setup = _text(row, "test_setup_code") if row.get("test_setup_code") is not None else ""
     preamble = "\n".join([*imports, setup])
-    function = entry_point_of(asserts, preamble=preamble, solution=solution)
-    check = check_source(asserts, function=function, preamble=preamble)
-    known_imports = imports_of(solution or "")
-    if needed := [known_imports[name] for name in unknown_names(check) if name in known_imports]:
-        check = check_source(asserts, function=function, preamble="\n".join([*needed, preamble]))
+    function = find_entry_point(asserts, preamble=preamble, solution=solution)
+    check = write_check(asserts, function=function, preamble=preamble)
+    known_imports = find_imports(solution or "")
+    if needed := [known_imports[name] for name in find_unknown_names(check) if name in known_imports]:
+        check = write_check(asserts, function=function, preamble="\n".join([*needed, preamble]))
     return BenchmarkTask(
         task_id=_task_id(row),
         prompt="\n".join([_text(row, "prompt").strip(), "Your code should pass these tests:", *asserts]),
@@ -106,7 +106,7 @@ def _of_mbpp(row: Mapping[str, Any]) -> BenchmarkTask:
         check=check,
         continues=False,
         solution=solution,
-        unknown_names=tuple(unknown_names(check)),
+        unknown_names=tuple(find_unknown_names(check)),
     )
 
 
