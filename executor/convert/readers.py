@@ -5,6 +5,7 @@ not end a conversion.
 """
 
 import codecs
+import contextlib
 import gzip
 import importlib
 import itertools
@@ -75,10 +76,20 @@ def open_file(path: Path) -> RowSource:
     return RowSource(str(path), rows, "KiB", max(1, path.stat().st_size >> 10))
 
 
-def _read_lines(path: Path) -> Iterator[SourceRow]:
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Open a file; gives the file itself, whose position is the progress, and the one to read."""
     with path.open("rb") as raw:
-        lines = _iterate_lines(cast(BinaryIO, gzip.open(raw)) if path.suffix == ".gz" else raw, path)
-        for number, line in enumerate(lines, start=1):
+        if path.suffix == ".gz":
+            with gzip.open(raw) as file:
+                yield raw, cast(BinaryIO, file)
+        else:
+            yield raw, raw
+
+
+def _read_lines(path: Path) -> Iterator[SourceRow]:
+    with _open(path) as (raw, file):
+        for number, line in enumerate(_iterate_lines(file, path), start=1):
             place, position = f"line {number}", raw.tell() >> 10
             if line is None:
                 yield SourceRow(place, None, f"a line of over {MAX_LINE_BYTES >> 20} MiB", position)
@@ -130,9 +141,8 @@ def _make_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> Iterator[SourceRow]:
-    with path.open("rb") as raw:
-        values = _iterate_values(cast(BinaryIO, gzip.open(raw)) if path.suffix == ".gz" else raw, path)
-        for number, value in enumerate(values, start=1):
+    with _open(path) as (raw, file):
+        for number, value in enumerate(_iterate_values(file, path), start=1):
             yield _check_row(value, f"row {number}", raw.tell() >> 10)
 
 

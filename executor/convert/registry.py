@@ -109,7 +109,7 @@ def convert_rows(
         tally: filled as rows pass.
 
     Raises:
-        ValueError: one line: there is no such format, there are no rows, or no row becomes a task (with reasons and
+        ValueError: one line: there is no such format, there are no rows, or every row is malformed (with reasons and
             places).
     """
     find_converter(format_name)
@@ -138,9 +138,9 @@ def convert_rows(
 
 
 def _check_tally(tally: Tally, source: str, format_name: str) -> None:
-    if tally.num_tasks == 0:
+    if tally.num_tasks == 0 and all(reason.startswith("malformed: ") for reason in tally.skipped):
         reasons = "; ".join(tally.write_lines(3))
-        raise ValueError(f"{source}: no row becomes a task of the format {format_name}: {reasons}")
+        raise ValueError(f"{source}: no row has the format {format_name}: {reasons}")
 
 
 def open_rows(name: str, *, format_name: str, config: str | None = None, split: str | None = None) -> RowSource:

@@ -97,29 +97,22 @@ def replace_numpy(test: str) -> str:
         MalformedRow: it is not Python.
     """
     tree = parse_test(test)
-    if not any(
-        "numpy" in ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)
-    ):
-        return test
     lines = test.split("\n")
-    for node in tree.body:
-        if isinstance(node, ast.Import) and [alias.name for alias in node.names] == ["numpy"]:
-            name = node.names[0].asname or "numpy"
-            lines[node.lineno - 1] = _NUMPY_STAND_IN.format(name=name)
-            lines[node.lineno : node.end_lineno] = [""] * ((node.end_lineno or node.lineno) - node.lineno)
-            _check_attributes(tree, name)
-    replaced = "\n".join(lines)
-    if any(
-        "numpy" in ast.unparse(node)
-        for node in ast.walk(parse_test(replaced))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-    ):
-        raise SkipRow("its test needs numpy")
-    return replaced
-
-
-def _check_attributes(tree: ast.Module, module: str) -> None:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == module:
-            if node.attr not in _STAND_IN_NAMES:
-                raise SkipRow("its test needs numpy")
+        if not isinstance(node, ast.Import | ast.ImportFrom) or "numpy" not in ast.unparse(node):
+            continue
+        if node not in tree.body or ast.unparse(node) not in ("import numpy", "import numpy as np"):
+            raise SkipRow("its test needs numpy")
+        name = "np" if ast.unparse(node).endswith("np") else "numpy"
+        if not _find_attributes(tree, name) <= _STAND_IN_NAMES:
+            raise SkipRow("its test needs numpy")
+        lines[node.lineno - 1] = _NUMPY_STAND_IN.format(name=name)
+    return "\n".join(lines)
+
+
+def _find_attributes(tree: ast.Module, module: str) -> set[str]:
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == module
+    }
