@@ -12,7 +12,9 @@ FLOAT_TOL = 1e-6
 """Tolerance of most contests, where a task expects decimals and its statement names no other."""
 _DECIMAL = re.compile(r"(?<!\S)[+-]?(?:\d+\.\d*|\.\d+|\d+(?:\.\d*)?[eE][+-]?\d+)(?!\S)")
 _TOLERANCE = re.compile(r"(?:10\s*\^?\s*\{?\s*[-−–]\s*|1e-)(\d{1,2})\b")
-_INTERACTIVE = re.compile(r"\binteractive (?:problem|task)\b|^[-#\s]*Interaction[-:\s]*$", re.IGNORECASE | re.MULTILINE)
+_INTERACTIVE = re.compile(
+    r"\binteractive (?:problem|task)\b|^[-#* \t]*Interaction[-:* \t]*$", re.IGNORECASE | re.MULTILINE
+)
 _ANY_ANSWER = re.compile(
     r"\b(?:print|output|return|report|display)\s+(?:\w+\s+)?any\b"
     r"|\b(?:multiple|several|many|more than one)\s+(?:\w+\s+){0,3}?"
@@ -133,7 +135,7 @@ def make_apps_calls(inputs: Any, outputs: Any, *, returns: str | None = None) ->
 
 def find_return_annotation(starter: str, function: str) -> str | None:
     """Find the return annotation of a function in starter code, which does not parse; None where there is none."""
-    match = re.search(rf"\bdef[ \t]+{re.escape(function)}\b[^\n]*->[ \t]*([^\n:]+):", starter)
+    match = re.search(rf"\bdef[ \t]+{re.escape(function)}\b[^\n]{{0,2000}}->[ \t]*([^\n:]{{1,200}}):", starter)
     return None if match is None else match[1].strip().strip("'\"")
 
 

@@ -11,6 +11,11 @@ from typing import Any
 from executor.convert.json_values import parse_json
 
 
+_IMAGE = re.compile(
+    r"!\[[^\]]{0,1000}\]\([^)]{0,4000}\)|</?(?:image|img)\b[^>]{0,4000}>|\[image\]", re.IGNORECASE
+)  # bounded, or unclosed brackets would take quadratic time
+
+
 class SkipRow(Exception):
     """The row cannot become a task that is graded fairly.
 
@@ -63,7 +68,7 @@ def read_statement(row: Mapping[str, Any], column: str) -> str:
     statement = read_text(row, column).replace("\r\n", "\n").strip()
     if not statement:
         raise MalformedRow(f"{column} is empty")
-    if not any(character.isalnum() for character in _strip_images(statement)):
+    if not any(character.isalnum() for character in _IMAGE.sub("", statement)):
         raise SkipRow("the statement is an image only")
     return statement
 
@@ -170,7 +175,3 @@ def _is_small(value: Any) -> bool:
     if isinstance(value, list):
         return 0 < len(value) <= 50 and all(isinstance(item, str) and _is_small(item) for item in value)
     return type(value) in (bool, int) or (type(value) is float and math.isfinite(value))
-
-
-def _strip_images(statement: str) -> str:
-    return re.sub(r"!\[[^\]]*\]\([^)]*\)|</?(?:image|img)\b[^>]*>|\[image\]", "", statement, flags=re.IGNORECASE)

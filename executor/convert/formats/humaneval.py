@@ -48,8 +48,9 @@ def convert_humaneval(row: Mapping[str, Any]) -> dict[str, Any]:
     test = replace_numpy(read_text(row, "test").replace("\r\n", "\n"))
     if not any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in parse_test(test).body):
         raise MalformedRow("test does not define check")
-    if not prompt.strip():
-        raise MalformedRow("prompt is empty")
+    check_asserts(test)
+    if f"def {entry_point}" not in prompt:
+        raise MalformedRow("prompt does not define entry_point")
     solution = prompt + read_text(row, "canonical_solution", "").replace("\r\n", "\n")
     is_right = bool(row.get("canonical_solution")) and parse_program(solution) is not None
     task = {
@@ -87,6 +88,17 @@ def parse_test(test: str) -> ast.Module:
             return ast.parse(test)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise MalformedRow("test is not Python") from None
+
+
+def check_asserts(test: str) -> None:
+    """Refuse a test that no program can fail.
+
+    Raises:
+        SkipRow: it asserts nothing.
+        MalformedRow: it is not Python.
+    """
+    if not any(isinstance(node, ast.Assert) for node in ast.walk(parse_test(test))):
+        raise SkipRow("no tests")
 
 
 def replace_numpy(test: str) -> str:
