@@ -10,7 +10,6 @@ from typing import Any
 
 from executor.convert.json_values import parse_json
 
-
 _IMAGE = re.compile(
     r"!\[[^\]]{0,1000}\]\([^)]{0,4000}\)|</?(?:image|img)\b[^>]{0,4000}>|\[image\]", re.IGNORECASE
 )  # bounded, or unclosed brackets would take quadratic time

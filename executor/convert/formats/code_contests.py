@@ -57,7 +57,7 @@ def convert_code_contests(row: Mapping[str, Any]) -> dict[str, Any]:
         "source": source,
         "difficulty": _name_enum(row, "difficulty", _DIFFICULTIES),
         "rating": row.get("cf_rating") or None,
-        "tags": row.get("cf_tags"),
+        "tags": [tag for tag in check_list(row.get("cf_tags") or [], "cf_tags") if tag],
     }
     return add_labels(task, group=source, metadata=metadata)
 

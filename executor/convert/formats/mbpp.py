@@ -76,7 +76,7 @@ def convert_acecode(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_columns(row: Mapping[str, Any]) -> tuple[str, list[str], str, str]:
     """Read statement, asserts, the code before them and the solution."""
-    statement = read_statement(row, "text" if row.get("text") is not None else "prompt")
+    statement = read_statement(row, "text" if row.get("prompt") is None or row.get("text") is not None else "prompt")
     imports = [] if row.get("test_imports") is None else _read_texts(row, "test_imports")
     preamble = "\n".join([*imports, read_text(row, "test_setup_code", "").replace("\r\n", "\n")])
     return statement, _read_texts(row, "test_list"), preamble, read_text(row, "code", "").replace("\r\n", "\n")

@@ -223,7 +223,8 @@ LEETCODE_NODES = {
     "entry_point": "Solution().mirror",
     "test": (
         "def check(candidate):\n"
-        "    assert is_same_tree(candidate(root = tree_node([1,None,2]), head = list_node([])), tree_node([1,2,None]))\n"
+        "    assert is_same_tree(candidate(root = tree_node([1,None,2]), head = list_node([])), "
+        "tree_node([1,2,None]))\n"
         "    assert candidate(tree_node([]), list_node([1,2])) == True\n"
     ),
 }

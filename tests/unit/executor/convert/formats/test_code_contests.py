@@ -20,7 +20,7 @@ def test_a_row():
         "memory_mib": 245,  # 256 000 000 bytes are 244.14 MiB
         "language": "en",
         "group": "CODEFORCES",
-        "metadata": {"source": "CODEFORCES", "difficulty": "A", "rating": 800},
+        "metadata": {"source": "CODEFORCES", "difficulty": "A", "rating": 800, "tags": ["math"]},
     }
 
 

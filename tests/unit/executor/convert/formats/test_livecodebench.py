@@ -83,7 +83,11 @@ class Attack:
 
 
 def test_a_hostile_pickle_does_not_run(tmp_path):
-    for hostile in (Attack(tmp_path / "made"), [Attack(tmp_path / "made")], {"input_output": Attack(tmp_path / "made")}):
+    for hostile in (
+        Attack(tmp_path / "made"),
+        [Attack(tmp_path / "made")],
+        {"input_output": Attack(tmp_path / "made")},
+    ):
         assert "a pickle of something other than text" in reason(private_test_cases=pack(hostile))
     assert not (tmp_path / "made").exists()
     pickle.load(io.BytesIO(pickle.dumps(Attack(tmp_path / "made"))))  # it would have worked
