@@ -22,6 +22,7 @@ SUBCOMMANDS = {
     "export": "write a checkpoint as a plain Hugging Face folder",
     "synthesize": "build a data set of composed tasks",
     "audit": "recompute the overlaps between the splits of a data set",
+    "convert": "turn rows of a public code data set into task rows",
     "grade": "grade completions from anywhere against tasks",
     "executor": "build the image of the Docker sandboxes",
     "serve": "run and grade programs for others over HTTP",

@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from datamodules.assert_checks import check_source, entry_point_of, imports_of, suite_source, unknown_names
+from executor.convert.asserts import (
+    find_entry_point,
+    find_imports,
+    find_unknown_names,
+    write_check,
+    write_suite_check,
+)
 from executor.grading.tasks import choose_check_profile
 from executor.grading.tasks.tests import reject_unknown_keys
 
@@ -109,9 +115,9 @@ def _of_mbpp(row: Mapping[str, Any]) -> BenchmarkTask:
     setup = _text(row, "test_setup_code") if row.get("test_setup_code") is not None else ""
     suite = _text(row, "test") if row.get("test") is not None else ""
     preamble = "\n".join([*imports, setup])
-    function = entry_point_of(asserts, preamble=preamble, solution=solution)
+    function = find_entry_point(asserts, preamble=preamble, solution=solution)
     check, unknown = _check_of_mbpp(asserts, suite, function, preamble)
-    known_imports = imports_of(solution or "")
+    known_imports = find_imports(solution or "")
     if needed := [known_imports[name] for name in unknown if name in known_imports]:
         preamble = "\n".join([*needed, preamble])
         check, unknown = _check_of_mbpp(asserts, suite, function, preamble)
@@ -130,10 +136,10 @@ def _of_mbpp(row: Mapping[str, Any]) -> BenchmarkTask:
 def _check_of_mbpp(asserts: list[str], suite: str, function: str, preamble: str) -> tuple[str, list[str]]:
     """Write the check, of the suite where there is one; returns it and the names that it does not define."""
     if not suite.strip():
-        check = check_source(asserts, function=function, preamble=preamble)
-        return check, unknown_names(check)
-    check = suite_source(suite, function=function, preamble=preamble)
-    return check, unknown_names(f"{preamble}\n{function} = None\n{suite}")
+        check = write_check(asserts, function=function, preamble=preamble)
+        return check, find_unknown_names(check)
+    check = write_suite_check(suite, function=function, preamble=preamble)
+    return check, find_unknown_names(f"{preamble}\n{function} = None\n{suite}")
 
 
 def _task_id(row: Mapping[str, Any]) -> str:

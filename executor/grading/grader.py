@@ -2,8 +2,8 @@
 
 A submission takes one path: extract the program, run it (calls, standard input or check), compare on the trusted side,
 compute the reward. Equal programs with equal tests run once; a timeout or an infra fault is not shared, so then each
-runs for itself. Expected values of a task with a reference program are computed in the same sandboxes. The batch keeps outcomes,
-not the values that programs returned. It starts no sandbox and knows no backend.
+runs for itself. Expected values of a task with a reference program are computed in the same sandboxes. The batch keeps
+outcomes, not the values that programs returned. It starts no sandbox and knows no backend.
 """
 
 import functools

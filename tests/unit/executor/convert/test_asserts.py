@@ -2,7 +2,7 @@
 
 import pytest
 
-from datamodules.assert_checks import check_source, entry_point_of, unknown_names
+from executor.convert.asserts import find_entry_point, find_unknown_names, write_check
 
 
 def runs(check, function):
@@ -40,7 +40,7 @@ def runs(check, function):
     ],
 )
 def test_the_function_that_asserts_are_about(asserts, options, name):
-    assert entry_point_of(asserts, **options) == name
+    assert find_entry_point(asserts, **options) == name
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_the_function_that_asserts_are_about(asserts, options, name):
 )
 def test_asserts_about_no_function(asserts, options, words):
     with pytest.raises(ValueError, match=words):
-        entry_point_of(asserts, **options)
+        find_entry_point(asserts, **options)
 
 
 @pytest.mark.parametrize(
@@ -76,13 +76,13 @@ def test_asserts_about_no_function(asserts, options, words):
     ],
 )
 def test_a_check_of_asserts(asserts, preamble, right, wrong):
-    check = check_source(asserts, function="f", preamble=preamble)
+    check = write_check(asserts, function="f", preamble=preamble)
     assert runs(check, right)
     assert not runs(check, wrong)
 
 
 def test_a_function_may_be_called_candidate():
-    check = check_source(["assert candidate(1) == 2"], function="candidate")
+    check = write_check(["assert candidate(1) == 2"], function="candidate")
     assert runs(check, lambda x: x + 1)
     assert not runs(check, lambda x: x)
 
@@ -98,4 +98,4 @@ def test_a_function_may_be_called_candidate():
     ],
 )
 def test_names_that_nothing_defines(source, names):
-    assert unknown_names(source) == names
+    assert find_unknown_names(source) == names

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 _BUILTINS = frozenset(dir(builtins)) | {"__name__", "__builtins__"}
 
 
-def entry_point_of(asserts: Sequence[str], *, preamble: str = "", solution: str | None = None) -> str:
+def find_entry_point(asserts: Sequence[str], *, preamble: str = "", solution: str | None = None) -> str:
     """Find the function that asserts are about: called in each of them, in the first one outermost and leftmost.
 
     Args:
@@ -41,7 +41,7 @@ def entry_point_of(asserts: Sequence[str], *, preamble: str = "", solution: str 
     raise ValueError(f"the assert {_shown(other)} does not call {wanted[0]}, the function that the first one calls")
 
 
-def check_source(asserts: Sequence[str], *, function: str, preamble: str = "") -> str:
+def write_check(asserts: Sequence[str], *, function: str, preamble: str = "") -> str:
     """Write a check that runs the preamble, then the asserts with `function` bound to the candidate.
 
     Raises:
@@ -54,7 +54,7 @@ def check_source(asserts: Sequence[str], *, function: str, preamble: str = "") -
     return f"{head}def check(candidate):\n{body}\n"
 
 
-def suite_source(suite: str, *, function: str, preamble: str = "") -> str:
+def write_suite_check(suite: str, *, function: str, preamble: str = "") -> str:
     """Write a check that runs the preamble, then a suite as a module in which `function` is the candidate.
 
     The suite stays as it is, in a string: suites hold large literals, which are slow to parse and to write.
@@ -75,7 +75,7 @@ def suite_source(suite: str, *, function: str, preamble: str = "") -> str:
     )
 
 
-def imports_of(solution: str) -> dict[str, str]:
+def find_imports(solution: str) -> dict[str, str]:
     """Names a program imports, each with the statement that does; none where it does not parse."""
     try:
         body = ast.parse(solution).body
@@ -87,7 +87,7 @@ def imports_of(solution: str) -> dict[str, str]:
     }
 
 
-def unknown_names(source: str) -> list[str]:
+def find_unknown_names(source: str) -> list[str]:
     """Names that a source reads and neither it nor Python defines; sorted.
 
     A source that imports `*` may define anything: then there are none.
