@@ -1,5 +1,5 @@
-# The images of compose.yaml and executor/deploy/compose.yaml.
-# The executor service needs no torch, so atomforge's own packages are copied, not installed.
+# Images of compose.yaml and executor/deploy/compose.yaml. The service needs no torch, so atomforge's packages are
+# copied and not installed.
 ARG BASE_IMAGE=python:3.12-slim
 FROM ${BASE_IMAGE} AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
@@ -14,11 +14,11 @@ COPY deploy/executor.yaml /etc/atomforge/executor.yaml
 ENTRYPOINT ["python", "-m", "cli.main"]
 CMD ["serve", "--config", "/etc/atomforge/executor.yaml"]
 
-# A service that needs no engine, and the load balancer before it.
+# Replica of a fleet: a service with bubblewrap instead of a Docker engine.
 FROM executor AS replica
 RUN apt-get update && apt-get install -y --no-install-recommends bubblewrap tini && rm -rf /var/lib/apt/lists/*
 COPY executor/deploy/executor.yaml /etc/atomforge/executor.yaml
-# Sandboxes that end leave processes to process 1, and tini reaps them.
+# tini reaps the processes that sandboxes leave behind.
 ENTRYPOINT ["tini", "--", "python", "-m", "cli.main"]
 CMD ["serve", "--config", "/etc/atomforge/executor.yaml"]
 
