@@ -84,6 +84,27 @@ def fetch_service_info(url: str, token: str | None) -> ServiceInfo:
         raise ValueError(f"{url} is not an executor service") from None
 
 
+class ConnectionCache:
+    """Idle connections to a service, kept open between batches. Thread-safe."""
+
+    def __init__(self, info: ServiceInfo):
+        self._info = info
+        self._idle: deque[ServiceConnection] = deque()
+
+    def take(self) -> ServiceConnection:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return ServiceConnection(self._info.url, self._info.token)
+
+    def give_back(self, connection: ServiceConnection) -> None:
+        self._idle.append(connection)
+
+    def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
+
+
 class HttpExecutor:
     """The `Executor` of a service.
 
@@ -98,6 +119,7 @@ class HttpExecutor:
 
     def __init__(self, url: str, *, token: str | None = None, hash_seed: int = 0):
         self._info = fetch_service_info(url, token)
+        self._connections = ConnectionCache(self._info)
         self.description = f"{url}: {self._info.description}"
         if self._info.hash_seed != hash_seed:
             raise ValueError(
@@ -118,7 +140,7 @@ class HttpExecutor:
         return self._info.time_factor
 
     def close(self) -> None:
-        """Do nothing: each batch closes its own connections."""
+        self._connections.close()
 
     def run(
         self,
@@ -128,6 +150,7 @@ class HttpExecutor:
     ) -> list[Execution]:
         with HttpBatch[Run, Execution](
             self._info,
+            self._connections,
             "/v1/run",
             timeout_s=self._info.timeout_s(limits),
             encode=lambda items: encode_run_request(items, limits),
@@ -148,6 +171,7 @@ class HttpExecutor:
     ) -> "HttpBatch[Submission, Outcome]":
         return HttpBatch(
             self._info,
+            self._connections,
             "/v1/grade",
             timeout_s=self._info.timeout_s(limits),
             encode=lambda items: encode_grade_request(items, limits, rewards),
@@ -166,6 +190,7 @@ class HttpBatch(Generic[Item, Result]):
 
     Args:
         info: the service.
+        connections: to the service.
         path: path of the requests.
         timeout_s: seconds that each item adds to the deadline of a request.
         encode: encodes items as the body of a request.
@@ -177,6 +202,7 @@ class HttpBatch(Generic[Item, Result]):
     def __init__(
         self,
         info: ServiceInfo,
+        connections: ConnectionCache,
         path: str,
         *,
         timeout_s: float,
@@ -186,6 +212,7 @@ class HttpBatch(Generic[Item, Result]):
         on_result: Callable[[int, Result], None] | None,
     ):
         self._info = info
+        self._connections = connections
         self._path = path
         self._timeout_s = timeout_s
         self._encode_items = encode
@@ -232,17 +259,17 @@ class HttpBatch(Generic[Item, Result]):
 
     def _send_parts(self) -> None:
         """Send parts over one connection until the batch is closed."""
-        connection = ServiceConnection(self._info.url, self._info.token)
+        connection = self._connections.take()
         try:
             while (part := self._take_part()) is not None:
                 for indices, body in self._split(part):
                     self._send(connection, indices, body)
+            self._connections.give_back(connection)
         except _BatchClosed:
-            return  # closing the connection makes the service drop programs that have not begun
+            connection.close()  # so that the service drops programs that have not started
         except Exception as error:  # raised in the caller's thread by `outcomes`
-            self._fail(error)
-        finally:
             connection.close()
+            self._fail(error)
 
     def _send(self, connection: ServiceConnection, indices: list[int], body: bytes) -> None:
         left = post_with_retries(
