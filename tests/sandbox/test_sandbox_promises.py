@@ -144,7 +144,7 @@ def test_arguments_beyond_the_memory_are_infra(executor):
     ]
     found = executor.run(runs, Limits(cpu_time_s=10.0, wall_time_s=30.0, memory_bytes=32 << 20))
     assert [execution.failure for execution in found] == [None, Status.INFRA, None]
-    assert found[1].detail == "its sandbox could not begin it: MemoryError"
+    assert found[1].detail == "its sandbox could not start it: MemoryError"
     assert [found[0].results[0].value, found[2].results[0].value] == [3, 5]
 
 
