@@ -82,7 +82,8 @@ def parse_result(kind: bytes, text: str, *, extended: bool = False) -> CallResul
     if kind == b"m" and not extended:
         return CallResult(error=CHANGED_ARGUMENT)
     if kind == b"e":
-        name = parse_json(text)
+        payload = parse_json(text)
+        name = payload[0] if isinstance(payload, list) and payload else payload
         if isinstance(name, str):
             return CallResult(error=name[:MAX_NAME_CHARS])
     raise ValueError(f"a line of kind {kind!r}")
