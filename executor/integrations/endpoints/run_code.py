@@ -33,7 +33,7 @@ class RunCodeRequest(CompatRequest):
     stdin: str | None = None
     compile_timeout: Seconds = Field(10, description="added to the wall time; Python has no step of compilation")
     run_timeout: Seconds = Field(10, description="seconds of CPU time, at most those of max_limits")
-    memory_limit_MB: int = Field(-1, description="MiB; -1: the limit of the service")  # noqa: N815
+    memory_limit_MB: int = Field(-1, description="MiB; -1: the limit of the service")
     files: dict[str, str | None] = Field({}, description="name in the working directory to content in base64")
     fetch_files: list[str] = []
 
