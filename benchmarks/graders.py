@@ -7,7 +7,6 @@ programs are correct; each has 10 tests. Starting sandboxes is not timed. DIRECT
 download --no-deps verl`, then unzip); without it prime_code is left out. Ratios are taken within a round.
 """
 
-
 import argparse
 import json
 import os
