@@ -2,11 +2,13 @@
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from executor.convert.asserts import find_entry_point, find_unknown_names, write_check
 from executor.convert.columns import SkipRow
 from executor.convert.formats.eurus import convert_ground_truth
+from executor.convert.programs import choose_entry_point
 from executor.grading.tasks import TASK_KEYS, parse_task
 from executor.grading.tasks.values import parse_row_json
 from executor.types import Task
@@ -61,28 +63,37 @@ def build_assert_task(asserts: Sequence[str], *, task_id: str) -> Task:
     return parse_task({"task_id": task_id, "entry_point": function, "check": check})
 
 
-@functools.lru_cache(maxsize=4096)
-def read_ground_truth(text: str) -> Task:
+def read_ground_truth(text: str, completion: str) -> Task:
     """Read verl's ground truth of a coding problem, or a task row.
 
     Args:
         text: JSON of `{"inputs": [...], "outputs": [...], "fn_name": ...}`, of `{"assert_case": [...]}`, or of a row.
+        completion: says whether the function `fn_name` is a method of `class Solution`.
 
     Raises:
-        ValueError: it is neither; one line.
+        ValueError: the text is neither; one line.
     """
+    task, is_open = _read_ground_truth(text)
+    if not is_open:
+        return task
+    return replace(task, entry_point=choose_entry_point(task.entry_point, starter=completion, solutions=()))
+
+
+@functools.lru_cache(maxsize=4096)
+def _read_ground_truth(text: str) -> tuple[Task, bool]:
+    """Read a ground truth; returns its task, and whether the completion chooses between a function and a method."""
     truth = parse_row_json(text)
     if not isinstance(truth, Mapping):
         raise ValueError(f"ground_truth must be the JSON text of an object, not {text[:60]!r}")
     if "task_id" in truth:
-        return parse_task(truth)
+        return parse_task(truth), False
     if asserts := truth.get("assert_case"):
-        return build_assert_task(asserts, task_id="ground_truth")
+        return build_assert_task(asserts, task_id="ground_truth"), False
     try:
         row = convert_ground_truth(truth, "ground_truth", statement="")
     except SkipRow as error:
         raise ValueError(f"ground_truth cannot be graded: {error.reason}") from None
-    return parse_task({"task_id": "ground_truth", **row, "prompt": None})
+    return parse_task({"task_id": "ground_truth", **row, "prompt": None}), "entry_point" in row
 
 
 def read_columns(columns: Mapping[str, Sequence[Any]], num_samples: int) -> list[Task]:

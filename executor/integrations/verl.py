@@ -46,7 +46,7 @@ def compute_score(
         ValueError: `ground_truth` cannot be graded; one line.
     """
     text = ground_truth if isinstance(ground_truth, str) else json.dumps(ground_truth)
-    submission = Submission(task=read_ground_truth(text), completion=solution_str)
+    submission = Submission(task=read_ground_truth(text, solution_str), completion=solution_str)
     [outcome] = grade_submissions([submission], backend=executor, rewards=RewardConfig(**(rewards or {})))
     return {
         "score": 0.0 if outcome.reward is None else outcome.reward.total,

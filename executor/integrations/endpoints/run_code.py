@@ -6,7 +6,6 @@ why a program failed; a fault of ours and a full queue are HTTP 504, which verl 
 """
 
 import base64
-import binascii
 import signal
 from dataclasses import replace
 from typing import Annotated, Any
@@ -111,7 +110,7 @@ def _decode(name: str, content: str) -> str:
         raise ValueError(f"files: a name must be that of a file in the working directory, not {name[:60]!r}")
     try:
         return base64.b64decode(content, validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise ValueError(f"files: {name} must be UTF-8 text in base64") from None
 
 
