@@ -81,7 +81,7 @@ class ManualQueue:
         self.waiting.append((run, future))
         return future
 
-    def submit_check(self, task, program, limits):
+    def submit_check(self, task, program, limits, *, prelude=""):
         self.checked.append(program)
         future = Future()
         future.set_result(Outcome(status=Status.PASSED, num_passed=1, num_tests=1, duration_s=0.0))

@@ -95,7 +95,7 @@ def own_pool(backend):
         ("def solve(x): raise SystemExit(0)", Status.EXCEPTION),
         ("def solve(x): raise MemoryError", Status.MEMORY),
         ("def solve(x): return x + 1 if x < 2 else object()", Status.WRONG),
-        ("def solve(x): return (1 << 20000) if x else 1", Status.OUTPUT_LIMIT),
+        ("def solve(x): return (1 << (1 << 23)) if x else 1", Status.OUTPUT_LIMIT),
         ("def solve(x): return 'x' * (2 << 20)", Status.OUTPUT_LIMIT),
         ("def solve(x:", Status.LOAD_ERROR),
         ("def other(x): return x + 1", Status.LOAD_ERROR),

@@ -1,6 +1,5 @@
 """The app without network and sandboxes: clients that disconnect, batches that fail, values out of range."""
 
-import asyncio
 import json
 import threading
 import time
@@ -10,54 +9,14 @@ import pytest
 from executor.api import LocalExecutor
 from executor.service.app import create_app
 from executor.service.settings import ServiceConfig
+from tests.support.asgi import exchange, post
 from tests.support.fake_sandbox import FakeBackend
 
 TASK = {"task_id": "t", "entry_point": "f", "tests": [{"args": [], "expected": 1}]}
-SCOPE = {
-    "type": "http",
-    "asgi": {"version": "3.0", "spec_version": "2.3"},
-    "http_version": "1.1",
-    "method": "POST",
-    "query_string": b"",
-    "root_path": "",
-    "headers": [],
-    "server": None,
-    "client": None,
-    "scheme": "http",
-    "state": {},
-}
 
 
 def build_app(executor, **keys):
     return create_app(executor, ServiceConfig(**keys), None)  # pyright: ignore[reportArgumentType]
-
-
-def post(app, path, request, *, disconnects=lambda: False) -> bytes:
-    """Post a request and return the body of the response; the client disconnects when `disconnects()` is true."""
-    return exchange(app, path, request, disconnects=disconnects)[1]
-
-
-def exchange(app, path, request, *, disconnects=lambda: False) -> tuple[int, bytes, dict[str, str]]:
-    """Post a request and return status, body and headers of the response."""
-    messages = [{"type": "http.request", "body": json.dumps(request).encode(), "more_body": False}]
-    sent = []
-
-    async def receive():
-        while not messages and not disconnects():
-            await asyncio.sleep(0.005)
-        return messages.pop() if messages else {"type": "http.disconnect"}
-
-    async def send(message) -> None:
-        sent.append(message)
-
-    async def call() -> None:
-        scope = {**SCOPE, "path": path, "raw_path": path.encode()}
-        await asyncio.wait_for(app(scope, receive, send), 10)
-
-    asyncio.run(call())
-    start, *rest = sent
-    headers = {name.decode(): value.decode() for name, value in start["headers"]}
-    return start["status"], b"".join(message.get("body", b"") for message in rest), headers
 
 
 def make_request(number: int) -> dict:
