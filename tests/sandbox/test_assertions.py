@@ -62,7 +62,7 @@ def test_controls_between_hostile_programs_pass(graded):
     assert {name: outcome for name, outcome in graded.controls.items() if not outcome.passed} == {}
 
 
-def test_the_check_never_leaves_for_the_candidate_sandbox(bubblewrap_executor, monkeypatch):
+def test_check_is_never_sent_to_the_candidate_sandbox(bubblewrap_executor, monkeypatch):
     sent, of_candidates = {}, set()
     send, send_line = SandboxConnection.send, SandboxConnection.send_line
 
@@ -87,7 +87,7 @@ def test_the_check_never_leaves_for_the_candidate_sandbox(bubblewrap_executor, m
             assert (secret in said) is (side not in of_candidates), secret
 
 
-def test_no_candidate_meets_what_the_one_before_left(executor):
+def test_candidates_leave_nothing_for_the_next_candidate(executor):
     task = Task(task_id="probe", entry_point="solve", check="def check(c): assert c() == []\n")
     poison = """
 import builtins, os, sys
@@ -115,7 +115,7 @@ def solve(): return os.listdir("/tmp") + [name for name in ("left",) if name in 
     ],
     ids=["all", "zip"],
 )
-def test_a_program_does_not_end_the_asserts_of_its_check(executor, assertion):
+def test_stop_iteration_of_a_program_does_not_end_its_check(executor, assertion):
     check = f"def check(candidate):\n    {assertion}\n"
     task = parse_task({"task_id": "squares", "entry_point": "solve", "check": check})
     bodies = ("raise StopIteration", "return x * x", "return x + 6")  # the last is right for 3 only

@@ -106,7 +106,7 @@ def human_eval():
     return load_benchmark("human-eval")
 
 
-def test_rows_of_our_own_in_the_shape_of_mbpp(executor):
+def test_solutions_of_mbpp_rows_pass_and_wrong_programs_do_not(executor):
     tasks = tasks_of_rows()
     assert failed(graded(executor, tasks, lambda task: task.solution)) == {}
     wrong = graded(executor, tasks, lambda task: ROWS[int(task.task_id)][3])
@@ -115,7 +115,7 @@ def test_rows_of_our_own_in_the_shape_of_mbpp(executor):
     assert {str(outcome.status) for outcome in nothing.values()} <= {"wrong", "exception"}, nothing
 
 
-def test_grade_reads_the_shape_of_mbpp(tmp_path, capsys):
+def test_grade_reads_mbpp_rows(tmp_path, capsys):
     rows = [
         {"task_id": 1, "text": "Twice.", "test_list": ["assert f(2) == 4"]},
         {"task_id": 2, "text": "Of a tree.", "test_list": ["assert f(ROOT) == 4"], "test_setup_code": "ROOT = Node(1)"},

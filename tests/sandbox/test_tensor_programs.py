@@ -69,7 +69,7 @@ def test_programs_without_tensors_see_no_torch(bubblewrap_executor):
 
 
 @needs_torch
-def test_a_program_sees_no_device_of_a_gpu(bubblewrap_executor):
+def test_programs_see_no_gpu_device(bubblewrap_executor):
     source = "import os\ndef solve(n): return [name for name in os.listdir('/dev') if name[:6] in ('nvidia', 'dri')]"
     for profile in ("cpu", "torch"):
         run = Run(source=source, entry_point="solve", calls=([1],), profile=profile)
@@ -78,7 +78,7 @@ def test_a_program_sees_no_device_of_a_gpu(bubblewrap_executor):
 
 
 @needs_torch
-def test_the_process_backend_has_the_profile_too():
+def test_process_backend_has_the_torch_profile():
     with open_executor("process", num_workers=1) as opened:
         run = Run(source=RIGHT, entry_point="solve", calls=([tensor(1, 2, 3, 4)],), profile="torch")
         [found] = opened.run([run], PATIENT)
@@ -86,14 +86,14 @@ def test_the_process_backend_has_the_profile_too():
 
 
 @needs_torch
-def test_cuda_must_be_named(bubblewrap_executor, monkeypatch):
+def test_cuda_without_a_gpu_name_raises_value_error(bubblewrap_executor, monkeypatch):
     monkeypatch.delenv("ATOMFORGE_SANDBOX_GPU", raising=False)
     run = Run(source=RIGHT, entry_point="solve", calls=([1],), profile="cuda")
     with pytest.raises(ValueError, match="profile cuda: name the sandboxes' GPU in ATOMFORGE_SANDBOX_GPU"):
         bubblewrap_executor.run([run], PATIENT)
 
 
-def test_a_task_with_tensors_needs_the_profile():
+def test_task_with_tensors_requires_a_torch_profile():
     row = {"task_id": 1, "entry_point": "f", "tests": [{"args": [tensor(1, shape=(1,))], "expected": 1}]}
     with pytest.raises(ValueError, match="task 1: it has tensors among its values"):
         parse_task(row)
