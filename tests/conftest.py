@@ -10,6 +10,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 _LONGEST = ("test_hostile_programs", "test_assertions", "test_ordinary_user", "test_service", "test_tensor_programs")
 """Files that a parallel run starts with, so that none of them is left for its end."""
+_BACKEND_PARAMS = ("executor", "graded", "backend", "driver")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -25,5 +26,5 @@ def pytest_collection_modifyitems(items):
 def _find_backend(item) -> str:
     """Return the kind of sandbox that a test is parametrized with, or an empty string."""
     params = item.callspec.params if hasattr(item, "callspec") else {}
-    backends = [str(params[name]).partition("-")[0] for name in ("executor", "graded", "backend") if name in params]
+    backends = [str(params[name]).partition("-")[0] for name in _BACKEND_PARAMS if name in params]
     return next((backend for backend in backends if backend in ("bubblewrap", "docker")), "")
