@@ -17,7 +17,7 @@ from executor.api import Executor
 from executor.grading.rewards import RewardConfig
 from executor.types import Outcome
 from lightning_modules.generation import Generated, Sampling, generate
-from lightning_modules.judging import Judging, tasks_of
+from lightning_modules.judging import Judging
 from lightning_modules.policy import Policy
 from lightning_modules.reference import Reference
 from lightning_modules.responses import TokenScores
@@ -80,7 +80,7 @@ def answer_prompts(
     prompt_ids = [prompt.prompt_ids for prompt in prompts]
     started_at = time.perf_counter()
     with executor.grading(rewards=settings.reward) as grading:
-        judging = Judging(grading, tokenizer, tasks_of(prompts), stop=settings.sampling.stop)
+        judging = Judging(grading, tokenizer, [prompt.task for prompt in prompts], stop=settings.sampling.stop)
 
         def finished(index: int, item: Generated) -> None:
             judging.add(index, item)

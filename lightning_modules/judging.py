@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerFast
 
-from datamodules.batches import TaskPrompt
 from executor.grading.grader import Grading
-from executor.types import Outcome, Submission, Task, Test
+from executor.types import Outcome, Submission, Task
 from lightning_modules.drafts import Generated
 from lightning_modules.stop_strings import cut_at_stop, decode
 
@@ -55,22 +54,3 @@ class Judging:
 def completion_text(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int], stop: Sequence[str] = ()) -> str:
     """Decode a completion up to the first of the texts `stop`; special tokens, `<eos>` among them, are left out."""
     return cut_at_stop(decode(tokenizer, token_ids), stop)
-
-
-def tasks_of(prompts: Sequence[TaskPrompt]) -> list[Task]:
-    """Say what an answer to each prompt is graded against; the copies of a prompt share one record."""
-    known = {id(prompt): _task_of(prompt) for prompt in {id(prompt): prompt for prompt in prompts}.values()}
-    return [known[id(prompt)] for prompt in prompts]
-
-
-def _task_of(prompt: TaskPrompt) -> Task:
-    return Task(
-        task_id=prompt.task_id,
-        entry_point=prompt.entry_point,
-        tests=tuple(Test(args=test["args"], expected=test["expected"]) for test in prompt.tests),
-        reference=prompt.reference,
-        inputs=prompt.inputs,
-        check=prompt.check,
-        prompt=prompt.prompt if prompt.continues else None,
-        profile=prompt.profile,
-    )
