@@ -3,7 +3,7 @@
 import pytest
 
 from executor.api import open_executor
-from executor.grading.outcome import judge
+from executor.grading.outcome import grade_execution
 from executor.grading.tasks import parse_task
 from executor.types import Limits, Run, Task, Test
 from tests.sandbox.hostile_tensors import HOSTILE, ODD_BUT_RIGHT, RIGHT
@@ -35,7 +35,7 @@ def judged(executor):
     def run(sources, limits):
         calls = tuple(test.args for test in TASK.tests)
         runs = [Run(source=source, entry_point="solve", calls=calls, profile="torch") for source in sources]
-        return [judge(TASK, execution) for execution in executor.run(runs, limits)]
+        return [grade_execution(TASK, execution) for execution in executor.run(runs, limits)]
 
     return run
 

@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 from ..codec import decode_value, encode_value
 from .exceptions import MAX_DETAIL_CHARS, error_message
 from .node_objects import build_nodes, read_nodes
+from .program import execute
 
 _CHECK_FILE, _PROMPT_FILE = "<check>", "<prompt>"
 _BODY = "\n    pass\n"
@@ -38,7 +39,7 @@ def run_check_harness(task: dict[str, Any], *, reader: int, writer: int) -> NoRe
     """Run a check, write its final line, and exit.
 
     Args:
-        task: `prompt` (or None), `check` and `entry_point`.
+        task: `prompt` (or None), `check`, `entry_point`, and optionally `prelude`.
         reader: descriptor of lines in.
         writer: descriptor of lines out.
     """
@@ -80,6 +81,8 @@ def run_check(task: dict[str, Any], call: Callable[[list], Line]) -> Line:
     proxy = _Proxy(call, module.__dict__)
     sys.modules["check"] = module
     try:
+        if task.get("prelude"):
+            execute(task["prelude"], "<prelude>", module.__dict__)
         _load_prompt(task["prompt"], module.__dict__)
         module.__dict__.update({"candidate": proxy, task["entry_point"]: proxy})
         exec(compile(task["check"], _CHECK_FILE, "exec", dont_inherit=True), module.__dict__)

@@ -79,9 +79,8 @@ def _prepare(limits: dict[str, Any], program: dict[str, Any], body: bytes, spec:
         return partial(run_check_harness, json.loads(body), reader=CALLS_FD, writer=RESULTS_FD)
     if limits.get("stdin"):
         write_files(program.get("files", {}))
-        return partial(
-            run_stdin_program, program, load_prelude(program, "__main__"), owns_namespace=spec["owns_namespace"]
-        )
+        load_prelude(program, "__main__")
+        return partial(run_stdin_program, program, owns_namespace=spec["owns_namespace"])
     if session is not None:
         return partial(serve_calls, program, load_prelude(program))
     # The host wrote this JSON, so a tag can only be spelled like this.

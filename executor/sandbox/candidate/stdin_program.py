@@ -12,12 +12,14 @@ import gc
 import os
 import signal
 import sys
+import types
+import weakref
 from typing import Any, NoReturn
 
 from ..framing import read_exactly
 from ..hardening import CALLS_FD, RESULTS_FD
 from .exceptions import builtin_number
-from .program import Namespace, TaskFault, execute
+from .program import TaskFault, execute
 
 MAX_INPUT_BYTES = 64 << 20
 INPUT_FILE = "stdin"
@@ -66,25 +68,23 @@ def write_files(files: dict[str, str]) -> None:
             raise TaskFault(f"files: {name!r:.80} cannot be written: {error}") from None
 
 
-def run_stdin_program(program: dict[str, Any], namespace: Namespace, *, owns_namespace: bool) -> NoReturn:
-    """Run a program and exit.
+def run_stdin_program(program: dict[str, Any], *, owns_namespace: bool) -> NoReturn:
+    """Run a program in the module `__main__`, which may hold the names of a prelude, and exit.
 
     Args:
         program: `source` and optionally `argv`, the arguments after its name.
-        namespace: of the module `__main__`, to execute it in.
         owns_namespace: whether all other processes in the PID namespace that we may kill are the program's.
     """
     exit_now, kill, write = os._exit, os.kill, os.write
     os.dup2(RESULTS_FD, 1)
     os.close(RESULTS_FD)
     _open_standard_streams()
-    _prepare_interpreter(program, namespace)
-    code, error = _execute(program["source"], namespace)
-    with contextlib.suppress(BaseException):
-        _finalize(namespace)
-    if error is not None and code == 1:
+    _prepare_interpreter(program)
+    code, exception_number = _execute(program["source"])
+    _finalize()
+    if exception_number is not None and code == 1:
         with contextlib.suppress(BaseException):
-            write(CALLS_FD, bytes([builtin_number(error)]))
+            write(CALLS_FD, bytes([exception_number]))
     if owns_namespace:  # so what children print later does not count
         with contextlib.suppress(BaseException):
             kill(-1, signal.SIGKILL)
@@ -103,22 +103,24 @@ def _open_standard_streams() -> None:
         setattr(sys, f"__{name}__", stream)
 
 
-def _prepare_interpreter(program: dict[str, Any], namespace: Namespace) -> None:
+def _prepare_interpreter(program: dict[str, Any]) -> None:
     from _sitebuiltins import Quitter
 
     atexit._clear()  # what the worker's modules have registered
     sys.argv = ["main.py", *program.get("argv", ())]
-    namespace["__file__"] = "main.py"
-    namespace["__builtins__"] = builtins
+    vars(sys.modules["__main__"])["__file__"] = "main.py"
     for name in ("exit", "quit"):
         setattr(builtins, name, Quitter(name, "Ctrl-D (i.e. EOF)"))
 
 
-def _execute(source: str, namespace: Namespace) -> tuple[int, BaseException | None]:
-    """Execute a program; return the interpreter's exit code and an exception that ended it."""
+def _execute(source: str) -> tuple[int, int | None]:
+    """Execute a program; return the interpreter's exit code and the number of an exception that ended it.
+
+    No reference to the module is kept, so that it can be collected at the end.
+    """
     default_hook = sys.excepthook
     try:
-        execute(source, "main.py", namespace)
+        execute(source, "main.py", vars(sys.modules["__main__"]))
     except SystemExit as request:
         return _exit_code(request), None
     except BaseException as error:
@@ -130,7 +132,7 @@ def _execute(source: str, namespace: Namespace) -> tuple[int, BaseException | No
                 code = _exit_code(request)
             except BaseException:
                 pass
-        return code, error.with_traceback(None)
+        return code, builtin_number(error)
     return 0, None
 
 
@@ -145,26 +147,36 @@ def _exit_code(request: SystemExit) -> int:
     return int.__and__(code, 0xFF) if isinstance(code, int) else 1
 
 
-def _finalize(namespace: Namespace) -> None:
+def _finalize() -> None:
     """Do what the interpreter does at its end and a program can observe on its standard output."""
     threading = sys.modules.get("threading")
-    if threading is not None:
-        with contextlib.suppress(BaseException):
+    with contextlib.suppress(BaseException):
+        if threading is not None:
             threading._shutdown()  # joins all threads but daemons
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
     _flush()
-    if threading is None or threading.active_count() == 1:  # daemons would run on without their globals
-        for is_private in (True, False):
-            for name in list(namespace):
-                if name != "__builtins__" and (name[:1] == "_" and name[1:2] != "_") >= is_private:
-                    namespace[name] = None
-        gc.collect()
-        _flush()
+    with contextlib.suppress(BaseException):
+        module = weakref.ref(sys.modules.pop("__main__"))
+        gc.collect()  # finalizers of the program's objects still find its globals
+        if threading is None or threading.active_count() == 1:  # daemons would run on without them
+            _clear_globals(module())
+    _flush()
+
+
+def _clear_globals(module: types.ModuleType | None) -> None:
+    """Drop the globals of a module that is still in use, in the interpreter's order; None: it is not."""
+    namespace = {} if module is None else vars(module)
+    for is_private in (True, False):
+        for name in list(namespace):
+            if (name[:1] == "_" and name[1:2] != "_") or (not is_private and name != "__builtins__"):
+                namespace[name] = None
+    gc.collect()
 
 
 def _flush() -> None:
     """Flush the standard streams. The program may have closed them or their descriptors."""
     for stream in (sys.stdout, sys.__stdout__, sys.stderr):
         with contextlib.suppress(BaseException):
-            stream.flush()
+            if stream is not None:
+                stream.flush()

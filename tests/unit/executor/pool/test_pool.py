@@ -12,6 +12,7 @@ from executor.pool.results import parse_execution
 from executor.sandbox.framing import pack_frame
 from executor.types import Limits, Run, Status
 from tests.support.fake_sandbox import FakeBackend
+from tests.support.wait import wait_until
 
 
 def runs(*sources):
@@ -281,8 +282,7 @@ def test_closing_lets_nobody_wait():
     pool = SandboxPool(backend, num_workers=1)
     queue = pool.queue()
     futures = [queue.submit(runs(source)[0], Limits()) for source in ("hang", "a", "b")]
-    while "hang" not in backend.seen:
-        time.sleep(0.01)
+    wait_until(lambda: "hang" in backend.seen)
     pool.close()
     assert [future.result(timeout=0).failure for future in futures] == [Status.INFRA] * 3
     with pytest.raises(RuntimeError, match="closed"):

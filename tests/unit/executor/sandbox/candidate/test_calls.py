@@ -4,8 +4,16 @@ import json
 
 import pytest
 
-TREE = "class TreeNode:\n    def __init__(self, val=0, left=None, right=None):\n        self.val, self.left, self.right = val, left, right\n"
-LIST = "class ListNode:\n    def __init__(self, val=0, next=None):\n        self.val, self.next = val, next\n"
+TREE = """
+class TreeNode:
+    def __init__(self, val=0, left=None, right=None):
+        self.val, self.left, self.right = val, left, right
+"""
+LIST = """
+class ListNode:
+    def __init__(self, val=0, next=None):
+        self.val, self.next = val, next
+"""
 
 
 def test_positional_and_keyword_arguments(driver):

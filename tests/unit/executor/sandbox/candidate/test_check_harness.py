@@ -168,7 +168,10 @@ def test_trees_and_lists_cross_as_objects_of_the_checks_classes(final_line):
 
 def test_numpy_values_cross_as_plain_values(final_line):
     pytest.importorskip("numpy")
-    check = "import numpy as np\ndef check(c):\n    assert np.allclose(c(np.array([[1.0, 2.0]]), np.int64(3)), [[3.0, 6.0]])\n"
+    check = (
+        "import numpy as np\ndef check(c):\n"
+        "    got = c(np.array([[1.0, 2.0]]), np.int64(3))\n    assert np.allclose(got, [[3.0, 6.0]])\n"
+    )
 
     def solve(rows, factor):
         assert (rows, type(factor)) == ([[1.0, 2.0]], int)
