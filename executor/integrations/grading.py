@@ -15,7 +15,7 @@ NUM_ATTEMPTS = 2
 """How often a submission is graded until its outcome is not `infra`."""
 
 _register_exit = getattr(threading, "_register_atexit", atexit.register)
-"""atexit itself is too late: the threads that started the sandboxes have ended by then, and their sandboxes with them."""
+"""atexit is too late: the threads that started the sandboxes have ended by then, and the sandboxes with them."""
 _executors: dict[tuple[int, str], Executor] = {}
 _lock = threading.Lock()
 

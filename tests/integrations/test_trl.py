@@ -7,12 +7,12 @@ import pytest
 
 pytest.importorskip("trl")
 
-from datasets import Dataset  # noqa: E402
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
-from trl import GRPOConfig, GRPOTrainer  # noqa: E402
+from datasets import Dataset
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from trl import GRPOConfig, GRPOTrainer
 
-from executor.integrations.trl import reward  # noqa: E402
+from executor.integrations.trl import reward
 
 PROMPT = "def f(x):\n    return x + 1  # "  # what an untrained model writes behind it is a comment, up to a new line
 RIGHT = {"task_id": "right", "entry_point": "f", "tests": [{"args": [1], "expected": 2}]}
@@ -32,7 +32,12 @@ def make_tokenizer():
 
 def make_model():
     config = LlamaConfig(
-        vocab_size=257, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2, eos_token_id=256
+        vocab_size=257,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        eos_token_id=256,
     )
     return LlamaForCausalLM(config)
 
