@@ -14,6 +14,8 @@ BACKEND_VARIABLE = "ATOMFORGE_EXECUTOR"
 NUM_ATTEMPTS = 2
 """How often a submission is graded until its outcome is not `infra`."""
 
+_register_exit = getattr(threading, "_register_atexit", atexit.register)
+"""atexit is too late: the threads that started the sandboxes have ended by then, and the sandboxes with them."""
 _executors: dict[tuple[int, str], Executor] = {}
 _lock = threading.Lock()
 
@@ -32,7 +34,7 @@ def get_executor(backend: str | None = None) -> Executor:
     with _lock:
         if key not in _executors:
             executor = _executors[key] = open_executor(name)
-            atexit.register(executor.close)
+            _register_exit(executor.close)
         return _executors[key]
 
 

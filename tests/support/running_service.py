@@ -106,6 +106,7 @@ def running_service(
     token: str | None = TOKEN,
     wait_for_listening: bool = True,
     num_descriptors: int | None = None,
+    python: str | Path = sys.executable,
     **keys: Any,
 ) -> Iterator[Served]:
     """Start `atomforge serve` on a free port, or the Unix socket of the keys; killed at the end where it still runs.
@@ -121,7 +122,7 @@ def running_service(
         environment["ATOMFORGE_EXECUTOR_TOKEN"] = token
     prefix = [] if num_descriptors is None else ["/bin/sh", "-c", f'ulimit -n {num_descriptors}; exec "$0" "$@"']
     process = subprocess.Popen(
-        [*prefix, sys.executable, "-m", "cli.main", "serve", "--config", str(config)],
+        [*prefix, str(python), "-m", "cli.main", "serve", "--config", str(config)],
         cwd=ROOT,
         env=environment,
         stderr=subprocess.PIPE,

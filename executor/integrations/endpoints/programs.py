@@ -5,7 +5,9 @@ Unlike the batches of /v1, nothing is streamed: a response has the results of al
 
 import asyncio
 import contextlib
+import math
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -41,19 +43,26 @@ class ProgramRunner:
     def __init__(self, service: Service):
         self.service = service
 
-    async def run(self, request: Request, run: Run, limits: Limits) -> Execution:
+    async def run(self, request: Request, run: Run, limits: Limits, *, within_s: float) -> Execution:
         """Run a program.
 
+        Args:
+            request: of the client that waits.
+            run: the program.
+            limits: of the program.
+            within_s: time for an answer, waiting in the queue included.
+
         Raises:
-            ApiError: 504 for a fault of ours or a full queue.
+            ApiError: 504 for a fault of ours, a full queue, or a queue too long for an answer in time.
         """
+        deadline = time.monotonic() + within_s
         with self._accept(1) as batch:
             for _ in range(NUM_ATTEMPTS):
                 countdown = _Countdown(1)
                 with self.service.executor.queue() as queue:
                     future = queue.submit(run, limits)
                     future.add_done_callback(lambda _, countdown=countdown: countdown.count_down())
-                    await countdown.wait(request)
+                    await countdown.wait(request, deadline)
                 execution = _read(future)
                 batch.count(execution)
                 if execution.failure is not Status.INFRA:
@@ -153,15 +162,18 @@ class _Countdown:
         with contextlib.suppress(RuntimeError):  # the event loop is closed, so nobody waits
             self._loop.call_soon_threadsafe(self._ended.set)
 
-    async def wait(self, request: Request) -> None:
+    async def wait(self, request: Request, deadline: float = math.inf) -> None:
         """Wait for the programs of a request.
 
         Raises:
-            ApiError: the client has disconnected.
+            ApiError: the client has disconnected, or the deadline (of `time.monotonic`) has passed.
         """
         while not self._ended.is_set():
+            time_left_s = deadline - time.monotonic()
+            if time_left_s <= 0:
+                raise ApiError(RETRY_STATUS, "the queue is too long for an answer in time")
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DISCONNECT_POLL_S):
+                async with asyncio.timeout(min(DISCONNECT_POLL_S, time_left_s)):
                     await self._ended.wait()
             if not self._ended.is_set() and await request.is_disconnected():
                 raise ApiError(499, "the client has disconnected")

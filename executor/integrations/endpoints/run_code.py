@@ -20,6 +20,8 @@ from executor.service.settings import ServiceConfig
 from executor.types import MIN_MEMORY_BYTES, Execution, Limits, Run, Status
 
 Seconds = Annotated[float, Field(gt=0)]
+QUEUE_S = 8.0
+"""Time for waiting in the queue beyond both timeouts; verl waits 10 s longer than both."""
 _KILLED = -int(signal.SIGKILL)
 _MAX_NAME_CHARS = 255
 
@@ -32,7 +34,7 @@ class RunCodeRequest(CompatRequest):
     stdin: str | None = None
     compile_timeout: Seconds = Field(10, description="added to the wall time; Python has no step of compilation")
     run_timeout: Seconds = Field(10, description="seconds of CPU time, at most those of max_limits")
-    memory_limit_MB: int = Field(-1, description="MiB; -1: the limit of the service")
+    memory_limit_MB: int | None = Field(-1, description="MiB; -1 or null: the limit of the service")
     files: dict[str, str | None] = Field({}, description="name in the working directory to content in base64")
     fetch_files: list[str] = []
 
@@ -47,7 +49,9 @@ def add_run_code(app: FastAPI, programs: ProgramRunner) -> None:
             run = build_run(parsed)
         except ValueError as error:
             raise ApiError(422, str(error)) from None
-        execution = await programs.run(request, run, choose_limits(parsed, programs.service.config))
+        limits = choose_limits(parsed, programs.service.config, programs.service.executor.time_factor)
+        within_s = parsed.run_timeout + parsed.compile_timeout + QUEUE_S
+        execution = await programs.run(request, run, limits, within_s=within_s)
         return respond(build_response(execution))
 
 
@@ -65,19 +69,23 @@ def build_run(request: RunCodeRequest) -> Run:
     return Run(source=request.code, stdin=_encode(request.stdin or ""), files=files)
 
 
-def choose_limits(request: RunCodeRequest, config: ServiceConfig) -> Limits:
+def choose_limits(request: RunCodeRequest, config: ServiceConfig, time_factor: float) -> Limits:
     """Choose the limits of a program: those of the request, at most `max_limits`.
 
-    Its wall time includes `compile_timeout`, because the clients wait for both and other programs share the machine.
+    Args:
+        request: its `run_timeout` is a limit on CPU time. The wall time is that and `compile_timeout` in seconds of
+            this machine, because the clients wait for both and other programs share the machine.
+        config: of the service.
+        time_factor: by which the executor multiplies times.
     """
     most = config.max_limits
     memory_bytes = config.limits.memory_bytes
-    if request.memory_limit_MB > 0:
-        memory_bytes = max(MIN_MEMORY_BYTES, min(most.memory_bytes, request.memory_limit_MB << 20))
+    if (memory_mib := request.memory_limit_MB or 0) > 0:
+        memory_bytes = max(MIN_MEMORY_BYTES, min(most.memory_bytes, memory_mib << 20))
     return replace(
         config.limits,
         cpu_time_s=min(most.cpu_time_s, request.run_timeout),
-        wall_time_s=min(most.wall_time_s, request.run_timeout + request.compile_timeout),
+        wall_time_s=min(most.wall_time_s, (request.run_timeout + request.compile_timeout) / time_factor),
         memory_bytes=memory_bytes,
         source_bytes=most.source_bytes,
     )

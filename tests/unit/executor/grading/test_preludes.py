@@ -13,6 +13,7 @@ def test_leetcode_prelude_defines_its_names():
     assert (names["inf"], names["gcd"](4, 6), names["ascii_lowercase"][:3]) == (float("inf"), 2, "abc")
     assert names["Optional"][names["List"][int]]
     assert names["heapq"].heappop([1]) == names["heappop"]([1]) == 1
+    assert list(names["pairwise"]([1, 2, 3])) == [(1, 2), (2, 3)]
     assert names["cache"](len)("ab") == names["bisect_left"]([1, 2, 3], 3) == len(names["deque"]([1, 2]))
 
 

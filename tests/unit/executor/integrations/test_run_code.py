@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 
 import pytest
 
@@ -102,11 +103,32 @@ def test_run_code_with_a_full_queue_or_at_shutdown_is_504(full, draining):
     assert (status, "retry-after" in headers) == (504, True)
 
 
+def test_run_code_with_a_queue_too_long_is_504_before_verl_gives_up(monkeypatch):
+    monkeypatch.setattr("executor.integrations.endpoints.run_code.QUEUE_S", 0.02)
+    executor = ScriptedExecutor(lambda run: None)
+    began = time.monotonic()
+    status, body, app = post(executor, FROM_VERL | {"run_timeout": 0.02, "compile_timeout": 0.02})
+    assert status == 504
+    assert "queue is too long" in body["error"]
+    assert time.monotonic() - began >= 0.06
+    assert (executor.num_cancelled, app.state.service.num_pending) == (1, 0)
+
+
+def test_run_code_wall_time_is_that_of_this_machine():
+    executor = ScriptedExecutor()
+    executor.time_factor = 2.0
+    post(executor, FROM_VERL)
+    [(_, limits)] = executor.submitted
+    assert (limits.cpu_time_s, limits.wall_time_s) == (10, 10)  # the executor doubles both: 20 s each
+
+
 def test_run_code_limits_are_at_most_those_of_the_service():
     executor = ScriptedExecutor()
     post(executor, FROM_VERL | {"run_timeout": 1000, "compile_timeout": 1000, "memory_limit_MB": 1 << 20})
     post(executor, FROM_VERL | {"memory_limit_MB": -1})
-    [(_, most), (_, plain)] = executor.submitted
+    post(executor, FROM_VERL | {"memory_limit_MB": None})
+    [(_, most), (_, plain), (_, null)] = executor.submitted
+    assert null == plain
     assert (most.cpu_time_s, most.wall_time_s, most.memory_bytes) == (60, 120, 2 << 30)
     assert plain.memory_bytes == 256 << 20
 
