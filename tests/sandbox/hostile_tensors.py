@@ -147,7 +147,7 @@ HOSTILE = {
         _TORCH + "def solve(x):\n    torch.set_num_threads(4096)\n    torch.ones(3000, 3000).exp().sum()\n    return x",
     ),
     "limits/forks": (
-        "exception timeout wrong crash",
+        "exception timeout wrong crash memory",
         "import os\ndef solve(x):\n    while True:\n        try: os.fork()\n        except OSError: return x",
     ),
     # leaves
