@@ -1,6 +1,6 @@
 # The everyday verbs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install engine demo study docs test test-all test-unit test-contract test-sandbox test-cluster test-gpu lint format clean
+.PHONY: help install engine demo study docs test test-all test-unit test-contract test-sandbox test-cluster test-gpu test-integrations lint format clean
 BIN := .venv/bin
 # Small tensors on few cores: more threads than cores only spin.
 export TOKENIZERS_PARALLELISM = false
@@ -57,6 +57,9 @@ test-cluster: engine ## Two ranks over gloo, and a real Slurm
 
 test-gpu: install ## What the CUDA sandbox promises, on a machine with a GPU (ATOMFORGE_SANDBOX_GPU=0 names it)
 	$(BIN)/python tests/gpu/check_sandbox.py --backend bubblewrap
+
+test-integrations: install ## The adapters against TRL, verl, OpenRLHF, verifiers, inspect_ai and lm-eval, each in its own environment (first time 30 minutes)
+	$(BIN)/python tests/integrations/run.py
 
 clean: ## Remove what tests and builds leave behind (not .venv, data or runs)
 	rm -rf build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
