@@ -9,15 +9,14 @@ at all. `docs/datasets.md` says what each format becomes.
 
 import argparse
 import itertools
-import os
-import tempfile
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from cli.count_progress import CountProgress
 from cli.errors import Interrupted, UsageError
-from executor.convert.json_values import write_json
+from cli.json_file import check_output, open_atomic
 from executor.convert.readers import RowSource, SourceRow
 from executor.convert.registry import CONVERTERS, Tally, convert_rows, open_rows
 
@@ -54,16 +53,14 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.limit is not None and args.limit < 1:
         raise UsageError(f"--limit must be at least 1, not {args.limit}")
-    if args.output.is_dir():
-        raise UsageError(f"--output: {args.output} is a folder; name a file")
-    if not args.output.absolute().parent.is_dir():
-        raise UsageError(f"--output: there is no folder {args.output.absolute().parent}")
+    check_output(args.output)
     source = open_rows(args.input, format_name=args.format, config=args.config, split=args.split)
     tally = Tally()
+    rows = _show_progress(source, args.limit)
     try:
-        _write(
-            args.output, convert_rows(args.format, _show_progress(source, args.limit), source=source.name, tally=tally)
-        )
+        with open_atomic(args.output) as file:
+            for task in convert_rows(args.format, rows, source=source.name, tally=tally):
+                file.write(json.dumps(task, allow_nan=False) + "\n")
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; {args.output} was not written") from None
     print(f"{args.output}: {tally.num_tasks} tasks from {tally.num_rows} rows")
@@ -86,25 +83,3 @@ def _show_progress(source: RowSource, limit: int | None) -> Iterator[SourceRow]:
             now = number if is_limited else row.position
             progress.advance(now - done)
             done = now
-
-
-def _write(path: Path, tasks: Iterator[dict[str, Any]]) -> None:
-    """Write rows beside the target, then rename; on any error the target is as before."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            _write_rows(file, tasks)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _write_rows(file: IO[str], tasks: Iterator[dict[str, Any]]) -> None:
-    for task in tasks:
-        file.write(write_json(task) + "\n")

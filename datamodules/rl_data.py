@@ -207,7 +207,7 @@ class RLDataModule(LightningDataModule):
 
     def _tell_of_stored_tests(self, prompts: list[TaskPrompt], iteration: int) -> None:
         """Say once that fresh tests were asked for and some tasks cannot have them."""
-        stored = [prompt.task_id for prompt in prompts if prompt.reference is None]
+        stored = [prompt.task_id for prompt in prompts if "reference" not in prompt.row]
         if self.fresh_reward_tests == 0 or not stored or self._has_told_of_stored_tests:
             return
         self._has_told_of_stored_tests = True

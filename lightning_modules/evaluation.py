@@ -19,7 +19,7 @@ from executor.types import DEFAULT_LIMITS, Limits, Outcome, Status, Submission, 
 from lightning_modules.drafts import Generated, Sampling
 from lightning_modules.generation import generate
 from lightning_modules.judged import GREEDY, Evaluation, JudgedSample, TaskResult
-from lightning_modules.judging import completion_text, tasks_of
+from lightning_modules.judging import completion_text
 
 Name = tuple[str, int]
 """A completion: task id, and number of the sample or `GREEDY`."""
@@ -97,7 +97,7 @@ def evaluate(
     plan = [(prompt.task_id, number) for number in numbers for prompt in prompts]
     final = {name: kept[name] for name in plan if name in kept and kept[name].status != Status.INFRA}
     prompt_of = {prompt.task_id: prompt for prompt in prompts}
-    tasks = dict(zip(prompt_of, tasks_of(list(prompt_of.values())), strict=True))
+    tasks = {task_id: prompt.task for task_id, prompt in prompt_of.items()}
     verdicts = _Verdicts(plan, tasks, on_judged)
     with executor.grading(limits, on_result=verdicts.take) as grading:
         for index, name in enumerate(plan):
@@ -138,7 +138,7 @@ def judge_again(
 ) -> dict[Name, JudgedSample]:
     """Run kept completions again, whatever their verdicts were; each must belong to one of the prompts."""
     plan = list(kept)
-    tasks = dict(zip([prompt.task_id for prompt in prompts], tasks_of(prompts), strict=True))
+    tasks = {prompt.task_id: prompt.task for prompt in prompts}
     verdicts = _Verdicts(plan, tasks, on_judged)
     with executor.grading(limits, on_result=verdicts.take) as grading:
         for index, name in enumerate(plan):

@@ -6,7 +6,7 @@ from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import TaskPrompt
 from executor.grading.grader import Grading
-from executor.types import Outcome, Submission, Task, Test
+from executor.types import Outcome, Submission
 from lightning_modules.decoding import decode_completion
 from lightning_modules.drafts import Generated
 from lightning_modules.stop_strings import cut_at_stop
@@ -33,7 +33,7 @@ class Judging:
         self._grading = grading
         self._tokenizer = tokenizer
         self._prompts = prompts
-        self._tasks = tasks_of(prompts)
+        self._tasks = [prompt.task for prompt in prompts]
         self._stop = stop
         self._places: dict[int, int] = {}
         self._texts: dict[int, str] = {}
@@ -63,22 +63,3 @@ def completion_text(
 ) -> str:
     """Decode the completion of a prompt up to the first of the texts `stop`; special tokens are left out."""
     return cut_at_stop(decode_completion(tokenizer, prompt_ids, token_ids), stop)
-
-
-def tasks_of(prompts: Sequence[TaskPrompt]) -> list[Task]:
-    """Say what an answer to each prompt is graded against; the copies of a prompt share one record."""
-    known = {id(prompt): _task_of(prompt) for prompt in {id(prompt): prompt for prompt in prompts}.values()}
-    return [known[id(prompt)] for prompt in prompts]
-
-
-def _task_of(prompt: TaskPrompt) -> Task:
-    return Task(
-        task_id=prompt.task_id,
-        entry_point=prompt.entry_point,
-        tests=tuple(Test(args=test["args"], expected=test["expected"]) for test in prompt.tests),
-        reference=prompt.reference,
-        inputs=prompt.inputs,
-        check=prompt.check,
-        prompt=prompt.prompt if prompt.continues else None,
-        profile=prompt.profile,
-    )

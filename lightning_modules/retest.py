@@ -15,7 +15,6 @@ from datamodules.batches import TaskPrompt
 from executor.api import Executor
 from executor.types import Outcome, Status, Submission
 from lightning_modules.counter_random import uniforms
-from lightning_modules.judging import tasks_of
 
 _POSITION = 1 << 40
 """Names the random numbers of this choice, where those of a response's tokens have their positions."""
@@ -66,7 +65,7 @@ def retest(
     if not chosen:
         return Retest(0, 0)
     with executor.grading() as grading:
-        for task, (_, completion) in zip(tasks_of([again for again, _ in chosen]), chosen, strict=True):
-            grading.add(Submission(task=task, completion=completion))
+        for again, completion in chosen:
+            grading.add(Submission(task=again.task, completion=completion))
         judged = [outcome for outcome in grading.outcomes() if outcome.status is not Status.INFRA]
     return Retest(len(judged), sum(not outcome.passed for outcome in judged))

@@ -41,6 +41,35 @@ def find_entry_point(asserts: Sequence[str], *, preamble: str = "", solution: st
     raise ValueError(f"the assert {_shown(other)} does not call {wanted[0]}, the function that the first one calls")
 
 
+def write_mbpp_check(
+    asserts: Sequence[str], *, function: str, preamble: str = "", suite: str = "", solution: str = ""
+) -> tuple[str, list[str]]:
+    """Write the check of an MBPP or MBPP+ task: of its suite where there is one, else of its asserts.
+
+    Imports of the solution that the check reads and nothing else defines are added to the preamble.
+
+    Returns:
+        The check, and names that it reads and does not define: names of the program itself.
+
+    Raises:
+        ValueError: an assert, the suite or the preamble does not parse; one line.
+    """
+    check, unknown = _write_mbpp_check(asserts, function, preamble, suite)
+    imports = find_imports(solution) if unknown else {}
+    if needed := [imports[name] for name in unknown if name in imports]:
+        preamble = "\n".join([*dict.fromkeys(needed), preamble])
+        check, unknown = _write_mbpp_check(asserts, function, preamble, suite)
+    return check, unknown
+
+
+def _write_mbpp_check(asserts: Sequence[str], function: str, preamble: str, suite: str) -> tuple[str, list[str]]:
+    if not suite.strip():
+        check = write_check(asserts, function=function, preamble=preamble)
+        return check, find_unknown_names(check)
+    check = write_suite_check(suite, function=function, preamble=preamble)
+    return check, find_unknown_names(f"{preamble}\n{function} = None\n{suite}")
+
+
 def write_check(asserts: Sequence[str], *, function: str, preamble: str = "") -> str:
     """Write a check that runs the preamble, then the asserts with `function` bound to the candidate.
 
@@ -117,7 +146,7 @@ def _functions_of(solution: str) -> set[str]:
 
 
 def _statements(source: str) -> str:
-    """Write the statements of an assert anew: no string of theirs goes over lines, so that they can be indented."""
+    """Rewrite the statements of an assert so that no string spans lines and they can be indented."""
     return ast.unparse(_parsed(source, "the assert"))
 
 

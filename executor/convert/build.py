@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from executor.convert.cases import (
-    check_statement,
     choose_call_tolerance,
     choose_stdin_tolerance,
     find_return_annotation,
     make_apps_calls,
     make_call_tests,
     make_stdin_tests,
+    reject_interactive,
 )
 from executor.convert.columns import MalformedRow, SkipRow, check_list, check_text, keep_small
 from executor.convert.programs import CALL_PRELUDE, choose_entry_point, find_solution, write_prompt
@@ -34,7 +34,7 @@ def build_task(
         starter: code that the solution begins with.
 
     Raises:
-        SkipRow: there are no tests, or the problem is interactive or takes any of several answers.
+        SkipRow: there are no tests, or the problem is interactive.
         MalformedRow: the object does not have this form.
     """
     inputs, outputs, function = _read_input_output(input_output, what)
@@ -55,9 +55,9 @@ def build_stdin_task(
     """Build the keys of a stdin task that has no checker.
 
     Raises:
-        SkipRow: the problem is interactive or takes any of several answers.
+        SkipRow: the problem is interactive.
     """
-    check_statement(statement)
+    reject_interactive(statement)
     tolerance = choose_stdin_tolerance(tests, statement)
     solution = find_solution(solutions)
     return {

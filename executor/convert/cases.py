@@ -6,7 +6,8 @@ from typing import Any
 
 from executor.convert.columns import MalformedRow, SkipRow, check_json, check_list, check_text
 from executor.convert.json_values import count_elements, tag_value
-from executor.sandbox.codec import MAX_NODES, decode_value
+from executor.grading.tasks.values import prepare_value
+from executor.sandbox.codec import MAX_NODES
 
 FLOAT_TOL = 1e-6
 """Tolerance of most contests, where a task expects decimals and its statement names no other."""
@@ -23,16 +24,15 @@ _ANY_ANSWER = re.compile(
 )
 
 
-def check_statement(statement: str) -> None:
-    """Refuse a problem whose right answers cannot be told from its tests.
-
-    Raises:
-        SkipRow: it is interactive, or takes any of several answers, for which its data set has no checker.
-    """
+def reject_interactive(statement: str) -> None:
+    """Raise SkipRow where a statement says that the program talks to another one."""
     if _INTERACTIVE.search(statement):
         raise SkipRow("interactive")
-    if _ANY_ANSWER.search(statement):
-        raise SkipRow("several right answers and no checker")
+
+
+def accepts_several_answers(statement: str) -> bool:
+    """Whether a statement accepts any of several answers, of which tests hold one."""
+    return _ANY_ANSWER.search(statement) is not None
 
 
 def make_stdin_tests(inputs: Any, outputs: Any) -> list[dict[str, str]]:
@@ -89,9 +89,10 @@ def make_call_tests(calls: Sequence[tuple[list, Any]]) -> list[dict[str, Any]]:
     tests = []
     for args, expected in calls:
         try:
-            test = {"args": [tag_value(arg) for arg in args], "expected": tag_value(expected)}
-            for tagged in (*test["args"], test["expected"]):
-                decode_value(tagged)
+            test = {
+                "args": [prepare_value(tag_value(arg)) for arg in args],
+                "expected": prepare_value(tag_value(expected)),
+            }
         except ValueError:
             raise MalformedRow("a value that tests cannot hold (nested too deeply, or of an unknown type)") from None
         if count_elements(test["expected"]) > MAX_NODES:

@@ -15,16 +15,18 @@ _IMAGE = re.compile(
 )  # bounded, or unclosed brackets would take quadratic time
 
 
-class SkipRow(Exception):
-    """The row cannot become a task that is graded fairly.
+class SkipRow(ValueError):
+    """The row cannot become a task that can be graded.
 
     Args:
         reason: a few words that rows of the same kind share; the command prints a count for each reason.
+        detail: what is wrong with this row, which the command prints for the first row of a reason.
     """
 
-    def __init__(self, reason: str):
-        super().__init__(reason)
+    def __init__(self, reason: str, detail: str = ""):
+        super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
+        self.detail = detail
 
 
 class MalformedRow(SkipRow):
@@ -32,10 +34,11 @@ class MalformedRow(SkipRow):
 
     Args:
         why: names the column and what is wrong with it.
+        detail: as in `SkipRow`.
     """
 
-    def __init__(self, why: str):
-        super().__init__(f"malformed: {why}")
+    def __init__(self, why: str, detail: str = ""):
+        super().__init__(f"malformed: {why}", detail)
 
 
 def read_text(row: Mapping[str, Any], column: str, default: str | None = None) -> str:
@@ -86,16 +89,18 @@ def read_number(row: Mapping[str, Any], column: str) -> float | None:
     return value or None
 
 
-def read_list(row: Mapping[str, Any], column: str) -> list:
-    """Read a required list column.
+def read_lines(row: Mapping[str, Any], column: str) -> list[str]:
+    """Read a required list of strings, each with Unix line ends and without white space around it.
 
     Raises:
-        MalformedRow: it is missing or not a list.
+        MalformedRow: it is missing or something else.
     """
-    value = row.get(column)
-    if value is None:
+    values = row.get(column)
+    if values is None:
         raise MalformedRow(f"{column} is {'null' if column in row else 'missing'}")
-    return check_list(value, column)
+    if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
+        raise MalformedRow(f"{column} must be a list of strings")
+    return [check_text(value, f"an item of {column}").replace("\r\n", "\n").strip() for value in values]
 
 
 def read_json(row: Mapping[str, Any], column: str) -> Any:
@@ -164,7 +169,7 @@ def check_json(text: str, what: str) -> Any:
 
 
 def keep_small(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what is small and not empty: numbers, strings of up to 500 characters, and short lists of such strings."""
+    """Keep what is small and not empty: numbers, strings of up to 500 characters, and lists of up to 50 of them."""
     return {name: value for name, value in values.items() if _is_small(value)}
 
 
@@ -173,4 +178,6 @@ def _is_small(value: Any) -> bool:
         return 0 < len(value) <= 500
     if isinstance(value, list):
         return 0 < len(value) <= 50 and all(isinstance(item, str) and _is_small(item) for item in value)
-    return type(value) in (bool, int) or (type(value) is float and math.isfinite(value))
+    if type(value) is int:
+        return value.bit_length() < 64
+    return type(value) is bool or (type(value) is float and math.isfinite(value))

@@ -7,6 +7,7 @@
 import fnmatch
 import importlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -70,13 +71,13 @@ def _chain(sources: Sequence[RowSource], files: Sequence[str]) -> Iterator[Sourc
     before = 0
     for source, file in zip(sources, files, strict=True):
         for row in source.rows:
-            yield SourceRow(f"{file}, {row.place}", row.row, row.problem, before + row.position)
+            yield replace(row, place=f"{file}, {row.place}", position=before + row.position)
         before += source.total
 
 
 def _number_rows(rows: Any) -> Iterator[SourceRow]:
     for number, row in enumerate(rows, start=1):
-        yield SourceRow(f"row {number}", dict(row), "", number)
+        yield SourceRow(f"row {number}", dict(row), position=number)
 
 
 def _import(package: str, name: str) -> Any:

@@ -1,7 +1,7 @@
 """Read rows of local files: JSON lines, JSON (an array or a sequence of objects), both also with gzip, and parquet.
 
-Rows are yielded one at a time. A row that is not a JSON object is yielded with the reason, so that one broken line does
-not end a conversion.
+Rows are yielded one at a time. `open_file` yields a row that is not a JSON object with the reason, so that one broken
+line does not end a conversion; `read_rows`, which reads files of tasks and samples, raises instead.
 """
 
 import codecs
@@ -12,17 +12,19 @@ import itertools
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from executor.convert.json_values import parse_big_int, parse_json
+from executor.convert.json_values import parse_json
+from executor.grading.tasks.values import parse_big_int, parse_row_json
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 MAX_LINE_BYTES = 1 << 30
 _CHUNK_BYTES = 4 << 20
 _ROWS_A_BATCH = 64
+_NO_OBJECT = "a row that is not a JSON object"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,9 @@ class SourceRow:
     row: Mapping[str, Any] | None
     """None where it could not be read."""
     problem: str = ""
-    """Why not."""
+    """Why not, in words that rows of the same kind share."""
+    detail: str = ""
+    """What exactly is wrong with this row."""
     position: int = 0
     """Progress through the source, in `RowSource.unit`."""
 
@@ -49,10 +53,6 @@ class RowSource:
     """What `total` counts: `rows`, or `KiB` of the file."""
     total: int
     """0 where it is unknown."""
-
-
-class _RepeatedKey(Exception):
-    pass
 
 
 def open_file(path: Path) -> RowSource:
@@ -70,10 +70,25 @@ def open_file(path: Path) -> RowSource:
     if path.name.endswith((".json", ".json.gz")):
         rows = _read_json(path)
     elif path.name.endswith((".jsonl", ".jsonl.gz")):
-        rows = _read_lines(path)
+        rows = _read_lines(path, lambda text: parse_json(text, pairs_hook=_make_dict))
     else:
         raise ValueError(f"{path}: the name must end in {', '.join(SUFFIXES)}")
     return RowSource(str(path), rows, "KiB", max(1, path.stat().st_size >> 10))
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the place (such as `line 3`) and the object of each line that is not blank; `.gz` files are decompressed.
+
+    Raises:
+        ValueError: naming the file and line: it is not a JSON object as task rows are (`parse_row_json`), or broken
+            gzip.
+        OSError: the file cannot be read.
+    """
+    for item in _read_lines(path, lambda text: parse_row_json(text.strip(), object_pairs_hook=_make_dict)):
+        if item.row is None:
+            reason = f"broken JSON: {item.detail}" if item.detail else item.problem
+            raise ValueError(f"{path}, {item.place}: {reason}")
+        yield item.place, dict(item.row)
 
 
 @contextlib.contextmanager
@@ -87,20 +102,15 @@ def _open(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
             yield raw, raw
 
 
-def _read_lines(path: Path) -> Iterator[SourceRow]:
+def _read_lines(path: Path, parse: Callable[[str], Any]) -> Iterator[SourceRow]:
     with _open(path) as (raw, file):
         for number, line in enumerate(_iterate_lines(file, path), start=1):
             place, position = f"line {number}", raw.tell() >> 10
             if line is None:
-                yield SourceRow(place, None, f"a line of over {MAX_LINE_BYTES >> 20} MiB", position)
-                continue
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError:
-                yield SourceRow(place, None, "not UTF-8", position)
-                continue
-            if text.strip():
-                yield _parse_row(text, place, position)
+                yield SourceRow(place, None, f"a line of over {MAX_LINE_BYTES >> 20} MiB", position=position)
+            elif line.strip():
+                row, problem, detail = _parse_row(line, parse, is_first=number == 1)
+                yield SourceRow(place, row, problem, detail, position)
 
 
 def _iterate_lines(file: BinaryIO, path: Path) -> Iterator[bytes | None]:
@@ -117,33 +127,30 @@ def _iterate_lines(file: BinaryIO, path: Path) -> Iterator[bytes | None]:
         raise ValueError(f"{path}: broken gzip: {error}") from None
 
 
-def _parse_row(text: str, place: str, position: int) -> SourceRow:
+def _parse_row(line: bytes, parse: Callable[[str], Any], *, is_first: bool) -> tuple[dict[str, Any] | None, str, str]:
+    """Return the object, or None with the problem and its detail."""
     try:
-        row = parse_json(text, pairs_hook=_make_dict)
-    except _RepeatedKey:
-        return SourceRow(place, None, "a key that stands twice in one object", position)
-    except ValueError:
-        return SourceRow(place, None, "not JSON", position)
-    return _check_row(row, place, position)
-
-
-def _check_row(row: Any, place: str, position: int) -> SourceRow:
-    if not isinstance(row, dict):
-        return SourceRow(place, None, "a row that is not a JSON object", position)
-    return SourceRow(place, row, "", position)
+        row = parse(line.decode("utf-8-sig" if is_first else "utf-8"))
+    except UnicodeDecodeError:
+        return None, "not UTF-8", ""
+    except ValueError as error:
+        return None, "not JSON", str(error)
+    return (row, "", "") if isinstance(row, dict) else (None, _NO_OBJECT, "")
 
 
 def _make_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     row = dict(pairs)
     if len(row) < len(pairs):
-        raise _RepeatedKey(Counter(key for key, _ in pairs).most_common(1)[0][0])
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {twice!r:.80} occurs twice in one object")
     return row
 
 
 def _read_json(path: Path) -> Iterator[SourceRow]:
     with _open(path) as (raw, file):
         for number, value in enumerate(_iterate_values(file, path), start=1):
-            yield _check_row(value, f"row {number}", raw.tell() >> 10)
+            row = value if isinstance(value, dict) else None
+            yield SourceRow(f"row {number}", row, "" if row is value else _NO_OBJECT, position=raw.tell() >> 10)
 
 
 def _iterate_values(file: BinaryIO, path: Path) -> Iterator[Any]:
@@ -169,14 +176,14 @@ def _iterate_values(file: BinaryIO, path: Path) -> Iterator[Any]:
             try:
                 value, end = decoder.raw_decode(text)
                 break
-            except (RecursionError, _RepeatedKey) as error:
-                problem = "nested too deeply" if isinstance(error, RecursionError) else f"the key {error} stands twice"
-                raise ValueError(f"{path}, row {number}: {problem}") from None
             except json.JSONDecodeError as error:
                 more = chunks.read(len(text))
                 if not more:
                     raise ValueError(f"{path}, row {number}: broken JSON: {error.msg}") from None
                 text += more
+            except (RecursionError, ValueError) as error:
+                problem = "nested too deeply" if isinstance(error, RecursionError) else error
+                raise ValueError(f"{path}, row {number}: {problem}") from None
         yield value
         text = text[end:]
 
@@ -247,4 +254,4 @@ def _read_batches(file: Any, path: Path) -> Iterator[SourceRow]:
             return
         for row in batch.to_pylist():
             number += 1
-            yield SourceRow(f"row {number}", row, "", number)
+            yield SourceRow(f"row {number}", row, position=number)

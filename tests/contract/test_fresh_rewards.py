@@ -9,8 +9,8 @@ from datamodules.reward_tasks import prompt_for_reward, reward_tasks
 from executor.api import open_executor
 from executor.grading.rewards import RewardConfig
 from executor.types import Outcome, Status, Submission
-from lightning_modules.judging import tasks_of
 from lightning_modules.retest import retest
+from tests.support.small_data import task_prompt
 
 SOLUTION = "def solve(xs, k):\n    return [x * k for x in xs]\n"
 STORED = [{"args": [[x, x + 1], 3], "expected": [3 * x, 3 * x + 3]} for x in range(8)]
@@ -32,7 +32,7 @@ PROGRAMS = {"right": SOLUTION, "by heart": LOOKUP, "wrong on some": WRONG_ON_SOM
 
 
 def prompt_of(*, num_fresh: int, solution: str = SOLUTION) -> TaskPrompt:
-    bare = TaskPrompt("t", "multiply", [1], "solve", [], "en", 2, ["scale"])
+    bare = task_prompt("t", "multiply")
     row = {
         "solution": solution,
         "tests": json.dumps(STORED[:4]),
@@ -50,10 +50,9 @@ def executor():
 
 
 def outcomes_of(executor, prompt: TaskPrompt) -> dict[str, Outcome]:
-    [task] = tasks_of([prompt])
     with executor.grading(rewards=RewardConfig(passed_coef=1.0, fraction_coef=0.5)) as grading:
         for source in PROGRAMS.values():
-            grading.add(Submission(task=task, completion=source))
+            grading.add(Submission(task=prompt.task, completion=source))
         return dict(zip(PROGRAMS, grading.outcomes(), strict=True))
 
 

@@ -12,7 +12,8 @@ from cli.main import main
 from datamodules.benchmark_rows import benchmark_task
 from datamodules.benchmarks import load_benchmark
 from executor.api import grade
-from executor.types import Limits, Status, Submission, Task
+from executor.grading.tasks import parse_task
+from executor.types import Limits, Status, Submission
 
 PATIENT = Limits(cpu_time_s=20.0, wall_time_s=60.0)
 MBPP_LEFT_OUT = {"367", "601", "927"}
@@ -76,18 +77,7 @@ def tasks_of_rows():
 
 def graded(executor, tasks, completion_of):
     """Outcome by task id."""
-    submissions = [
-        Submission(
-            task=Task(
-                task_id=task.task_id,
-                entry_point=task.entry_point,
-                check=task.check,
-                prompt=task.prompt if task.continues else None,
-            ),
-            completion=completion_of(task),
-        )
-        for task in tasks
-    ]
+    submissions = [Submission(task=parse_task(task.row), completion=completion_of(task)) for task in tasks]
     outcomes = grade(executor, submissions, PATIENT)
     return {task.task_id: outcome for task, outcome in zip(tasks, outcomes, strict=True)}
 
@@ -97,7 +87,7 @@ def failed(outcomes):
 
 
 def doing_nothing(task):
-    return f"def {task.entry_point}(*args, **named):\n    return None\n"
+    return f"def {task.row['entry_point']}(*args, **named):\n    return None\n"
 
 
 @pytest.fixture(scope="module")
@@ -106,16 +96,16 @@ def human_eval():
     return load_benchmark("human-eval")
 
 
-def test_rows_of_our_own_in_the_shape_of_mbpp(executor):
+def test_solutions_of_mbpp_rows_pass_and_wrong_programs_do_not(executor):
     tasks = tasks_of_rows()
-    assert failed(graded(executor, tasks, lambda task: task.solution)) == {}
+    assert failed(graded(executor, tasks, lambda task: task.row["solution"])) == {}
     wrong = graded(executor, tasks, lambda task: ROWS[int(task.task_id)][3])
     assert {task_id: outcome.status for task_id, outcome in wrong.items()} == {t.task_id: Status.WRONG for t in tasks}
     nothing = graded(executor, tasks, doing_nothing)
     assert {str(outcome.status) for outcome in nothing.values()} <= {"wrong", "exception"}, nothing
 
 
-def test_grade_reads_the_shape_of_mbpp(tmp_path, capsys):
+def test_grade_reads_mbpp_rows(tmp_path, capsys):
     rows = [
         {"task_id": 1, "text": "Twice.", "test_list": ["assert f(2) == 4"]},
         {"task_id": 2, "text": "Of a tree.", "test_list": ["assert f(ROOT) == 4"], "test_setup_code": "ROOT = Node(1)"},
@@ -138,32 +128,45 @@ def test_grade_reads_the_shape_of_mbpp(tmp_path, capsys):
 
 
 def as_chat(task):
-    return f"Here is the function:\n\n```python\n{task.prompt}{task.solution}```\n\nIt works because it is right."
+    return (
+        f"Here is the function:\n\n```python\n{task.prompt}{task.row['solution']}```\n\nIt works because it is right."
+    )
 
 
 def with_a_tail(task):
     """What a base model writes that is not stopped."""
-    return f"{task.solution}\n\nprint('done')\n\nThis is prose that no parser takes.\n\ndef other():\n    return [\n"
+    return (
+        task.row["solution"]
+        + "\n\nprint('done')\n\nThis is prose that no parser takes.\n\ndef other():\n    return [\n"
+    )
 
 
 def as_fenced_body(task):
-    return f"```python\n{task.solution}```\n"
+    return f"```python\n{task.row['solution']}```\n"
 
 
 def without_its_imports(task):
     """The function alone, rewritten in a fence by a chat model that leaves out what the prompt has before it."""
-    start = task.prompt.index(f"def {task.entry_point}")
-    return f"```python\n{task.prompt[start:]}{task.solution}```"
+    start = task.prompt.index(f"def {task.row['entry_point']}")
+    return f"```python\n{task.prompt[start:]}{task.row['solution']}```"
 
 
-@pytest.mark.parametrize(
-    "completion_of", [lambda task: task.solution, as_chat, as_fenced_body, without_its_imports, with_a_tail]
-)
-def test_human_eval_in_each_form_of_an_answer(bubblewrap_executor, human_eval, completion_of):
-    assert len(human_eval) == 164
-    assert failed(graded(bubblewrap_executor, human_eval, completion_of)) == {}
+FORMS = [lambda task: task.row["solution"], as_chat, as_fenced_body, without_its_imports, with_a_tail]
 
 
+def test_human_eval_passes_in_alternating_forms_of_an_answer(bubblewrap_executor, human_eval):
+    form_of = {task.task_id: FORMS[number % len(FORMS)] for number, task in enumerate(human_eval)}
+    assert len(form_of) == 164
+    assert failed(graded(bubblewrap_executor, human_eval, lambda task: form_of[task.task_id](task))) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_human_eval_passes_in_each_form_of_an_answer(bubblewrap_executor, human_eval, form):
+    assert failed(graded(bubblewrap_executor, human_eval, form)) == {}
+
+
+@pytest.mark.slow
 def test_no_task_of_human_eval_is_passed_by_doing_nothing(bubblewrap_executor, human_eval):
     outcomes = graded(bubblewrap_executor, human_eval, doing_nothing)
     assert [task_id for task_id, outcome in outcomes.items() if outcome.passed] == []
@@ -178,7 +181,7 @@ def test_all_of_mbpp(bubblewrap_executor):
         all_ids = {str(json.loads(line)["task_id"]) for line in file}
     assert len(all_ids) == 974
     assert all_ids - {task.task_id for task in tasks} == MBPP_LEFT_OUT
-    assert failed(graded(bubblewrap_executor, tasks, lambda task: task.solution)) == {}
+    assert failed(graded(bubblewrap_executor, tasks, lambda task: task.row["solution"])) == {}
     nothing = graded(bubblewrap_executor, tasks, doing_nothing)
     assert [task_id for task_id, outcome in nothing.items() if outcome.passed] == []
     assert [task_id for task_id, outcome in nothing.items() if outcome.status is Status.INFRA] == []

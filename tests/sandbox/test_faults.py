@@ -124,7 +124,7 @@ def test_many_killed_sandboxes_do_not_change_results(executor, sandboxes):
     run_while_killing(executor.pool.backend_name, sandboxes, num_programs=10_000, num_kills=60)
 
 
-def test_a_batch_of_nothing_but_bombs_ends_and_the_next_is_right(executor):
+def test_batch_of_bombs_ends_and_the_next_batch_passes(executor):
     names = [
         "processes/fork_bomb_forgiving",
         "processes/stopper_daemons",
@@ -140,7 +140,7 @@ def test_a_batch_of_nothing_but_bombs_ends_and_the_next_is_right(executor):
     assert all(outcome.passed for outcome in outcomes(executor, SQUARE, [RIGHT] * 5, PATIENT))
 
 
-def test_one_line_that_cannot_be_read_is_one_crash(executor):
+def test_unreadable_result_is_one_crash(executor):
     sources = [f"{RIGHT}\n# {number}" for number in range(20)]
     sources[10] = HOSTILE["frames/tensor_beyond_the_floats"][1]
     found = [outcome.status for outcome in outcomes(executor, SQUARE, sources, PATIENT)]
@@ -148,7 +148,7 @@ def test_one_line_that_cannot_be_read_is_one_crash(executor):
     assert executor.is_open
 
 
-def test_a_full_scratch_is_empty_for_the_next(executor):
+def test_full_scratch_directory_is_emptied_for_the_next_program(executor):
     fill = (
         "def solve(n):\n    i = 0\n    try:\n        while True:\n            i += 1\n"
         "            with open(f'f{i}', 'wb') as f: f.write(bytes(1 << 20))\n    except OSError: return i\n"
@@ -158,7 +158,7 @@ def test_a_full_scratch_is_empty_for_the_next(executor):
     assert [outcome.status for outcome in found] == ["wrong", "passed"] * 2
 
 
-def test_a_client_that_leaves_takes_its_programs_along(executor):
+def test_leaving_a_batch_drops_its_waiting_programs(executor):
     slow = "import time\ndef solve(n):\n    time.sleep(0.2)\n    return n * n + 1\n"
     with executor.grading(PATIENT) as batch:
         for number in range(200):
@@ -169,7 +169,7 @@ def test_a_client_that_leaves_takes_its_programs_along(executor):
     assert executor.stats().num_waiting == 0
 
 
-def test_an_error_of_the_callers_own_leaves_the_executor_usable(executor):
+def test_error_in_a_callback_leaves_the_executor_usable(executor):
     def refuse(index, execution):
         raise ArithmeticError("the caller's own")
 
@@ -179,7 +179,7 @@ def test_an_error_of_the_callers_own_leaves_the_executor_usable(executor):
     assert outcomes(executor, SQUARE, [RIGHT], PATIENT)[0].passed
 
 
-def test_clients_do_not_wait_for_each_others_batches(executor):
+def test_short_batch_does_not_wait_for_a_long_one(executor):
     """A short batch that comes second is done long before the long one."""
     nap = "import time\ndef solve(n):\n    time.sleep(0.02)\n    return n * n + 1\n"
     with executor.grading(PATIENT) as long_batch:
@@ -212,7 +212,7 @@ def engine_of_our_own(docker_engine, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_an_engine_that_goes_away_is_no_verdict(engine_of_our_own):
+def test_lost_engine_is_infra_until_it_returns(engine_of_our_own):
     process, client, folder = engine_of_our_own
     runs, wanted = programs(600)
     with open_local("docker", num_workers=1) as executor:

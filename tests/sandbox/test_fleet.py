@@ -62,7 +62,7 @@ def start_batch(fleet: Fleet, log: Path) -> subprocess.Popen:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_replica_killed_while_it_judges_loses_no_verdict(fleet: Fleet, tmp_path: Path) -> None:
+def test_killed_replica_loses_no_outcome(fleet: Fleet, tmp_path: Path) -> None:
     wait_until(lambda: health(fleet) == (200, 2), 60)
     doomed, other = fleet.replicas()
     log = tmp_path / "client.log"
@@ -101,7 +101,7 @@ def test_a_replica_killed_while_it_judges_loses_no_verdict(fleet: Fleet, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_balancer_says_503_without_replicas_and_a_token_is_still_needed(fleet: Fleet) -> None:
+def test_balancer_without_replicas_is_503_and_requires_a_token(fleet: Fleet) -> None:
     script = "from executor.api import open_executor; open_executor('{}', token='another-token-of-the-same-sort')"
     done = subprocess.run(
         fleet.inside(sys.executable, "-c", script.format(URL)), cwd=ROOT, capture_output=True, text=True

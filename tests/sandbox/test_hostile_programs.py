@@ -67,12 +67,12 @@ def test_odd_programs_that_are_right_pass(executor):
     assert {name: outcome for name, outcome in odd_outcomes(executor).items() if not outcome.passed} == {}
 
 
-def test_a_program_leaves_nothing_for_the_next(executor):
+def test_programs_leave_nothing_for_the_next_program(executor):
     found = probe_outcomes(executor)
     leaked = {name: triple for name, triple in found.items() if not all(outcome.passed for outcome in triple)}
     assert leaked == {}
 
 
-def test_values_are_judged_by_our_policy(executor):
+def test_values_are_graded_by_the_policy(executor):
     found = policy_outcomes(executor)
     assert {name: outcome for name, (outcome, passes) in found.items() if outcome.passed is not passes} == {}

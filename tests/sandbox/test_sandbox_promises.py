@@ -67,9 +67,9 @@ def solve():
 def test_bubblewrap_shows_only_system_directories_and_devices(bubblewrap_executor):
     source = "import os\ndef solve(): return [sorted(os.listdir(p)) for p in ('/', '/dev')]"
     root, devices = run_one(bubblewrap_executor, source).value
-    usual = {"app", "bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "sbin", "tmp", "usr"}
+    usual = {"app", "bin", "dev", "etc", "input", "lib", "lib32", "lib64", "libx32", "sbin", "tmp", "usr"}
     assert set(root) <= usual | {"private"} | set(Path(sys.base_prefix).resolve().parts[1:2])
-    assert devices == ["full", "null", "random", "urandom", "zero"]
+    assert devices == ["full", "null", "random", "stdin", "urandom", "zero"]
 
 
 LOOK_AROUND = """
@@ -124,13 +124,19 @@ def test_every_limit_is_enforced(executor):
     spin = "import time\ndef solve():\n    end = time.process_time() + 0.6\n    while time.process_time() < end: pass"
     sleep = "import time\ndef solve(): time.sleep(0.6)"
     allocate = "def solve(): bytearray(100 << 20)"
+    spread = (
+        "import os, time\ndef solve():\n    pid = os.fork()\n    a = bytearray(60 << 20)\n    time.sleep(1.0)\n"
+        "    if pid == 0: os._exit(0)"
+    )
     speak = "def solve(): return 'x' * 5000"
     assert status(spin) is None
     assert status(spin, cpu_time_s=0.15) is Status.TIMEOUT
     assert status(sleep) is None
     assert status(sleep, wall_time_s=0.15) is Status.TIMEOUT
     assert status(allocate) is None
-    assert status(allocate, memory_bytes=90 << 20) == "MemoryError"
+    assert status(allocate, memory_bytes=90 << 20) is Status.MEMORY
+    assert status(spread, memory_bytes=180 << 20) is None
+    assert status(spread, memory_bytes=90 << 20) is Status.MEMORY
     assert status(speak) is None
     assert status(speak, output_bytes=4000) is Status.OUTPUT_LIMIT
     assert status(speak, source_bytes=20) is Status.SOURCE_TOO_LONG
@@ -144,7 +150,7 @@ def test_arguments_beyond_the_memory_are_infra(executor):
     ]
     found = executor.run(runs, Limits(cpu_time_s=10.0, wall_time_s=30.0, memory_bytes=32 << 20))
     assert [execution.failure for execution in found] == [None, Status.INFRA, None]
-    assert found[1].detail == "its sandbox could not begin it: MemoryError"
+    assert found[1].detail == "its sandbox could not start it: MemoryError"
     assert [found[0].results[0].value, found[2].results[0].value] == [3, 5]
 
 

@@ -81,7 +81,9 @@ REWARDS = RewardConfig(passed_coef=1.0, fraction_coef=0.5)
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_outcomes_are_those_of_this_process(kind: str, served: Served, bubblewrap_executor, tmp_path: Path) -> None:
+def test_outcomes_equal_those_of_a_local_executor(
+    kind: str, served: Served, bubblewrap_executor, tmp_path: Path
+) -> None:
     submissions = [Submission(task=parse_task(task), completion=text) for task, text, _, _ in MIXED]
     here = grade(bubblewrap_executor, submissions, QUICK, rewards=REWARDS)
     seen: dict[int, Status] = {}
@@ -106,7 +108,7 @@ def test_outcomes_are_those_of_this_process(kind: str, served: Served, bubblewra
     assert seen == dict(enumerate(outcome.status for outcome in there))
 
 
-def test_runs_come_back_in_order(served: Served, bubblewrap_executor) -> None:
+def test_runs_are_returned_in_order(served: Served, bubblewrap_executor) -> None:
     runs = [Run(source=f"def f(x):\n    return (x, {n})\n", entry_point="f", calls=([n], ["a"])) for n in range(30)]
     with open_executor(served.address) as remote:
         there = remote.run(runs, QUICK)
@@ -115,7 +117,7 @@ def test_runs_come_back_in_order(served: Served, bubblewrap_executor) -> None:
     assert there[7].results[0].value == {"$tuple": [7, 7]}
 
 
-def test_the_last_line_has_counts_and_pass_at_k(served: Served) -> None:
+def test_last_line_has_counts_and_pass_at_k(served: Served) -> None:
     _, _, body = served.post("/v1/grade", make_request(GOOD, "no", GOOD + "#\n", ks=[1, 2, 4], rewards={}))
     last = rows(body)[-1]
     assert last["done"] is True
@@ -127,7 +129,7 @@ def test_the_last_line_has_counts_and_pass_at_k(served: Served) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/grade", "/v1/run", "/metrics"])
 @pytest.mark.parametrize("wrong", [None, "", "another-token-of-the-same-sort", TOKEN + "x", TOKEN[:-1], "\xe9" * 20])
-def test_a_wrong_token_is_rejected(path: str, wrong: str | None, served: Served) -> None:
+def test_wrong_token_is_rejected(path: str, wrong: str | None, served: Served) -> None:
     head = head_of(path, 2, token=None, method="GET" if path == "/metrics" else "POST")
     if wrong is not None:
         head = head.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer " + wrong.encode("latin-1") + b"\r\n\r\n")
@@ -193,7 +195,7 @@ def test_unknown_paths_and_methods(served: Served) -> None:
     assert served.request(b"\0\1\2\3 nonsense\r\n\r\n")[0] == 400
 
 
-def test_an_oversized_body_is_rejected_by_its_declared_length(served: Served) -> None:
+def test_oversized_body_is_rejected_by_its_declared_length(served: Served) -> None:
     with served.connect() as connection:
         connection.sendall(head_of("/v1/grade", MAX_BODY + 1))  # and not one byte of it
         status, _, body = read_answer(connection)
@@ -201,7 +203,7 @@ def test_an_oversized_body_is_rejected_by_its_declared_length(served: Served) ->
     time_one_check(served)
 
 
-def test_an_oversized_chunked_body_is_rejected_while_it_arrives(served: Served) -> None:
+def test_oversized_chunked_body_is_rejected_while_it_arrives(served: Served) -> None:
     head = head_of("/v1/grade", None).replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     with served.connect() as connection:
@@ -212,14 +214,14 @@ def test_an_oversized_chunked_body_is_rejected_while_it_arrives(served: Served) 
     time_one_check(served)
 
 
-def test_the_client_rejects_a_program_over_the_body_limit(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_rejects_a_program_over_the_body_limit(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client knows the limit from /healthz, so it does not send the body."""
     monkeypatch.setattr("executor.service.connection.MAX_ATTEMPTS", 1)
     with open_executor(served.address) as remote, pytest.raises(ValueError, match="max_body_bytes .* 1048576"):
         grade(remote, [Submission(task=parse_task(ADD), completion="#" * (8 << 20))])
 
 
-def test_the_client_splits_what_is_too_large_for_one_request(served: Served) -> None:
+def test_client_splits_what_is_too_large_for_one_request(served: Served) -> None:
     submissions = [Submission(task=parse_task(ADD), completion=f"#{'x' * 50_000}\n{GOOD}") for _ in range(60)]
     with open_executor(served.address) as remote:
         assert all(outcome.passed for outcome in grade(remote, submissions))
@@ -289,7 +291,7 @@ def sandboxes(served: Served) -> set[int]:
 
 
 @pytest.mark.slow
-def test_headers_that_never_end_are_cut(served: Served) -> None:
+def test_incomplete_headers_end_the_connection(served: Served) -> None:
     with served.connect() as nothing, served.connect() as part:
         part.sendall(b"POST /v1/grade HTTP/1.1\r\nHost: ")
         began = time.monotonic()
@@ -346,7 +348,7 @@ def count_log_lines(served: Served, event: str) -> int:
     return sum(f'"{event}"' in line for line in served.log)
 
 
-def test_a_lone_check_does_not_wait_behind_a_batch(served: Served) -> None:
+def test_lone_check_does_not_wait_behind_a_batch(served: Served) -> None:
     answers: list[list[dict]] = []
 
     def long_batch() -> None:
@@ -364,7 +366,7 @@ def test_a_lone_check_does_not_wait_behind_a_batch(served: Served) -> None:
     assert sorted(line["index"] for line in lines[:-1]) == list(range(200))
 
 
-def test_a_full_queue_is_429_with_retry_after(tmp_path: Path) -> None:
+def test_full_queue_is_429_with_retry_after(tmp_path: Path) -> None:
     with running_service(tmp_path, max_waiting_programs=10) as small:
         status, _, body = small.post("/v1/grade", make_slow_request(11, 0.0))
         assert (status, "11" in json.loads(body)["error"]) == (413, True)
@@ -397,7 +399,7 @@ def test_sigterm_lets_batches_finish_within_drain_s(drain_s: float, tmp_path: Pa
     assert [line["status"] for line in lines if "index" in line] == ["passed"] * (8 if is_whole else len(lines))
 
 
-def test_a_number_beyond_all_floats_does_no_harm(served: Served) -> None:
+def test_result_beyond_the_floats_is_a_crash_and_others_are_served(served: Served) -> None:
     """1e999 is JSON, and infinite; a program may forge such a result."""
     forger = (
         "import os\ndef f(x):\n    for fd in range(3, 64):\n        try:\n            os.write(fd, b'v1e999\\n')\n"
@@ -411,7 +413,7 @@ def test_a_number_beyond_all_floats_does_no_harm(served: Served) -> None:
     time_one_check(served)  # other clients are served
 
 
-def test_an_infinite_argument_is_rejected(served: Served) -> None:
+def test_infinite_argument_is_rejected(served: Served) -> None:
     task = json.dumps(make_request(GOOD)).replace("[1, 2]", "[1e999, 2]").encode()
     assert served.post("/v1/grade", task)[0] == 400
     run = b'{"runs": [{"source": "def f(x): return x", "entry_point": "f", "calls": [[1e999]]}]}'
@@ -430,7 +432,7 @@ def test_an_infinite_argument_is_rejected(served: Served) -> None:
         ({"token_file": "/nonexistent/token"}, "token_file"),
     ],
 )
-def test_a_wrong_config_is_one_line(keys: dict, named: str, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_invalid_config_is_one_line(keys: dict, named: str, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.delenv("ATOMFORGE_EXECUTOR_TOKEN")
     config = tmp_path / "service.yaml"
     config.write_text(json.dumps(keys))

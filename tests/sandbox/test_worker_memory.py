@@ -5,6 +5,7 @@ memory from outside, which requires root, and from within. They look only at san
 """
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from executor.api import grade, open_local
 from executor.backends.bubblewrap import BubblewrapBackend
 from executor.grading.tasks import parse_task
 from executor.types import Limits, Run, Status, Submission
-from tests.support.wait import wait_until
+from tests.support.sandbox_driver import SandboxDriver
 
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
 MARK = "Qv7-kept-"
@@ -52,9 +53,9 @@ THIEVES = {
 }
 
 
-@pytest.fixture(scope="module")
-def root_pids():
-    """First processes of the sandboxes that this module starts."""
+@pytest.fixture
+def root_pids(monkeypatch):
+    """First processes of the sandboxes that this test starts."""
     found = []
     start = BubblewrapBackend.start
 
@@ -63,12 +64,11 @@ def root_pids():
         found.append(sandbox.root_pid)
         return sandbox
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BubblewrapBackend, "start", start_and_record)
-        yield found
+    monkeypatch.setattr(BubblewrapBackend, "start", start_and_record)
+    return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def opened(root_pids):
     if os.geteuid() != 0:
         pytest.skip("not root: the memory of another process cannot be read")
@@ -83,12 +83,13 @@ def children_of(pid: int) -> list[int]:
 
 def workers(root_pids: list[int]) -> list[int]:
     """Find the workers of sandboxes, once no program runs in them any more."""
-
-    def find_idle() -> list[int]:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
         found = [pid for root in root_pids for pid in children_of(root)]
-        return [] if any(children_of(pid) for pid in found) else found
-
-    return wait_until(find_idle)
+        if found and not any(children_of(pid) for pid in found):
+            return found
+        time.sleep(0.05)
+    raise TimeoutError("programs do not end")
 
 
 def memory_of(pid: int) -> bytes:
@@ -116,26 +117,48 @@ def find_in_workers(mark: str, root_pids: list[int]) -> list[bytes]:
     return found
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
-def test_worker_memory_contains_nothing_of_a_program(opened, root_pids, name):
-    mark = f"{MARK}{[*PROGRAMS].index(name)}-"  # of this program alone
-    source = PROGRAMS[name].replace(MARK, mark)
-    run = Run(source=source, entry_point="solve", calls=([f"{mark}argument"],) * 3)
+@pytest.mark.parametrize("source", PROGRAMS.values(), ids=PROGRAMS)
+def test_worker_memory_contains_nothing_of_a_program(opened, root_pids, source):
+    run = Run(source=source, entry_point="solve", calls=([f"{MARK}argument"],) * 3)
     last = Run(source=LEAVES_NO_MARK, entry_point="solve", calls=([1],))
-    opened.run([run, last], Limits(cpu_time_s=0.5, wall_time_s=3.0))
+    opened.run([run, last], Limits(cpu_time_s=1.0, wall_time_s=3.0))
     assert opened.stats().num_replaced == 0
-    assert find_in_workers(mark, root_pids) == []
+    assert find_in_workers(MARK, root_pids) == []
 
 
-def test_worker_memory_contains_nothing_of_a_check(opened, root_pids):
-    mark = f"{MARK}check-"
-    check = f"def check(f):\n    for i in range(50):\n        assert f('{mark}argument') == '{mark}argument' * 50\n"
+STDIN_PROGRAMS = {
+    "output": f"print(input() + '{MARK}printed')",
+    "much output": f"print('{MARK}printed' * 100_000)",
+    "too much output": f"while True: print('{MARK}printed')",
+    "an exception": f"class Qv7Kept(ValueError): pass\nraise Qv7Kept('{MARK}message')",
+    "a timeout": f"import time\nkept = input() + '{MARK}'\ntime.sleep(9)",
+}
+
+
+@pytest.mark.parametrize("source", STDIN_PROGRAMS.values(), ids=STDIN_PROGRAMS)
+def test_worker_memory_contains_nothing_of_a_stdin_program(root_pids, source):
+    if os.geteuid() != 0:
+        pytest.skip("not root: the memory of another process cannot be read")
+    driver = SandboxDriver(BubblewrapBackend())
+    try:
+        program = {"prelude": f"kept = '{MARK}prelude'", "files": {f"{MARK}name": f"{MARK}text"}}
+        for _ in range(2):
+            driver.run_stdin(source, f"{MARK}input\n" * 100, program=program, wall_time_s=1.0)
+        driver.run_stdin("print(1)", "")
+        assert driver.num_replaced == 0
+        assert find_in_workers(MARK, root_pids) == []
+    finally:
+        driver.close()
+
+
+def test_worker_memory_contains_nothing_of_a_session(opened, root_pids):
+    check = f"def check(f):\n    for i in range(50):\n        assert f('{MARK}argument') == '{MARK}argument' * 50\n"
     task = parse_task({"task_id": "t", "entry_point": "solve", "check": check})
-    right, wrong = (f"def solve(x):  # {mark}source\n    return x * {times}\n" for times in (50, 49))
+    right, wrong = (f"def solve(x):  # {MARK}source\n    return x * {times}\n" for times in (50, 49))
     outcomes = grade(opened, [Submission(task=task, completion=text) for text in (right, wrong)], PATIENT)
     assert [outcome.status for outcome in outcomes] == [Status.PASSED, Status.WRONG]
-    assert len(workers(root_pids)) == 2  # one of candidates and one of check harnesses
-    assert find_in_workers(mark, root_pids) == []
+    assert len(workers(root_pids)) == 2  # for the program and for the check
+    assert find_in_workers(MARK, root_pids) == []
 
 
 @pytest.mark.parametrize("source", THIEVES.values(), ids=THIEVES)

@@ -2,8 +2,11 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from datasets import Dataset, DatasetDict
+
+from datamodules.batches import TaskPrompt
 
 SPLITS = (
     "atomic",
@@ -39,6 +42,13 @@ def row(split: str, index: int) -> dict:
         "depth": 1 if split == "atomic" else 2,
         "skeleton": f"add({index})",
     }
+
+
+def task_prompt(task_id: str = "t", prompt: str = "p", **fields: Any) -> TaskPrompt:
+    """Build a prompt whose task is to add 1 to 1; `fields` override those of `TaskPrompt`."""
+    task_row = {"task_id": task_id, "entry_point": "solve", "tests": [{"args": [1], "expected": 2}]}
+    base = {"prompt_ids": [1], "row": task_row, "language": "en", "depth": 2, "atoms": ["add"]}
+    return TaskPrompt(task_id=task_id, prompt=prompt, **{**base, **fields})
 
 
 def write_small_data(directory: Path, **num_rows: int) -> Path:

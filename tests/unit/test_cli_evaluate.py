@@ -13,7 +13,7 @@ from cli.evaluation_store import EvaluationStore
 from cli.main import main
 from datamodules.prompts import PromptFormat, format_of
 from datamodules.tokenizer import train_tokenizer, training_texts
-from executor.types import Status
+from executor.types import Status, TestKind
 from lightning_modules.architecture import Architecture, build_causal_lm
 from lightning_modules.judged import Evaluation, JudgedSample, TaskResult
 from lightning_modules.model_loading import load_policy
@@ -103,6 +103,12 @@ def test_a_plan_from_a_file() -> None:
         ({"suites": [{"benchmark": "b", "prompt": {"user": "x"}}]}, r"prompt.user has no \{prompt\}"),
         ({"suites": [{"benchmark": "b"}, {"benchmark": "b"}]}, "two suites are called b"),
         ({"suites": [{"benchmark": "b", "num_tasks": 0}]}, "num_tasks is 0"),
+        ({"suites": [{"benchmark": "b", "tasks_format": "app"}]}, "there is no format 'app'; known are apps, taco"),
+        ({"suites": [{"data": "d", "split": "s", "tasks_format": "apps"}]}, "tasks_format apps is for a benchmark"),
+        (
+            {"suites": [{"benchmark": "b", "tasks_format": "apps", "columns": {"test": "tests"}}]},
+            "columns do not apply to rows of the format apps",
+        ),
         ({"k": [9]}, "k 9 needs at least as many samples a task, num_samples is 8"),
     ],
 )
@@ -243,6 +249,20 @@ def test_regrading_tells_what_changed(
     assert scores["pass@1 greedy"]["mean"] == 0.75
     assert main(["evaluate", "--regrade"]) == 2
     assert main(["evaluate", "--regrade", "--output", str(tmp_path / "none")]) == 2
+
+
+def test_rows_of_a_public_dataset(material: Path, tmp_path: Path, executor: FakeExecutor) -> None:
+    rows = [
+        {"problem_id": 1, "question": "Add.", "input_output": '{"inputs": ["1 2"], "outputs": ["3"]}'},
+        {"problem_id": 2, "question": "Twice.", "input_output": '{"fn_name": "f", "inputs": [[1]], "outputs": [2]}'},
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ["--benchmark", str(tmp_path / "rows.jsonl"), "--num-samples", "0", "--max-new-tokens", "8"]
+    arguments = ["evaluate", "--checkpoint", str(material / "model"), *options, "--dtype", "float32"]
+    assert main([*arguments, "--tasks-format", "apps"]) == 0
+    kinds = [(submission.task.task_id, submission.task.kind) for submission in executor.submissions]
+    assert sorted(kinds) == [("apps/1", TestKind.STDIN), ("apps/2", TestKind.CALL)]
+    assert main([*arguments, "--tasks-format", "app"]) == 2
 
 
 def test_each_suite_has_its_format(material: Path, monkeypatch: pytest.MonkeyPatch, executor: FakeExecutor) -> None:

@@ -26,7 +26,7 @@ def test_unseen_words_are_the_same_tasks_told_otherwise(table, tokenizer):
     assert [task.prompt for task in unseen] == ["Let solve(x) raise x by 400.", "Let solve(x) raise x by 402."]
     assert tokenizer.decode(unseen[0].prompt_ids) == "<s>Let solve(x) raise x by 400.\n"
     assert [task.wording for task in seen + unseen] == ["seen", "seen", "unseen", "unseen"]
-    assert [task.tests for task in seen] == [task.tests for task in unseen]
+    assert [prompt.row for prompt in seen] == [prompt.row for prompt in unseen]
 
 
 def test_an_older_data_set_is_read_and_has_no_unseen_words(tmp_path, tokenizer, table):

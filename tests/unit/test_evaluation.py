@@ -19,6 +19,7 @@ from lightning_modules.generation import Generated
 from lightning_modules.intervals import mean_interval, paired_difference, score_interval
 from lightning_modules.judged import GREEDY, Evaluation, JudgedSample, TaskResult
 from tests.support.fake_executor import FakeExecutor
+from tests.support.small_data import task_prompt
 
 TINY = Architecture(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16, max_position=96)
 
@@ -35,12 +36,8 @@ def model(tokenizer):
 
 def prompts_of(tokenizer, num_tasks: int) -> list[TaskPrompt]:
     return [
-        TaskPrompt(f"t{i}", f"task {i}", encode_prompt(tokenizer, f"task {i}"), "solve", TESTS, "en", 2, ["add"])
-        for i in range(num_tasks)
+        task_prompt(f"t{i}", f"task {i}", prompt_ids=encode_prompt(tokenizer, f"task {i}")) for i in range(num_tasks)
     ]
-
-
-TESTS = [{"args": [1], "expected": 2}]
 
 
 def status_by_text(submission: Submission) -> Status:

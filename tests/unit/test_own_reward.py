@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.batches import TaskPrompt
 from executor.backends.plugin import load_object
 from executor.types import Outcome, Reward, Status
 from lightning_modules.own_reward import load_reward_function, total_own, with_own_reward
+from tests.support.small_data import task_prompt
 
-PROMPT = TaskPrompt("task 7", "p", [1], "solve", [], "en", 2, ["a"])
+PROMPT = task_prompt("task 7")
 
 
 def outcome(status: Status, total: float | None) -> Outcome:

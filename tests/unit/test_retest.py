@@ -1,12 +1,13 @@
 import torch
 
-from datamodules.batches import TaskPrompt
 from executor.types import Outcome, Status
 from lightning_modules.retest import Retest, retest
 from tests.support.fake_executor import FakeExecutor
+from tests.support.small_data import task_prompt
 
-AGAIN = TaskPrompt("t", "p", [1], "solve", [{"args": [1], "expected": 2}], "en", 2, ["add"])
-FRESH = AGAIN._replace(tests=[], reference="def solve(x): return x + 1", inputs=([5],), retest=AGAIN)
+AGAIN = task_prompt()
+ROW = {"task_id": "t", "entry_point": "solve", "reference": "def solve(x): return x + 1", "inputs": [[5]]}
+FRESH = task_prompt(row=ROW, retest=AGAIN)
 NUM = 400
 
 

@@ -170,16 +170,16 @@ def test_rewards_and_validation_use_their_own_tests(data_dir, tokenizer):
     data = data_of(data_dir, tokenizer, num_val_tasks=3, fresh_reward_tests=0)
     rows = {row["task_id"]: row for split in load_dataset(data_dir).values() for row in split}
     for prompt in data.prompts_of(0):
-        assert prompt.tests == json.loads(rows[prompt.task_id]["reward_tests"])
+        assert json.loads(prompt.row["tests"]) == json.loads(rows[prompt.task_id]["reward_tests"])
         assert prompt.task_id.startswith("synthetic_rl")
     [(split, prompts)] = list(data.val_dataloader())
     assert split == "synthetic_val"
     assert len(prompts) == 3
-    assert all(prompt.tests == json.loads(rows[prompt.task_id]["tests"]) for prompt in prompts)
+    assert all(json.loads(prompt.row["tests"]) == json.loads(rows[prompt.task_id]["tests"]) for prompt in prompts)
 
 
 def inputs_by_task(data, iteration):
-    return {prompt.task_id: prompt.inputs for prompt in data.prompts_of(iteration)}
+    return {prompt.task_id: prompt.task.inputs for prompt in data.prompts_of(iteration)}
 
 
 def test_fresh_inputs_belong_to_seed_iteration_and_task(data_dir, tokenizer):
@@ -189,12 +189,12 @@ def test_fresh_inputs_belong_to_seed_iteration_and_task(data_dir, tokenizer):
     for prompt in prompts:
         row = rows[prompt.task_id]
         stored = [test["args"] for test in json.loads(row["tests"]) + json.loads(row["reward_tests"])]
-        assert prompt.reference == row["solution"]
-        assert prompt.tests == []
-        assert len({args[0] for args in prompt.inputs}) == 16
-        assert all(args not in stored and -20 <= args[0] <= 50 for args in prompt.inputs)
-        assert prompt.retest.tests == json.loads(row["reward_tests"])
-        assert prompt.retest.reference is None
+        assert prompt.task.reference == row["solution"]
+        assert prompt.task.tests == ()
+        assert len({args[0] for args in prompt.task.inputs}) == 16
+        assert all(args not in stored and -20 <= args[0] <= 50 for args in prompt.task.inputs)
+        assert json.loads(prompt.retest.row["tests"]) == json.loads(row["reward_tests"])
+        assert prompt.retest.task.reference is None
     assert prompts[0] is prompts[1]  # the responses to a prompt are judged alike
     drawn = inputs_by_task(data, 0)
     assert len(drawn) == len(set(map(str, drawn.values()))) == 6
@@ -210,9 +210,9 @@ def test_fresh_inputs_belong_to_seed_iteration_and_task(data_dir, tokenizer):
 
 def test_stored_rewards_are_retested_on_draws(data_dir, tokenizer):
     [prompt, *_] = data_of(data_dir, tokenizer, fresh_reward_tests=0).prompts_of(0)
-    assert len(prompt.tests) == 1
-    assert len(prompt.retest.inputs) == 1
-    assert prompt.retest.reference.startswith("def solve")
+    assert len(prompt.task.tests) == 1
+    assert len(prompt.retest.task.inputs) == 1
+    assert prompt.retest.task.reference.startswith("def solve")
 
 
 def altered(data_dir, directory, change):
@@ -235,8 +235,8 @@ def test_without_domains_the_stored_tests_serve_and_one_line_says_so(data_dir, t
     data = data_of(altered(data_dir, tmp_path / "data", change), tokenizer)
     for iteration in range(2):
         for prompt in data.prompts_of(iteration):
-            assert len(prompt.tests) == 1
-            assert (prompt.reference, prompt.inputs, prompt.retest) == (None, (), None)
+            assert len(prompt.task.tests) == 1
+            assert (prompt.task.reference, prompt.task.inputs, prompt.retest) == (None, (), None)
     [record] = caplog.records
     assert record.getMessage().startswith(
         "fresh_reward_tests: 4 of the 4 tasks of iteration 0 keep their stored reward tests (synthetic_rl/"

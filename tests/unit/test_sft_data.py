@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from types import SimpleNamespace
 
@@ -191,9 +192,9 @@ def test_task_prompts_hold_the_evaluation_tests(data_dir):
     tokenizer = ready(data_dir).tokenizer
     (first, second) = load_task_prompts(data_dir, "synthetic_test", tokenizer, 2)
     assert (first.task_id, second.task_id) == ("synthetic_test/0", "synthetic_test/2")
-    assert first.tests == [{"args": [x], "expected": x + 400} for x in (0, 5, -3)]
+    assert json.loads(first.row["tests"]) == [{"args": [x], "expected": x + 400} for x in (0, 5, -3)]
     assert tokenizer.decode(first.prompt_ids) == "<s>Write solve(x) that adds 400 to x.\n"
-    assert (first.depth, first.language, first.entry_point, first.atoms) == (2, "en", "solve", ["add"])
+    assert (first.depth, first.language, first.row["entry_point"], first.atoms) == (2, "en", "solve", ["add"])
 
 
 def test_spread():

@@ -32,7 +32,7 @@ def convert_apps(row: Mapping[str, Any]) -> dict[str, Any]:
     """Convert a row of APPS.
 
     Raises:
-        SkipRow: it has no tests, is interactive, takes any of several answers, or is malformed.
+        SkipRow: it has no tests, is interactive, or is malformed.
     """
     problem_id = row.get("problem_id")
     if type(problem_id) is not int:

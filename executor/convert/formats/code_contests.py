@@ -39,7 +39,7 @@ def convert_code_contests(row: Mapping[str, Any]) -> dict[str, Any]:
     """Convert a row of CodeContests, in its own layout or SandboxFusion's.
 
     Raises:
-        SkipRow: it reads or writes files, has no tests, is interactive, takes any of several answers, or is malformed.
+        SkipRow: it reads or writes files, has no tests, is interactive, or is malformed.
     """
     if "content" in row and "labels" in row:
         return _convert_sandbox_fusion(row)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from executor.convert.build import MIN_MEMORY_MIB, add_labels
-from executor.convert.cases import check_statement, choose_stdin_tolerance, make_stdin_tests
+from executor.convert.cases import choose_stdin_tolerance, make_stdin_tests, reject_interactive
 from executor.convert.columns import MalformedRow, SkipRow, read_number, read_statement, read_text
 from executor.convert.programs import parse_program, write_prompt
 
@@ -24,8 +24,7 @@ def convert_codeforces(row: Mapping[str, Any]) -> dict[str, Any]:
     """Convert a row of open-r1/codeforces.
 
     Raises:
-        SkipRow: it is interactive, reads files, has no official tests, takes any of several answers without a checker,
-            or is malformed.
+        SkipRow: it is interactive, reads files, has no official tests, or is malformed.
     """
     problem_id = read_text(row, "id").strip()
     if not problem_id:
@@ -43,8 +42,7 @@ def convert_codeforces(row: Mapping[str, Any]) -> dict[str, Any]:
     checker = read_text(row, "generated_checker", "").replace("\r\n", "\n")
     if checker.strip() and parse_program(checker) is None:
         raise SkipRow("the checker is not Python 3")
-    if not checker.strip():
-        check_statement(statement)
+    reject_interactive(statement)
     pairs = _read_pairs(row, "official_tests")
     if not pairs:
         raise SkipRow("no tests")

@@ -9,7 +9,7 @@ closes a block only where the block does not parse with the fence as a part of t
 import functools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from executor.grading.extraction.parsing import Parser
 from executor.grading.extraction.scanner import ends_in_comment, scan_line
@@ -37,7 +37,7 @@ class Block:
     Args:
         label: the first word of its info string, lower-case.
         content: its lines, each with its line break.
-        is_closed: whether it has a closing fence.
+        is_closed: whether it has an opening and a closing fence.
     """
 
     label: str
@@ -136,6 +136,7 @@ class _Splitter:
             if begins_inside or (is_bare and is_program("\n".join(self._lines[:first]))):
                 mark = fence.mark if fence is not None and is_bare else "```"
                 position = self._take_block(_Fence(mark, 0, 0, ""), 0, pending)
+                self._blocks[-1] = replace(self._blocks[-1], is_closed=False)
         elif begins_inside:
             position = self._take_block(_Fence("```", 0, 0, ""), 0, pending)
         while position < len(self._lines):

@@ -16,7 +16,7 @@ BY_CHECK = Task(task_id="c", entry_point="solve", check="def check(f): pass")
 BY_REFERENCE = Task(task_id="r", entry_point="solve", reference="right", inputs=([1],))
 
 
-def test_it_is_open_while_the_pools_of_all_profiles_are():
+def test_executor_is_open_while_the_pools_of_all_profiles_are():
     with LocalExecutor(FakeBackend(), num_workers=1) as executor:
         other = SandboxPool(FakeBackend(), num_workers=1)
         executor._profiles["torch"] = FakeBackend(), other
@@ -26,7 +26,7 @@ def test_it_is_open_while_the_pools_of_all_profiles_are():
 
 
 @pytest.mark.parametrize("task", [BY_TESTS, BY_CHECK, BY_REFERENCE])
-def test_what_is_added_to_a_batch_that_was_left_starts_nothing(task):
+def test_adding_to_a_batch_after_it_was_left_starts_nothing(task):
     """The service adds large batches in a thread, and its client may leave before that thread has begun."""
     backend = FakeBackend()
     with LocalExecutor(backend, num_workers=1) as executor:
@@ -40,7 +40,7 @@ def test_what_is_added_to_a_batch_that_was_left_starts_nothing(task):
     assert backend.num_started == 1
 
 
-def test_what_a_thread_adds_while_the_batch_is_left_is_dropped():
+def test_programs_added_by_a_thread_while_the_batch_is_left_are_dropped():
     backend = FakeBackend()
     with LocalExecutor(backend, num_workers=1) as executor:
         grading = executor.grading()
@@ -59,12 +59,12 @@ def test_what_a_thread_adds_while_the_batch_is_left_is_dropped():
     assert len(backend.seen) < 50  # 0.1 s each
 
 
-def test_a_recorded_time_factor_takes_the_place_of_the_measured_one():
+def test_given_time_factor_replaces_the_measured_one():
     with open_executor("process", num_workers=1, time_factor=7.5) as opened:
         assert opened.time_factor == 7.5
         assert "times x 7.5" in opened.description
 
 
-def test_a_time_factor_below_one_is_refused():
+def test_time_factor_below_one_raises_value_error():
     with pytest.raises(ValueError, match=r"time_factor must be at least 1.0, not 0.5"):
         open_executor("process", time_factor=0.5)

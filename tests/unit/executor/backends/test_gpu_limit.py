@@ -8,6 +8,7 @@ import pytest
 from executor.backends.gpu_limit import GpuMemoryLimiter, parse_memory
 from executor.backends.profiles import find_torch_files, load_profile
 from executor.types import PROFILES, START_UP_S, Limits
+from tests.support.optional import needs_torch
 from tests.support.wait import wait_until
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -81,12 +82,14 @@ def test_limiter_without_driver_raises_os_error() -> None:
         GpuMemoryLimiter(limit_bytes=1, query=nothing)
 
 
+@needs_torch
 def test_cuda_profile_without_gpu_name_raises_value_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ATOMFORGE_SANDBOX_GPU", raising=False)
     with pytest.raises(ValueError, match="name the sandboxes' GPU in ATOMFORGE_SANDBOX_GPU"):
         load_profile("cuda")
 
 
+@needs_torch
 def test_torch_profile_contains_only_torch_and_its_dependencies() -> None:
     shown = find_torch_files()
     assert {"torch", "numpy", "typing_extensions.py"} <= set(shown)

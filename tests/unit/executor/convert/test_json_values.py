@@ -1,46 +1,21 @@
-"""Integers of any length, tagged values and literals."""
+"""JSON with integers of any length, tagged values and literals."""
 
 import json
 import sys
 
 import pytest
 
-from executor.convert.json_values import (
-    format_big_int,
-    parse_big_int,
-    parse_json,
-    parse_literal,
-    tag_value,
-    write_json,
-)
+from executor.convert.json_values import parse_json, parse_literal, tag_value
 from executor.sandbox.codec import decode_value
-
-SEVENS = 7 * (10**9001 - 1) // 9  # 9001 digits
-
-
-@pytest.mark.parametrize("num_digits", [1, 3999, 4000, 4001, 4300, 4301, 9001, 50_000])
-def test_big_integers_in_and_out(num_digits):
-    digits = ("1234567890" * 5001)[:num_digits]
-    value = sum(int(digit) * 10**place for place, digit in enumerate(reversed(digits)) if num_digits < 5000)
-    if num_digits < 5000:
-        assert parse_big_int(digits) == value
-    assert format_big_int(parse_big_int(digits)) == digits
-    assert format_big_int(parse_big_int("-" + digits)) == "-" + digits
-
-
-def test_zeros_in_the_middle_are_kept():
-    assert format_big_int(10**9000 + 5) == "1" + "0" * 8999 + "5"
-    assert parse_big_int("1" + "0" * 8999 + "5") == 10**9000 + 5
 
 
 def test_json_with_big_integers_leaves_the_limit_of_the_interpreter():
     limit = sys.get_int_max_str_digits()
-    value = {"a": [SEVENS, -SEVENS, {"b": SEVENS}], "text": "7" * 9001, "small": 3}
-    text = write_json(value)
-    assert text == (
-        f'{{"a": [{"7" * 9001}, -{"7" * 9001}, {{"b": {"7" * 9001}}}], "text": "{"7" * 9001}", "small": 3}}'
-    )
-    assert parse_json(text) == value
+    sevens = 7 * (10**9001 - 1) // 9
+    text = f'{{"a": [{"7" * 9001}, -{"7" * 9001}], "nan": NaN, "text": "{"7" * 9001}", "small": 3}}'
+    value = parse_json(text)
+    assert value["a"] == [sevens, -sevens]
+    assert (value["text"], value["small"]) == ("7" * 9001, 3)
     assert sys.get_int_max_str_digits() == limit
     with pytest.raises(ValueError, match="limit"):
         json.loads(text)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from executor.convert import readers
-from executor.convert.readers import open_file
+from executor.convert.readers import open_file, read_rows
 
 ROWS = [{"a": 1, "text": "é\u2028"}, {"a": [2, {"b": None}]}]
 
@@ -97,10 +97,32 @@ def test_broken_lines_do_not_end_the_file(tmp_path):
         ("line 3", "a row that is not a JSON object"),
         ("line 4", "a row that is not a JSON object"),
         ("line 5", "not UTF-8"),
-        ("line 6", "a key that stands twice in one object"),
+        ("line 6", "not JSON"),
         ("line 7", "not JSON"),
         {"a": 2},
     ]
+
+
+def test_rows_that_must_all_be_right(tmp_path):
+    path = write(tmp_path, "x.jsonl.gz", "\n" + as_lines(ROWS))
+    assert list(read_rows(path)) == [("line 2", ROWS[0]), ("line 3", ROWS[1])]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (b'{"a": ', r"x.jsonl, line 2: broken JSON: Expecting value"),
+        (b"[1]", r"x.jsonl, line 2: a row that is not a JSON object"),
+        (b'{"a": "\xff"}', r"x.jsonl, line 2: not UTF-8"),
+        (b'{"a": 1, "a": 2}', r"x.jsonl, line 2: broken JSON: the key 'a' occurs twice in one object"),
+        (b'{"a": NaN}', r"x.jsonl, line 2: broken JSON: NaN is not JSON"),
+        (b"[" * 100_000, r"x.jsonl, line 2: broken JSON: nested too deeply"),
+    ],
+)
+def test_one_broken_line_is_an_error_where_all_must_be_right(tmp_path, line, words):
+    path = write(tmp_path, "x.jsonl", b'{"a": 1}\n' + line + b'\n{"a": 2}\n')
+    with pytest.raises(ValueError, match=words):
+        list(read_rows(path))
 
 
 def test_a_line_without_end(tmp_path, monkeypatch):
@@ -119,7 +141,7 @@ def test_a_line_without_end(tmp_path, monkeypatch):
         ("x.json", '[{"a": 1}', "x.json, row 2: broken JSON"),
         ("x.json", "[", "x.json, row 1: broken JSON"),
         ("x.json", '[{"a": 1},]', "x.json, row 2: broken JSON"),
-        ("x.json", '[{"a": 1, "a": 2}]', "x.json, row 1: the key a stands twice"),
+        ("x.json", '[{"a": 1, "a": 2}]', "x.json, row 1: the key 'a' occurs twice in one object"),
         ("x.json", "[" * 100_000, "x.json, row 1: nested too deeply"),
         ("x.json", b'[{"a": "\xff"}]', "x.json: not UTF-8"),
         ("x.parquet", "PAR1", "x.parquet: not parquet"),

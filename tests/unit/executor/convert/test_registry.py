@@ -7,9 +7,9 @@ import math
 import pytest
 
 from executor.convert.columns import SkipRow
-from executor.convert.json_values import write_json
 from executor.convert.readers import SourceRow
-from executor.convert.registry import CONVERTERS, Tally, convert_row, convert_rows, open_rows, read_tasks
+from executor.convert.registry import CONVERTERS, Tally, convert_row, convert_rows, open_rows, read_converted
+from executor.grading.tasks import parse_task
 from tests.unit.executor.convert.example_rows import APPS_CALL, APPS_STDIN, EXAMPLES, MBPP
 
 TASK_KEYS = {
@@ -87,7 +87,7 @@ def test_a_damaged_row_is_converted_or_skipped(name, row):
             reasons.append(skip.reason)
         else:
             assert set(task) <= TASK_KEYS
-            assert json.loads(write_json(task).replace("1" * 5000, "1"))["task_id"] is not None
+            assert parse_task(json.loads(json.dumps(task, allow_nan=False))).task_id
     assert len(reasons) > 20
     assert max(map(len, reasons)) < 100
 
@@ -106,7 +106,7 @@ def test_converters_do_not_change_their_rows(name, row):
 def test_counts():
     rows = [
         APPS_STDIN,
-        SourceRow("line 2", None, "not JSON"),
+        SourceRow("line 2", None, "not JSON", "Expecting value"),
         APPS_CALL,
         {**APPS_STDIN, "problem_id": 9, "input_output": ""},
         {**APPS_STDIN, "problem_id": 10, "input_output": ""},
@@ -118,7 +118,7 @@ def test_counts():
     assert (tally.num_rows, tally.num_tasks) == (6, 2)
     assert tally.skipped == {"no tests": 2, "malformed: not JSON": 1, "a task_id that an earlier row has": 1}
     assert tally.write_lines()[0] == "2 x no tests (first: row 4)"
-    assert "1 x malformed: not JSON (first: line 2)" in tally.write_lines()
+    assert "1 x malformed: not JSON (first: line 2: Expecting value)" in tally.write_lines()
 
 
 def test_rows_that_are_all_malformed():
@@ -154,10 +154,44 @@ def test_an_unknown_format():
         open_rows("x.jsonl", format_name="app")
 
 
-def test_reading_tasks_of_a_file(tmp_path):
+def test_reading_tasks_of_a_file(tmp_path, caplog):
     path = tmp_path / "x.jsonl"
     path.write_text(json.dumps(APPS_STDIN) + "\n{\n")
-    assert [task["task_id"] for task in read_tasks(path, "apps")] == ["apps/7"]
+    assert [task["task_id"] for task in read_converted(str(path), "apps")] == ["apps/7"]
+    assert "x.jsonl: 1 of 2 rows become no task: 1 x malformed: not JSON (first: line 2: " in caplog.text
+
+
+def test_a_task_that_no_program_can_pass_is_skipped():
+    tests = {"inputs": ["1\n", "1\n"], "outputs": ["2\n", "3\n"]}
+    tally = Tally()
+    row = {**APPS_STDIN, "input_output": json.dumps(tests)}
+    assert list(convert_rows("apps", [row], tally=tally)) == []
+    [line] = tally.write_lines()
+    assert line.startswith("1 x no valid task (first: row 1: task apps/7: tests 0 and 1 have the same input")
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_marked"),
+    [
+        ("If there are multiple answers, print any of them.", True),
+        ("If several solutions exist, you may write any.", True),
+        ("There are several ways to do it; output an arbitrary one.", True),
+        ("Print the number of ways. There is exactly one answer for any input.", False),
+    ],
+)
+def test_statements_that_accept_several_answers_are_marked(statement, is_marked):
+    for row in (APPS_STDIN, APPS_CALL):
+        task = convert_row("apps", {**row, "question": statement})
+        assert task["metadata"].get("several_answers", False) is is_marked
+
+
+def test_a_checker_judges_several_answers():
+    row = next(row for name, row in EXAMPLES if name == "codeforces")
+    assert row["generated_checker"]
+    task = convert_row("codeforces", {**row, "description": "Print any of them."})
+    assert "several_answers" not in task["metadata"]
+    task = convert_row("codeforces", {**row, "description": "Print any of them.", "generated_checker": ""})
+    assert task["metadata"]["several_answers"] is True
 
 
 def test_a_file_takes_no_split(tmp_path):

@@ -55,7 +55,7 @@ class SlowExecutor:
         return self.opened
 
 
-def test_a_disconnect_while_programs_are_added_drops_the_batch():
+def test_disconnect_while_programs_are_added_drops_the_batch():
     executor = SlowExecutor()
     app = build_app(executor)
     post(app, "/v1/grade", make_request(20), disconnects=lambda: executor.opened.num_added >= 3)
@@ -76,7 +76,7 @@ def test_a_disconnect_while_programs_are_added_drops_the_batch():
         ),
     ],
 )
-def test_a_fault_of_ours_ends_the_response_without_its_last_line(monkeypatch, path, broken, request_):
+def test_internal_error_ends_the_response_without_its_last_line(monkeypatch, path, broken, request_):
     def fail(*args):
         raise ArithmeticError("ours")
 
@@ -101,7 +101,7 @@ def test_weights_and_tolerances_beyond_the_floats_are_rejected(request_):
     assert "must be" in json.loads(post(app, "/v1/grade", request_))["error"]
 
 
-def test_a_full_queue_is_429_with_retry_after_and_a_batch_over_its_size_413():
+def test_full_queue_is_429_with_retry_after_and_a_batch_over_its_size_413():
     app = build_app(SlowExecutor(), max_waiting_programs=10)
     app.state.service.num_pending = 8
     status, body, headers = exchange(app, "/v1/grade", make_request(3))
@@ -110,7 +110,7 @@ def test_a_full_queue_is_429_with_retry_after_and_a_batch_over_its_size_413():
     assert exchange(app, "/v1/grade", make_request(11))[0] == 413
 
 
-def test_a_draining_service_is_503():
+def test_draining_service_is_503():
     app = build_app(SlowExecutor())
     app.state.service.is_draining = True
     status, _, headers = exchange(app, "/v1/grade", make_request(1))
@@ -131,7 +131,7 @@ def test_limits_out_of_range_are_rejected(limits, error):
     assert json.loads(body)["error"].startswith(error)
 
 
-def test_a_body_over_the_limit_is_413_and_malformed_json_400():
+def test_body_over_the_limit_is_413_and_malformed_json_400():
     app = build_app(SlowExecutor(), max_body_bytes=100)
     assert exchange(app, "/v1/grade", {"tasks": ["x" * 100]})[0] == 413
     assert exchange(app, "/v1/grade", float("nan"))[0] == 400

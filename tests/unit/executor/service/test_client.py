@@ -50,7 +50,7 @@ def test_two_connections_per_replica(header: str | None, num_connections: int) -
     assert (info.max_batch_size, info.hash_seed, info.time_factor) == (25, 0, 1.5)
 
 
-def test_a_load_balancer_without_ready_replicas_is_retried(pauses: list[float]) -> None:
+def test_load_balancer_without_ready_replicas_is_retried(pauses: list[float]) -> None:
     health = [(503, {}), (503, {"Retry-After": "9"}), (200, {})]
     with ScriptedService(pass_all, health=health) as service:
         assert fetch_service_info(service.url, None).description == "script"
@@ -58,7 +58,9 @@ def test_a_load_balancer_without_ready_replicas_is_retried(pauses: list[float]) 
     assert all(pause_s <= 0.25 * 2 * 1.25 for pause_s in pauses)
 
 
-def test_a_load_balancer_without_replicas_is_given_up(pauses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_balancer_without_replicas_raises_value_error(
+    pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(client, "START_TIMEOUT_S", 0.0)
     with (
         ScriptedService(pass_all, health=[(503, {})]) as service,
@@ -99,7 +101,7 @@ def test_outcomes_are_in_order_and_reported_once() -> None:
     assert max(len(body["samples"]) for body in service.bodies) <= 25
 
 
-def test_a_growing_batch_is_sent_while_it_grows() -> None:
+def test_growing_batch_is_sent_while_it_grows() -> None:
     first = threading.Event()
     with (
         ScriptedService(pass_all) as service,

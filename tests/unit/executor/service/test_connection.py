@@ -54,14 +54,14 @@ def test_one_request_without_failures():
     assert len(service.bodies) == 1
 
 
-def test_only_items_without_a_line_are_sent_again(pauses):
+def test_retry_sends_only_items_without_a_line(pauses):
     with ScriptedService(cut_after(2), pass_all) as service:
         assert post(service.url, [5, 6, 7, 8]) == ([], [6, 5, 8, 7])
     assert [body["samples"] for body in service.bodies] == [[5, 6, 7, 8], [7, 8]]
 
 
 @pytest.mark.parametrize("first", [hang_up, reject(500), cut_after(0)])
-def test_a_failed_request_is_sent_again_after_a_pause(first, pauses):
+def test_failed_request_is_retried_after_a_pause(first, pauses):
     with ScriptedService(first, pass_all) as service:
         assert post(service.url, [1]) == ([], [1])
     assert len(service.bodies) == 2
@@ -69,7 +69,7 @@ def test_a_failed_request_is_sent_again_after_a_pause(first, pauses):
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_an_overloaded_service_is_retried_after_its_pause(status, pauses):
+def test_overloaded_service_is_retried_after_its_pause(status, pauses):
     with ScriptedService(reject(status, Retry_After="7"), pass_all) as service:
         assert post(service.url, [1]) == ([], [1])
     assert [7.0 <= pause_s <= 8.75 for pause_s in pauses] == [True]
@@ -89,7 +89,7 @@ def test_failed_attempts_are_limited_and_pauses_double(pauses):
         assert 0.75 * expected_s <= pause_s <= 1.25 * expected_s
 
 
-def test_a_line_resets_the_count_of_failed_attempts(pauses):
+def test_line_resets_the_count_of_failed_attempts(pauses):
     with ScriptedService(*[hang_up] * 6, cut_after(1), *[hang_up] * 6, pass_all) as service:
         assert post(service.url, [1, 2]) == ([], [1, 2])
     assert len(service.bodies) == 14
@@ -125,7 +125,7 @@ def test_connect_failures_are_retried_until_the_deadline():
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 422])
-def test_a_rejected_request_is_not_repeated(status):
+def test_rejected_request_is_not_repeated(status):
     with ScriptedService(reject(status)) as service, pytest.raises(ValueError, match=f"says {status}"):
         post(service.url, [1])
     assert len(service.bodies) == 1
@@ -174,7 +174,7 @@ def test_silence_is_a_lost_connection(monkeypatch, pauses):
     release.set()
 
 
-def test_the_connection_is_used_again():
+def test_connection_is_reused():
     with ScriptedService(pass_all) as service:
         one = ServiceConnection(service.url, None)
         for _ in range(3):
@@ -184,7 +184,7 @@ def test_the_connection_is_used_again():
     assert service.num_connections == 1
 
 
-def test_a_stale_connection_is_replaced_at_once():
+def test_stale_connection_is_replaced_at_once():
     """The second request is taken on the open connection, which the server then closes."""
     with ScriptedService(pass_all, hang_up, pass_all) as service:
         one = ServiceConnection(service.url, None)
@@ -195,7 +195,7 @@ def test_a_stale_connection_is_replaced_at_once():
     assert (service.num_connections, len(service.bodies)) == (2, 3)
 
 
-def test_a_failure_on_a_new_connection_is_not_repeated_at_once():
+def test_failure_on_a_new_connection_is_not_repeated_at_once():
     with ScriptedService(hang_up, pass_all) as service:
         one = ServiceConnection(service.url, None)
         with pytest.raises(ConnectionLost):
@@ -204,7 +204,7 @@ def test_a_failure_on_a_new_connection_is_not_repeated_at_once():
     assert len(service.bodies) == 1
 
 
-def test_a_response_that_is_left_early_closes_the_connection():
+def test_response_that_is_left_early_closes_the_connection():
     closed = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -227,7 +227,7 @@ def test_a_response_that_is_left_early_closes_the_connection():
         one.close()
 
 
-def test_an_early_error_is_read_although_the_body_was_not_sent():
+def test_early_error_is_read_although_the_body_was_not_sent():
     """A service that rejects a large body answers and closes while the client is still sending."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

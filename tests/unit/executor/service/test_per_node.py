@@ -36,7 +36,7 @@ def test_folders_differ_by_node_and_job() -> None:
     assert len({get_service_folder(job, rank) for job in ("a", "b") for rank in (0, 1)}) == 4
 
 
-def test_a_service_is_private_shared_restarted_and_removed(tmp_path: Path) -> None:
+def test_service_is_private_shared_restarted_and_removed(tmp_path: Path) -> None:
     folder = tmp_path / "node"
     service = NodeService(folder, backend="process", log=tmp_path / "run" / "executor.log", time_factor=2.5)
     try:
@@ -56,7 +56,7 @@ def test_a_service_is_private_shared_restarted_and_removed(tmp_path: Path) -> No
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_a_service_that_does_not_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_that_does_not_start_raises_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # where there is no bwrap
     service = NodeService(tmp_path / "node", backend="bubblewrap", log=tmp_path / "executor.log")
     try:

@@ -37,7 +37,7 @@ class FailingExecutor:
         return time.monotonic() < self.fails_at
 
 
-def test_a_service_whose_sandboxes_have_failed_exits(tmp_path):
+def test_service_whose_sandboxes_have_failed_exits(tmp_path):
     config = ServiceConfig(unix_socket=str(tmp_path / "socket"))
     app = create_app(FailingExecutor(), config, None)  # pyright: ignore[reportArgumentType]
     listener, _ = listen(config)
@@ -117,7 +117,7 @@ def test_headers_that_do_not_arrive_in_time_end_the_connection(num_requests, sen
         assert 0.1 < time.monotonic() - began < 60.0
 
 
-def test_a_connection_with_complete_headers_outlives_their_timeout(monkeypatch):
+def test_connection_with_complete_headers_outlives_their_timeout(monkeypatch):
     monkeypatch.setattr(server, "HEADERS_TIMEOUT_S", 0.2)
     with running(timeout_keep_alive=60) as address, socket.create_connection(address, timeout=10) as connection:
         for _ in range(3):

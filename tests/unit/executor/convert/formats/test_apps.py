@@ -110,14 +110,12 @@ def test_values_that_json_has_no_word_for():
 
 def test_integers_of_any_length():
     digits = "7" * 10_000
-    [(args, expected)] = calls([[1]], [1])
     task = convert_apps(
         {**APPS_CALL, "input_output": f'{{"fn_name": "f", "inputs": [[{digits}]], "outputs": [-{digits}]}}'}
     )
     [test] = task["tests"]
-    assert test["args"][0] == 7 * (10**10_000 - 1) // 9
-    assert test["expected"] == -test["args"][0]
-    assert (args, expected) == ([1], 1)
+    sevens = 7 * (10**10_000 - 1) // 9
+    assert test == {"args": [{"$int": hex(sevens)}], "expected": {"$int": hex(-sevens)}}
 
 
 def test_in_place_problems_compare_the_argument():
@@ -154,8 +152,6 @@ def test_the_tolerance_of_printed_decimals(statement, outputs, float_tol):
         ({"question": "![](a.png)\n<image>"}, "the statement is an image only"),
         ({"question": "This is an interactive problem."}, "interactive"),
         ({"question": "Ask.\n\n-----Interaction-----\n\nFlush."}, "interactive"),
-        ({"question": "If there are multiple answers, print any of them."}, "several right answers and no checker"),
-        ({"question": "If several solutions exist, you may write any."}, "several right answers and no checker"),
         ({"question": " \n"}, "malformed: question is empty"),
         ({"question": None}, "malformed: question is null"),
         ({"problem_id": None}, "malformed: problem_id is missing"),
@@ -208,7 +204,7 @@ def test_choosing_any_cell_is_no_choice_of_answers():
     assert convert_apps({**APPS_STDIN, "question": statement})["task_id"] == "apps/7"
 
 
-@pytest.mark.parametrize("source", ["import numpy\n" + ADD, "print 1", "print(raw_input())", "x = 1\n" * 40_000, ""])
+@pytest.mark.parametrize("source", ["import numpy\n" + ADD, "print 1", "print(raw_input())", "x = 1\n" * 50_000, ""])
 def test_what_is_no_right_solution_here(source):
     assert "solution" not in convert_apps({**APPS_STDIN, "solutions": json.dumps([source])})
 

@@ -56,7 +56,6 @@ EMPTY = {"input": [], "output": []}
         ({"input_file": "in.txt"}, "reads or writes files"),
         ({"output_file": "out.txt"}, "reads or writes files"),
         ({"public_tests": EMPTY, "private_tests": EMPTY}, "no tests"),
-        ({"description": "If there are many solutions, output any."}, "several right answers and no checker"),
         ({"public_tests": None, "private_tests": None, "generated_tests": None}, "malformed: public_tests is missing"),
         ({"private_tests": {"input": ["1"], "output": []}}, "malformed: inputs and outputs differ in number"),
         ({"private_tests": {"input": ["1"]}}, "malformed: private_tests has no input or no output"),

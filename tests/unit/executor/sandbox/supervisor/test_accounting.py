@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from executor.sandbox.worker import accounting
-from executor.sandbox.worker.accounting import OomCounter, ProcessUsage, ProcFiles, Usage, open_proc_files
+from executor.sandbox.supervisor import accounting
+from executor.sandbox.supervisor.accounting import OomCounter, ProcessUsage, ProcFiles, Usage, open_proc_files
 
 # Recorded on a kernel 5.10 with cgroup version 1 and one with version 2.
 MEMORY_OOM_CONTROL = b"oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"
@@ -157,3 +157,14 @@ def test_open_proc_files_without_keys_opens_nothing():
     assert not OomCounter(ProcFiles()).increased()
     with pytest.raises(OSError, match="nowhere"):
         open_proc_files({"proc": "/nowhere/proc"})
+
+
+def test_memory_of_forked_processes_counts_what_they_inherit_once(monkeypatch):
+    mib = 1 << 20
+    monkeypatch.setattr(accounting, "read_own_pages", lambda _files: [99 * mib, 10 * mib, 0])
+    resident = {2: 50 * mib, 3: 12 * mib, 4: 11 * mib, 5: 2 * mib, 6: 0}  # the last but one executes another program
+    processes = {pid: ProcessUsage(start=0, own=0, reaped=0, resident_bytes=size) for pid, size in resident.items()}
+    monkeypatch.setattr(accounting, "read_all_process_usage", lambda _fd: processes)
+    assert Usage(ProcFiles(proc_fd=99), os.getpid()).measure()[1] == (10 + 40 + 2 + 1) * mib
+    monkeypatch.setattr(accounting, "read_own_pages", lambda _files: [999 * mib, 300 * mib, 0])  # with torch
+    assert Usage(ProcFiles(proc_fd=99), os.getpid()).measure()[1] == (16 + 34) * mib

@@ -1,9 +1,9 @@
 """Resource usage of all processes of a candidate together: CPU time, memory, and kills by the kernel.
 
-Both come from the sandbox's cgroup; without one from a procfs, where memory is the sum of the resident sets, so pages
-that processes share count once for each. Without either, CPU time is that of the candidate's first process and memory
-is not measured. Where the PID namespace is not the sandbox's own, a procfs is read for the first process alone. This
-module measures; `child` enforces the limits.
+Both come from the sandbox's cgroup; without one from a procfs, where memory is the sum of the resident sets. Pages that
+processes share count once for each, except for those that a fork inherits from the worker. Without either, CPU time is
+that of the candidate's first process and memory is not measured. Where the PID namespace is not the sandbox's own, a
+procfs is read for the first process alone. This module measures; `child` enforces the limits.
 """
 
 import contextlib
@@ -18,6 +18,8 @@ _OOM_FILES = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_
 _MEMORY_FILES = ("/sys/fs/cgroup/memory.stat", "/sys/fs/cgroup/memory/memory.stat")
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_MAX_INHERITED_BYTES = 16 << 20
+"""Bound on what each process may have resident uncounted: it could replace the pages that it inherited by others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ class Usage:
             cpu_s = max(cpu_s, self._cgroup_s(cpu_fd) - self._cgroup_base_s)
         if proc_fd is not None and (cpu_fd is None or memory_fd is None):
             processes = self._read_processes(proc_fd)
-            memory_bytes = sum(usage.resident_bytes for usage in processes.values())
+            memory_bytes = self._sum_resident(processes)
             if cpu_fd is None:
                 cpu_s = max(cpu_s, self.sum_ticks(processes) / _TICKS_PER_S)
         if memory_fd is not None:
@@ -162,6 +164,11 @@ class Usage:
         self._last_seen = processes
         reaped = sum(usage.reaped for usage in processes.values())
         return sum(usage.own for usage in processes.values()) + max(reaped, self._vanished_ticks)
+
+    def _sum_resident(self, processes: dict[int, ProcessUsage]) -> int:
+        """Add up resident sets in bytes; what all inherit from this process counts once."""
+        inherited = min(read_own_pages(self._files)[1], _MAX_INHERITED_BYTES)
+        return inherited + sum(max(0, usage.resident_bytes - inherited) for usage in processes.values())
 
     def _read_processes(self, proc_fd: int) -> dict[int, ProcessUsage]:
         if not self._files.is_shared:
