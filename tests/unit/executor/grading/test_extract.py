@@ -1,6 +1,6 @@
 """What models write, and the program in it.
 
-`data/extraction_cases.jsonl` holds cases made after public bug reports of other graders: with `want` "passed" the
+`cases/extraction_cases.jsonl` holds cases made after public bug reports of other graders: with `want` "passed" the
 program makes the calls right, with another it loads and does not, and with "fail" it does not load.
 """
 
@@ -20,7 +20,7 @@ HUMANEVAL = (
 )
 CASES = [
     json.loads(line)
-    for line in (Path(__file__).parent / "data" / "extraction_cases.jsonl").read_text(encoding="utf-8").splitlines()
+    for line in (Path(__file__).parent / "cases" / "extraction_cases.jsonl").read_text(encoding="utf-8").splitlines()
 ]
 
 
