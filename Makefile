@@ -7,7 +7,7 @@ BIN := .venv/bin
 # The tests to run: the short form of each ring. Empty: all.
 SELECT := -m "not slow"
 # Two test processes, each of which takes groups of tests (tests/conftest.py), the longest groups first.
-PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 # Runs one ring and prints how long it took.
 ring = TIMEFORMAT='ring $(1): %0R s, CPU %0U + %0S s'; time $(2)
 # Small tensors on few cores: more threads than cores only spin.
