@@ -1,7 +1,15 @@
 # The everyday verbs. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install engine demo study docs test test-all test-unit test-contract test-sandbox test-cluster test-gpu lint format clean
+.PHONY: help install engine demo study docs test test-all test-unit test-contract test-sandbox test-cluster test-pythons \
+  test-gpu lint format clean
+SHELL := /bin/bash
 BIN := .venv/bin
+# The tests to run: the short form of each ring. Empty: all.
+SELECT := -m "not slow"
+# Two test processes, each of which takes groups of tests (tests/conftest.py), the longest groups first.
+PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+# Runs one ring and prints how long it took.
+ring = TIMEFORMAT='ring $(1): %0R s, CPU %0U + %0S s'; time $(2)
 # Small tensors on few cores: more threads than cores only spin.
 export TOKENIZERS_PARALLELISM = false
 
@@ -35,25 +43,27 @@ format: install ## Format the code
 	$(BIN)/ruff check --fix .
 
 test: lint engine ## The short form of every ring (at most 15 minutes)
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit --ignore tests/unit/executor -m "not slow" -n auto --dist loadfile
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/contract -m "not slow" -n auto --dist loadfile
-	$(BIN)/pytest tests/unit/executor tests/sandbox tests/cluster -m "not slow"
+	@$(MAKE) --no-print-directory test-unit test-contract test-sandbox test-cluster
 
-test-all: lint engine ## Every ring, the long forms too (at most 60 minutes)
-	$(BIN)/pytest
+test-all: lint engine ## Every ring with its long forms, and the executor on other interpreters (at most 60 minutes)
+	@$(MAKE) --no-print-directory test-unit test-contract test-sandbox test-cluster SELECT=
+	@$(MAKE) --no-print-directory test-pythons
 
 test-unit: install ## Pure functions and modules, seconds
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit --ignore tests/unit/executor -m "not slow" -n auto --dist loadfile
-	$(BIN)/pytest tests/unit/executor -m "not slow"
+	@$(call ring,unit,OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit --ignore tests/unit/executor $(SELECT) -n auto --dist loadfile)
+	@$(call ring,unit of the executor,$(BIN)/pytest tests/unit/executor $(SELECT) $(PARALLEL))
 
 test-contract: install ## Every atom, every YAML, every command at smoke size
-	OMP_NUM_THREADS=1 $(BIN)/pytest tests/contract -m "not slow" -n auto --dist loadfile
+	@$(call ring,contract,OMP_NUM_THREADS=1 $(BIN)/pytest tests/contract $(SELECT) -n auto --dist loadfile)
 
 test-sandbox: engine ## Hostile programs in the real sandbox
-	$(BIN)/pytest tests/sandbox -m "not slow"
+	@$(call ring,sandbox,$(BIN)/pytest tests/sandbox $(SELECT) $(PARALLEL))
 
 test-cluster: engine ## Two ranks over gloo, and a real Slurm
-	$(BIN)/pytest tests/cluster -m "not slow"
+	@$(call ring,cluster,$(BIN)/pytest tests/cluster $(SELECT))
+
+test-pythons: install ## The executor's unit and sandbox tests on every other Python from 3.11 to 3.14 that is here
+	@$(call ring,other interpreters,tests/run_on_interpreters.sh)
 
 test-gpu: install ## What the CUDA sandbox promises, on a machine with a GPU (ATOMFORGE_SANDBOX_GPU=0 names it)
 	$(BIN)/python tests/gpu/check_sandbox.py --backend bubblewrap

@@ -65,10 +65,10 @@ def examine() -> Iterator[Finding]:
 def python() -> Finding:
     """Look at the interpreter."""
     seen = f"{platform.python_version()} ({sys.executable})"
-    if (3, 11) <= sys.version_info[:2] <= (3, 12):
+    if (3, 11) <= sys.version_info[:2] <= (3, 14):
         return Finding(name="python", level=Level.OK, seen=seen)
     return Finding(
-        name="python", level=Level.BROKEN, seen=seen, mend="install Python 3.11 or 3.12, then `make install`"
+        name="python", level=Level.BROKEN, seen=seen, mend="install a Python from 3.11 to 3.14, then `make install`"
     )
 
 

@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     settings = record_of(ServiceConfig, read_yaml(args.config), source=str(args.config))
     token = load_token(settings)
     try:
+        from executor.integrations.endpoints import add_endpoints
         from executor.service.app import create_app
         from executor.service.metrics import log_as_json
         from executor.service.server import listen, serve
@@ -58,7 +59,9 @@ def run(args: argparse.Namespace) -> int:
     ):
         protection = "a token is needed" if token is not None else "no token is needed"
         print(f"atomforge: serving at {address} ({protection}); {executor.description}", file=sys.stderr, flush=True)
-        serve(create_app(executor, settings, token), settings, listener)
+        app = create_app(executor, settings, token)
+        add_endpoints(app, settings)
+        serve(app, settings, listener)
     if settings.unix_socket is not None:
         Path(settings.unix_socket).unlink(missing_ok=True)
     return 0

@@ -139,7 +139,9 @@ class Execution:
     results: tuple[CallResult, ...]
     """In the order of the calls; fewer than them when the program failed on the way."""
     stdout: bytes | None = None
-    """Standard output of a whole program that exited with code 0."""
+    """Standard output of a whole program."""
+    exit_code: int | None = None
+    """Of a whole program that ended by itself; negative: the signal that ended it."""
     duration_s: float
     detail: str = ""
     queued_s: float = 0.0

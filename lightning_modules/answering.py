@@ -80,7 +80,7 @@ def answer_prompts(
     prompt_ids = [prompt.prompt_ids for prompt in prompts]
     started_at = time.perf_counter()
     with executor.grading(rewards=settings.reward) as grading:
-        judging = Judging(grading, tokenizer, [prompt.task for prompt in prompts], stop=settings.sampling.stop)
+        judging = Judging(grading, tokenizer, prompts, stop=settings.sampling.stop)
 
         def finished(index: int, item: Generated) -> None:
             judging.add(index, item)

@@ -107,7 +107,8 @@ def evaluate(
             part = [i for i, name in enumerate(plan) if (name[1] == GREEDY) == is_greedy and name not in kept]
 
             def finished(place: int, item: Generated, part: list[int] = part) -> None:
-                verdicts.add(grading, part[place], _written(tokenizer, item, stop))
+                prompt = prompt_of[plan[part[place]][0]]
+                verdicts.add(grading, part[place], _written(tokenizer, prompt, item, stop))
 
             with torch.autocast(causal_lm.device.type, enabled=False):
                 generate(
@@ -173,10 +174,12 @@ def collect(
     )
 
 
-def _written(tokenizer: PreTrainedTokenizerFast, generated: Generated, stop: Sequence[str]) -> JudgedSample:
+def _written(
+    tokenizer: PreTrainedTokenizerFast, prompt: TaskPrompt, generated: Generated, stop: Sequence[str]
+) -> JudgedSample:
     """Make the record of a completion that has no verdict yet."""
     return JudgedSample(
-        completion=completion_text(tokenizer, generated.token_ids, stop),
+        completion=completion_text(tokenizer, prompt.prompt_ids, generated.token_ids, stop),
         num_tokens=len(generated.token_ids),
         finished=generated.finished,
         status=Status.INFRA.value,

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerFast
 
+from datamodules.batches import TaskPrompt
 from executor.grading.grader import Grading
-from executor.types import Outcome, Submission, Task
+from executor.types import Outcome, Submission
+from lightning_modules.decoding import decode_completion
 from lightning_modules.drafts import Generated
-from lightning_modules.stop_strings import cut_at_stop, decode
+from lightning_modules.stop_strings import cut_at_stop
 
 
 class Judging:
@@ -16,7 +18,7 @@ class Judging:
     Args:
         grading: where the programs go.
         tokenizer: of the completions.
-        tasks: N, one for each completion.
+        prompts: N, one for each completion.
         stop: texts at which a program ends.
     """
 
@@ -24,20 +26,22 @@ class Judging:
         self,
         grading: Grading,
         tokenizer: PreTrainedTokenizerFast,
-        tasks: Sequence[Task],
+        prompts: Sequence[TaskPrompt],
         *,
         stop: Sequence[str] = (),
     ) -> None:
         self._grading = grading
         self._tokenizer = tokenizer
-        self._tasks = tasks
+        self._prompts = prompts
+        self._tasks = [prompt.task for prompt in prompts]
         self._stop = stop
         self._places: dict[int, int] = {}
         self._texts: dict[int, str] = {}
 
     def add(self, index: int, generated: Generated) -> None:
         """Start judging the completion of task `index`; fits `on_finished` of `generate`."""
-        self._texts[index] = completion_text(self._tokenizer, generated.token_ids, self._stop)
+        prompt_ids = self._prompts[index].prompt_ids
+        self._texts[index] = completion_text(self._tokenizer, prompt_ids, generated.token_ids, self._stop)
         submission = Submission(task=self._tasks[index], completion=self._texts[index])
         self._places[index] = self._grading.add(submission)
 
@@ -51,6 +55,11 @@ class Judging:
         return [outcomes[self._places[index]] for index in range(len(self._tasks))]
 
 
-def completion_text(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int], stop: Sequence[str] = ()) -> str:
-    """Decode a completion up to the first of the texts `stop`; special tokens, `<eos>` among them, are left out."""
-    return cut_at_stop(decode(tokenizer, token_ids), stop)
+def completion_text(
+    tokenizer: PreTrainedTokenizerFast,
+    prompt_ids: Sequence[int],
+    token_ids: Sequence[int],
+    stop: Sequence[str] = (),
+) -> str:
+    """Decode the completion of a prompt up to the first of the texts `stop`; special tokens are left out."""
+    return cut_at_stop(decode_completion(tokenizer, prompt_ids, token_ids), stop)

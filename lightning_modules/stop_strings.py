@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerFast
 
-CUT_CHARACTER = "\ufffd"
-"""What decoding puts for bytes that are a part of a character."""
+from lightning_modules.decoding import CUT_CHARACTER, decode
+
 MARGIN = 4
 """Characters decoded beyond the longest stop string: the first ones may be a cut character or lack a space."""
 
@@ -52,11 +52,6 @@ class StopStrings:
     def _piece(self, token_id: int) -> str:
         """Return the text of a token after another one, as tokenizers drop the space of a first token."""
         return decode(self._tokenizer, [*self._anchor, token_id])[len(decode(self._tokenizer, self._anchor)) :]
-
-
-def decode(tokenizer: PreTrainedTokenizerFast, token_ids: Sequence[int]) -> str:
-    """Decode tokens; special ones, `<eos>` among them, are left out."""
-    return str(tokenizer.decode(list(token_ids), skip_special_tokens=True))
 
 
 def cut_at_stop(text: str, strings: Sequence[str]) -> str:

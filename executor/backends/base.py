@@ -1,6 +1,6 @@
 """The interface between backends and the pool, and a sandbox that is a child process.
 
-A backend starts sandboxes; in each the worker (`executor.sandbox.worker`) answers frames on a pair of descriptors.
+A backend starts sandboxes; in each the worker (`executor.sandbox.worker.main`) answers frames on a pair of descriptors.
 """
 
 import json
@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from executor.sandbox.__main__ import FLAGS
+from executor.sandbox.candidate.stdin_program import MAX_INPUT_BYTES
 
 SANDBOX_DIR = Path(__file__).resolve().parents[1] / "sandbox"
 """The only files of atomforge that are visible in a sandbox."""
-MAX_PROCESSES = 10
-"""Of one candidate, threads included. Multiplied by the address space limit, this bounds its memory."""
+MAX_PROCESSES = 24
+"""Of one candidate, threads included: competitive programs use 16 threads."""
 SCRATCH_BYTES = 16 << 20
 """Size of the only writable directory."""
+INPUT_DIR = "/input"
+"""Directory in a sandbox for the standard input of stdin programs, which only the worker can write to."""
+INPUT_BYTES = MAX_INPUT_BYTES + (1 << 16)
 UIDS = range(0x40000000, 0x70000000)
 """Each sandbox draws a user id for its candidates, because the kernel counts the processes of a user machine-wide."""
 _STDERR_CHARS = 300
@@ -133,6 +137,6 @@ def worker_command(sandbox_dir: Path | str, spec: dict[str, Any]) -> list[str]:
 
     Args:
         sandbox_dir: path of `SANDBOX_DIR`, or of a copy, where the command runs.
-        spec: the sandbox spec (see `executor.sandbox.worker`).
+        spec: the sandbox spec (see `executor.sandbox.worker.main`).
     """
     return [str(interpreter()), *FLAGS, str(sandbox_dir), json.dumps(spec)]

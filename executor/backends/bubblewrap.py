@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 
 from executor.backends.base import (
+    INPUT_BYTES,
+    INPUT_DIR,
     MAX_PROCESSES,
     SANDBOX_DIR,
     SCRATCH_BYTES,
@@ -22,6 +24,7 @@ from executor.backends.base import (
 )
 from executor.backends.profiles import SandboxProfile, load_profile
 from executor.backends.seccomp import encode_seccomp_filter
+from executor.sandbox.candidate.stdin_program import INPUT_FILE
 
 _APP = "/app"
 _SCRATCH = "/tmp"
@@ -68,6 +71,7 @@ class BubblewrapBackend:
             "uid": secrets.choice(UIDS) if self._as_root else None,
             "max_processes": MAX_PROCESSES,
             "scratch": _SCRATCH,
+            "input": INPUT_DIR,
             "owns_namespace": True,
             "seccomp": self._seccomp,
             "proc": f"{_PRIVATE}/proc" if self._has_proc else None,
@@ -131,6 +135,8 @@ def _file_system_options() -> list[str]:
     for device in _DEVICES:
         options += ["--dev-bind", device, device]
     options += ["--perms", "1777", "--size", str(SCRATCH_BYTES), "--tmpfs", _SCRATCH]
+    options += ["--perms", "0711", "--size", str(INPUT_BYTES), "--tmpfs", INPUT_DIR]
+    options += ["--symlink", f"{INPUT_DIR}/{INPUT_FILE}", "/dev/stdin"]  # elsewhere a link into /proc
     for prefix in dict.fromkeys((Path(sys.base_prefix).resolve(), interpreter().parents[1])):
         if not prefix.is_relative_to("/usr"):
             options += [*_make_directories(prefix.parent), "--ro-bind", str(prefix), str(prefix)]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from executor.backends.base import MAX_PROCESSES, SCRATCH_BYTES, UIDS
+from executor.backends.base import INPUT_BYTES, INPUT_DIR, MAX_PROCESSES, SCRATCH_BYTES, UIDS
 from executor.backends.docker_image import DEFAULT_TAG, check_image, connect_engine
 from executor.backends.profiles import load_profile
 from executor.backends.seccomp import encode_seccomp_filter
@@ -136,6 +136,7 @@ class DockerBackend:
             "uid": secrets.choice(self._uids),
             "max_processes": MAX_PROCESSES,
             "scratch": _SCRATCH,
+            "input": INPUT_DIR,
             "owns_namespace": True,
             "seccomp": self._seccomp,
             "proc": "/proc",
@@ -168,6 +169,7 @@ class DockerBackend:
             "memswap_limit": self._config.memory_bytes,
             "tmpfs": {
                 _SCRATCH: f"size={SCRATCH_BYTES},nr_inodes=1024,mode=1777,nosuid,nodev",
+                INPUT_DIR: f"size={INPUT_BYTES},nr_inodes=16,mode=711,nosuid,nodev,noexec",
                 "/dev/shm": "ro,size=4k",
                 "/dev/mqueue": "ro,size=4k",
             },

@@ -1,5 +1,6 @@
 """A plain process: the worker without any sandbox around it. Used only when requested by name."""
 
+import os
 import shutil
 import tempfile
 
@@ -32,8 +33,18 @@ class ProcessBackend:
 
 class _PlainProcess(ProcessSandbox):
     def __init__(self, hash_seed: int, profile: SandboxProfile):
-        self._scratch = tempfile.mkdtemp(prefix="atomforge-")
-        spec = {"uid": None, "max_processes": None, "scratch": self._scratch, "owns_namespace": False, **profile.spec}
+        self._directory = tempfile.mkdtemp(prefix="atomforge-")
+        spec = {
+            "uid": None,
+            "max_processes": None,
+            "scratch": f"{self._directory}/scratch",
+            "input": f"{self._directory}/input",
+            "owns_namespace": False,
+            "proc": "/proc" if os.path.isdir("/proc/self") else None,
+            **profile.spec,
+        }
+        for name in ("scratch", "input"):
+            os.mkdir(spec[name])
         if profile.packages:  # where they are installed, as nothing is mounted
             spec["packages"] = str(next(iter(profile.packages.values())).parent)
         super().__init__(worker_command(SANDBOX_DIR, spec), hash_seed=hash_seed)
@@ -41,5 +52,5 @@ class _PlainProcess(ProcessSandbox):
     def kill(self) -> str:
         stderr_tail = super().kill()
         self.killed_from_outside = False  # a program could have killed it
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        shutil.rmtree(self._directory, ignore_errors=True)
         return stderr_tail

@@ -21,6 +21,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from executor.grading.extraction.answer import cut_end_tokens, drop_reasoning, normalize
 from executor.grading.extraction.fences import Block, Document, leaves_fence_open, split_document
 from executor.grading.extraction.names import (
     Definition,
@@ -32,7 +33,7 @@ from executor.grading.extraction.names import (
     missing_names,
     returns_outside_function,
 )
-from executor.grading.extraction.parsing import Parser
+from executor.grading.extraction.parsing import MAX_SOURCE, Parser
 from executor.grading.extraction.prompt import (
     PromptStart,
     append_body,
@@ -43,14 +44,9 @@ from executor.grading.extraction.prompt import (
 )
 from executor.grading.extraction.prose import strip_prose
 
+MAX_ANSWER = 2 * MAX_SOURCE
+"""Characters. Of a longer answer with fences only so much of its end is looked at; others are taken as they are."""
 NO_ANSWER = "no answer after the reasoning"
-_TAGS = r"(?:think|thinking|thought|reasoning)"
-_REASONING_BEGINS = re.compile(rf"^[ \t]*<{_TAGS}>", re.IGNORECASE | re.MULTILINE)
-_REASONING_ENDS = re.compile(rf"(?<![\"'`?*\\])</{_TAGS}>(?![\"'`])", re.IGNORECASE)
-_LAST_TOKEN = re.compile(r"(?:<\|[\w-]{1,40}\|>|<｜[^｜\s]{1,40}｜>|</s>|<eos>|<end_of_turn>|<pad>)\s*\Z")
-_END_OF_TEXT = re.compile(
-    r"(?<![\"'])<(?:\|(?:endoftext|end_of_text|im_end|eot_id|eom_id|end_of_turn|end|EOT)\||｜end▁of▁sentence｜)>(?![\"'])"
-)
 _SESSION_LINE = re.compile(r"[ \t]*(?:>>>|\.\.\.)(?: |$)")
 _LABEL_LINE = re.compile(r"\s*(?:python3?|py)[ \t]*\n")
 _READS = {"input", "stdin", "open", "fileinput", "readline", "readlines"}
@@ -79,37 +75,10 @@ def extract_program(completion: str, entry_point: str | None, *, prompt: str | N
             class. None: a program that reads standard input.
         prompt: what the model was given, or None.
     """
-    answer = _drop_reasoning(_normalize(completion), None if prompt is None else _normalize(prompt))
+    answer = drop_reasoning(normalize(completion), None if prompt is None else normalize(prompt))
     if answer is None:
         return Extraction("", NO_ANSWER)
     return Extraction(_Extractor(entry_point, prompt).extract(answer))
-
-
-def _normalize(text: str) -> str:
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _drop_reasoning(text: str, prompt: str | None) -> str | None:
-    """Return what follows the reasoning; None where it has no end or nothing follows it."""
-    end = 0
-    for found in _REASONING_ENDS.finditer(text):
-        end = found.end()
-    answer = text[end:]
-    if end:
-        answer = answer.lstrip("\n") if answer.strip() else ""
-    is_open = _REASONING_BEGINS.search(answer) is not None
-    if not end and prompt is not None and re.search(rf"<{_TAGS}>\s*\Z", prompt[-40:], re.IGNORECASE):
-        is_open = True
-    return None if is_open or (end and not answer) else answer
-
-
-def _cut_end_tokens(text: str) -> str:
-    found = _END_OF_TEXT.search(text)
-    if found is not None and text[: found.start()].strip():
-        text = text[: found.start()]
-    while (found := _LAST_TOKEN.search(text, max(0, len(text.rstrip()) - 50))) is not None:
-        text = text[: found.start()]
-    return text
 
 
 class _Extractor:
@@ -117,11 +86,12 @@ class _Extractor:
 
     def __init__(self, entry_point: str | None, prompt: str | None) -> None:
         self._parser = Parser()
+        self._mended: dict[Block, str] = {}
         self._entry = None if entry_point is None else EntryPoint.from_text(entry_point)
         self._start: PromptStart | None = None
         self._begins_inside = False
-        if prompt is not None:
-            prompt = _normalize(prompt)
+        if prompt is not None and len(prompt) <= MAX_SOURCE:
+            prompt = normalize(prompt)
             if "```" in prompt or "~~~" in prompt:
                 self._begins_inside = leaves_fence_open(prompt, self._parser)
             if self._entry is not None:
@@ -130,13 +100,18 @@ class _Extractor:
         self._looks_defined = _definition_pattern(name, with_assignment=self._start is None)
 
     def extract(self, answer: str) -> str:
+        if len(answer) > MAX_ANSWER:
+            end = answer[-MAX_ANSWER:].partition("\n")[2]
+            if "```" not in end and "~~~" not in end:
+                return answer
+            answer = end
         if self._is_program(answer):
             program = answer
             answer = strip_prose(answer, self._parser, known=self._known_names())
             if self._is_program(answer):
                 return self._finish(answer)
             answer = program
-        answer = _cut_end_tokens(answer)
+        answer = cut_end_tokens(answer)
         document = split_document(
             answer, self._parser, begins_inside=self._begins_inside, is_program=self._may_be_begun
         )
@@ -173,9 +148,9 @@ class _Extractor:
     def _find_function(self, document: Document, answer: str) -> str | None:
         """Find the source that defines the entry point."""
         blocks = [block for block in document.blocks if block.may_be_python and block.label != "inline"]
-        sources = [self._mend(block) for block in blocks]
         for least in (Definition.FULL, Definition.IMPORT):
-            for source in reversed(sources):
+            for block in reversed(blocks):
+                source = self._mend(block)
                 if self._definition(source) >= least:
                     return self._join(source, document)
         for block in reversed(document.blocks):
@@ -208,6 +183,11 @@ class _Extractor:
         return next((content for content in reversed(blocks) if content[:1] in (" ", "\t")), blocks[0])
 
     def _mend(self, block: Block) -> str:
+        if block not in self._mended:
+            self._mended[block] = self._mend_block(block)
+        return self._mended[block]
+
+    def _mend_block(self, block: Block) -> str:
         """Return the source of a block; where it does not parse, with what is often wrong with it put right."""
         content = _LABEL_LINE.sub("", block.content, count=1) if _LABEL_LINE.match(block.content) else block.content
         if block.is_session:
@@ -216,7 +196,7 @@ class _Extractor:
         if _SESSION_LINE.match(content.lstrip("\n")):
             variants.append(_read_session(content))
         if not block.is_closed:
-            variants.append(strip_prose(_cut_end_tokens(content), self._parser))
+            variants.append(strip_prose(cut_end_tokens(content), self._parser))
         return next((source for source in variants if self._parser.parse(source) is not None), content)
 
     def _join(self, source: str, document: Document) -> str:

@@ -160,7 +160,7 @@ class LocalGrading:
     def _grade(self, program: _Program) -> Future[Outcome]:
         task = program.task
         if task.check is not None:
-            return self._queue.submit_check(task, program.run.source, program.limits)
+            return self._queue.submit_check(task, program.run.source, program.limits, prelude=program.run.prelude)
         if task.kind is TestKind.STDIN:
             return StdinGrading(self._queue, task, program.run, program.limits).start()
         if task.reference is not None:

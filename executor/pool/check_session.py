@@ -177,14 +177,18 @@ class CheckSession:
 
     def _start_candidate(self) -> None:
         limits = {name: getattr(self.job.limits, name) for name in ("cpu_time_s", "memory_bytes", "output_bytes")}
-        program = pack_frame({"source": self.job.program, "entry_point": self.job.task.entry_point})
+        program = {"source": self.job.program, "entry_point": self.job.task.entry_point}
+        if self.job.prelude:
+            program["prelude"] = self.job.prelude
         header = {"session": "candidate", "wall_time_s": self._session_s, **limits}
-        self._candidate.connection.send(self.job, header, program)
+        self._candidate.connection.send(self.job, header, pack_frame(program))
         self._candidate.has_started = True
 
     def _start_harness(self) -> None:
         task = self.job.task
         check = {"prompt": task.prompt, "check": task.check, "entry_point": task.entry_point}
+        if self.job.prelude:
+            check["prelude"] = self.job.prelude
         header = {
             "session": "tester",
             "wall_time_s": self._session_s,

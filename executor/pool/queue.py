@@ -124,6 +124,8 @@ class CheckJob(Job[Outcome]):
 
     task: Task
     program: str
+    prelude: str = ""
+    """Source that runs before the program, and before the check."""
 
     @property
     def source(self) -> str:
@@ -199,9 +201,10 @@ class JobQueue:
         job = RunJob(run=run, calls=encoded, limits=limits, queue=self, is_trusted=is_trusted, is_next=is_next)
         return self._enqueue(job, run.profile)
 
-    def submit_check(self, task: Task, program: str, limits: Limits) -> "Future[Outcome]":
+    def submit_check(self, task: Task, program: str, limits: Limits, *, prelude: str = "") -> "Future[Outcome]":
         """Submit a program to grade by the check of its task; see `submit`."""
-        return self._enqueue(CheckJob(task=task, program=program, limits=limits, queue=self), task.profile)
+        job = CheckJob(task=task, program=program, prelude=prelude, limits=limits, queue=self)
+        return self._enqueue(job, task.profile)
 
     def cancel(self) -> None:
         """Drop the jobs that have not started; results of running ones are discarded."""

@@ -30,20 +30,28 @@ def parse_execution(run: Run, limits: Limits, reply: dict[str, Any], body: bytes
 
 
 def _parse_whole_program(limits: Limits, reply: dict[str, Any], stdout: bytes) -> Execution:
-    """Build the execution of a whole program; its standard output counts only if it exited with code 0.
+    """Build the execution of a whole program; it has failed unless it exited with code 0.
 
     The name of an uncaught exception comes from the program's own process: it tells failures apart and nothing else.
     """
     code, error = reply["exit_code"], reply.get("error")
     if reply["end"] is None and code == 0:
-        return Execution(failure=None, results=(), stdout=stdout, duration_s=reply["wall_s"])
+        return Execution(failure=None, results=(), stdout=stdout, exit_code=0, duration_s=reply["wall_s"])
     if reply["end"] is not None or code < 0:
         failure, detail = describe_end(limits, reply)
     elif isinstance(error, str):
         failure, detail = _STATUS_OF_UNCAUGHT.get(error, Status.EXCEPTION), f"raised {error[:MAX_NAME_CHARS]}"
     else:
         failure, detail = Status.EXCEPTION, f"exit code {code}"
-    return Execution(failure=failure, results=(), duration_s=reply["wall_s"], detail=detail)
+    exit_code = code if reply["end"] is None else None
+    return Execution(
+        failure=failure,
+        results=(),
+        stdout=stdout,
+        exit_code=exit_code,
+        duration_s=reply["wall_s"],
+        detail=detail,
+    )
 
 
 _STATUS_OF_UNCAUGHT = {

@@ -2,27 +2,43 @@
 
 JSON values represent their JSON types. Other values are tagged: `{"$tuple": [...]}`, `{"$set": [...]}`,
 `{"$dict": [[key, value], ...]}` (keys that are not strings or begin with `$`), `{"$float": "nan" | "inf" | "-inf"}`,
-`{"$tensor": {"dtype", "shape", "data"}}` (see `tensors`). The extended form, used between a program and a check, adds
-`{"$complex": [real, imaginary]}`, `{"$frozenset": [...]}`, `{"$type": "int"}`, and encodes instances of subclasses as
-the builtin value they hold. Comparing values is the task of `executor.grading.compare`.
+`{"$int": "-?0x..."}` (integers of more than `MAX_PLAIN_INT_BITS`), `{"$tensor": {"dtype", "shape", "data"}}` (see
+`tensors`), `{"$tree": [...]}` and `{"$list": [...]}` (see `nodes`).
+
+Types are exact, but these encode as the dict or tuple they hold: `collections.Counter`, `OrderedDict` and `defaultdict`
+themselves, and named tuples, i.e. direct subclasses of tuple with `_fields` that override none of its comparisons and
+accessors. Other subclasses have no tagged form.
+
+The extended form, used between a program and a check, adds `{"$complex": [real, imaginary]}`, `{"$frozenset": [...]}`,
+`{"$type": "int"}`, and encodes instances of all subclasses as the builtin value they hold. Comparing values is the task
+of `executor.grading.compare`.
 """
 
 import json
-from collections import Counter
+import re
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from .nodes import NODE_TAGS, NodeValue, decode_nodes
 from .tensors import NON_FINITE, TensorValue, decode_tensor, encode_non_finite, encode_tensor
 
 MAX_DEPTH = 64
 MAX_NODES = 200_000
-MAX_INT_BITS = 14_000
-"""Below the 4300 digits beyond which Python does not print or parse an integer by default."""
+MAX_INT_BITS = 1 << 22
+MAX_PLAIN_INT_BITS = 14_000
+"""Longest integer in decimal: below the 4300 digits beyond which Python does not print or parse one by default."""
 MAX_EQUAL_HASHES = 64
 """Limit on distinct elements with the same hash in one set or dict: building it takes quadratic time, and integers with
 the same hash are easy to write down."""
 
-_INT_BOUND = 1 << MAX_INT_BITS
+_PLAIN_INT_BOUND = 1 << MAX_PLAIN_INT_BITS
+_HEX = re.compile(r"-?0x[0-9a-f]+")
+_DICT_TYPES = (Counter, OrderedDict, defaultdict)
+_TUPLE_METHODS = (
+    *("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__hash__", "__iter__", "__getitem__", "__len__"),
+    *("__contains__", "__getattribute__"),
+)
 _TYPES = {kind.__name__: kind for kind in (bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict)}
 _EXTENDED_TAGS = ("$complex", "$frozenset", "$type")
 _BUILTIN_VALUES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
@@ -32,7 +48,7 @@ _BUILTIN_VALUES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (str, str.__str__),
     (list, list.copy),
     (tuple, lambda value: tuple.__getitem__(value, slice(None))),
-    (dict, dict.copy),
+    (dict, lambda value: dict(dict.items(value))),
     (set, lambda value: set().union(value)),
     (frozenset, lambda value: frozenset().union(value)),
 )
@@ -43,7 +59,8 @@ def encode_value(value: object, *, extended: bool = False) -> Any:
     """Return the tagged form of a Python value. Sets are sorted, so equal sets have equal forms.
 
     Args:
-        value: consists of exactly None, bool, int, float, str, list, tuple, set, dict and `TensorValue`.
+        value: consists of exactly None, bool, int, float, str, list, tuple, set, dict, `TensorValue` and `NodeValue`,
+            and of the subclasses named above.
         extended: also accept complex numbers, frozensets, builtin types and instances of subclasses.
 
     Raises:
@@ -59,9 +76,7 @@ def _encode(value: Any, depth: int, budget: list[int], extended: bool) -> Any:
     if kind is str or kind is bool or value is None:
         return value
     if kind is int:
-        if -_INT_BOUND < value < _INT_BOUND:
-            return value
-        raise ValueError(f"an integer of more than {MAX_INT_BITS} bits")
+        return value if -_PLAIN_INT_BOUND < value < _PLAIN_INT_BOUND else _encode_long_int(value)
     if kind is float:
         if value - value == 0.0:
             return value
@@ -82,8 +97,20 @@ def _encode(value: Any, depth: int, budget: list[int], extended: bool) -> Any:
 
 
 def _encode_foreign(value: Any, depth: int, budget: list[int], extended: bool) -> Any:
-    """Encode a tensor, or what only the extended form has."""
+    """Encode a record, an instance of a subclass that counts as its base, or what only the extended form has."""
     kind = type(value)
+    if any(kind is known for known in _DICT_TYPES):
+        return _encode(dict(dict.items(value)), depth, budget, extended)
+    if _is_named_tuple(value):
+        return _encode(tuple.__getitem__(value, slice(None)), depth, budget, extended)
+    if kind is NodeValue:
+        if len(value.values) > MAX_NODES or any(
+            type(item) is int and abs(item) >= _PLAIN_INT_BOUND for item in value.values
+        ):
+            raise ValueError(
+                f"more than {MAX_NODES} nodes, or an integer of more than {MAX_PLAIN_INT_BITS} bits in one"
+            )
+        return {value.tag: list(value.values)}
     if kind is TensorValue:
         budget[0] -= len(value.data)
         if budget[0] < 0:
@@ -99,6 +126,27 @@ def _encode_foreign(value: Any, depth: int, budget: list[int], extended: bool) -
         if isinstance(value, base) and kind is not base:
             return _encode(make_builtin(value), depth, budget, extended)
     raise TypeError(f"a value of type {kind.__name__}")
+
+
+def _encode_long_int(value: int) -> dict[str, str]:
+    if value.bit_length() > MAX_INT_BITS:
+        raise ValueError(f"an integer of more than {MAX_INT_BITS} bits")
+    return {"$int": hex(value)}
+
+
+def _is_named_tuple(value: Any) -> bool:
+    """Whether a value is a named tuple; calls nothing that its class may define."""
+    kind = type(value)
+    if type(kind) is not type or type.__dict__["__mro__"].__get__(kind) != (kind, tuple, object):
+        return False
+    defined = type.__dict__["__dict__"].__get__(kind)
+    fields = defined.get("_fields")
+    return (
+        type(fields) is tuple
+        and all(type(field) is str for field in fields)
+        and len(fields) == tuple.__len__(value)
+        and not any(name in defined for name in _TUPLE_METHODS)
+    )
 
 
 def _encode_dict(value: dict, depth: int, budget: list[int], extended: bool) -> dict:
@@ -148,12 +196,17 @@ def _decode_tag(tag: str, content: Any, depth: int, extended: bool) -> Any:
         return _decode_extended(tag, content, depth)
     if tag == "$float" and type(content) is str and content in NON_FINITE:
         return NON_FINITE[content]
+    if tag == "$int" and type(content) is str and _HEX.fullmatch(content) is not None:
+        return _decode_long_int(content)
     if tag == "$tensor":
         return decode_tensor(content)
+    if tag in NODE_TAGS:
+        return decode_nodes(tag, content)
     if tag not in ("$tuple", "$set", "$dict") or type(content) is not list:
         raise ValueError(
             f'malformed tag {_abbreviate({tag: content})}; known are {{"$tuple": [...]}}, {{"$set": [...]}}, '
-            '{"$dict": [[k, v], ...]}, {"$float": "nan"|"inf"|"-inf"} and {"$tensor": {...}}'
+            '{"$dict": [[k, v], ...]}, {"$float": "nan"|"inf"|"-inf"}, {"$int": "0x..."}, {"$tensor": {...}}, '
+            '{"$tree": [...]} and {"$list": [...]}'
         )
     if tag == "$tuple":
         return tuple([_decode(item, depth, extended) for item in content])
@@ -169,6 +222,12 @@ def _decode_tag(tag: str, content: Any, depth: int, extended: bool) -> Any:
         return dict(zip(keys, [_decode(item, depth, extended) for _, item in content], strict=True))
     except TypeError as error:
         raise ValueError(f"{error} in {tag}; write tuples as $tuple") from None
+
+
+def _decode_long_int(text: str) -> int:
+    if len(text) > MAX_INT_BITS // 4 + 3:
+        raise ValueError(f"an integer of more than {MAX_INT_BITS} bits")
+    return int(text, 16)
 
 
 def reject_hash_collisions(items: Sequence[Any]) -> None:
@@ -203,7 +262,7 @@ def _decode_extended(tag: str, content: Any, depth: int) -> Any:
 def _abbreviate(value: object) -> str:
     try:
         text = repr(value)
-    except RecursionError:
+    except (RecursionError, ValueError):  # nested too deeply, or an integer of too many digits
         return "..."
     return text if len(text) <= 60 else text[:57] + "..."
 

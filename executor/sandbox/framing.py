@@ -11,6 +11,8 @@ from typing import Any
 LENGTHS = struct.Struct(">II")
 """Sizes of header and body in bytes; they precede the header."""
 MAX_HEADER_BYTES = 64 << 20
+STARTED, FAULT, TASK_FAULT = b"b", b"f", b"t"
+"""First byte that a candidate's process writes (see `worker.child`)."""
 
 
 def pack_frame(header: dict[str, Any], body: bytes = b"") -> bytes:
@@ -20,11 +22,11 @@ def pack_frame(header: dict[str, Any], body: bytes = b"") -> bytes:
 
 def read_header(fd: int) -> tuple[dict[str, Any], int] | None:
     """Read the header of a frame and the size of its body, which stays unread; None at end of file."""
-    lengths = _read_exactly(fd, LENGTHS.size)
+    lengths = read_exactly(fd, LENGTHS.size)
     if lengths is None:
         return None
     header_size, body_size = LENGTHS.unpack(lengths)
-    header = _read_exactly(fd, header_size)
+    header = read_exactly(fd, header_size)
     return None if header is None else (json.loads(header), body_size)
 
 
@@ -34,7 +36,7 @@ def read_frame(fd: int) -> tuple[dict[str, Any], bytes] | None:
     if start is None:
         return None
     header, body_size = start
-    body = _read_exactly(fd, body_size)
+    body = read_exactly(fd, body_size)
     return None if body is None else (header, body)
 
 
@@ -74,7 +76,8 @@ def _pack_header(header: dict[str, Any], body_size: int) -> bytes:
     return LENGTHS.pack(len(encoded), body_size) + encoded
 
 
-def _read_exactly(fd: int, size: int) -> bytes | None:
+def read_exactly(fd: int, size: int) -> bytes | None:
+    """Read `size` bytes from a blocking descriptor; None if it ends before."""
     chunks = []
     while size:
         chunk = os.read(fd, min(size, 1 << 20))

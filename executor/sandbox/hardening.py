@@ -10,12 +10,15 @@ import math
 import os
 import resource
 import signal
+import sys
 from typing import Any
 
 MAX_FILE_BYTES = 16 << 20
 MAX_OPEN_FILES = 64
 RESULTS_FD = 3
 CALLS_FD = 4
+THREAD_STACKS_BYTES = (16 * 512 + 512) << 20
+"""Address space for 16 threads with stacks of 512 MiB, which competitive programs use, and their heaps."""
 _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 4, 22, 38
 _SECCOMP_MODE_FILTER = 2
 _FILTER_STEP_BYTES = 8
@@ -58,29 +61,28 @@ def harden_worker(spec: dict[str, Any]) -> None:
         _prctl(libc, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(program))
 
 
-def harden_candidate(limits: dict[str, Any], spec: dict[str, Any], *, results_fd: int, calls_fd: int | None) -> None:
-    """Apply the limits of one program to this process, and move its pipes to `RESULTS_FD` and `CALLS_FD`.
-
-    All other descriptors but the standard streams are closed.
+def harden_candidate(limits: dict[str, Any], spec: dict[str, Any], fds: dict[int, int]) -> None:
+    """Apply the limits of one program to this process, and give it its descriptors.
 
     Args:
-        limits: `memory_bytes` (address space) and `cpu_time_s`, of this process.
-        spec: the sandbox spec.
-        results_fd: write end of the pipe for results.
-        calls_fd: read end of the pipe for further calls, or None.
+        limits: `memory_bytes` and `cpu_time_s`.
+        spec: the sandbox spec; `measures_memory` is true if the worker enforces `memory_bytes` itself. The address
+            space of each process then has room for thread stacks and is a mere backstop; else it is the limit.
+        fds: descriptor by its number in this process. Of 0 to 2 those missing stay as they are, all others are closed.
     """
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Python's default; the worker has removed it
     os.chdir(spec["scratch"])
     os.umask(0o077)
-    os.dup2(results_fd, RESULTS_FD)
-    if calls_fd is not None:
-        os.dup2(calls_fd, CALLS_FD)
-    os.closerange(RESULTS_FD + 1 if calls_fd is None else CALLS_FD + 1, MAX_OPEN_FILES)
+    for target, fd in fds.items():
+        os.dup2(fd, target)
+    os.closerange(max(fds) + 1, MAX_OPEN_FILES)
     drop_privileges(spec["uid"])
+    sys.set_int_max_str_digits(0)
     cpu_s = math.ceil(limits["cpu_time_s"])
+    stacks_bytes = THREAD_STACKS_BYTES if spec["measures_memory"] else 0
     kernel_limits = {
-        resource.RLIMIT_AS: limits["memory_bytes"] + spec.get("base_bytes", 0),
+        resource.RLIMIT_AS: limits["memory_bytes"] + spec.get("base_bytes", 0) + stacks_bytes,
         resource.RLIMIT_FSIZE: MAX_FILE_BYTES,
         resource.RLIMIT_NOFILE: MAX_OPEN_FILES,
         resource.RLIMIT_CORE: 0,

@@ -15,10 +15,11 @@ _SCALARS = (bool, int, float, str)
 
 @dataclass(frozen=True, slots=True)
 class NodeValue:
-    """A tree or a linked list without node objects: its tag, and its values as in the tagged form."""
+    """A tree or a linked list without node objects: its tag, and its values as in the tagged form. Unhashable."""
 
     tag: str
     values: tuple[Any, ...]
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
 
 
 def decode_nodes(tag: str, content: Any) -> NodeValue | None:

@@ -31,6 +31,7 @@ from executor.service.models import (
     GradeRequest,
     Health,
     OutcomeLine,
+    RequestModel,
     RunDone,
     RunRequest,
     override,
@@ -56,7 +57,8 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 
-AnyRequest = TypeVar("AnyRequest", GradeRequest, RunRequest)
+AnyRequest = TypeVar("AnyRequest", bound=RequestModel)
+BatchRequest = TypeVar("BatchRequest", GradeRequest, RunRequest)
 
 
 class ApiError(Exception):
@@ -91,28 +93,49 @@ class Service:
         if not hmac.compare_digest(given, b"Bearer " + self._token):
             raise ApiError(401, "the bearer token is missing or wrong", {"WWW-Authenticate": "Bearer"})
 
-    async def parse(self, model: type[AnyRequest], request: Request) -> tuple[AnyRequest, Limits]:
-        """Read and validate a request; returns it and the limits of its programs.
+    async def read(self, model: type[AnyRequest], request: Request) -> AnyRequest:
+        """Read and validate the body of a request.
 
         Raises:
-            ApiError: the body is too large, too slow or invalid, or asks for more than allowed.
+            ApiError: it is too large, too slow or invalid.
         """
         body = await self._read_body(request)
         try:
             if len(body) > _LARGE_BODY_BYTES:
-                parsed = await asyncio.to_thread(parse_request, model, body)
-            else:
-                parsed = parse_request(model, body)
+                return await asyncio.to_thread(parse_request, model, body)
+            return parse_request(model, body)
+        except ValueError as error:
+            raise ApiError(400 if isinstance(error, MalformedBody) else 422, str(error)) from None
+
+    async def parse(self, model: type[BatchRequest], request: Request) -> tuple[BatchRequest, Limits]:
+        """Read and validate a batch; returns it and the limits of its programs.
+
+        Raises:
+            ApiError: as in `read`, or it asks for more than allowed.
+        """
+        parsed = await self.read(model, request)
+        try:
             limits = override(self.config.limits, parsed.limits)
             for field in fields(Limits):
                 value, maximum = getattr(limits, field.name), getattr(self.config.max_limits, field.name)
                 if value > maximum:
                     raise ValueError(f"limits: {field.name} must be at most {maximum}, not {value}")
-            for profile in parsed.profiles - {"cpu"}:
+        except ValueError as error:
+            raise ApiError(422, str(error)) from None
+        await self.open_profiles(parsed.profiles)
+        return parsed, limits
+
+    async def open_profiles(self, profiles: set[str]) -> None:
+        """Open the pools of the profiles that a request needs.
+
+        Raises:
+            ApiError: this machine has no sandbox for one.
+        """
+        try:
+            for profile in profiles - {"cpu"}:
                 await asyncio.to_thread(self.executor.open_profile, profile)
         except ValueError as error:
-            raise ApiError(400 if isinstance(error, MalformedBody) else 422, str(error)) from None
-        return parsed, limits
+            raise ApiError(422, str(error)) from None
 
     def accept(self, num_programs: int) -> Batch:
         """Accept a batch.

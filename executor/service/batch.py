@@ -126,7 +126,7 @@ class Batch:
 
     def on_outcome(self, index: int, outcome: Outcome) -> None:
         """Add the line of a graded sample. Thread-safe; raises what encoding raises."""
-        self._count(outcome.status.value, outcome)
+        self.count(outcome)
         self._stream.put(encode_outcome(index, outcome))
 
     def on_execution(self, index: int, future: Future[Execution]) -> None:
@@ -134,7 +134,7 @@ class Batch:
         if future.cancelled():
             return
         execution = future.result()
-        self._count("ok" if execution.failure is None else execution.failure.value, execution)
+        self.count(execution)
         try:
             self._stream.put(encode_execution(index, execution))
         except Exception as error:
@@ -168,8 +168,7 @@ class Batch:
                 await asyncio.to_thread(start)
             while (piece := await self._stream.read()) is not None:
                 num_lines, lines = piece
-                self._num_left -= num_lines
-                self._service.num_pending -= num_lines
+                self.release(num_lines)
                 yield lines
             if self._stream.is_complete:
                 yield last_line()
@@ -185,7 +184,14 @@ class Batch:
             statuses=dict(self._statuses),
         )
 
-    def _count(self, status: str, result: Outcome | Execution) -> None:
+    def release(self, num_programs: int) -> None:
+        """Release the places in the queue of programs that have been answered."""
+        self._num_left -= num_programs
+        self._service.num_pending -= num_programs
+
+    def count(self, result: Outcome | Execution) -> None:
+        """Add a finished program to the metrics. Thread-safe."""
+        status = result.status if isinstance(result, Outcome) else result.failure or "ok"
         self._statuses[status] += 1
         self._service.num_finished += 1
         metrics = self._service.metrics

@@ -11,6 +11,7 @@ from executor.types import Limits
 TOKEN_VARIABLE = "ATOMFORGE_EXECUTOR_TOKEN"
 """Environment variable with the bearer token, read by the service and by its clients."""
 MIN_TOKEN_CHARS = 16
+COMPAT_ENDPOINTS = ("run_code", "open_instruct", "openrlhf", "slime")
 MAX_SOCKET_PATH_BYTES = 107
 """Limit of the kernel on the path of a Unix socket."""
 
@@ -48,6 +49,11 @@ class ServiceConfig:
     )
     """Largest limits a request may set."""
     docker: DockerConfig = field(default_factory=DockerConfig)
+    compat: tuple[str, ...] = ()
+    """Endpoints of other tools, of `COMPAT_ENDPOINTS`. Their clients send no token, so they need a loopback address or
+    a Unix socket."""
+    compat_tasks: str | None = None
+    """JSONL file of task rows, to which labels of `openrlhf` and `slime` may refer by `task_id`."""
 
     def __post_init__(self) -> None:
         for name in ("max_body_bytes", "max_waiting_programs", "body_timeout_s", "drain_s"):
@@ -60,6 +66,19 @@ class ServiceConfig:
         for name in Limits.__slots__:
             if getattr(self.limits, name) > getattr(self.max_limits, name):
                 raise ValueError(f"limits: {name} must not exceed that of max_limits, {getattr(self.max_limits, name)}")
+        self._check_compat()
+
+    def _check_compat(self) -> None:
+        for name in self.compat:
+            if name not in COMPAT_ENDPOINTS:
+                raise ValueError(f"compat must be a list of any of {', '.join(COMPAT_ENDPOINTS)}, not of {name!r}")
+        if self.compat and self.unix_socket is None and not is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host} is reachable from other machines, and the clients of compat send no token: listen "
+                "on 127.0.0.1 or a unix_socket, or remove compat"
+            )
+        if self.compat_tasks is not None and not {"openrlhf", "slime"} & set(self.compat):
+            raise ValueError("compat_tasks applies to the endpoints openrlhf and slime; add one of them to compat")
 
 
 def load_token(config: ServiceConfig) -> str | None:

@@ -1,4 +1,7 @@
-"""Run by `test_ordinary_user.py` as another user: grades everything under bubblewrap, prints statuses as JSON."""
+"""Run by `test_ordinary_user.py` as another user: grades programs under bubblewrap, prints statuses as JSON.
+
+python as_ordinary_user.py all|subset
+"""
 
 import json
 import sys
@@ -7,12 +10,14 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
 # ruff: noqa: E402
 from executor.api import open_local
+from tests.sandbox.hostile import HOSTILE, HOSTILE_SUBSET
 from tests.support.judging import hostile_outcomes, odd_outcomes, policy_outcomes, probe_outcomes
 
 
-def main() -> None:
-    with open_local("bubblewrap", num_workers=1) as executor:
-        hostile, controls = hostile_outcomes(executor)
+def main(which: str) -> None:
+    names = [*HOSTILE] if which == "all" else HOSTILE_SUBSET
+    with open_local("bubblewrap", num_workers=2) as executor:
+        hostile, controls = hostile_outcomes(executor, names)
         num_replaced = executor.stats().num_replaced
         report = {
             "description": executor.description,
@@ -27,4 +32,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

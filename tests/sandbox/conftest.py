@@ -1,7 +1,7 @@
-"""Real sandboxes for the hostile tests, of both kinds.
+"""Real sandboxes for the tests of this folder, of both kinds, opened once per test process.
 
-Without bubblewrap they fail, unless ATOMFORGE_SKIP_SANDBOX_TESTS=1 says otherwise. Docker is tried in addition: its
-tests are skipped where no engine is to be had, or ATOMFORGE_SKIP_DOCKER_TESTS=1 says so.
+Without bubblewrap the tests fail, unless ATOMFORGE_SKIP_SANDBOX_TESTS=1. Those of Docker are skipped where there is no
+engine, or with ATOMFORGE_SKIP_DOCKER_TESTS=1.
 """
 
 import os

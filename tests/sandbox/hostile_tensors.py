@@ -94,7 +94,7 @@ HOSTILE = {
     ),
     "patched/records": (
         "wrong crash exception",
-        "import sys\nsys.modules['tensors'].TensorValue.__eq__ = lambda a, b: True\ndef solve(x): return x",
+        "import sys\nsys.modules['app.tensors'].TensorValue.__eq__ = lambda a, b: True\ndef solve(x): return x",
     ),
     "patched/function_mode": (
         "wrong exception crash",

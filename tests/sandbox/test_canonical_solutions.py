@@ -96,7 +96,7 @@ def human_eval():
     return load_benchmark("human-eval")
 
 
-def test_rows_of_our_own_in_the_shape_of_mbpp(executor):
+def test_solutions_of_mbpp_rows_pass_and_wrong_programs_do_not(executor):
     tasks = tasks_of_rows()
     assert failed(graded(executor, tasks, lambda task: task.row["solution"])) == {}
     wrong = graded(executor, tasks, lambda task: ROWS[int(task.task_id)][3])
@@ -105,7 +105,7 @@ def test_rows_of_our_own_in_the_shape_of_mbpp(executor):
     assert {str(outcome.status) for outcome in nothing.values()} <= {"wrong", "exception"}, nothing
 
 
-def test_grade_reads_the_shape_of_mbpp(tmp_path, capsys):
+def test_grade_reads_mbpp_rows(tmp_path, capsys):
     rows = [
         {"task_id": 1, "text": "Twice.", "test_list": ["assert f(2) == 4"]},
         {"task_id": 2, "text": "Of a tree.", "test_list": ["assert f(ROOT) == 4"], "test_setup_code": "ROOT = Node(1)"},
@@ -151,14 +151,22 @@ def without_its_imports(task):
     return f"```python\n{task.prompt[start:]}{task.row['solution']}```"
 
 
-@pytest.mark.parametrize(
-    "completion_of", [lambda task: task.row["solution"], as_chat, as_fenced_body, without_its_imports, with_a_tail]
-)
-def test_human_eval_in_each_form_of_an_answer(bubblewrap_executor, human_eval, completion_of):
-    assert len(human_eval) == 164
-    assert failed(graded(bubblewrap_executor, human_eval, completion_of)) == {}
+FORMS = [lambda task: task.row["solution"], as_chat, as_fenced_body, without_its_imports, with_a_tail]
 
 
+def test_human_eval_passes_in_alternating_forms_of_an_answer(bubblewrap_executor, human_eval):
+    form_of = {task.task_id: FORMS[number % len(FORMS)] for number, task in enumerate(human_eval)}
+    assert len(form_of) == 164
+    assert failed(graded(bubblewrap_executor, human_eval, lambda task: form_of[task.task_id](task))) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", FORMS)
+def test_human_eval_passes_in_each_form_of_an_answer(bubblewrap_executor, human_eval, form):
+    assert failed(graded(bubblewrap_executor, human_eval, form)) == {}
+
+
+@pytest.mark.slow
 def test_no_task_of_human_eval_is_passed_by_doing_nothing(bubblewrap_executor, human_eval):
     outcomes = graded(bubblewrap_executor, human_eval, doing_nothing)
     assert [task_id for task_id, outcome in outcomes.items() if outcome.passed] == []

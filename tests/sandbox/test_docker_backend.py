@@ -1,17 +1,21 @@
 """Docker sandboxes: hardened containers, rejected images, nothing left behind."""
 
+import contextlib
 import io
 import os
 import tarfile
 
 import pytest
+from docker.errors import NotFound
 
 from executor.api import open_executor
 from executor.backends.base import SANDBOX_DIR
 from executor.backends.docker import LABEL, DockerBackend, DockerConfig
 from executor.backends.docker_image import DEFAULT_TAG
 from executor.types import Limits, Run, Status
+from tests.support.docker_engine import own_containers
 
+STALE_TAG = f"atomforge-executor:stale-{os.getpid()}"
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
 
 
@@ -27,13 +31,9 @@ def value_of(executor, source):
     return execution.results[0].value
 
 
-def containers_of_ours(client):
-    return client.containers.list(all=True, filters={"label": LABEL})
-
-
 def test_container_options_are_hardened(docker_executor, docker_engine):
     value_of(docker_executor, "def solve(): return 1")
-    ours = containers_of_ours(docker_engine)
+    ours = own_containers(docker_engine)
     container = min(ours, key=lambda found: len(found.attrs["HostConfig"]["Binds"]))  # others have torch
     host, config = container.attrs["HostConfig"], container.attrs["Config"]
     assert not host["Privileged"]
@@ -120,33 +120,34 @@ def solve():
 
 
 def test_containers_end_with_the_executor(docker_engine):
-    before = {container.id for container in containers_of_ours(docker_engine)}
+    before = {container.id for container in own_containers(docker_engine, all=True)}
     with open_executor("docker", num_workers=2) as opened:
         value_of(opened, "def solve(): return 1")
-        assert len({container.id for container in containers_of_ours(docker_engine)} - before) >= 1
-    assert {container.id for container in containers_of_ours(docker_engine)} <= before
+        assert len({container.id for container in own_containers(docker_engine, all=True)} - before) >= 1
+    assert {container.id for container in own_containers(docker_engine, all=True)} <= before
 
 
-def test_orphaned_containers_are_removed_and_others_are_not(docker_engine):
-    owners = {"dead": "999999.of-another-boot.1", "alive": None}
-    with open_executor("docker", num_workers=1) as opened:
-        value_of(opened, "def solve(): return 1")
-        owners["alive"] = containers_of_ours(docker_engine)[0].labels[LABEL]
-    made = {}
+def test_orphaned_containers_are_removed_and_others_are_not(docker_executor, docker_engine):
+    def create_exited(owner):
+        container = docker_engine.containers.create(DEFAULT_TAG, ["true"], labels={LABEL: owner}, network_mode="none")
+        made.append(container)
+        container.start()
+        with contextlib.suppress(NotFound):  # another test process has removed the orphan
+            container.wait()
+        return container.id
+
+    value_of(docker_executor, "def solve(): return 1")
+    alive = own_containers(docker_engine)[0].labels[LABEL]
+    made = []
     try:
-        for name, owner in owners.items():
-            made[name] = docker_engine.containers.create(
-                DEFAULT_TAG, ["true"], labels={LABEL: owner}, network_mode="none"
-            )
-            made[name].start()
-            made[name].wait()
+        orphan, ours = create_exited("999999.of-another-boot.1"), create_exited(alive)
         DockerBackend(DockerConfig())
-        left = {container.id for container in containers_of_ours(docker_engine)}
-        assert made["dead"].id not in left
-        assert made["alive"].id in left  # this very process started it
+        left = {container.id for container in docker_engine.containers.list(all=True)}
+        assert orphan not in left
+        assert ours in left
     finally:
-        for container in made.values():
-            if container.id in {found.id for found in containers_of_ours(docker_engine)}:
+        for container in made:
+            with contextlib.suppress(NotFound):
                 container.remove(force=True)
 
 
@@ -160,14 +161,12 @@ def test_missing_or_outdated_image_raises_value_error(docker_engine):
         member.size = len(content)
         archive.addfile(member, io.BytesIO(content))
     context.seek(0)
-    docker_engine.images.build(
-        fileobj=context, custom_context=True, tag="atomforge-executor:stale", rm=True, network_mode="none"
-    )
+    docker_engine.images.build(fileobj=context, custom_context=True, tag=STALE_TAG, rm=True, network_mode="none")
     try:
         with pytest.raises(ValueError, match="built from other sources: run `atomforge executor build`"):
-            open_executor("docker", docker=DockerConfig(image="atomforge-executor:stale"))
+            open_executor("docker", docker=DockerConfig(image=STALE_TAG))
     finally:
-        docker_engine.images.remove("atomforge-executor:stale", force=True)
+        docker_engine.images.remove(STALE_TAG, force=True)
 
 
 def test_unknown_runtime_raises_value_error(docker_engine):

@@ -17,54 +17,50 @@ import pytest
 from docker.errors import APIError
 
 from executor.api import open_local
-from executor.backends.docker import LABEL
 from executor.backends.docker_image import DEFAULT_TAG
 from executor.types import Limits, Run, Status, Submission
 from tests.sandbox.hostile import HOSTILE, RIGHT
-from tests.support.docker_engine import NoEngine, answering, started_engine
+from tests.support.docker_engine import NoEngine, answering, own_containers, started_engine
 from tests.support.judging import PATIENT, SQUARE, TIGHT, outcomes
 
-KINDS = ("bubblewrap", "docker")
 
+class BubblewrapSandboxes:
+    """The sandboxes of this process, by the PIDs of their first processes."""
 
-def our_containers(client):
-    """The running containers that this process started."""
-    containers = client.containers.list(filters={"label": LABEL})
-    return [container for container in containers if container.labels[LABEL].startswith(f"{os.getpid()}.")]
+    def find(self) -> set[int]:
+        children = [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+        found = set()
+        for pid in children:
+            with contextlib.suppress(OSError):  # it ended a moment ago
+                if Path(f"/proc/{pid}/comm").read_text().strip() == "bwrap":
+                    found.add(pid)
+        return found
 
-
-def kill_a_container(client) -> None:
-    containers = our_containers(client)
-    if containers:
-        with contextlib.suppress(APIError):  # it ended a moment ago
-            random.choice(containers).kill()
-
-
-def kill_a_bubblewrap() -> None:
-    children = [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
-    sandboxes = []
-    for pid in children:
-        with contextlib.suppress(OSError):
-            if Path(f"/proc/{pid}/comm").read_text().strip() == "bwrap":
-                sandboxes.append(pid)
-    if sandboxes:
+    def kill(self, pid: int) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(random.choice(sandboxes), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
 
 
-@pytest.fixture(params=KINDS)
-def kind(request):
-    return request.param
+class DockerSandboxes:
+    """The sandboxes of this process, by the ids of their containers."""
+
+    def __init__(self, client):
+        self._client = client
+
+    def find(self) -> set[str]:
+        return {container.id for container in own_containers(self._client)}
+
+    def kill(self, container_id: str) -> None:
+        with contextlib.suppress(APIError):  # it ended a moment ago
+            self._client.api.kill(container_id)
 
 
 @pytest.fixture
-def kill_one(kind, request):
-    """Kills one of the sandboxes this process has, from outside."""
-    if kind == "bubblewrap":
-        request.getfixturevalue("bubblewrap_executor").close  # noqa: B018  # skips where there is none
-        return kill_a_bubblewrap
-    client = request.getfixturevalue("docker_engine")
-    return lambda: kill_a_container(client)
+def sandboxes(executor, request):
+    """The sandboxes of this process, of the kind of the executor."""
+    if executor.pool.backend_name == "bubblewrap":
+        return BubblewrapSandboxes()
+    return DockerSandboxes(request.getfixturevalue("docker_engine"))
 
 
 def programs(num: int) -> tuple[list[Run], list[object]]:
@@ -83,49 +79,52 @@ def programs(num: int) -> tuple[list[Run], list[object]]:
     return runs, wanted
 
 
-def what_came(execution):
+def summarize(execution):
     if execution.failure is not None:
         return execution.failure
     [result] = execution.results
     return result.error if result.error is not None else result.value
 
 
-def run_under_fire(kind, kill_one, *, num_programs: int, num_kills: int) -> None:
+def run_while_killing(kind, sandboxes, *, num_programs: int, num_kills: int) -> None:
+    """Run programs in an executor of their own, kill some of its sandboxes meanwhile, and compare all results."""
     runs, wanted = programs(num_programs)
+    others = sandboxes.find()
     done = threading.Event()
-    killed = 0
+    num_killed = 0
 
-    def shoot():
-        nonlocal killed
-        while killed < num_kills and not done.wait(random.uniform(0.02, 0.3)):
-            kill_one()
-            killed += 1
+    def kill_some():
+        nonlocal num_killed
+        while num_killed < num_kills and not done.wait(random.uniform(0.02, 0.3)):
+            if victims := sandboxes.find() - others:
+                sandboxes.kill(random.choice([*victims]))
+                num_killed += 1
 
     with open_local(kind, num_workers=2) as executor:
-        gunner = threading.Thread(target=shoot)
-        gunner.start()
+        killer = threading.Thread(target=kill_some)
+        killer.start()
         try:
             executions = executor.run(runs, PATIENT)
         finally:
             done.set()
-            gunner.join()
+            killer.join()
         stats = executor.stats()
-    assert killed >= num_kills // 2
+    assert num_killed >= num_kills // 2
     assert stats.num_replaced >= 1
-    assert [what_came(execution) for execution in executions] == wanted
+    assert [summarize(execution) for execution in executions] == wanted
 
 
-def test_killed_sandboxes_cost_no_program_its_verdict(kind, kill_one):
-    run_under_fire(kind, kill_one, num_programs=400, num_kills=6)
+def test_killed_sandboxes_do_not_change_results(executor, sandboxes):
+    run_while_killing(executor.pool.backend_name, sandboxes, num_programs=300, num_kills=4)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_many_killed_sandboxes_cost_no_program_its_verdict(kind, kill_one):
-    run_under_fire(kind, kill_one, num_programs=10_000, num_kills=60)
+def test_many_killed_sandboxes_do_not_change_results(executor, sandboxes):
+    run_while_killing(executor.pool.backend_name, sandboxes, num_programs=10_000, num_kills=60)
 
 
-def test_a_batch_of_nothing_but_bombs_ends_and_the_next_is_right(executor):
+def test_batch_of_bombs_ends_and_the_next_batch_passes(executor):
     names = [
         "processes/fork_bomb_forgiving",
         "processes/stopper_daemons",
@@ -141,7 +140,7 @@ def test_a_batch_of_nothing_but_bombs_ends_and_the_next_is_right(executor):
     assert all(outcome.passed for outcome in outcomes(executor, SQUARE, [RIGHT] * 5, PATIENT))
 
 
-def test_one_line_that_cannot_be_read_is_one_crash(executor):
+def test_unreadable_result_is_one_crash(executor):
     sources = [f"{RIGHT}\n# {number}" for number in range(20)]
     sources[10] = HOSTILE["frames/tensor_beyond_the_floats"][1]
     found = [outcome.status for outcome in outcomes(executor, SQUARE, sources, PATIENT)]
@@ -149,7 +148,7 @@ def test_one_line_that_cannot_be_read_is_one_crash(executor):
     assert executor.is_open
 
 
-def test_a_full_scratch_is_empty_for_the_next(executor):
+def test_full_scratch_directory_is_emptied_for_the_next_program(executor):
     fill = (
         "def solve(n):\n    i = 0\n    try:\n        while True:\n            i += 1\n"
         "            with open(f'f{i}', 'wb') as f: f.write(bytes(1 << 20))\n    except OSError: return i\n"
@@ -159,7 +158,7 @@ def test_a_full_scratch_is_empty_for_the_next(executor):
     assert [outcome.status for outcome in found] == ["wrong", "passed"] * 2
 
 
-def test_a_client_that_leaves_takes_its_programs_along(executor):
+def test_leaving_a_batch_drops_its_waiting_programs(executor):
     slow = "import time\ndef solve(n):\n    time.sleep(0.2)\n    return n * n + 1\n"
     with executor.grading(PATIENT) as batch:
         for number in range(200):
@@ -170,7 +169,7 @@ def test_a_client_that_leaves_takes_its_programs_along(executor):
     assert executor.stats().num_waiting == 0
 
 
-def test_an_error_of_the_callers_own_leaves_the_executor_usable(executor):
+def test_error_in_a_callback_leaves_the_executor_usable(executor):
     def refuse(index, execution):
         raise ArithmeticError("the caller's own")
 
@@ -180,7 +179,7 @@ def test_an_error_of_the_callers_own_leaves_the_executor_usable(executor):
     assert outcomes(executor, SQUARE, [RIGHT], PATIENT)[0].passed
 
 
-def test_clients_do_not_wait_for_each_others_batches(executor):
+def test_short_batch_does_not_wait_for_a_long_one(executor):
     """A short batch that comes second is done long before the long one."""
     nap = "import time\ndef solve(n):\n    time.sleep(0.02)\n    return n * n + 1\n"
     with executor.grading(PATIENT) as long_batch:
@@ -213,11 +212,11 @@ def engine_of_our_own(docker_engine, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_an_engine_that_goes_away_is_no_verdict(engine_of_our_own):
+def test_lost_engine_is_infra_until_it_returns(engine_of_our_own):
     process, client, folder = engine_of_our_own
     runs, wanted = programs(600)
     with open_local("docker", num_workers=1) as executor:
-        [container] = our_containers(client)
+        [container] = own_containers(client)
         worker = client.api.inspect_container(container.id)["State"]["Pid"]
 
         def stop_the_engine(index, execution):
@@ -227,9 +226,9 @@ def test_an_engine_that_goes_away_is_no_verdict(engine_of_our_own):
                 os.kill(worker, signal.SIGKILL)
 
         executions = executor.run(runs, PATIENT, stop_the_engine)
-        came = [what_came(execution) for execution in executions]
+        came = [summarize(execution) for execution in executions]
         assert Status.INFRA in came
         assert all(one in (right, Status.INFRA) for one, right in zip(came, wanted, strict=True))
         with started_engine(folder):
             executions = executor.run(runs[:40], PATIENT)
-            assert [what_came(execution) for execution in executions] == wanted[:40]
+            assert [summarize(execution) for execution in executions] == wanted[:40]

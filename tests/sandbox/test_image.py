@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 from pathlib import Path
 
 import pytest
@@ -25,9 +24,11 @@ from executor.backends.docker_image import (
     connect_engine,
     sources_digest,
 )
+from tests.support.wait import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-TEST_TAG = "atomforge-executor:test"
+TEST_TAG = f"atomforge-executor:test-{os.getpid()}"
+EMPTY_TAG = f"test-{os.getpid()}"
 PACKAGE = {
     "app/candidate": 0o755,
     **{f"app/{path.relative_to(SANDBOX_DIR)}": 0o644 for path in SANDBOX_DIR.rglob("*.py")},
@@ -99,17 +100,17 @@ def test_build_image_removes_the_previous_image(docker_engine, test_tag, monkeyp
 def test_build_image_on_a_base_without_python_raises_one_line(docker_engine, test_tag):
     empty = io.BytesIO()
     with tarfile.open(fileobj=empty, mode="w") as archive:
-        archive.addfile(tarfile.TarInfo("nothing"))
-    known = {found.id for found in docker_engine.images.list()}
-    docker_engine.api.import_image_from_data(empty.getvalue(), repository="atomforge-empty", tag="test")
+        archive.addfile(tarfile.TarInfo(EMPTY_TAG))
+    docker_engine.api.import_image_from_data(empty.getvalue(), repository="atomforge-empty", tag=EMPTY_TAG)
+    [layer] = docker_engine.images.get(f"atomforge-empty:{EMPTY_TAG}").attrs["RootFS"]["Layers"]
     try:
-        with pytest.raises(ValueError, match="atomforge-empty:test.*python3") as caught:
-            build_image(docker_engine, base_image="atomforge-empty:test", tag=test_tag)
+        with pytest.raises(ValueError, match=f"atomforge-empty:{EMPTY_TAG}.*python3") as caught:
+            build_image(docker_engine, base_image=f"atomforge-empty:{EMPTY_TAG}", tag=test_tag)
         assert "\n" not in str(caught.value)
     finally:
-        docker_engine.images.remove("atomforge-empty:test")
+        docker_engine.images.remove(f"atomforge-empty:{EMPTY_TAG}")
         for found in docker_engine.images.list(filters={"dangling": True}):
-            if found.id not in known:
+            if layer in found.attrs["RootFS"]["Layers"]:  # a step of the failed build
                 docker_engine.images.remove(found.id)
 
 
@@ -224,11 +225,9 @@ def test_offline_build_with_failing_debootstrap_prints_one_line(docker_engine, f
 def test_interrupted_offline_build_leaves_nothing_behind(docker_engine, fake_debootstrap, tmp_path):
     temporary = fake_debootstrap(f"mkdir -p $3/proc; mount -t tmpfs none $3/proc; echo $$ > {tmp_path}/pid; sleep 600")
     process = build_offline()
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    pid_file = tmp_path / "pid"
+    wait_until(lambda: process.poll() is not None or (pid_file.exists() and pid_file.read_text().strip()), 60)
+    assert process.poll() is None, process.stderr.read()
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130

@@ -32,14 +32,14 @@ def usable_interpreter():
     return None
 
 
-@pytest.fixture(scope="module")
-def report():
+@pytest.fixture(scope="module", params=["subset", pytest.param("all", marks=pytest.mark.slow)])
+def report(request):
     if os.geteuid() != 0:
         pytest.skip("not root: test_hostile_programs.py has run as an ordinary user already")
     python = usable_interpreter()
     if python is None:
         pytest.skip("no Python of at least 3.11 that an ordinary user can start")
-    done = run_as_user([python, "-B", str(SCRIPT)])
+    done = run_as_user([python, "-B", str(SCRIPT), request.param])
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

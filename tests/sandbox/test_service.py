@@ -1,4 +1,7 @@
-"""`atomforge serve` as a process: the same outcomes as in this process, and resistance to abuse."""
+"""`atomforge serve` as a process: the same outcomes as in this process, and resistance to abuse.
+
+One service is shared by all tests but those that end it or need another configuration.
+"""
 
 import contextlib
 import json
@@ -6,20 +9,20 @@ import os
 import signal
 import socket
 import statistics
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from cli.main import main
 from executor.api import grade, open_executor
 from executor.grading.rewards import RewardConfig
 from executor.grading.tasks import parse_task
 from executor.service.connection import ServiceConnection
 from executor.types import Limits, Run, Status, Submission
-from tests.support.running_service import ROOT, TOKEN, Served, head_of, read_answer, rows, running_service, wait_until
+from tests.support.running_service import TOKEN, Served, head_of, read_answer, rows, running_service
+from tests.support.wait import wait_until
 
 ADD = {
     "task_id": "add",
@@ -44,7 +47,7 @@ def make_slow_request(number: int, seconds: float) -> dict:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("service")
-    with running_service(folder, max_body_bytes=MAX_BODY, max_waiting_programs=600) as service:
+    with running_service(folder, max_body_bytes=MAX_BODY, max_waiting_programs=2000) as service:
         yield service
 
 
@@ -78,7 +81,9 @@ REWARDS = RewardConfig(passed_coef=1.0, fraction_coef=0.5)
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_outcomes_are_those_of_this_process(kind: str, served: Served, bubblewrap_executor, tmp_path: Path) -> None:
+def test_outcomes_equal_those_of_a_local_executor(
+    kind: str, served: Served, bubblewrap_executor, tmp_path: Path
+) -> None:
     submissions = [Submission(task=parse_task(task), completion=text) for task, text, _, _ in MIXED]
     here = grade(bubblewrap_executor, submissions, QUICK, rewards=REWARDS)
     seen: dict[int, Status] = {}
@@ -88,7 +93,8 @@ def test_outcomes_are_those_of_this_process(kind: str, served: Served, bubblewra
                           rewards=REWARDS)  # fmt: skip
     else:
         path = tmp_path / "service.sock"
-        with running_service(tmp_path, unix_socket=str(path)) as local:
+        with running_service(tmp_path, wait_for_listening=False, unix_socket=str(path)) as local:
+            assert local.accepts()  # as soon as the address is printed
             assert path.stat().st_mode & 0o777 == 0o600
             with open_executor(f"http+unix://{path}") as remote:
                 there = grade(remote, submissions, QUICK, lambda index, outcome: seen.update({index: outcome.status}),
@@ -102,7 +108,7 @@ def test_outcomes_are_those_of_this_process(kind: str, served: Served, bubblewra
     assert seen == dict(enumerate(outcome.status for outcome in there))
 
 
-def test_runs_come_back_in_order(served: Served, bubblewrap_executor) -> None:
+def test_runs_are_returned_in_order(served: Served, bubblewrap_executor) -> None:
     runs = [Run(source=f"def f(x):\n    return (x, {n})\n", entry_point="f", calls=([n], ["a"])) for n in range(30)]
     with open_executor(served.address) as remote:
         there = remote.run(runs, QUICK)
@@ -111,7 +117,7 @@ def test_runs_come_back_in_order(served: Served, bubblewrap_executor) -> None:
     assert there[7].results[0].value == {"$tuple": [7, 7]}
 
 
-def test_the_last_line_has_counts_and_pass_at_k(served: Served) -> None:
+def test_last_line_has_counts_and_pass_at_k(served: Served) -> None:
     _, _, body = served.post("/v1/grade", make_request(GOOD, "no", GOOD + "#\n", ks=[1, 2, 4], rewards={}))
     last = rows(body)[-1]
     assert last["done"] is True
@@ -123,7 +129,7 @@ def test_the_last_line_has_counts_and_pass_at_k(served: Served) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/grade", "/v1/run", "/metrics"])
 @pytest.mark.parametrize("wrong", [None, "", "another-token-of-the-same-sort", TOKEN + "x", TOKEN[:-1], "\xe9" * 20])
-def test_a_wrong_token_is_rejected(path: str, wrong: str | None, served: Served) -> None:
+def test_wrong_token_is_rejected(path: str, wrong: str | None, served: Served) -> None:
     head = head_of(path, 2, token=None, method="GET" if path == "/metrics" else "POST")
     if wrong is not None:
         head = head.replace(b"\r\n\r\n", b"\r\nAuthorization: Bearer " + wrong.encode("latin-1") + b"\r\n\r\n")
@@ -189,7 +195,7 @@ def test_unknown_paths_and_methods(served: Served) -> None:
     assert served.request(b"\0\1\2\3 nonsense\r\n\r\n")[0] == 400
 
 
-def test_an_oversized_body_is_rejected_by_its_declared_length(served: Served) -> None:
+def test_oversized_body_is_rejected_by_its_declared_length(served: Served) -> None:
     with served.connect() as connection:
         connection.sendall(head_of("/v1/grade", MAX_BODY + 1))  # and not one byte of it
         status, _, body = read_answer(connection)
@@ -197,7 +203,7 @@ def test_an_oversized_body_is_rejected_by_its_declared_length(served: Served) ->
     time_one_check(served)
 
 
-def test_an_oversized_chunked_body_is_rejected_while_it_arrives(served: Served) -> None:
+def test_oversized_chunked_body_is_rejected_while_it_arrives(served: Served) -> None:
     head = head_of("/v1/grade", None).replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n")
     chunk = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     with served.connect() as connection:
@@ -208,14 +214,14 @@ def test_an_oversized_chunked_body_is_rejected_while_it_arrives(served: Served) 
     time_one_check(served)
 
 
-def test_the_client_rejects_a_program_over_the_body_limit(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_rejects_a_program_over_the_body_limit(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client knows the limit from /healthz, so it does not send the body."""
     monkeypatch.setattr("executor.service.connection.MAX_ATTEMPTS", 1)
     with open_executor(served.address) as remote, pytest.raises(ValueError, match="max_body_bytes .* 1048576"):
         grade(remote, [Submission(task=parse_task(ADD), completion="#" * (8 << 20))])
 
 
-def test_the_client_splits_what_is_too_large_for_one_request(served: Served) -> None:
+def test_client_splits_what_is_too_large_for_one_request(served: Served) -> None:
     submissions = [Submission(task=parse_task(ADD), completion=f"#{'x' * 50_000}\n{GOOD}") for _ in range(60)]
     with open_executor(served.address) as remote:
         assert all(outcome.passed for outcome in grade(remote, submissions))
@@ -234,8 +240,8 @@ def test_half_closed_connections_are_closed(served: Served) -> None:
             connection.sendall(sent)
             connection.shutdown(1)
             began = time.monotonic()
-            read_answer(connection)  # any response, but no waiting
-            assert time.monotonic() - began < 5
+            read_answer(connection)  # any response, but not after the 30 s in which headers must arrive
+            assert time.monotonic() - began < 15
     time_one_check(served)
 
 
@@ -249,7 +255,7 @@ def test_two_hundred_idle_connections_do_not_slow_others(served: Served) -> None
     finally:
         for connection in idle:
             connection.close()
-    assert crowded_s < 3 * usual_s + 0.02
+    assert crowded_s < 5 * usual_s + 0.1
 
 
 def test_idle_connections_leave_descriptors_for_the_sandboxes(tmp_path: Path) -> None:
@@ -268,18 +274,24 @@ def test_idle_connections_leave_descriptors_for_the_sandboxes(tmp_path: Path) ->
             with contextlib.suppress(OSError):  # closed at the other end, or not accepted
                 one.connect(("127.0.0.1", flooded.port))
                 one.sendall(b"G")
-        time.sleep(3.0)  # an accept that fails is tried again every second
+        time.sleep(2.0)  # an accept that fails is tried again every second, and must not fill the log
         assert statuses() == ["passed"]
-        children = Path(f"/proc/{flooded.process.pid}/task").glob("*/children")
-        for sandbox in " ".join(path.read_text() for path in children).split():
-            os.kill(int(sandbox), signal.SIGKILL)
-        time.sleep(1.0)
+        killed = sandboxes(flooded)
+        for sandbox in killed:
+            os.kill(sandbox, signal.SIGKILL)
+        wait_until(lambda: not killed & sandboxes(flooded))
         assert statuses() == ["passed"]
         assert sum(len(line) for line in flooded.log) < 20_000
 
 
+def sandboxes(served: Served) -> set[int]:
+    """First processes of the sandboxes of a service."""
+    children = Path(f"/proc/{served.process.pid}/task").glob("*/children")
+    return {int(pid) for path in children for pid in path.read_text().split()}
+
+
 @pytest.mark.slow
-def test_headers_that_never_end_are_cut(served: Served) -> None:
+def test_incomplete_headers_end_the_connection(served: Served) -> None:
     with served.connect() as nothing, served.connect() as part:
         part.sendall(b"POST /v1/grade HTTP/1.1\r\nHost: ")
         began = time.monotonic()
@@ -298,7 +310,7 @@ def test_unbounded_headers_are_rejected(served: Served) -> None:
         with contextlib.suppress(OSError):  # the service has closed the connection
             for _ in range(64):
                 connection.sendall(piece)
-        time.sleep(0.5)
+        read_answer(connection)
         assert memory_bytes(served) - before < 32 << 20
     time_one_check(served)
 
@@ -316,51 +328,51 @@ def test_waiting_programs_of_a_disconnected_client_are_dropped(served: Served, n
         if num_lines_read:
             assert b'"index"' in b"".join(connection.recv(4096) for _ in range(2))
         else:
-            assert wait_until(lambda: served.metric("atomforge_executor_busy_slots") == 1, within_s=5)
-    assert wait_until(lambda: served.metric("atomforge_executor_queue_depth") == 0, within_s=3)
-    assert time_one_check(served) < 3
+            wait_until(lambda: served.metric("atomforge_executor_busy_slots") == 1)
+    wait_until(lambda: served.metric("atomforge_executor_queue_depth") == 0, 15)
+    assert time_one_check(served) < 15
 
 
-def test_disconnects_while_programs_are_added(tmp_path: Path) -> None:
-    body = json.dumps(make_slow_request(550, 0.2)).encode()
-    with running_service(tmp_path) as left:
-        for _ in range(3):
-            with left.connect() as connection:
-                connection.sendall(head_of("/v1/grade", len(body)) + body)
-        time.sleep(1.0)
-        assert wait_until(lambda: left.metric("atomforge_executor_queue_depth") == 0, within_s=3)
+def test_programs_added_after_a_disconnect_are_dropped(served: Served) -> None:
+    body = json.dumps(make_slow_request(550, 0.2)).encode()  # 220 seconds of work, three times
+    num_accepted = count_log_lines(served, "batch accepted")
+    for _ in range(3):
+        with served.connect() as connection:
+            connection.sendall(head_of("/v1/grade", len(body)) + body)
+    wait_until(lambda: count_log_lines(served, "batch accepted") == num_accepted + 3)
+    wait_until(lambda: served.metric("atomforge_executor_queue_depth") == 0)
+    assert time_one_check(served) < 15
 
 
-def test_a_lone_check_does_not_wait_behind_a_batch(served: Served) -> None:
+def count_log_lines(served: Served, event: str) -> int:
+    return sum(f'"{event}"' in line for line in served.log)
+
+
+def test_lone_check_does_not_wait_behind_a_batch(served: Served) -> None:
     answers: list[list[dict]] = []
 
     def long_batch() -> None:
-        answers.append(rows(served.post("/v1/grade", make_slow_request(500, 0.01))[2]))
+        answers.append(rows(served.post("/v1/grade", make_slow_request(200, 0.02))[2]))
 
     thread = threading.Thread(target=long_batch)
     thread.start()
-    assert wait_until(lambda: served.metric("atomforge_executor_queue_depth") > 300, within_s=5)
-    waits = [time_one_check(served) for _ in range(3)]
-    assert not answers, "the batch must still be at work for this to say anything"
-    assert max(waits) < 1.0
-    thread.join(60)
+    wait_until(lambda: served.metric("atomforge_executor_queue_depth") > 150)
+    for _ in range(3):
+        time_one_check(served)
+    assert served.metric("atomforge_executor_queue_depth") > 75  # of 8 s of work
+    thread.join(120)
     [lines] = answers
-    assert [line["status"] for line in lines[:-1]] == ["passed"] * 500
-    assert sorted(line["index"] for line in lines[:-1]) == list(range(500))
+    assert [line["status"] for line in lines[:-1]] == ["passed"] * 200
+    assert sorted(line["index"] for line in lines[:-1]) == list(range(200))
 
 
-def test_it_listens_when_it_prints_its_address(tmp_path: Path) -> None:
-    with running_service(tmp_path, wait_for_listening=False) as started:
-        assert started.accepts()
-
-
-def test_a_full_queue_is_429_with_retry_after(tmp_path: Path) -> None:
+def test_full_queue_is_429_with_retry_after(tmp_path: Path) -> None:
     with running_service(tmp_path, max_waiting_programs=10) as small:
         status, _, body = small.post("/v1/grade", make_slow_request(11, 0.0))
         assert (status, "11" in json.loads(body)["error"]) == (413, True)
         thread = threading.Thread(target=small.post, args=("/v1/grade", make_slow_request(10, 0.2)))
         thread.start()
-        assert wait_until(lambda: small.metric("atomforge_executor_queue_depth") > 4, within_s=5)
+        wait_until(lambda: small.metric("atomforge_executor_queue_depth") > 4)
         status, headers, _ = small.post("/v1/grade", make_slow_request(8, 0.0))
         assert status == 429
         assert 1 <= int(headers["retry-after"]) <= 60
@@ -368,42 +380,40 @@ def test_a_full_queue_is_429_with_retry_after(tmp_path: Path) -> None:
             task = parse_task(ADD)
             outcomes = grade(remote, [Submission(task=task, completion=SLOW.format(0) + f"#{n}") for n in range(8)])
         assert [outcome.status for outcome in outcomes] == [Status.PASSED] * 8
-        thread.join(30)
+        thread.join(60)
 
 
-@pytest.mark.parametrize("drain_s", [20.0, 1.0])
+@pytest.mark.parametrize("drain_s", [60.0, 0.5])
 def test_sigterm_lets_batches_finish_within_drain_s(drain_s: float, tmp_path: Path) -> None:
     with running_service(tmp_path, drain_s=drain_s) as ending:
-        body = json.dumps(make_slow_request(20, 0.2)).encode()  # two calls each: 8 seconds
+        body = json.dumps(make_slow_request(8, 0.2)).encode()  # two calls each: 3.2 seconds
         with ending.connect() as connection:
             connection.sendall(head_of("/v1/grade", len(body)) + body)
-            assert wait_until(lambda: ending.metric("atomforge_executor_busy_slots") == 1, within_s=5)
+            wait_until(lambda: ending.metric("atomforge_executor_busy_slots") == 1)
             ending.process.terminate()
             _, _, answer = read_answer(connection)
-        assert ending.process.wait(10) == 0
+        assert ending.process.wait(60) == 0
     lines = rows(answer)
-    is_whole = drain_s == 20.0
+    is_whole = drain_s == 60.0
     assert ("done" in lines[-1] if lines else False) == is_whole
-    assert [line["status"] for line in lines if "index" in line] == ["passed"] * (20 if is_whole else len(lines))
+    assert [line["status"] for line in lines if "index" in line] == ["passed"] * (8 if is_whole else len(lines))
 
 
-def test_a_number_beyond_all_floats_does_no_harm(tmp_path: Path) -> None:
+def test_result_beyond_the_floats_is_a_crash_and_others_are_served(served: Served) -> None:
     """1e999 is JSON, and infinite; a program may forge such a result."""
     forger = (
         "import os\ndef f(x):\n    for fd in range(3, 64):\n        try:\n            os.write(fd, b'v1e999\\n')\n"
         "        except OSError:\n            pass\n    os._exit(0)\n"
     )
     body = json.dumps({"runs": [{"source": forger, "entry_point": "f", "calls": [[1]]}]}).encode()
-    with running_service(tmp_path) as harmed:
-        with harmed.connect() as connection:
-            connection.sendall(head_of("/v1/run", len(body)) + body)
-            connection.settimeout(4)
-            with contextlib.suppress(TimeoutError):
-                read_answer(connection)
-        time_one_check(harmed)  # other clients are served
+    with served.connect() as connection:
+        connection.sendall(head_of("/v1/run", len(body)) + body)
+        status, _, answer = read_answer(connection)
+    assert (status, rows(answer)[0]["failure"]) == (200, "crash")
+    time_one_check(served)  # other clients are served
 
 
-def test_an_infinite_argument_is_rejected(served: Served) -> None:
+def test_infinite_argument_is_rejected(served: Served) -> None:
     task = json.dumps(make_request(GOOD)).replace("[1, 2]", "[1e999, 2]").encode()
     assert served.post("/v1/grade", task)[0] == 400
     run = b'{"runs": [{"source": "def f(x): return x", "entry_point": "f", "calls": [[1e999]]}]}'
@@ -422,12 +432,10 @@ def test_an_infinite_argument_is_rejected(served: Served) -> None:
         ({"token_file": "/nonexistent/token"}, "token_file"),
     ],
 )
-def test_a_wrong_config_is_one_line(keys: dict, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_config_is_one_line(keys: dict, named: str, tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.delenv("ATOMFORGE_EXECUTOR_TOKEN")
     config = tmp_path / "service.yaml"
     config.write_text(json.dumps(keys))
-    command = [sys.executable, "-m", "cli.main", "serve", "--config", str(config)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert ended.returncode == 2
-    [line] = ended.stderr.splitlines()
+    assert main(["serve", "--config", str(config)]) == 2
+    [line] = capsys.readouterr().err.splitlines()
     assert named in line

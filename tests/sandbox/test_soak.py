@@ -28,7 +28,7 @@ def num_children() -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_twenty_thousand_programs_leave_no_trace(executor):
+def test_resources_do_not_grow_over_twenty_thousand_programs(executor):
     hostile = [source for _, source in HOSTILE.values()]
     sizes = []
     for batch in range(NUM_BATCHES):

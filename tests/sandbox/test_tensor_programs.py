@@ -3,10 +3,11 @@
 import pytest
 
 from executor.api import open_executor
-from executor.grading.outcome import judge
+from executor.grading.outcome import grade_execution
 from executor.grading.tasks import parse_task
 from executor.types import Limits, Run, Task, Test
 from tests.sandbox.hostile_tensors import HOSTILE, ODD_BUT_RIGHT, RIGHT
+from tests.support.optional import needs_torch
 
 TIGHT = Limits(cpu_time_s=1.0, wall_time_s=5.0)
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
@@ -30,30 +31,34 @@ TASK = Task(
 )
 
 
-@pytest.fixture(scope="module")
-def judged(executor):
-    def run(sources, limits):
-        calls = tuple(test.args for test in TASK.tests)
-        runs = [Run(source=source, entry_point="solve", calls=calls, profile="torch") for source in sources]
-        return [judge(TASK, execution) for execution in executor.run(runs, limits)]
-
-    return run
+def grade_sources(executor, sources, limits):
+    calls = tuple(test.args for test in TASK.tests)
+    runs = [Run(source=source, entry_point="solve", calls=calls, profile="torch") for source in sources]
+    return [grade_execution(TASK, execution) for execution in executor.run(runs, limits)]
 
 
-def test_no_hostile_program_passes_and_each_is_called_what_it_is(judged):
+@needs_torch
+@pytest.mark.parametrize(
+    ("backend", "step"), [("bubblewrap", 1), ("docker", 4), pytest.param("docker", 1, marks=pytest.mark.slow)]
+)
+def test_hostile_programs_never_pass_and_have_their_expected_statuses(backend, step, request):
     assert len(HOSTILE) >= 40
-    mixed = judged([source for _, hostile in HOSTILE.values() for source in (hostile, RIGHT)], TIGHT)
+    names = [*HOSTILE][::step]
+    executor = request.getfixturevalue(f"{backend}_executor")
+    mixed = grade_sources(executor, [source for name in names for source in (HOSTILE[name][1], RIGHT)], TIGHT)
     wrong = {
         name: (outcome.status, outcome.detail)
-        for (name, (allowed, _)), outcome in zip(HOSTILE.items(), mixed[::2], strict=True)
-        if outcome.status in ("passed", "infra") or (allowed and outcome.status not in allowed.split())
+        for name, outcome in zip(names, mixed[::2], strict=True)
+        if outcome.status in ("passed", "infra")
+        or (HOSTILE[name][0] and outcome.status not in HOSTILE[name][0].split())
     }
     assert wrong == {}
-    assert [name for name, control in zip(HOSTILE, mixed[1::2], strict=True) if not control.passed] == []
+    assert [name for name, control in zip(names, mixed[1::2], strict=True) if not control.passed] == []
 
 
-def test_odd_programs_that_are_right_pass(judged):
-    found = dict(zip(ODD_BUT_RIGHT, judged(ODD_BUT_RIGHT.values(), PATIENT), strict=True))
+@needs_torch
+def test_odd_programs_that_are_right_pass(executor):
+    found = dict(zip(ODD_BUT_RIGHT, grade_sources(executor, ODD_BUT_RIGHT.values(), PATIENT), strict=True))
     assert {name: outcome for name, outcome in found.items() if not outcome.passed} == {}
 
 
@@ -63,7 +68,8 @@ def test_programs_without_tensors_see_no_torch(bubblewrap_executor):
     assert found.results[0].error == "ModuleNotFoundError"
 
 
-def test_a_program_sees_no_device_of_a_gpu(bubblewrap_executor):
+@needs_torch
+def test_programs_see_no_gpu_device(bubblewrap_executor):
     source = "import os\ndef solve(n): return [name for name in os.listdir('/dev') if name[:6] in ('nvidia', 'dri')]"
     for profile in ("cpu", "torch"):
         run = Run(source=source, entry_point="solve", calls=([1],), profile=profile)
@@ -71,21 +77,23 @@ def test_a_program_sees_no_device_of_a_gpu(bubblewrap_executor):
         assert found.results[0].value == []
 
 
-def test_the_process_backend_has_the_profile_too():
+@needs_torch
+def test_process_backend_has_the_torch_profile():
     with open_executor("process", num_workers=1) as opened:
         run = Run(source=RIGHT, entry_point="solve", calls=([tensor(1, 2, 3, 4)],), profile="torch")
         [found] = opened.run([run], PATIENT)
     assert found.results[0].value == tensor(8, 11, 16, 23)
 
 
-def test_cuda_must_be_named(bubblewrap_executor, monkeypatch):
+@needs_torch
+def test_cuda_without_a_gpu_name_raises_value_error(bubblewrap_executor, monkeypatch):
     monkeypatch.delenv("ATOMFORGE_SANDBOX_GPU", raising=False)
     run = Run(source=RIGHT, entry_point="solve", calls=([1],), profile="cuda")
     with pytest.raises(ValueError, match="profile cuda: name the sandboxes' GPU in ATOMFORGE_SANDBOX_GPU"):
         bubblewrap_executor.run([run], PATIENT)
 
 
-def test_a_task_with_tensors_needs_the_profile():
+def test_task_with_tensors_requires_a_torch_profile():
     row = {"task_id": 1, "entry_point": "f", "tests": [{"args": [tensor(1, shape=(1,))], "expected": 1}]}
     with pytest.raises(ValueError, match="task 1: it has tensors among its values"):
         parse_task(row)

@@ -14,6 +14,7 @@ from executor.api import grade, open_local
 from executor.backends.bubblewrap import BubblewrapBackend
 from executor.grading.tasks import parse_task
 from executor.types import Limits, Run, Status, Submission
+from tests.support.sandbox_driver import SandboxDriver
 
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
 MARK = "Qv7-kept-"
@@ -125,13 +126,38 @@ def test_worker_memory_contains_nothing_of_a_program(opened, root_pids, source):
     assert find_in_workers(MARK, root_pids) == []
 
 
+STDIN_PROGRAMS = {
+    "output": f"print(input() + '{MARK}printed')",
+    "much output": f"print('{MARK}printed' * 100_000)",
+    "too much output": f"while True: print('{MARK}printed')",
+    "an exception": f"class Qv7Kept(ValueError): pass\nraise Qv7Kept('{MARK}message')",
+    "a timeout": f"import time\nkept = input() + '{MARK}'\ntime.sleep(9)",
+}
+
+
+@pytest.mark.parametrize("source", STDIN_PROGRAMS.values(), ids=STDIN_PROGRAMS)
+def test_worker_memory_contains_nothing_of_a_stdin_program(root_pids, source):
+    if os.geteuid() != 0:
+        pytest.skip("not root: the memory of another process cannot be read")
+    driver = SandboxDriver(BubblewrapBackend())
+    try:
+        program = {"prelude": f"kept = '{MARK}prelude'", "files": {f"{MARK}name": f"{MARK}text"}}
+        for _ in range(2):
+            driver.run_stdin(source, f"{MARK}input\n" * 100, program=program, wall_time_s=1.0)
+        driver.run_stdin("print(1)", "")
+        assert driver.num_replaced == 0
+        assert find_in_workers(MARK, root_pids) == []
+    finally:
+        driver.close()
+
+
 def test_worker_memory_contains_nothing_of_a_session(opened, root_pids):
     check = f"def check(f):\n    for i in range(50):\n        assert f('{MARK}argument') == '{MARK}argument' * 50\n"
     task = parse_task({"task_id": "t", "entry_point": "solve", "check": check})
     right, wrong = (f"def solve(x):  # {MARK}source\n    return x * {times}\n" for times in (50, 49))
     outcomes = grade(opened, [Submission(task=task, completion=text) for text in (right, wrong)], PATIENT)
     assert [outcome.status for outcome in outcomes] == [Status.PASSED, Status.WRONG]
-    assert len(workers(root_pids)) >= 3  # the pool's and a pair
+    assert len(workers(root_pids)) == 2  # for the program and for the check
     assert find_in_workers(MARK, root_pids) == []
 
 

@@ -1,23 +1,29 @@
 """The Docker engine of the tests: found, or started where we are root and it is installed; the image built if missing.
 
-What was started here ends with the block; an engine that answered already is left as it was.
+An engine that is started here ends when the last test process has left it; one that answered before is left as it was.
 """
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import docker
 from docker.errors import DockerException, ImageNotFound
+from docker.models.containers import Container
 
+from executor.backends.docker import LABEL
 from executor.backends.docker_image import DEFAULT_TAG, OFFLINE_BASE_TAG, build_image, check_image, make_offline_base
+from tests.support.wait import wait_until
 
 START_TIMEOUT_S = 90.0
+_LOCK = Path(tempfile.gettempdir(), "atomforge-tests-engine.lock")
+"""Held alone while an engine starts or ends or its image is built, and shared while tests use it."""
 
 
 class NoEngine(Exception):
@@ -33,15 +39,18 @@ def running_engine() -> Iterator[docker.DockerClient]:
     """
     if os.environ.get("ATOMFORGE_SKIP_DOCKER_TESTS") == "1":
         raise NoEngine("ATOMFORGE_SKIP_DOCKER_TESTS=1")
-    with ExitStack() as stack:
+    with _LOCK.open("w") as lock, ExitStack() as stack:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         client = answering()
         if client is None:
             if "DOCKER_HOST" in os.environ:
                 raise NoEngine(f"no engine answers at DOCKER_HOST={os.environ['DOCKER_HOST']}")
             stack.enter_context(started_engine())
+            stack.callback(fcntl.flock, lock, fcntl.LOCK_EX)  # waits for the other test processes
             client = answering()
             assert client is not None
         ensure_image(client)
+        fcntl.flock(lock, fcntl.LOCK_SH)
         yield client
 
 
@@ -51,6 +60,14 @@ def answering(url: str | None = None) -> docker.DockerClient | None:
         return docker.from_env(timeout=600) if url is None else docker.DockerClient(base_url=url, timeout=600)
     except DockerException:
         return None
+
+
+def is_answering(url: str | None) -> bool:
+    """Whether an engine answers."""
+    client = answering(url)
+    if client is not None:
+        client.close()
+    return client is not None
 
 
 @contextmanager
@@ -89,14 +106,18 @@ def started_engine(folder: Path | None = None) -> Iterator[subprocess.Popen[byte
 
 
 def wait_until_answering(process: subprocess.Popen[bytes], url: str | None, log) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while (client := answering(url)) is None:
-        if process.poll() is not None or time.monotonic() > deadline:
-            log.seek(0)
-            said = log.read().decode(errors="replace").strip().splitlines()
-            raise NoEngine(f"dockerd does not come up: {said[-1] if said else 'it said nothing'}")
-        time.sleep(0.1)
-    client.close()
+    """Wait for an engine that was started.
+
+    Raises:
+        NoEngine: it has ended, or does not answer in time.
+    """
+    with contextlib.suppress(TimeoutError):
+        wait_until(lambda: is_answering(url) or process.poll() is not None, START_TIMEOUT_S)
+    if process.poll() is None and is_answering(url):
+        return
+    log.seek(0)
+    lines = log.read().decode(errors="replace").strip().splitlines()
+    raise NoEngine(f"dockerd does not come up: {lines[-1] if lines else 'it wrote nothing'}")
 
 
 def ensure_image(client: docker.DockerClient) -> None:
@@ -109,3 +130,9 @@ def ensure_image(client: docker.DockerClient) -> None:
         except ImageNotFound:
             make_offline_base(client, tag=OFFLINE_BASE_TAG)
         build_image(client, base_image=OFFLINE_BASE_TAG, tag=DEFAULT_TAG)
+
+
+def own_containers(client: docker.DockerClient, *, all: bool = False) -> list[Container]:
+    """List the containers of sandboxes that this process started; with `all` also those that have ended."""
+    containers = client.containers.list(all=all, filters={"label": LABEL})
+    return [container for container in containers if container.labels[LABEL].startswith(f"{os.getpid()}.")]

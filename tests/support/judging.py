@@ -1,7 +1,7 @@
 """Grade the programs of `hostile` with an executor: one batch a kind, controls between the hostile ones."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from executor.api import Executor
 from executor.grading.outcome import grade_execution
@@ -32,11 +32,11 @@ def outcomes(executor: Executor, task: Task, sources: Iterable[str], limits: Lim
     return [grade_execution(task, execution) for execution in executions]
 
 
-def hostile_outcomes(executor: Executor) -> tuple[dict[str, Outcome], dict[str, Outcome]]:
-    """Each hostile program, then a control: outcomes of both by the name of the hostile one."""
-    mixed = [source for _, hostile in HOSTILE.values() for source in (hostile, RIGHT)]
+def hostile_outcomes(executor: Executor, names: Sequence[str]) -> tuple[dict[str, Outcome], dict[str, Outcome]]:
+    """Each of these hostile programs, then a control: outcomes of both by the name of the hostile one."""
+    mixed = [source for name in names for source in (HOSTILE[name][1], RIGHT)]
     found = outcomes(executor, SQUARE, mixed, TIGHT)
-    return dict(zip(HOSTILE, found[::2], strict=True)), dict(zip(HOSTILE, found[1::2], strict=True))
+    return dict(zip(names, found[::2], strict=True)), dict(zip(names, found[1::2], strict=True))
 
 
 def odd_outcomes(executor: Executor) -> dict[str, Outcome]:

@@ -9,8 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests.support.wait import wait_until
 
 TOKEN = "a-token-for-the-tests-alone"
 ROOT = Path(__file__).resolve().parents[2]
@@ -105,6 +106,7 @@ def running_service(
     token: str | None = TOKEN,
     wait_for_listening: bool = True,
     num_descriptors: int | None = None,
+    python: str | Path = sys.executable,
     **keys: Any,
 ) -> Iterator[Served]:
     """Start `atomforge serve` on a free port, or the Unix socket of the keys; killed at the end where it still runs.
@@ -120,7 +122,7 @@ def running_service(
         environment["ATOMFORGE_EXECUTOR_TOKEN"] = token
     prefix = [] if num_descriptors is None else ["/bin/sh", "-c", f'ulimit -n {num_descriptors}; exec "$0" "$@"']
     process = subprocess.Popen(
-        [*prefix, sys.executable, "-m", "cli.main", "serve", "--config", str(config)],
+        [*prefix, str(python), "-m", "cli.main", "serve", "--config", str(config)],
         cwd=ROOT,
         env=environment,
         stderr=subprocess.PIPE,
@@ -134,7 +136,7 @@ def running_service(
         assert line is not None, "the service ended: " + "".join(served.log)
         served.address = line.split(" at ")[1].split()[0]
         if wait_for_listening:
-            assert wait_until(served.accepts, within_s=10)
+            wait_until(served.accepts)
         yield served
     finally:
         if process.poll() is None:
@@ -149,12 +151,3 @@ def _collect(served: Served, ready: "queue.SimpleQueue[str | None]") -> None:
         if line.startswith("atomforge: serving at "):
             ready.put(line)
     ready.put(None)
-
-
-def wait_until(condition: Callable[[], bool], *, within_s: float) -> bool:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return condition()

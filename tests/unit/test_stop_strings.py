@@ -59,7 +59,7 @@ def ended_at(stops: StopStrings, token_ids: list[int]) -> int | None:
 )
 def test_a_completion_ends_with_the_token_that_completes_a_stop_string(tokenizer, strings, token_ids, length, text):
     assert ended_at(StopStrings(tokenizer, strings), token_ids) == length
-    assert completion_text(tokenizer, token_ids[:length], strings) == text
+    assert completion_text(tokenizer, [], token_ids[:length], strings) == text
 
 
 @pytest.mark.parametrize("stop", ["完", "é\n", "。\n\n", "x🙂", "终止"])
@@ -68,7 +68,7 @@ def test_stop_strings_may_share_the_bytes_of_a_character_among_tokens(tokenizer,
     assert tokenizer.decode(token_ids) == f"返回 é{stop} b"
     stops = StopStrings(tokenizer, [stop])
     assert ended_at(stops, token_ids) == len(bytes_of("返回 é")) + len(stop.encode())
-    assert completion_text(tokenizer, token_ids, [stop]) == "返回 é"
+    assert completion_text(tokenizer, [], token_ids, [stop]) == "返回 é"
     assert ended_at(stops, bytes_of("返回é x。\n")) is None
 
 

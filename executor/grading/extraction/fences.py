@@ -6,9 +6,10 @@ line of code, an answer that begins inside a block, and fences inside a docstrin
 closes a block only where the block does not parse with the fence as a part of the string.
 """
 
+import functools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from executor.grading.extraction.parsing import Parser
 from executor.grading.extraction.scanner import ends_in_comment, scan_line
@@ -16,9 +17,12 @@ from executor.grading.extraction.scanner import ends_in_comment, scan_line
 _OPENING = re.compile(
     r"(?P<prefix>[ \t]*(?:>[> \t]*)?(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?)"
     r"(?:(?P<fence>`{3,})(?P<info>[^`]*)|(?P<tilde>~{3,})(?P<tilde_info>.*)"
-    r"|(?P<tag>\[PYTHON\]|<(?:code|python|answer|solution)>)[ \t]*)$",
+    r"|(?P<tag>\[PYTHON\]|<(?:pre|code|python|answer|solution)(?:[ ][^<>]*)?>(?:<code(?:[ ][^<>]*)?>)?)[ \t]*)$",
     re.IGNORECASE,
 )
+_LOOKAHEAD = 5000
+MAX_BLOCKS = 500
+"""Of an answer with more blocks than that, the last ones are looked at."""
 _INLINE = re.compile(r"[ \t]*(`{3,})(?:python3?|py)?(?P<code>[^`]+)\1[ \t]*$")
 _QUOTED = re.compile(r"[ \t]*>[> \t]*")
 _LABEL = re.compile(r"[{\s]*(?:lang(?:uage)?[=:])?\.?([\w+#./-]*)")
@@ -33,7 +37,7 @@ class Block:
     Args:
         label: the first word of its info string, lower-case.
         content: its lines, each with its line break.
-        is_closed: whether it has a closing fence.
+        is_closed: whether it has an opening and a closing fence.
     """
 
     label: str
@@ -43,7 +47,7 @@ class Block:
     @property
     def may_be_python(self) -> bool:
         """Whether the label says Python or nothing."""
-        return not self.label or _PYTHON.fullmatch(self.label) is not None
+        return _is_python(self.label)
 
     @property
     def is_session(self) -> bool:
@@ -61,7 +65,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class _Fence:
-    """An opening fence: what closes it (`None`: a tag), how it is indented, and its label."""
+    """An opening fence: what closes it (of a tag, all its closing tags), how it is indented, and its label."""
 
     mark: str
     indent: int
@@ -74,13 +78,13 @@ class _Fence:
 
     @property
     def holds_code(self) -> bool:
-        return not self.is_tag and Block(self.label, "").may_be_python
+        return not self.is_tag and _is_python(self.label)
 
     def is_closed_by(self, line: str) -> bool:
         """Say whether a line, without its prefix, is a closing fence of this one, indented or not."""
         text = line.strip(" \t")
         if self.is_tag:
-            return text.lower() == self.mark[0] + "/" + self.mark[1:].lower()
+            return text[:2] in ("</", "[/") and text[-1] in ">]" and text.lower() in self.mark
         return len(text) >= len(self.mark) and not text.strip(self.mark[0])
 
     def strip_prefix(self, line: str) -> str:
@@ -117,7 +121,7 @@ class _Splitter:
     def __init__(self, lines: list[str], parser: Parser) -> None:
         self._lines = lines
         self._parser = parser
-        self._lookahead = 2 * len(lines)
+        self._lookahead = _LOOKAHEAD
         """Lines that may be read again because a fence in a string did close its block."""
         self._blocks: list[Block] = []
         self._outside: list[str] = []
@@ -132,6 +136,7 @@ class _Splitter:
             if begins_inside or (is_bare and is_program("\n".join(self._lines[:first]))):
                 mark = fence.mark if fence is not None and is_bare else "```"
                 position = self._take_block(_Fence(mark, 0, 0, ""), 0, pending)
+                self._blocks[-1] = replace(self._blocks[-1], is_closed=False)
         elif begins_inside:
             position = self._take_block(_Fence("```", 0, 0, ""), 0, pending)
         while position < len(self._lines):
@@ -149,7 +154,7 @@ class _Splitter:
                 self._blocks.append(Block("inline", inline["code"].strip() + "\n"))
             self._outside.append(line)
             position += 1
-        return Document(tuple(self._blocks), "\n".join(self._outside))
+        return Document(tuple(self._blocks[-MAX_BLOCKS:]), "\n".join(self._outside))
 
     def _take_block(self, fence: _Fence, start: int, pending: list[_Fence]) -> int:
         """Read the block behind an opening fence; return the position after it."""
@@ -209,6 +214,16 @@ class _Splitter:
         return content, len(self._lines), False, False
 
 
+@functools.lru_cache(maxsize=256)
+def _is_python(label: str) -> bool:
+    return not label or _PYTHON.fullmatch(label) is not None
+
+
+def _closing_tags(tag: str) -> str:
+    names = re.findall(r"[\[<](\w+)", tag)
+    return "[/python]" if tag[0] == "[" else "".join(f"</{name}>" for name in reversed(names))
+
+
 def _opening(line: str) -> _Fence | None:
     if "```" not in line and "~~~" not in line and "[" not in line and "<" not in line:
         return None
@@ -217,7 +232,7 @@ def _opening(line: str) -> _Fence | None:
         return None
     prefix = found["prefix"]
     if found["tag"]:
-        return _Fence(found["tag"], 0, prefix.count(">"), "")
+        return _Fence(_closing_tags(found["tag"].lower()), 0, prefix.count(">"), "")
     info = found["info"] or found["tilde_info"] or ""
     label = _LABEL.match(info)
     assert label is not None  # every part of it is optional

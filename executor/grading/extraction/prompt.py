@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from executor.grading.extraction.fences import split_document
 from executor.grading.extraction.names import EntryPoint, returns_outside_function
-from executor.grading.extraction.parsing import Parser
+from executor.grading.extraction.parsing import MAX_SOURCE, Parser
 from executor.grading.extraction.prose import strip_prose
 from executor.grading.extraction.scanner import scan_line
 
@@ -73,8 +73,10 @@ def continue_start(start: PromptStart, body: str, parser: Parser) -> str | None:
     tokenizers change at the border, or of all lines. Prose behind it is cut off.
 
     Returns:
-        A program that parses; None where there is none.
+        A program that parses; None where there is none, or where it is longer than `MAX_SOURCE`.
     """
+    if len(start.before) + len(start.header) + len(body) > MAX_SOURCE:
+        return None
     programs = [start.before + code for code in _continuations(start, body)]
     for program in programs:
         if _is_whole(program, parser):

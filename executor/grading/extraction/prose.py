@@ -11,10 +11,12 @@ import textwrap
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from executor.grading.extraction.names import BUILTINS, bound_names, has_call, missing_names
-from executor.grading.extraction.parsing import Parser
+from executor.grading.extraction.names import bound_names, has_call, missing_names
+from executor.grading.extraction.parsing import MAX_SOURCE, Parser
 from executor.grading.extraction.scanner import scan_line
 
+_LOOKAHEAD = 5000
+"""Lines that may be read again because a bracket or a string was not closed."""
 _NAME = r"[^\W\d]\w*+"
 _BRANCH = re.compile(r"(?:else|finally)[ \t]*:|(?:elif|except)\b")
 _DEFINITION = re.compile(rf"(?:async[ \t]++)?def[ \t]++{_NAME}[ \t]*+[(\[]|class[ \t]++{_NAME}[ \t]*+[(:\[]|@{_NAME}")
@@ -35,7 +37,7 @@ class _Unit:
 
 
 def strip_prose(text: str, parser: Parser, *, known: Collection[str] = ()) -> str:
-    """Return the code of a text, and all of the text where nothing in it is prose.
+    """Return the code of a text; all of it where nothing in it is prose, or where it is longer than `MAX_SOURCE`.
 
     Args:
         text: code, prose, or both.
@@ -45,9 +47,11 @@ def strip_prose(text: str, parser: Parser, *, known: Collection[str] = ()) -> st
     tree = parser.parse(text)
     if tree is not None and not _words_among(tree, known):
         return text
+    if len(text) > MAX_SOURCE:
+        return text
     units = _split_units(text.split("\n"), parser)
-    defined = {name for unit in units if unit.tree is not None for name in bound_names(unit.tree)}
-    kept = [unit.text for unit in units if unit.tree is None or not _words_among(unit.tree, {*known, *defined})]
+    defined = {*known, *(name for unit in units if unit.tree is not None for name in bound_names(unit.tree))}
+    kept = [unit.text for unit in units if unit.tree is None or not _words_among(unit.tree, defined)]
     code = "\n".join(kept)
     return code if code == text or code.endswith("\n") or not code else code + "\n"
 
@@ -57,14 +61,12 @@ def _words_among(tree: ast.Module, known: Collection[str]) -> bool:
 
     Such a statement calls nothing and reads a name that nothing defines: with it the program would not load.
     """
-    defined = {*known, *bound_names(tree)}
-    if "*" in defined:
+    phrases = [phrase for statement in tree.body if (phrase := _phrase(statement)) is not None]
+    missing = missing_names(phrases).difference(known) if phrases else set()
+    if not missing or "*" in known:
         return False
-    return any(
-        missing_names([phrase]) - defined - BUILTINS
-        for statement in tree.body
-        if (phrase := _phrase(statement)) is not None
-    )
+    defined = bound_names(tree)
+    return "*" not in defined and not missing <= defined
 
 
 def _phrase(statement: ast.stmt) -> ast.expr | None:
@@ -78,7 +80,7 @@ def _phrase(statement: ast.stmt) -> ast.expr | None:
 def _split_units(lines: Sequence[str], parser: Parser) -> list[_Unit]:
     """Cut a text into the units that are code; prose is left out."""
     units: list[_Unit] = []
-    lookahead = 4 * len(lines)
+    lookahead = _LOOKAHEAD
     position = 0
     while position < len(lines):
         short = _end_of_unit(lines, position)

@@ -103,10 +103,7 @@ def prepare_value(value: Any) -> Any:
         ValueError: one line on what is malformed.
     """
     prepared = _prepare(value, _MAX_NESTING)
-    try:
-        decode_value(prepared)
-    except ValueError:
-        decode_value(_without_new_tags(prepared))
+    decode_value(prepared)
     return prepared
 
 
@@ -167,16 +164,3 @@ def _prepare_nodes(tag: str, content: Any) -> Any:
         if type(value) is int and value.bit_length() > MAX_PLAIN_INT_BITS:
             raise ValueError(f"{tag}: value {position} is an integer of over {MAX_PLAIN_INT_BITS} bits")
     return {tag: list(nodes.values)}
-
-
-def _without_new_tags(value: Any) -> Any:
-    """Replace the tags checked here by stand-ins that are hashable, or not, as the values are."""
-    if type(value) is list:
-        return [_without_new_tags(item) for item in value]
-    if type(value) is not dict:
-        return value
-    if len(value) == 1 and "$int" in value:
-        return 0
-    if len(value) == 1 and not value.keys().isdisjoint(NODE_TAGS):
-        return []
-    return {key: _without_new_tags(item) for key, item in value.items()}

@@ -1,26 +1,29 @@
-"""Load a program, call its entry point and write one result line per call.
+"""Call the entry point of a program and write one result line per call.
 
-Result lines: `v` and a tagged value; `e` and the name of an exception; `u` and the name of a type that no test can
-hold; `o` for a value beyond the limits of the codec; `m` where the program changed tensors among its arguments; `l` and
-the name and message of the exception that loading the program raised. In a session there is also `r` once the program
-has loaded; each call then arrives as a line `[[tagged arguments], {name: tagged argument}]`.
+Result lines: `v` and a tagged value; `e` and an exception (see `exceptions.describe_exception`); `u` and the name of a
+type that no test can hold; `o` for a value beyond the limits of the codec; `m` where the program changed tensors among
+its arguments; `l` and the name and message of the exception that loading the program raised.
+
+A call is a list of tagged arguments, or an object with `args` and optionally `kwargs` (name to tagged argument) and
+`result`: `args.N` returns argument N after the call in place of the value. In a session there is also the line `r` once
+the program has loaded; each call then arrives as a line `[[tagged arguments], {name: tagged argument}]`.
 """
 
 import json
 import os
-import sys
-import types
 from collections.abc import Callable
 from typing import Any
 
 from ..codec import decode_value, encode_value
 from ..hardening import CALLS_FD, RESULTS_FD
+from .exceptions import describe_exception, error_message, type_name
+from .node_objects import build_nodes, read_nodes
+from .program import Namespace, load_entry_point
 
-MAX_DETAIL_CHARS = 200
 Emit = Callable[[str, Any], None]
 """Writes a result line: its kind and its payload."""
-Call = Callable[[Any, list, Emit], None]
-"""Calls a function with tagged arguments and emits the result."""
+Call = Callable[..., None]
+"""Calls a function with tagged arguments and emits the result; parameters as those of `_call`."""
 
 
 def make_call(*, has_tags: bool, device: str | None) -> Call:
@@ -35,20 +38,32 @@ def make_call(*, has_tags: bool, device: str | None) -> Call:
     return _call_with_tags if has_tags else _call
 
 
-def run_calls(program: dict[str, Any], arguments: list[list], call: Call) -> None:
-    """Load a program (`source` and `entry_point`), call it with each list of tagged arguments, and exit."""
+def run_calls(program: dict[str, Any], namespace: Namespace, calls: list[Any], call: Call) -> None:
+    """Load a program, make all calls, and exit.
+
+    Args:
+        program: `source` and `entry_point`.
+        namespace: to execute it in.
+        calls: see above.
+        call: one of `make_call`.
+    """
     exit_now, emit = os._exit, _make_emitter()
-    function = _load_or_exit(program, emit)
-    for args in arguments:
-        call(function, args, emit)
+    function = _load_or_exit(program, namespace, emit)
+    for item in calls:
+        if type(item) is list:
+            call(function, item, emit, namespace)
+        else:
+            result = item.get("result")
+            position = None if result is None else int(result.removeprefix("args."))
+            call(function, item["args"], emit, namespace, item.get("kwargs"), position)
     exit_now(0)
 
 
-def serve_calls(program: dict[str, Any]) -> None:
+def serve_calls(program: dict[str, Any], namespace: Namespace) -> None:
     """Load a program and make the calls that arrive on `CALLS_FD`, until its end."""
     exit_now, emit = os._exit, _make_emitter()
-    read, parse, decode, call = os.read, json.loads, decode_value, _call
-    function = _load_or_exit(program, emit)
+    read, parse, call = os.read, json.loads, _call_with_tags
+    function = _load_or_exit(program, namespace, emit)
     emit("r", None)
     buffer = b""
     while True:
@@ -59,8 +74,7 @@ def serve_calls(program: dict[str, Any]) -> None:
             buffer += chunk
         line, buffer = buffer.split(b"\n", 1)
         args, kwargs = parse(line)
-        decoded = [decode(arg, extended=True) for arg in args]
-        call(function, decoded, emit, {name: decode(arg, extended=True) for name, arg in kwargs.items()}, extended=True)
+        call(function, args, emit, namespace, kwargs, extended=True)
 
 
 def _make_emitter() -> Emit:
@@ -76,46 +90,78 @@ def _make_emitter() -> Emit:
     return emit
 
 
-def _load_or_exit(program: dict[str, Any], emit: Emit) -> Any:
+def _load_or_exit(program: dict[str, Any], namespace: Namespace, emit: Emit) -> Any:
     exit_now = os._exit
     try:
-        return _load(program["source"], program["entry_point"])
+        return load_entry_point(program, namespace)
     except BaseException as error:
         emit("l", [type_name(error), error_message(error)])
         exit_now(0)
 
 
-def _load(source: str, entry_point: str) -> Any:
-    module = types.ModuleType("candidate")
-    sys.modules["candidate"] = sys.modules["__main__"] = module
-    source = source.removeprefix("\ufeff")  # the byte order mark of a file
-    exec(compile(source, "<candidate>", "exec", dont_inherit=True), module.__dict__)
-    if entry_point not in module.__dict__:
-        raise NameError(f"the program does not define {entry_point}")
-    return module.__dict__[entry_point]
-
-
 def _call(
-    function: Any, args: list, emit: Emit, kwargs: dict[str, Any] | None = None, *, extended: bool = False
+    function: Any,
+    args: list,
+    emit: Emit,
+    namespace: Namespace,
+    kwargs: dict[str, Any] | None = None,
+    result: int | None = None,
+    *,
+    extended: bool = False,
 ) -> None:
+    """Call a function and emit the result.
+
+    Args:
+        function: the entry point.
+        args: values, in the tagged form in other functions of this type.
+        emit: writes the line.
+        namespace: of the program; its node classes are those of trees and lists.
+        kwargs: likewise, by name.
+        result: position of the argument to return in place of the value.
+        extended: as in `encode_value`.
+    """
     encode = encode_value
     try:
         value = function(*args, **(kwargs or {}))
+        if result is not None:
+            value = args[result]
     except BaseException as error:
-        emit("e", type_name(error))
+        emit("e", describe_exception(error, always_full=extended))
         return
     try:
-        form = encode(value, extended=extended)
+        try:
+            form = encode(value, extended=extended)
+        except TypeError:
+            form = encode(read_nodes(value, namespace), extended=extended)
     except TypeError:
         emit("u", type_name(value))
     except (ValueError, RecursionError):
         emit("o", None)
+    except BaseException as error:  # from the program's own node classes
+        emit("e", describe_exception(error, always_full=extended))
     else:
         emit("v", form)
 
 
-def _call_with_tags(function: Any, args: list, emit: Emit) -> None:
-    _call(function, [decode_value(arg) for arg in args], emit)
+def _call_with_tags(
+    function: Any,
+    args: list,
+    emit: Emit,
+    namespace: Namespace,
+    kwargs: dict[str, Any] | None = None,
+    result: int | None = None,
+    *,
+    extended: bool = False,
+) -> None:
+    try:
+        values = [build_nodes(decode_value(arg, extended=extended), namespace) for arg in args]
+        named = {
+            name: build_nodes(decode_value(arg, extended=extended), namespace) for name, arg in (kwargs or {}).items()
+        }
+    except BaseException as error:  # from the program's own node classes
+        emit("e", describe_exception(error, always_full=extended))
+        return
+    _call(function, values, emit, namespace, named, result, extended=extended)
 
 
 def _make_tensor_call(device: str) -> Call:
@@ -124,41 +170,36 @@ def _make_tensor_call(device: str) -> Call:
 
     decode, encode = decode_value, encode_value
 
-    def call(function: Any, args: list, emit: Emit) -> None:
-        values = [to_torch(decode(arg), device) for arg in args]
-        before = encode(from_torch(values))
+    def call(
+        function: Any,
+        args: list,
+        emit: Emit,
+        namespace: Namespace,
+        kwargs: dict[str, Any] | None = None,
+        result: int | None = None,
+    ) -> None:
+        values = [to_torch(build_nodes(decode(arg), namespace), device) for arg in args]
+        named = {name: to_torch(decode(arg), device) for name, arg in (kwargs or {}).items()}
+        unchanged = [value for position, value in enumerate(values) if position != result]
+        before = encode(from_torch([unchanged, named]))
         try:
-            value = function(*values)
+            value = function(*values, **named)
+            if result is not None:
+                value = values[result]
         except BaseException as error:
             is_oom = "allocate memory" in error_message(error)  # torch has no exception type for this on the CPU
-            emit("e", "MemoryError" if is_oom else type_name(error))
+            emit("e", "MemoryError" if is_oom else describe_exception(error))
             return
         try:
             form = encode(from_torch(value))
-            is_changed = encode(from_torch(values)) != before
+            is_changed = encode(from_torch([unchanged, named])) != before
         except TypeError:
             emit("u", type_name(value))
         except (ValueError, RecursionError):
             emit("o", None)
         except BaseException as error:
-            emit("e", type_name(error))
+            emit("e", describe_exception(error))
         else:
             emit("m" if is_changed else "v", None if is_changed else form)
 
     return call
-
-
-def type_name(value: object) -> str:
-    """Return the name of a value's type; a program may have made it anything."""
-    try:
-        return str(type(value).__name__)[:MAX_DETAIL_CHARS]
-    except BaseException:
-        return "Exception"
-
-
-def error_message(error: BaseException) -> str:
-    """Return the text of an exception, cut to `MAX_DETAIL_CHARS`; its `__str__` may be the program's."""
-    try:
-        return str(error)[:MAX_DETAIL_CHARS]
-    except BaseException:
-        return ""

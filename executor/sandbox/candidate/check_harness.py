@@ -2,25 +2,33 @@
 
 The harness runs in a sandbox without any candidate, so the values that a check expects stay out of every candidate's
 reach. In the check's namespace, `candidate` and the name of the entry point are a proxy: its calls leave as lines, and
-results arrive as lines.
+results arrive as lines. Trees and linked lists cross as values (see `node_objects`); of numpy, arrays and scalars among
+the arguments cross as lists and numbers.
 
 Lines out: `c` and `[[tagged arguments], {name: tagged argument}]` for each call, and one final line: `p` passed; `w`
 and why the check failed; `x` and the name of the program's exception that the check let through; `f` and a fault of the
-check itself. Lines in, one per call: `v` and a tagged value, or `e` and the name of an exception.
+check itself. Lines in, one per call: `v` and a tagged value, or `e` and an exception (see `exceptions`).
 """
 
+import ast
 import builtins
+import contextlib
+import functools
 import json
 import os
 import random
 import sys
+import traceback
 import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ..codec import decode_value, encode_value
+from .exceptions import MAX_DETAIL_CHARS, error_message
+from .node_objects import build_nodes, read_nodes
+from .program import execute
 
-MAX_DETAIL_CHARS = 200
+_CHECK_FILE, _PROMPT_FILE = "<check>", "<prompt>"
 _BODY = "\n    pass\n"
 _ITERATION_ENDS = (StopIteration, StopAsyncIteration, GeneratorExit)
 Line = tuple[str, Any]
@@ -31,7 +39,7 @@ def run_check_harness(task: dict[str, Any], *, reader: int, writer: int) -> NoRe
     """Run a check, write its final line, and exit.
 
     Args:
-        task: `prompt` (or None), `check` and `entry_point`.
+        task: `prompt` (or None), `check`, `entry_point`, and optionally `prelude`.
         reader: descriptor of lines in.
         writer: descriptor of lines out.
     """
@@ -63,19 +71,21 @@ def run_check(task: dict[str, Any], call: Callable[[list], Line]) -> Line:
     Args:
         task: `prompt` (or None), `check` and `entry_point`.
         call: calls the program with `[arguments, named arguments]`, all tagged; returns `("v", tagged value)` or
-            `("e", name of an exception)`.
+            `("e", exception)`.
 
     Returns:
         The final line.
     """
-    proxy = _Proxy(call)
     random.seed(0)
     module = types.ModuleType("check")
+    proxy = _Proxy(call, module.__dict__)
     sys.modules["check"] = module
     try:
+        if task.get("prelude"):
+            execute(task["prelude"], "<prelude>", module.__dict__)
         _load_prompt(task["prompt"], module.__dict__)
         module.__dict__.update({"candidate": proxy, task["entry_point"]: proxy})
-        exec(compile(task["check"], "<check>", "exec", dont_inherit=True), module.__dict__)
+        exec(compile(task["check"], _CHECK_FILE, "exec", dont_inherit=True), module.__dict__)
         if "check" not in module.__dict__:
             return "f", "the test does not define check"
     except BaseException as error:
@@ -92,8 +102,9 @@ def run_check(task: dict[str, Any], call: Callable[[list], Line]) -> Line:
 class _Proxy:
     """Stands for the program in a check."""
 
-    def __init__(self, call: Callable[[list], Line]):
+    def __init__(self, call: Callable[[list], Line], namespace: dict[str, Any]):
         self._call = call
+        self._namespace = namespace
         self.num_calls = 0
         self.raised: list[tuple[str, BaseException]] = []
         """Names of the program's exceptions, and what was raised here for them."""
@@ -102,18 +113,32 @@ class _Proxy:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         self.num_calls += 1
         try:
-            arguments = [
-                [encode_value(arg, extended=True) for arg in args],
-                {name: encode_value(arg, extended=True) for name, arg in kwargs.items()},
-            ]
+            arguments = [[self._encode(arg) for arg in args], {name: self._encode(arg) for name, arg in kwargs.items()}]
         except (TypeError, ValueError, RecursionError) as error:
             self.fault = f"the check makes a call that cannot be passed on: {_describe(error)}"
             raise HarnessError from None
         kind, payload = self._call(arguments)
         if kind == "v":
-            return decode_value(payload, extended=True)
-        self.raised.append((payload, _make_exception(payload)))
+            return build_nodes(decode_value(payload, extended=True), self._namespace)
+        name, bases, message = payload if type(payload) is list else (payload, [], None)
+        self.raised.append((name, _make_exception(name, bases, message)))
         raise self.raised[-1][1]
+
+    def _encode(self, value: Any) -> Any:
+        try:
+            return encode_value(value, extended=True)
+        except TypeError:
+            return encode_value(read_nodes(_without_numpy(value), self._namespace), extended=True)
+
+
+def _without_numpy(value: Any) -> Any:
+    """Replace numpy's arrays and scalars by lists and numbers, also within lists, tuples and dictionaries."""
+    kind = type(value)
+    if kind is list or kind is tuple:
+        return kind([_without_numpy(item) for item in value])
+    if kind is dict:
+        return {_without_numpy(key): _without_numpy(item) for key, item in value.items()}
+    return value.tolist() if kind.__module__ == "numpy" and hasattr(kind, "tolist") else value
 
 
 def _classify(proxy: _Proxy, error: BaseException) -> Line:
@@ -125,21 +150,42 @@ def _classify(proxy: _Proxy, error: BaseException) -> Line:
             return "x", name
     if proxy.raised and not isinstance(error, AssertionError):
         return "x", proxy.raised[-1][0]
+    if _is_mistake(error):
+        return "f", f"{type(error).__name__} in the check: {error_message(error)}"
     return "w", _describe(error)
 
 
-def _make_exception(name: str) -> BaseException:
-    """Make the exception that the program raised, as the check can catch it: a builtin one, else a RuntimeError.
+def _is_mistake(error: BaseException) -> bool:
+    """Whether the check itself is wrong: it uses a name or a module that does not exist.
 
-    Exceptions that end an iteration also become a RuntimeError. They would silently end a `map` or a `zip` in the
-    check, and the asserts that follow would never run.
+    Source that the check makes of a value and evaluates is not the check itself: the program chose the value.
     """
-    kind = getattr(builtins, name, None)
-    if isinstance(kind, type) and issubclass(kind, BaseException) and not issubclass(kind, _ITERATION_ENDS):
-        try:
-            return kind()
-        except TypeError:  # it requires arguments
-            pass
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if isinstance(error, ImportError):
+        return "<string>" not in files
+    return isinstance(error, NameError) and files[-1] in (_CHECK_FILE, _PROMPT_FILE)
+
+
+def _make_exception(name: str, bases: list[str], message: str | None) -> BaseException:
+    """Make the exception that the program raised, as the check can catch it.
+
+    It is of the first builtin class among its own and its bases, else a RuntimeError. Exceptions that end an iteration
+    also become a RuntimeError. They would silently end a `map` or a `zip` in the check, and the asserts that follow
+    would never run.
+    """
+    arguments: tuple[Any, ...] = () if message is None else (message,)
+    for candidate in (name, *bases):
+        kind = getattr(builtins, candidate, None)
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            continue
+        if issubclass(kind, _ITERATION_ENDS):
+            break
+        if issubclass(kind, KeyError):  # its text is the repr of its argument
+            with contextlib.suppress(ValueError, SyntaxError):
+                arguments = (ast.literal_eval(arguments[0]),) if arguments else ()
+        for make in (kind, functools.partial(kind.__new__, kind)):
+            with contextlib.suppress(TypeError):  # it requires other arguments
+                return make(*arguments)
     return RuntimeError(name)
 
 
@@ -147,7 +193,7 @@ def _load_prompt(prompt: str | None, namespace: dict[str, Any]) -> None:
     """Execute the prompt for its imports and helpers. A prompt that is no program, even with a body, has none."""
     for source in () if prompt is None else (prompt, prompt + _BODY):
         try:
-            code = compile(source, "<prompt>", "exec", dont_inherit=True)
+            code = compile(source, _PROMPT_FILE, "exec", dont_inherit=True)
         except (SyntaxError, ValueError):
             continue
         exec(code, namespace)
@@ -155,9 +201,4 @@ def _load_prompt(prompt: str | None, namespace: dict[str, Any]) -> None:
 
 
 def _describe(error: BaseException) -> str:
-    name = type(error).__name__
-    try:
-        message = str(error)
-    except BaseException:
-        message = ""
-    return (f"{name}: {message}" if message else name)[:MAX_DETAIL_CHARS]
+    return f"{type(error).__name__}: {error_message(error)}".removesuffix(": ")[:MAX_DETAIL_CHARS]

@@ -4,7 +4,7 @@ PROGRAMS = {
     "huge": ("output_limit", "def solve(n): return 'x' * (8 << 20)"),
     "many": ("output_limit", "def solve(n): return [n] * 100000 + ['x' * 99999] * 20"),
     "many_nodes": ("output_limit", "def solve(n): return [0] * 10 ** 6"),
-    "huge_int": ("output_limit", "def solve(n): return 1 << 10 ** 6"),
+    "huge_int": ("output_limit", "def solve(n): return 1 << 10 ** 7"),
     "huge_int_printable": (
         "output_limit",
         "import sys\nsys.set_int_max_str_digits(0)\ndef solve(n): return 10 ** 500000",

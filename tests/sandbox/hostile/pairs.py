@@ -106,9 +106,9 @@ POISON_AND_PROBE = {
     "open_file": ("import os\nos.open('/dev/zero', os.O_RDONLY)",
                   "import os\nfound = False\nfor fd in range(4, 64):\n    try:\n        os.fstat(fd)\n        found = True\n"
                   "    except OSError: pass"),
-    "file_lock": ("import fcntl, os, time\nf = open('/app/worker.py')\nfcntl.flock(f, 1)\n"
+    "file_lock": ("import fcntl, os, time\nf = open('/app/worker/main.py')\nfcntl.flock(f, 1)\n"
                   "if os.fork() == 0:\n    os.setsid()\n    time.sleep(99)",
-                  "import fcntl\nfound = False\ntry: fcntl.flock(open('/app/worker.py'), 2 | 4)\n"
+                  "import fcntl\nfound = False\ntry: fcntl.flock(open('/app/worker/main.py'), 2 | 4)\n"
                   "except OSError: found = True"),
     "terminal": ("import os, time\ntry: os.openpty()\nexcept OSError: pass\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(99)",
                  "import os\nfound = os.path.isdir('/dev/pts') and any(n.isdigit() for n in os.listdir('/dev/pts'))"),
@@ -128,7 +128,7 @@ POISON_AND_PROBE = {
                            "    os.waitpid(pid, 0)\nexcept OSError: found = True"),
     "source_in_a_frame": (_SECRET, f"{_WORD}{_LOOKS_FOR_A_WORD}found = is_anywhere([sys._getframe()])"),
     "source_among_objects": (_SECRET, f"{_WORD}{_LOOKS_FOR_A_WORD}gc.unfreeze()\nfound = is_anywhere(gc.get_objects())"),
-    "memory_hog": ("import os, time\nfor _ in range(6):\n    if os.fork() == 0:\n        b = bytearray(b'x' * (100 << 20))\n"
+    "memory_hog": ("import os, time\nfor _ in range(2):\n    if os.fork() == 0:\n        b = bytearray(b'x') * (80 << 20)\n"
                    "        time.sleep(99)",
                    "found = False\ntry: b = bytearray(b'x' * (100 << 20))\nexcept MemoryError: found = True"),
 }  # fmt: skip

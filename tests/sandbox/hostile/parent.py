@@ -63,7 +63,10 @@ PROGRAMS = {
         _LIBC
         + "def solve(n): return must(libc.syscall(256, 1, 1, ctypes.byref(ctypes.c_ulong(1)), ctypes.byref(ctypes.c_ulong(1))))",
     ),
-    "become_root": ("exception", "import os\ndef solve(n): os.setuid(0); return os.open('/app/worker.py', os.O_RDWR)"),
+    "become_root": (
+        "exception",
+        "import os\ndef solve(n): os.setuid(0); return os.open('/app/worker/main.py', os.O_RDWR)",
+    ),
     "become_root_by_resuid": ("exception", "import os\ndef solve(n): os.setresuid(0, 0, 0); return 0"),
     "become_another": ("exception", "import os\ndef solve(n): os.setresuid(12345, 12345, 12345); return 0"),
     "take_groups": ("exception", "import os\ndef solve(n): os.setgroups([0]); return 0"),

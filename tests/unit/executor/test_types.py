@@ -23,7 +23,7 @@ def test_kinds(task, kind, num_tests, defined_name):
     assert (task.kind, task.num_tests, task.defined_name) == (kind, num_tests, defined_name)
 
 
-def test_a_plain_call_is_a_list_of_arguments():
+def test_plain_call_is_a_list_of_arguments():
     task = Task(task_id="t", entry_point="f", tests=(Test(args=[1, [2]], expected=3), Test(expected=4)))
     assert task.calls == ([1, [2]], [])
 
@@ -37,11 +37,11 @@ def test_a_plain_call_is_a_list_of_arguments():
         (Test(args=[1], raises="ValueError"), [1]),
     ],
 )
-def test_a_call_with_options_is_an_object(test, call):
+def test_call_with_options_is_an_object(test, call):
     assert Task(task_id="t", entry_point="f", tests=(test,)).calls == (call,)
 
 
-def test_the_result_of_a_task_holds_for_its_tests_but_not_for_exceptions():
+def test_result_of_a_task_applies_to_tests_without_raises():
     tests = (Test(args=[1]), Test(args=[1, 2], result="args.1"), Test(args=[3], raises="KeyError"))
     task = Task(task_id="t", entry_point="f", tests=tests, result="args.0")
     assert task.calls == ({"args": [1], "result": "args.0"}, {"args": [1, 2], "result": "args.1"}, [3])
@@ -49,7 +49,7 @@ def test_the_result_of_a_task_holds_for_its_tests_but_not_for_exceptions():
     assert by_reference.calls == ({"args": [1], "result": "args.0"},)
 
 
-def test_calls_never_hold_what_is_expected():
+def test_calls_contain_no_expected_value():
     tests = (Test(args=[1], expected="secret"), Test(args=[2], raises="Secret"))
     task = Task(task_id="secret", entry_point="f", tests=tests, solution="secret", metadata={"secret": 1})
     assert "secret" not in json.dumps(task.calls).lower()

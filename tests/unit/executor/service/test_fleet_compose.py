@@ -38,12 +38,12 @@ def test_no_container_has_the_engine_a_capability_or_a_writable_file_system():
     assert SERVICES["executor"]["user"] == "1000:1000"
 
 
-def test_only_the_balancer_is_published_and_on_this_machine_alone_unless_told():
+def test_only_the_balancer_is_published_and_by_default_on_loopback():
     assert "ports" not in SERVICES["executor"]
     assert SERVICES["balancer"]["ports"] == ["${ATOMFORGE_FLEET_ADDRESS:-127.0.0.1:8600}:8600"]
 
 
-def test_the_balancer_finds_the_replicas_where_they_listen():
+def test_balancer_finds_the_replicas_where_they_listen():
     settings = replica_settings()
     assert settings.backend == "bubblewrap"  # needs no engine
     assert f" executor:{settings.port} resolvers engine" in BALANCER

@@ -3,7 +3,6 @@
 import os
 import signal
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from executor.api import grade
 from executor.grading.tasks import parse_task
 from executor.service.per_node import NodeService, get_service_folder, open_node_executor, parse_node_backend
 from executor.types import Status, Submission
-from lightning_modules.run_executor import RunExecutor
 
 TASK = parse_task({"task_id": "t", "entry_point": "f", "tests": [{"args": [], "expected": 1}]})
 GOOD = Submission(task=TASK, completion="def f():\n    return 1\n")
@@ -31,14 +29,14 @@ def test_parse_node_backend(backend: str, behind: str | None) -> None:
 @pytest.mark.parametrize("backend", ["node:", "node:podman", "node:http://here:1", "node:node"])
 def test_invalid_node_backends(backend: str) -> None:
     with pytest.raises(ValueError, match="backend must be node or one of node:auto, node:docker"):
-        RunExecutor(backend)
+        parse_node_backend(backend)
 
 
 def test_folders_differ_by_node_and_job() -> None:
     assert len({get_service_folder(job, rank) for job in ("a", "b") for rank in (0, 1)}) == 4
 
 
-def test_a_service_is_private_shared_restarted_and_removed(tmp_path: Path) -> None:
+def test_service_is_private_shared_restarted_and_removed(tmp_path: Path) -> None:
     folder = tmp_path / "node"
     service = NodeService(folder, backend="process", log=tmp_path / "run" / "executor.log", time_factor=2.5)
     try:
@@ -58,13 +56,11 @@ def test_a_service_is_private_shared_restarted_and_removed(tmp_path: Path) -> No
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_a_service_that_does_not_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_that_does_not_start_raises_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # where there is no bwrap
     service = NodeService(tmp_path / "node", backend="bubblewrap", log=tmp_path / "executor.log")
-    began = time.monotonic()
     try:
         with pytest.raises(ValueError, match="does not start: .*bubblewrap is not installed"):
             service.open()
     finally:
         service.close()
-    assert time.monotonic() - began < 30

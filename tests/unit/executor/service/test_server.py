@@ -17,6 +17,7 @@ from executor.service import server
 from executor.service.app import create_app
 from executor.service.server import BoundedProtocol, compute_max_connections, listen, serve
 from executor.service.settings import ServiceConfig
+from tests.support.wait import wait_until
 
 
 class FailingExecutor:
@@ -36,14 +37,12 @@ class FailingExecutor:
         return time.monotonic() < self.fails_at
 
 
-def test_a_service_whose_sandboxes_have_failed_exits(tmp_path):
+def test_service_whose_sandboxes_have_failed_exits(tmp_path):
     config = ServiceConfig(unix_socket=str(tmp_path / "socket"))
     app = create_app(FailingExecutor(), config, None)  # pyright: ignore[reportArgumentType]
     listener, _ = listen(config)
-    began = time.monotonic()
     with listener, pytest.raises(ValueError, match="sandboxes of the service have failed"):
         serve(app, config, listener)
-    assert time.monotonic() - began < 5.0
 
 
 @contextmanager
@@ -86,7 +85,7 @@ def test_connections_beyond_the_bound_are_closed_and_logged_once(caplog, monkeyp
                 assert receive_or_reset(rejected) == b""
         assert ask(kept[0])[-2:] == b"ok"  # the first two are served as before
         kept.pop().close()
-        assert wait_for(lambda: is_served(address))
+        wait_until(lambda: is_served(address))
         kept.pop().close()
     events = [record.getMessage() for record in caplog.records]
     assert events.count("connections rejected") == 1
@@ -107,25 +106,18 @@ def receive_or_reset(connection: socket.socket) -> bytes:
         return b""
 
 
-def wait_for(condition, within_s: float = 5.0) -> bool:
-    deadline = time.monotonic() + within_s
-    while not (done := condition()) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return done
-
-
 @pytest.mark.parametrize(("num_requests", "sent"), [(0, b""), (0, b"GET / HTTP/1.1\r\nHo"), (1, b"GET /")])
 def test_headers_that_do_not_arrive_in_time_end_the_connection(num_requests, sent, monkeypatch):
     monkeypatch.setattr(server, "HEADERS_TIMEOUT_S", 0.3)
-    with running(timeout_keep_alive=60) as address, socket.create_connection(address, timeout=10) as connection:
+    with running(timeout_keep_alive=600) as address, socket.create_connection(address, timeout=60) as connection:
         assert [ask(connection)[-2:] for _ in range(num_requests)] == [b"ok"] * num_requests
         began = time.monotonic()
         connection.sendall(sent)
         assert receive_or_reset(connection) == b""
-        assert 0.1 < time.monotonic() - began < 5.0
+        assert 0.1 < time.monotonic() - began < 60.0
 
 
-def test_a_connection_with_complete_headers_outlives_their_timeout(monkeypatch):
+def test_connection_with_complete_headers_outlives_their_timeout(monkeypatch):
     monkeypatch.setattr(server, "HEADERS_TIMEOUT_S", 0.2)
     with running(timeout_keep_alive=60) as address, socket.create_connection(address, timeout=10) as connection:
         for _ in range(3):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from executor.sandbox.zeroing_buffer import ZeroingBuffer
+from executor.sandbox.worker.zeroing_buffer import ZeroingBuffer
 
 
 @pytest.fixture

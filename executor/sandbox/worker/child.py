@@ -1,8 +1,9 @@
 """One running candidate as seen by the worker: its output, its resource usage, its limits and its end.
 
-The first byte on a candidate's results pipe comes from our own code: `STARTED` right before the program's source runs,
-or `FAULT` followed by the reason why it will not run. A program can therefore not report a fault, and a program that
-never started is not blamed. All other bytes are opaque here. Cleaning up after a candidate is the worker's task.
+The first byte on a candidate's results pipe comes from our own code: `STARTED` right before the program's source runs;
+otherwise `FAULT`, or `TASK_FAULT` if what the task puts before the program failed, followed by the reason why it will
+not run. A program can therefore not report a fault, and a program that never started is not blamed. All other bytes
+are opaque here. Cleaning up after a candidate is the part of `reset`.
 """
 
 import os
@@ -11,38 +12,58 @@ import signal
 import time
 from typing import Any
 
-from .accounting import CpuTime, OomCounter, ProcFiles
-from .framing import read_header, write_frame
+from ..candidate.exceptions import BUILTIN_NAMES
+from ..framing import STARTED, TASK_FAULT
+from .accounting import OomCounter, ProcFiles, Usage
+from .reset import kill_candidate
 from .zeroing_buffer import ZeroingBuffer
 
 TICK_S = 0.02
 """Interval at which the limits are checked."""
-STARTED, FAULT = b"b", b"f"
+_SHORT_TICK_S = 0.004
+"""The same for a candidate that has used over half of its memory."""
 _PIPE_BYTES = 256 << 10
+_LARGE_OUTPUT_BYTES = 32 << 10
+"""Output beyond which the pipe is read whenever there is something in it, as it may fill up within a tick."""
 
 
 class ChildProcess:
     """The first process of a candidate, until `finish`."""
 
-    def __init__(self, pid: int, results_fd: int, limits: dict[str, Any], files: ProcFiles, results: ZeroingBuffer):
+    def __init__(
+        self,
+        pid: int,
+        results_fd: int,
+        limits: dict[str, Any],
+        spec: dict[str, Any],
+        files: ProcFiles,
+        results: ZeroingBuffer,
+        *,
+        input_bytes: int = 0,
+    ):
         """Observe a process.
 
         Args:
             pid: a child of this process, not reaped yet.
             results_fd: read end of its results pipe.
             limits: header of the request: `id` and limits.
+            spec: the sandbox spec.
             files: sources of its resource usage.
             results: receives its output after the first byte.
+            input_bytes: size of the file of its standard input, which a cgroup counts as memory.
         """
         self.id = limits["id"]
         self.pidfd = os.pidfd_open(pid)
         self.results_fd = results_fd
         self.results = results
+        self.tick_s = TICK_S
         self._pid = pid
         self._limits = limits
+        self._spec = spec
         self._files = files
         self._first_byte = b""
-        self._cpu: CpuTime | None = None
+        self._usage: Usage | None = None
+        self._max_memory_bytes = limits["memory_bytes"] + spec.get("resident_bytes", 0) + input_bytes
         self._cpu_s = 0.0
         self._start = time.monotonic()
         self._room_bytes = limits["output_bytes"] + 1
@@ -53,19 +74,37 @@ class ChildProcess:
         """Whether the program's source runs or has run, as of the last `read_results`."""
         return self._first_byte == STARTED
 
+    @property
+    def has_read_request(self) -> bool:
+        """Whether nothing of the request is left in the stream, as of the last `read_results`."""
+        return self._first_byte in (STARTED, TASK_FAULT)
+
     def wait(self) -> str | None:
         """Wait until the process ends; return the limit it exceeded, or None if it ended by itself.
 
-        The pipe is read once per tick and not on every write: a candidate with hundreds of calls wakes the worker once.
+        The pipe is read once per tick and not on every write, until there is much output: a candidate with hundreds of
+        calls wakes the worker once.
         """
         poller = select.poll()
         poller.register(self.pidfd, select.POLLIN)
-        while not poller.poll(int(TICK_S * 1000)):
-            self.read_results()
-            limit = self.exceeded_limit()
-            if limit is not None:
-                return limit
-        return None
+        watches_results = False
+        next_check = time.monotonic() + self.tick_s
+        while True:
+            ready = {fd for fd, _ in poller.poll(max(0.0, next_check - time.monotonic()) * 1000)}
+            if self.pidfd in ready:
+                return None
+            is_open = self.read_results()
+            if watches_results and not is_open:
+                poller.unregister(self.results_fd)
+                watches_results = False
+            elif is_open and not watches_results and len(self.results) > _LARGE_OUTPUT_BYTES:
+                poller.register(self.results_fd, select.POLLIN)
+                watches_results = True
+            if self._room_bytes == 0 or time.monotonic() >= next_check:
+                limit = self.exceeded_limit()
+                if limit is not None:
+                    return limit
+                next_check = time.monotonic() + self.tick_s
 
     def read_results(self) -> bool:
         """Read what the pipe holds, at most one byte beyond the output limit; return False at its end."""
@@ -89,13 +128,16 @@ class ChildProcess:
             return "output_limit"
         if time.monotonic() - self._start > self._limits["wall_time_s"]:
             return "timeout"
-        if self._cpu is None:
-            self._cpu = CpuTime(self._files, self._pid)
-        self._cpu_s = self._cpu.measure_s()
+        if self._usage is None:
+            self._usage = Usage(self._files, self._pid)
+        self._cpu_s, memory_bytes = self._usage.measure()
+        self.tick_s = TICK_S if 2 * memory_bytes < self._max_memory_bytes else _SHORT_TICK_S
+        if memory_bytes > self._max_memory_bytes:
+            return "memory"
         return "timeout" if self._cpu_s > self._limits["cpu_time_s"] else None
 
     def finish(self, end: str | None, oom_kills: OomCounter) -> dict[str, Any]:
-        """Kill and reap the process and read the rest of its output.
+        """Kill all processes of the candidate, reap the first one and read the rest of its output.
 
         Args:
             end: the limit that `wait` or `relay_session` returned.
@@ -106,15 +148,16 @@ class ChildProcess:
             (negative: a signal), `cpu_s`, `wall_s`, and for a fault `why`.
         """
         os.kill(self._pid, signal.SIGKILL)  # not reaped yet, so the PID is still its own
+        kill_candidate(self._pid, self._spec)
         _, status, usage = os.wait4(self._pid, 0)
         self.read_results()
         exit_code = os.waitstatus_to_exitcode(status)
         # Every candidate that ran long enough to fill the memory updates the counter, so that none is blamed for the
         # one before.
-        was_oom = (self._cpu is not None or exit_code == -signal.SIGKILL) and oom_kills.increased()
+        was_oom = (self._usage is not None or exit_code == -signal.SIGKILL) and oom_kills.increased()
         if end is None and self._room_bytes == 0:
             end = "output_limit"
-        elif end is None and was_oom and exit_code == -signal.SIGKILL:
+        elif end is None and ((was_oom and exit_code == -signal.SIGKILL) or self._had_too_much(usage.ru_maxrss << 10)):
             end = "memory"
         os.close(self.pidfd)
         os.close(self.results_fd)
@@ -127,6 +170,10 @@ class ChildProcess:
         }
         return reply if self.has_started else {**reply, "end": "fault", "why": self._take_fault(exit_code)}
 
+    def _had_too_much(self, max_resident_bytes: int) -> bool:
+        """Whether one process exceeded the limit between two checks, given the largest resident set."""
+        return self._spec["measures_memory"] and max_resident_bytes > self._max_memory_bytes
+
     def _take_fault(self, exit_code: int) -> str:
         with self.results.peek(len(self.results)) as message:
             reason = bytes(message).decode("utf-8", "replace")
@@ -134,72 +181,18 @@ class ChildProcess:
         return reason or f"the candidate's process ended with exit code {exit_code} before the program started"
 
 
-def relay_session(
-    child: ChildProcess, calls_fd: int, pending_calls: ZeroingBuffer, *, requests_fd: int, replies_fd: int
-) -> str | None:
-    """Relay lines between the host and a candidate until either ends the session or a limit is exceeded.
+def read_uncaught_exception(fd: int) -> str | None:
+    """Read the number of a builtin exception from the pipe of a stdin program, once it has ended; close it.
 
-    After the frame that started the session the host sends frames `{"call": true}`, whose body is one line for the
-    candidate, and finally `{"end": true}`. It receives frames `{"id": ..., "lines": true}` of complete lines.
-
-    Args:
-        child: the candidate.
-        calls_fd: write end of the candidate's pipe for calls; never blocked on.
-        pending_calls: an empty buffer for calls that the candidate has not read yet.
-        requests_fd: frames from the host; the candidate's process reads its program there first.
-        replies_fd: frames to the host, which must keep reading.
+    The program may have written it. As a number it leaves nothing of the program in this process.
 
     Returns:
-        The limit that the candidate exceeded, or None.
+        The name of the exception, or None if the pipe holds none.
     """
-    os.set_blocking(calls_fd, False)
-    reads_requests = False
-    poller = select.poll()
-    for fd in (child.results_fd, child.pidfd):
-        poller.register(fd, select.POLLIN)
-    next_check = time.monotonic() + TICK_S
-    while True:
-        ready = {fd for fd, _ in poller.poll(max(0.0, next_check - time.monotonic()) * 1000)}
-        if child.results_fd in ready:
-            if not child.read_results():
-                poller.unregister(child.results_fd)
-            _forward_lines(child, replies_fd)
-            if child.has_started and not reads_requests:
-                reads_requests = True
-                poller.register(requests_fd, select.POLLIN)
-        if child.pidfd in ready:
-            return None
-        if requests_fd in ready:
-            frame = read_header(requests_fd)
-            if frame is None or "end" in frame[0] or not pending_calls.read_exactly_from(requests_fd, frame[1]):
-                return None
-            poller.register(calls_fd, select.POLLOUT)
-        if calls_fd in ready and not _write_calls(calls_fd, pending_calls):
-            poller.unregister(calls_fd)
-        if time.monotonic() >= next_check:
-            limit = child.exceeded_limit()
-            if limit is not None:
-                return limit
-            next_check = time.monotonic() + TICK_S
-
-
-def _forward_lines(child: ChildProcess, replies_fd: int) -> None:
-    size = child.results.size_of_complete_lines()
-    if size > 0:
-        with child.results.peek(size) as lines:
-            write_frame(replies_fd, {"id": child.id, "lines": True}, lines)
-        child.results.discard(size)
-
-
-def _write_calls(calls_fd: int, pending_calls: ZeroingBuffer) -> bool:
-    """Write what the pipe accepts; return whether there is more. A candidate that closed its end gets no more."""
+    os.set_blocking(fd, False)
     try:
-        while pending_calls:
-            with pending_calls.peek(len(pending_calls)) as data:
-                count = os.write(calls_fd, data)
-            pending_calls.discard(count)
+        number = os.read(fd, 1)
     except BlockingIOError:
-        return True
-    except OSError:
-        pending_calls.clear()
-    return False
+        number = b""
+    os.close(fd)
+    return BUILTIN_NAMES[number[0]] if number and number[0] < len(BUILTIN_NAMES) else None

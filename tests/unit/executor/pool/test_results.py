@@ -13,7 +13,7 @@ def execution(body, *, end=None, exit_code=0, cpu_s=0.1):
     return parse_execution(RUN, Limits(), reply, body)
 
 
-def test_every_kind_of_line():
+def test_result_lines_of_every_kind_are_parsed():
     found = execution(b'v{"$tuple":[1]}\ne"KeyError"\nu"Sly"\n')
     assert found.failure is None
     assert found.duration_s == 0.2
@@ -39,7 +39,7 @@ def test_every_kind_of_line():
         ({"exit_code": 1}, Status.CRASH),
     ],
 )
-def test_the_end_of_a_program_that_answered_two_of_three(ending, status):
+def test_early_end_is_its_status_and_earlier_results_count(ending, status):
     found = execution(b"v[1]\nv[2]\nv[", **ending)
     assert found.failure is status
     assert len(found.results) == 2
@@ -51,13 +51,13 @@ def test_the_end_of_a_program_that_answered_two_of_three(ending, status):
     "line",
     [b"", b"x1", b"v", b"v[", b"vNaN", b"e1", b"\xff", "vä".encode(), b'v{"$x":1}', b'l["a"]', b'l["a","b"]', b"v1 v2"],
 )
-def test_lines_that_make_no_sense(line):
+def test_malformed_line_is_a_crash(line):
     found = execution(b"v1\n" + line + b"\nv2\n")
     assert found.failure is Status.CRASH
     assert found.results == (CallResult(value=1),)
 
 
-def test_programs_that_do_not_load():
+def test_load_failure_is_load_error_or_memory():
     found = execution(b'l["SyntaxError","bad"]\n')
     assert (found.failure, found.detail, found.results) == (Status.LOAD_ERROR, "SyntaxError: bad", ())
     assert execution(b'l["MemoryError",""]\n').failure is Status.MEMORY
@@ -77,13 +77,13 @@ def test_programs_that_do_not_load():
         (b'v[1]\nu"X"\nv[3]\n', Status.WRONG, 2),
     ],
 )
-def test_verdicts(body, status, num_passed):
+def test_results_are_graded_by_the_first_failed_test(body, status, num_passed):
     outcome = grade_execution(TASK, execution(body))
     assert (outcome.status, outcome.num_passed) == (status, num_passed)
     assert outcome.passed is (status is Status.PASSED)
 
 
-def test_the_tolerance_of_the_task_is_used():
+def test_float_tol_of_the_task_is_used():
     tests = (Test(args=[1], expected=0.3),)
     run = Run(source="", entry_point="solve", calls=([1],))
     reply = {"end": None, "exit_code": 0, "cpu_s": 0.0, "wall_s": 0.0}

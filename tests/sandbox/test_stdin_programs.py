@@ -1,0 +1,79 @@
+"""Hostile and odd whole programs in real sandboxes: no hostile one passes, every odd but right one does.
+
+In both kinds of sandbox, each time in one of them from the first program to the last, with controls in between.
+"""
+
+import pytest
+
+from executor.backends.bubblewrap import BubblewrapBackend
+from executor.backends.docker import DockerBackend, DockerConfig
+from tests.sandbox.hostile_stdin import HOSTILE, ODD_BUT_RIGHT, RIGHT, TESTS
+from tests.support.sandbox_driver import SandboxDriver
+
+TIGHT = {"cpu_time_s": 0.8, "wall_time_s": 2.5}
+# Right programs are controls of the sandbox, not of its speed.
+PATIENT = {"cpu_time_s": 10.0, "wall_time_s": 30.0}
+MAY_COST_A_SANDBOX: set[str] = set()
+
+
+@pytest.fixture(scope="module", params=["bubblewrap", "docker"])
+def driver(request):
+    if request.param == "docker":
+        request.getfixturevalue("docker_engine")
+        opened = SandboxDriver(DockerBackend(DockerConfig()))
+    else:
+        request.getfixturevalue("bubblewrap_executor")
+        opened = SandboxDriver(BubblewrapBackend())
+    yield opened
+    opened.close()
+
+
+def find_status(driver, source, limits):
+    """Run a program on every test; return the status of the first that does not pass, and what it printed."""
+    for stdin, expected in TESTS:
+        reply, stdout = driver.run_stdin(source, stdin, **limits)
+        status = judge(reply, stdout, expected)
+        if status != "passed":
+            return status, reply, stdout[:80]
+    return "passed", {}, b""
+
+
+def judge(reply, stdout, expected):
+    if reply["end"] is not None:
+        return "infra" if reply["end"] == "fault" else reply["end"]
+    if reply["exit_code"] != 0:
+        if reply["error"] == "MemoryError":
+            return "memory"
+        return "crash" if reply["exit_code"] < 0 else "exception"
+    return "passed" if normalize(stdout) == normalize(expected.encode()) else "wrong"
+
+
+def normalize(text):
+    return [line.rstrip() for line in text.rstrip().split(b"\n")]
+
+
+def test_there_are_enough_of_them():
+    assert len(HOSTILE) >= 80
+    assert len(ODD_BUT_RIGHT) >= 30
+
+
+def test_no_hostile_program_passes_and_each_is_called_what_it_is(driver):
+    wrong, controls, costly = {}, {}, set()
+    for name, (statuses, source) in HOSTILE.items():
+        before = driver.num_replaced
+        found = find_status(driver, source, TIGHT)
+        if found[0] in ("passed", "infra") or (statuses and found[0] not in statuses):
+            wrong[name] = found
+        if driver.num_replaced > before:
+            costly.add(name)
+        control = find_status(driver, RIGHT, PATIENT)
+        if control[0] != "passed":
+            controls[name] = control
+    assert wrong == {}
+    assert controls == {}
+    assert costly <= MAY_COST_A_SANDBOX
+
+
+def test_odd_programs_that_are_right_pass(driver):
+    found = {name: find_status(driver, source, PATIENT) for name, source in ODD_BUT_RIGHT.items()}
+    assert {name: triple for name, triple in found.items() if triple[0] != "passed"} == {}
