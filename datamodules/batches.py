@@ -8,7 +8,6 @@ Time index everywhere: position t of a row predicts token t+1, so arrays over pr
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -18,21 +17,33 @@ from executor.grading.tasks import parse_task
 from executor.types import Task
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskPrompt:
+class LazyTask:
+    """A task row that is parsed once, when the first completion is graded: parsing 32 calls takes about 2 ms.
+
+    Args:
+        row: as `parse_task` reads it. It has a prompt where completions may continue the prompt's code.
+    """
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self.row = row
+
+    @cached_property
+    def parsed(self) -> Task:
+        return parse_task(self.row)
+
+
+class TaskPrompt(NamedTuple):
     """One task as a model sees it, and what completions are graded against."""
 
     task_id: str
     prompt: str
     prompt_ids: list[int]
     """`<bos>` and the encoded prompt with its final newline."""
-    row: Mapping[str, Any]
-    """What completions are graded against, as `parse_task` reads it. It has a prompt where completions may continue
-    the prompt's code."""
+    lazy_task: LazyTask
     language: str = "en"
     depth: int = 0
     """Levels of calls of a composition; 0 for tasks that are not compositions."""
-    atoms: list[str]
+    atoms: tuple[str, ...] = ()
     """Atoms of a composition; empty for other tasks."""
     topics: tuple[str, ...] = ()
     """Distinct topics of the atoms, in order."""
@@ -41,10 +52,15 @@ class TaskPrompt:
     retest: "TaskPrompt | None" = None
     """The same task with inputs that are disjoint from these; None where there are none."""
 
-    @cached_property
+    @property
     def task(self) -> Task:
-        """The parsed row; parsing 32 calls takes about 2 ms, so it is done where a completion is graded."""
-        return parse_task(self.row)
+        """What completions are graded against."""
+        return self.lazy_task.parsed
+
+    @property
+    def row(self) -> Mapping[str, Any]:
+        """`task` before it is parsed."""
+        return self.lazy_task.row
 
 
 class SFTBatch(NamedTuple):

@@ -70,7 +70,7 @@ def benchmark_prompts(
     Raises:
         ValueError: `num_tasks` is below 1.
     """
-    from datamodules.batches import TaskPrompt
+    from datamodules.batches import LazyTask, TaskPrompt
     from datamodules.eval_data import spread
     from datamodules.prompts import encode_prompts
 
@@ -84,9 +84,8 @@ def benchmark_prompts(
             task_id=task.task_id,
             prompt=task.prompt,
             prompt_ids=ids,
-            row=task.row,
+            lazy_task=LazyTask(task.row),
             language=task.row.get("language") or "en",
-            atoms=[],
         )
         for task, ids in zip(chosen, prompt_ids, strict=True)
     ]

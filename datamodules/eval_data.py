@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from datamodules.atoms import ATOMS
 from datamodules.atoms.tensors import TENSOR_ATOMS
-from datamodules.batches import TaskPrompt
+from datamodules.batches import LazyTask, TaskPrompt
 from datamodules.prompts import encode_prompts
 
 COLUMNS = ("task_id", "prompt", "language", "solution", "entry_point", "tests", "atoms", "depth")
@@ -109,14 +109,8 @@ def topics_of(atoms: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(known[name].topic for name in atoms if name in known))
 
 
-def grading_row(row: Mapping[str, Any], tests: str) -> dict[str, Any]:
-    """Build what completions of a row of a data set are graded against, with `tests` (JSON)."""
-    return {
-        "task_id": row["task_id"],
-        "entry_point": row["entry_point"],
-        "tests": tests,
-        "profile": row.get("profile", "cpu"),
-    }
+def _grading_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: row[key] for key in ("task_id", "entry_point", "tests", "profile") if key in row}
 
 
 def _task_prompt(row: Mapping[str, Any], prompt: str, prompt_ids: list[int], *, wording: str) -> TaskPrompt:
@@ -124,10 +118,10 @@ def _task_prompt(row: Mapping[str, Any], prompt: str, prompt_ids: list[int], *, 
         task_id=row["task_id"],
         prompt=prompt,
         prompt_ids=prompt_ids,
-        row=grading_row(row, row["tests"]),
+        lazy_task=LazyTask(_grading_row(row)),
         language=row["language"],
         depth=row["depth"],
-        atoms=list(row["atoms"]),
+        atoms=tuple(row["atoms"]),
         topics=topics_of(row["atoms"]),
         wording=wording,
     )

@@ -6,12 +6,11 @@ two makes the reward, the other is its `retest`. The evaluation tests are neithe
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from datamodules.atoms.domain_json import domains_from_json
 from datamodules.atoms.domains import Domain
-from datamodules.batches import TaskPrompt
+from datamodules.batches import LazyTask, TaskPrompt
 from datamodules.fresh_inputs import draw_fresh_inputs
 
 
@@ -68,8 +67,8 @@ def prompt_for_reward(task: RewardTask, *, num_fresh: int, seed: int, iteration:
     if inputs is None:
         return stored
     row = {key: value for key, value in stored.row.items() if key != "tests"}
-    drawn = replace(stored, row={**row, "reference": task.solution, "inputs": inputs})
-    return replace(drawn, retest=stored) if num_fresh else replace(stored, retest=drawn)
+    drawn = stored._replace(lazy_task=LazyTask({**row, "reference": task.solution, "inputs": inputs}))
+    return drawn._replace(retest=stored) if num_fresh else stored._replace(retest=drawn)
 
 
 def _reward_task(row: Mapping[str, Any], prompt: TaskPrompt) -> RewardTask:
@@ -81,5 +80,5 @@ def _reward_task(row: Mapping[str, Any], prompt: TaskPrompt) -> RewardTask:
                 raise ValueError(f"there are {len(domains)} domains, but another number of arguments")
         except ValueError as error:
             raise ValueError(f"task {prompt.task_id}: {error}") from None
-    stored = replace(prompt, row={**prompt.row, "tests": row["reward_tests"]})
+    stored = prompt._replace(lazy_task=LazyTask({**prompt.row, "tests": row["reward_tests"]}))
     return RewardTask(stored, row["solution"], row["tests"], domains)

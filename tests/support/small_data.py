@@ -1,12 +1,13 @@
 """A data set of a few hand-made tasks in the layout of `atomforge synthesize`, for tests that need no real one."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets import Dataset, DatasetDict
 
-from datamodules.batches import TaskPrompt
+from datamodules.batches import LazyTask, TaskPrompt
 
 SPLITS = (
     "atomic",
@@ -44,11 +45,13 @@ def row(split: str, index: int) -> dict:
     }
 
 
-def task_prompt(task_id: str = "t", prompt: str = "p", **fields: Any) -> TaskPrompt:
-    """Build a prompt whose task is to add 1 to 1; `fields` override those of `TaskPrompt`."""
-    task_row = {"task_id": task_id, "entry_point": "solve", "tests": [{"args": [1], "expected": 2}]}
-    base = {"prompt_ids": [1], "row": task_row, "language": "en", "depth": 2, "atoms": ["add"]}
-    return TaskPrompt(task_id=task_id, prompt=prompt, **{**base, **fields})
+def task_prompt(
+    task_id: str = "t", prompt: str = "p", *, prompt_ids: Sequence[int] = (1,), **task_row: Any
+) -> TaskPrompt:
+    """Build a prompt whose task is to return 2 for 1, unless `task_row` says otherwise."""
+    task_row = task_row or {"tests": [{"args": [1], "expected": 2}]}
+    lazy_task = LazyTask({"task_id": task_id, "entry_point": "solve", **task_row})
+    return TaskPrompt(task_id, prompt, list(prompt_ids), lazy_task, depth=2, atoms=("add",))
 
 
 def write_small_data(directory: Path, **num_rows: int) -> Path:

@@ -339,7 +339,7 @@ def test_prompts_of_a_benchmark(tmp_path, tokenizer):
     assert first.prompt == HUMAN_EVAL_ROW["prompt"]
     assert tokenizer.decode(second.prompt_ids) == second.prompt + "\n"
     for prompt in (first, second):
-        assert (prompt.atoms, prompt.depth, prompt.language) == ([], 0, "en")
+        assert (prompt.atoms, prompt.depth, prompt.language) == ((), 0, "en")
         assert (prompt.topics, prompt.wording) == ((), "seen")
     assert first.task.check == HUMAN_EVAL_ROW["test"]
     [third] = benchmark_prompts(load_benchmark(write(tmp_path, MBPP_PLUS_ROW)), tokenizer)

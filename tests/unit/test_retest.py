@@ -6,8 +6,7 @@ from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import task_prompt
 
 AGAIN = task_prompt()
-ROW = {"task_id": "t", "entry_point": "solve", "reference": "def solve(x): return x + 1", "inputs": [[5]]}
-FRESH = task_prompt(row=ROW, retest=AGAIN)
+FRESH = task_prompt(reference="def solve(x): return x + 1", inputs=[[5]])._replace(retest=AGAIN)
 NUM = 400
 
 

@@ -194,7 +194,7 @@ def test_task_prompts_hold_the_evaluation_tests(data_dir):
     assert (first.task_id, second.task_id) == ("synthetic_test/0", "synthetic_test/2")
     assert json.loads(first.row["tests"]) == [{"args": [x], "expected": x + 400} for x in (0, 5, -3)]
     assert tokenizer.decode(first.prompt_ids) == "<s>Write solve(x) that adds 400 to x.\n"
-    assert (first.depth, first.language, first.row["entry_point"], first.atoms) == (2, "en", "solve", ["add"])
+    assert (first.depth, first.language, first.row["entry_point"], first.atoms) == (2, "en", "solve", ("add",))
 
 
 def test_spread():
