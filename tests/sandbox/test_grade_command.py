@@ -83,8 +83,8 @@ def test_tasks_without_samples_are_reported_and_do_not_count(command, capsys):
     [
         (TASKS, [SAMPLES[0], '{"task_id": "add", \n'], [], "samples.jsonl, line 2: broken JSON"),
         (['{"task_id": NaN}\n'], SAMPLES, [], "tasks.jsonl, line 1: broken JSON: NaN is not JSON"),
-        (['{"task_id": "a", "task_id": "b"}\n'], SAMPLES, [], "line 1: broken JSON: the key 'task_id' stands twice"),
-        (["[1]\n"], SAMPLES, [], "tasks.jsonl, line 1: a row must be a JSON object"),
+        (['{"task_id": "a", "task_id": "b"}\n'], SAMPLES, [], "line 1: broken JSON: the key 'task_id' occurs twice"),
+        (["[1]\n"], SAMPLES, [], "tasks.jsonl, line 1: a row that is not a JSON object"),
         (["[" * 100_000 + "\n"], SAMPLES, [], "tasks.jsonl, line 1: broken JSON: nested too deeply"),
         (['{"task_id": ' + "1" * 5000 + "}\n"], SAMPLES, [], "tasks.jsonl, line 1: task_id must be"),
         ([{**TASKS[0], "float_tolerance": 1}], SAMPLES, [], "line 1: task add: unknown key 'float_tolerance'"),
@@ -150,7 +150,7 @@ def test_interrupted_grade_keeps_the_previous_results(command, tmp_path, monkeyp
     def interrupt(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cli.grade.os.fsync", interrupt)
+    monkeypatch.setattr("cli.json_file.os.fsync", interrupt)
     assert main(command()) == 130
     assert (tmp_path / "results.jsonl").read_text() == "old\n"
     assert len(list(tmp_path.iterdir())) == 3

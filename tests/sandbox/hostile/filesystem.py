@@ -3,10 +3,10 @@
 # ruff: noqa: E501
 
 PROGRAMS = {
-    "write_worker": ("exception", "def solve(n): open('/app/worker/main.py', 'w')"),
+    "write_worker": ("exception", "def solve(n): open('/app/worker.py', 'w')"),
     "append_to_candidate": ("exception", "def solve(n): open('/app/candidate.py', 'a')"),
     "new_file_beside_worker": ("exception", "def solve(n): open('/app/json.py', 'w')"),
-    "rename_worker": ("exception", "import os\ndef solve(n): os.rename('/app/worker/main.py', '/tmp/w'); return 0"),
+    "rename_worker": ("exception", "import os\ndef solve(n): os.rename('/app/worker.py', '/tmp/w'); return 0"),
     "replace_app": ("exception", "import os\ndef solve(n): os.rename('/app', '/app2'); return 0"),
     "write_python": ("exception", "import os\ndef solve(n): open(os.__file__, 'w')"),
     "write_bytecode": ("exception", "import os\ndef solve(n): open(os.__cached__, 'wb')"),
@@ -96,10 +96,10 @@ PROGRAMS = {
         "exception",
         "import os\ndef solve(n):\n    open('f', 'w').close()\n    os.chown('f', 0, 0)\n    return 0",
     ),
-    "chmod_worker": ("exception", "import os\ndef solve(n): os.chmod('/app/worker/main.py', 0o777); return 0"),
-    "touch_worker": ("exception", "import os\ndef solve(n): os.utime('/app/worker/main.py'); return 0"),
+    "chmod_worker": ("exception", "import os\ndef solve(n): os.chmod('/app/worker.py', 0o777); return 0"),
+    "touch_worker": ("exception", "import os\ndef solve(n): os.utime('/app/worker.py'); return 0"),
     "chmod_null": ("exception", "import os\ndef solve(n): os.chmod('/dev/null', 0); return 0"),
-    "hard_link_to_worker": ("exception", "import os\ndef solve(n): os.link('/app/worker/main.py', 'w'); return 0"),
+    "hard_link_to_worker": ("exception", "import os\ndef solve(n): os.link('/app/worker.py', 'w'); return 0"),
     "hard_link_to_sudo": ("exception", "import os\ndef solve(n): os.link('/usr/bin/su', 'su'); return 0"),
     "climb_out": (
         "wrong exception",

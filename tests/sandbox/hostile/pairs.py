@@ -106,9 +106,9 @@ POISON_AND_PROBE = {
     "open_file": ("import os\nos.open('/dev/zero', os.O_RDONLY)",
                   "import os\nfound = False\nfor fd in range(4, 64):\n    try:\n        os.fstat(fd)\n        found = True\n"
                   "    except OSError: pass"),
-    "file_lock": ("import fcntl, os, time\nf = open('/app/worker/main.py')\nfcntl.flock(f, 1)\n"
+    "file_lock": ("import fcntl, os, time\nf = open('/app/worker.py')\nfcntl.flock(f, 1)\n"
                   "if os.fork() == 0:\n    os.setsid()\n    time.sleep(99)",
-                  "import fcntl\nfound = False\ntry: fcntl.flock(open('/app/worker/main.py'), 2 | 4)\n"
+                  "import fcntl\nfound = False\ntry: fcntl.flock(open('/app/worker.py'), 2 | 4)\n"
                   "except OSError: found = True"),
     "terminal": ("import os, time\ntry: os.openpty()\nexcept OSError: pass\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(99)",
                  "import os\nfound = os.path.isdir('/dev/pts') and any(n.isdigit() for n in os.listdir('/dev/pts'))"),

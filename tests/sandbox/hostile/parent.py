@@ -65,7 +65,7 @@ PROGRAMS = {
     ),
     "become_root": (
         "exception",
-        "import os\ndef solve(n): os.setuid(0); return os.open('/app/worker/main.py', os.O_RDWR)",
+        "import os\ndef solve(n): os.setuid(0); return os.open('/app/worker.py', os.O_RDWR)",
     ),
     "become_root_by_resuid": ("exception", "import os\ndef solve(n): os.setresuid(0, 0, 0); return 0"),
     "become_another": ("exception", "import os\ndef solve(n): os.setresuid(12345, 12345, 12345); return 0"),
@@ -74,7 +74,7 @@ PROGRAMS = {
     "join_its_group": ("exception", "import os\ndef solve(n): os.setpgid(0, 1); return 0"),
     "import_package_and_serve": (
         "load_error",
-        "import sys\nsys.path.insert(0, '/')\nfrom app import worker\nfrom app.accounting import ProcFiles\n"
+        "import sys\nsys.path.insert(0, '/')\nfrom app import worker\nfrom app.supervisor.accounting import ProcFiles\n"
         "worker.Worker(0, 1, {}, ProcFiles()).serve()",
     ),
     "find_the_worker_and_serve": (
