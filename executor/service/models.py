@@ -35,28 +35,43 @@ class RequestModel(BaseModel):
 
 
 class TestRow(RequestModel):
-    """One call and the value it must return."""
+    """A call and the value it must return or the exception it must raise, or a run and what it must print."""
 
     __test__ = False  # not a pytest class
 
-    args: list[Any] = Field(description="tagged values")
-    expected: Any = Field(description="tagged value")
+    args: list[Any] | None = Field(None, description="tagged values")
+    kwargs: dict[str, Any] | None = Field(None, description="tagged values by parameter name")
+    expected: Any = Field(None, description="tagged value")
+    raises: str | None = Field(None, description="name of an exception class, in place of `expected`")
+    result: str | None = Field(None, description="`args.N`: argument N after the call is compared")
+    stdin: str | None = Field(None, description="standard input of a program that runs as `__main__`")
+    stdout: str | None = Field(None, description="its expected standard output")
 
 
 class TaskRow(RequestModel):
-    """A task has `tests`, or `check`, or `reference` with `inputs`."""
+    """A task has `tests`, or `check`, or `reference` with `inputs`; see `docs/own_data.md`."""
 
     task_id: str | int
-    entry_point: str = Field(description="name of the function that is called")
+    entry_point: str | None = Field(None, description="function, or method as `Solution.f`; null for stdin tests")
     tests: list[TestRow] | str | None = Field(None, description="the list itself, or the list as a JSON string")
     check: str | None = Field(None, description="source that defines check(candidate), as in HumanEval")
     test: str | None = Field(None, description="another name of `check`")
     reference: str | None = Field(None, description="source of a correct program; its results are expected")
     inputs: list[list[Any]] | None = Field(None, description="argument lists for `reference`")
     prompt: str | None = Field(None, description="code that a completion continues")
+    prelude: str | None = Field(None, description="source before the program, or the name of a prelude")
+    checker: str | None = Field(None, description="source of a program that judges standard output")
     float_tol: float | None = Field(None, ge=0, description="tolerance for comparing floats")
+    result: str | None = Field(None, description="`args.N`: argument N after each call is compared")
+    time_limit_s: float | None = Field(None, description="seconds for each test")
+    memory_mib: int | None = Field(None, description="of all processes of a program")
     group: str | None = Field(None, description="pass@k is averaged over the tasks of a group")
     profile: Literal["cpu", "torch", "cuda"] | None = Field(None, description="kind of sandbox; null means cpu")
+    solution: str | None = Field(None, description="not used")
+    canonical_solution: str | None = Field(None, description="another name of `solution`")
+    language: str | None = Field(None, description="not used")
+    split: str | None = Field(None, description="not used")
+    metadata: dict[str, Any] | None = Field(None, description="not used")
 
 
 class Sample(RequestModel):

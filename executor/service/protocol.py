@@ -13,9 +13,11 @@ from pydantic import ValidationError
 
 from executor.grading.pass_at_k import PassAtKSummary
 from executor.grading.rewards import RewardConfig
+from executor.grading.tasks import task_to_row
 from executor.service.models import LimitsRow, ProgramRow, RequestModel, RewardsRow, Sample
 from executor.types import CallResult, Execution, Limits, Outcome, Reward, Run, Status, Submission, Task
 
+_UNUSED_KEYS = ("solution", "language", "split", "metadata")
 DONE = "done"
 """Key that only the last line of a response has."""
 
@@ -57,7 +59,7 @@ def encode_grade_request(submissions: Sequence[Submission], limits: Limits, rewa
     for submission in submissions:
         position = positions.setdefault(id(submission.task), len(tasks))
         if position == len(tasks):
-            tasks.append(task_to_row(submission.task))
+            tasks.append(_encode_task(submission.task))
         samples.append({"task": position, "completion": submission.completion})
     request: dict[str, Any] = {"tasks": tasks, "samples": samples, "limits": asdict(limits)}
     if rewards is not None:
@@ -75,18 +77,9 @@ def encode_run_request(runs: Iterable[Run], limits: Limits) -> bytes:
     return encode_json({"runs": rows, "limits": asdict(limits)})
 
 
-def task_to_row(task: Task) -> dict[str, Any]:
-    """Return the row from which `executor.grading.tasks.parse_task` builds the same task."""
-    row: dict[str, Any] = {"task_id": task.task_id, "entry_point": task.entry_point}
-    if task.check is not None:
-        row["check"] = task.check
-    elif task.reference is not None:
-        row |= {"reference": task.reference, "inputs": task.inputs}
-    else:
-        row["tests"] = [{"args": test.args, "expected": test.expected} for test in task.tests]
-    profile = None if task.profile == "cpu" else task.profile
-    optional = {"prompt": task.prompt, "float_tol": task.float_tol, "group": task.group, "profile": profile}
-    return row | {key: value for key, value in optional.items() if value is not None}
+def _encode_task(task: Task) -> dict[str, Any]:
+    """Return the row of a task without what grading does not use."""
+    return {key: value for key, value in task_to_row(task).items() if key not in _UNUSED_KEYS}
 
 
 def encode_json(value: Any) -> bytes:

@@ -21,7 +21,7 @@ TORCH = "torch==2.13.0"
 """Installed before the tool, which would pull a CUDA build."""
 EXECUTOR = ("httpx>=0.28", "pydantic>=2.12", "psutil>=7", "docker>=7.1")
 """What an executor in the process of a tool, or the client of a service, needs of atomforge's dependencies."""
-TESTING = ("pytest>=9", "pytest-timeout>=2.4", "pyyaml>=6")
+TESTING = ("pytest>=9", "pytest-timeout>=2.4", "pytest-xdist>=3.8", "pyyaml>=6")
 
 
 @dataclass(frozen=True)

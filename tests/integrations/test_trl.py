@@ -27,7 +27,9 @@ def make_tokenizer():
     tokenizer = Tokenizer(models.BPE(vocab, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<end>")
+    made = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<end>", pad_token="<end>")
+    made.chat_template = "{% for message in messages %}{{ message.content }}{% endfor %}"
+    return made
 
 
 def make_model():
@@ -42,7 +44,7 @@ def make_model():
     return LlamaForCausalLM(config)
 
 
-def train(tmp_path, rows):
+def train(tmp_path, rows, prompt=PROMPT):
     """Train for three steps of two prompts and four completions; returns what TRL logged at each."""
     config = GRPOConfig(
         output_dir=str(tmp_path),
@@ -61,7 +63,7 @@ def train(tmp_path, rows):
         model=make_model(),
         reward_funcs=reward("bubblewrap"),
         args=config,
-        train_dataset=Dataset.from_list([{"prompt": PROMPT, "task": json.dumps(row)} for row in rows]),
+        train_dataset=Dataset.from_list([{"prompt": prompt, "task": json.dumps(row)} for row in rows]),
         processing_class=make_tokenizer(),
     )
     trainer.train()
@@ -82,3 +84,9 @@ def test_grpo_leaves_out_what_could_not_be_graded(tmp_path):
         assert step["rewards/atomforge/mean"] == pytest.approx(1.0)  # a mean over the others alone
         assert step["atomforge/infra"] == pytest.approx(0.5)
         assert math.isfinite(step["loss"])
+
+
+def test_grpo_of_chats_grades_the_answer_alone(tmp_path):
+    for step in train(tmp_path, [RIGHT, WRONG], [{"role": "user", "content": PROMPT}]):
+        assert step["rewards/atomforge/mean"] == 0.0  # six bytes of an untrained model are no program
+        assert step["atomforge/infra"] == 0.0

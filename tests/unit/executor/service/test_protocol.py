@@ -8,7 +8,7 @@ import pytest
 
 from executor.grading.pass_at_k import summarize_batch
 from executor.grading.rewards import RewardConfig
-from executor.grading.tasks import parse_task
+from executor.grading.tasks import TASK_KEYS, parse_task
 from executor.service.models import (
     ExecutionLine,
     GradeDone,
@@ -18,6 +18,7 @@ from executor.service.models import (
     RewardsRow,
     RunDone,
     RunRequest,
+    TaskRow,
     override,
 )
 from executor.service.protocol import (
@@ -40,6 +41,16 @@ ROWS = [
     {"task_id": "c", "entry_point": "f", "check": "def check(c): pass", "prompt": "def f():\n", "group": "g"},
     {**TASK, "task_id": "tol", "float_tol": 0.5, "prompt": "p"},
     {**TASK, "task_id": "torch", "profile": "torch"},
+    {
+        "task_id": "m",
+        "entry_point": "Solution.f",
+        "tests": [{"args": [[1]], "kwargs": {"n": 2}, "expected": [2]}, {"args": [[0]], "raises": "ValueError"}],
+        "result": "args.0",
+        "prelude": "leetcode",
+        "time_limit_s": 0.5,
+        "memory_mib": 64,
+    },
+    {"task_id": "s", "tests": [{"stdin": "1", "stdout": "2"}], "checker": "print(1)"},
 ]
 PROGRAM = {"source": "", "entry_point": "f", "calls": [[1]]}
 LIMITS = Limits(cpu_time_s=1.5, wall_time_s=3, source_bytes=1000)
@@ -61,14 +72,22 @@ def describe_error(model: type, body: bytes) -> str:
 def test_grade_request_round_trip() -> None:
     tasks = [parse_task(row) for row in ROWS]
     texts = ["plain", "\ud800 alone", "é\n\x00", '"}]'] * 2
-    submissions = [Submission(task=tasks[n % 5], completion=text) for n, text in enumerate(texts)]
+    submissions = [Submission(task=tasks[n % 7], completion=text) for n, text in enumerate(texts)]
     body = encode_grade_request(submissions, LIMITS, RewardConfig(fraction_coef=0.25))
-    assert len(json.loads(body)["tasks"]) == 5
+    assert len(json.loads(body)["tasks"]) == 7
     request = parse_request(GradeRequest, body)
     assert request.build_submissions() == submissions
     assert override(Limits(), request.limits) == LIMITS
     assert request.build_reward_config() == RewardConfig(fraction_coef=0.25)
     assert (request.ks, request.num_programs, request.profiles) == (None, 8, {"cpu", "torch"})
+
+
+def test_grade_requests_leave_out_solutions() -> None:
+    row = TASK | {"solution": "def f(x): ...", "split": "test", "language": "python", "metadata": {"a": 1}}
+    body = encode_grade_request([Submission(task=parse_task(row), completion="x")], LIMITS, None)
+    assert json.loads(body)["tasks"] == [TASK]
+    [submission] = parse_request(GradeRequest, encode(tasks=[row])).build_submissions()
+    assert submission.task == parse_task(row)
 
 
 def test_run_request_round_trip() -> None:
@@ -92,6 +111,7 @@ def test_omitted_settings_keep_their_defaults() -> None:
 
 def test_models_have_the_keys_of_the_settings() -> None:
     assert list(LimitsRow.model_fields) == [field.name for field in fields(Limits)]
+    assert set(TaskRow.model_fields) == {*TASK_KEYS, "test", "canonical_solution"}
     assert list(RewardsRow.model_fields) == [field.name for field in fields(RewardConfig)]
 
 
