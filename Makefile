@@ -1,13 +1,13 @@
 # The everyday verbs. `make help` lists them.
 .DEFAULT_GOAL := help
 .PHONY: help install engine demo study docs test test-all test-unit test-contract test-sandbox test-cluster test-pythons \
-  test-gpu lint format clean
+  test-gpu test-integrations lint format clean
 SHELL := /bin/bash
 BIN := .venv/bin
 # The tests to run: the short form of each ring. Empty: all.
 SELECT := -m "not slow"
 # Two test processes, each of which takes groups of tests (tests/conftest.py), the longest groups first.
-PARALLEL := -n 2 --dist loadgroup --no-loadscope-reorder
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 # Runs one ring and prints how long it took.
 ring = TIMEFORMAT='ring $(1): %0R s, CPU %0U + %0S s'; time $(2)
 # Small tensors on few cores: more threads than cores only spin.
@@ -67,6 +67,9 @@ test-pythons: install ## The executor's unit and sandbox tests on every other Py
 
 test-gpu: install ## What the CUDA sandbox promises, on a machine with a GPU (ATOMFORGE_SANDBOX_GPU=0 names it)
 	$(BIN)/python tests/gpu/check_sandbox.py --backend bubblewrap
+
+test-integrations: install ## The adapters against TRL, verl, OpenRLHF, verifiers, inspect_ai and lm-eval, each in its own environment (first time 30 minutes)
+	$(BIN)/python tests/integrations/run.py
 
 clean: ## Remove what tests and builds leave behind (not .venv, data or runs)
 	rm -rf build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,5 +1,6 @@
 """Interrupts reach the commands under test, and parallel test processes get groups of tests that belong together."""
 
+import re
 import signal
 
 import pytest
@@ -8,22 +9,38 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_LONGEST = ("test_hostile_programs", "test_assertions", "test_ordinary_user", "test_service", "test_tensor_programs")
-"""Files that a parallel run starts with, so that none of them is left for its end."""
+_LONGEST = (
+    "test_hostile_programs",
+    "test_stdin_programs",
+    "test_service",
+    "test_assertions",
+    "test_ordinary_user",
+    "test_tensor_programs",
+    "test_faults",
+)
+"""Files that a run starts with, so that none of them is left for the end of a parallel run."""
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
-    """Group tests for `--dist loadgroup` by their file, and within it by the kind of sandbox."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{_find_backend(item)}"))
+    """Put the longest files first, once pytest has grouped tests by their fixtures."""
     result = yield
-    items.sort(key=lambda item: _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else len(_LONGEST))
+    ranks = {stem: rank for rank, stem in enumerate(_LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
     return result
 
 
-def _find_backend(item) -> str:
-    """Return the kind of sandbox that a test is parametrized with, or an empty string."""
-    params = item.callspec.params if hasattr(item, "callspec") else {}
-    backends = [str(params[name]).partition("-")[0] for name in ("executor", "graded", "backend") if name in params]
-    return next((backend for backend in backends if backend in ("bubblewrap", "docker")), "")
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Distribute tests by file with `--dist loadfile`, and those of each kind of sandbox in a file by themselves."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFileAndSandbox(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            path, _, name = nodeid.partition("::")
+            sandbox = re.search(r"\[(bubblewrap|docker)", name)
+            return f"{path} {sandbox[1]}" if sandbox else path
+
+    return ByFileAndSandbox(config, log)

@@ -38,5 +38,5 @@ for version in 3.11 3.12 3.13 3.14; do
   prepare "$version" "$python"
   echo "the executor's tests on Python $version"
   ATOMFORGE_SKIP_DOCKER_TESTS=1 PYTHONPATH=$PWD ".cache/venv-$version/bin/python" -m pytest \
-    tests/unit/executor tests/sandbox -m "not slow" -n 2 --dist loadgroup --no-loadscope-reorder -q "$@"
+    tests/unit/executor tests/sandbox -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder -q "$@"
 done

@@ -1,6 +1,6 @@
 """The interface between backends and the pool, and a sandbox that is a child process.
 
-A backend starts sandboxes; in each the worker (`executor.sandbox.worker.main`) answers frames on a pair of descriptors.
+A backend starts sandboxes; in each the worker (`executor.sandbox.worker`) answers frames on a pair of descriptors.
 """
 
 import json
@@ -137,6 +137,6 @@ def worker_command(sandbox_dir: Path | str, spec: dict[str, Any]) -> list[str]:
 
     Args:
         sandbox_dir: path of `SANDBOX_DIR`, or of a copy, where the command runs.
-        spec: the sandbox spec (see `executor.sandbox.worker.main`).
+        spec: the sandbox spec (see `executor.sandbox.worker`).
     """
     return [str(interpreter()), *FLAGS, str(sandbox_dir), json.dumps(spec)]

@@ -57,7 +57,11 @@ class BubblewrapBackend:
         self._has_proc = self._can_mount_proc()
         user = "a user id of its own" if self._as_root else "a user namespace of its own"
         seccomp = "seccomp" if self._seccomp else "NO seccomp on this kind of machine"
-        cpu_time = "" if self._has_proc else "CPU time of the first process only (no procfs can be mounted here), "
+        cpu_time = (
+            ""
+            if self._has_proc
+            else "CPU time of the first process only and memory as address space (no procfs can be mounted), "
+        )
         self.description = (
             f"bubblewrap: no network, read-only system, {user}, {seccomp}, {cpu_time}one process per program; "
             f"{self._profile.note}the kernel is shared"

@@ -45,7 +45,7 @@ from executor.grading.extraction.prompt import (
 from executor.grading.extraction.prose import strip_prose
 
 MAX_ANSWER = 2 * MAX_SOURCE
-"""Characters. Of a longer answer with fences only so much of its end is looked at; others are taken as they are."""
+"""Characters. Of a longer answer with fences only so much of its end is read; one without is taken as it is."""
 NO_ANSWER = "no answer after the reasoning"
 _SESSION_LINE = re.compile(r"[ \t]*(?:>>>|\.\.\.)(?: |$)")
 _LABEL_LINE = re.compile(r"\s*(?:python3?|py)[ \t]*\n")

@@ -7,7 +7,7 @@ from typing import Any
 
 from executor.convert.asserts import find_entry_point, find_unknown_names, write_check
 from executor.convert.columns import SkipRow
-from executor.convert.formats.eurus import convert_ground_truth
+from executor.convert.formats.rl_collections import convert_ground_truth
 from executor.convert.programs import choose_entry_point
 from executor.grading.tasks import TASK_KEYS, parse_task
 from executor.grading.tasks.values import parse_row_json

@@ -32,7 +32,7 @@ def main() -> None:
         environment = {"PYTHONHASHSEED": os.environ["PYTHONHASHSEED"]}
         os.execve(sys.executable, [sys.executable, *FLAGS, sys.argv[0], spec], environment)
     sys.path[0], package = os.path.split(os.path.abspath(sys.argv[0]))  # `sandbox` here, `app` in a sandbox
-    worker = importlib.import_module(f"{package}.worker.main")
+    worker = importlib.import_module(f"{package}.worker")
     del sys.path[0]
     worker.main(spec)
 

@@ -24,7 +24,7 @@ from .nodes import NODE_TAGS, NodeValue, decode_nodes
 from .tensors import NON_FINITE, TensorValue, decode_tensor, encode_non_finite, encode_tensor
 
 MAX_DEPTH = 64
-MAX_NODES = 200_000
+MAX_NODES = 1_000_000
 MAX_INT_BITS = 1 << 22
 MAX_PLAIN_INT_BITS = 14_000
 """Longest integer in decimal: below the 4300 digits beyond which Python does not print or parse one by default."""

@@ -4,12 +4,12 @@ The worker gives up its privileges before it reports that it is ready, so that n
 candidate adds its resource limits and its user id. Namespaces, mounts and cgroups are the backend's part.
 """
 
+import _signal  # pyright: ignore[reportMissingImports]  # `signal` converts to enums, 5 % of a short candidate
 import base64
 import ctypes
 import math
 import os
 import resource
-import signal
 import sys
 from typing import Any
 
@@ -71,7 +71,7 @@ def harden_candidate(limits: dict[str, Any], spec: dict[str, Any], fds: dict[int
         fds: descriptor by its number in this process. Of 0 to 2 those missing stay as they are, all others are closed.
     """
     os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # Python's default; the worker has removed it
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)  # Python's default; the worker has removed it
     os.chdir(spec["scratch"])
     os.umask(0o077)
     for target, fd in fds.items():

@@ -43,7 +43,7 @@ def test_container_options_are_hardened(docker_executor, docker_engine):
     assert sorted(word.removeprefix("CAP_") for word in host["CapAdd"]) == ["KILL", "SETGID", "SETUID"]
     assert host["SecurityOpt"] == ["no-new-privileges"]  # and so the engine's own seccomp profile
     assert host["Memory"] == host["MemorySwap"] == 1 << 30
-    assert host["PidsLimit"] == 18
+    assert host["PidsLimit"] == 32  # 24 for a program, and 8
     assert host["IpcMode"] == "private"
     assert [bind.rsplit(":", 1)[1] for bind in host["Binds"]] == ["ro"]
     assert "docker.sock" not in str(container.attrs["Mounts"])

@@ -31,6 +31,7 @@ TEST_TAG = f"atomforge-executor:test-{os.getpid()}"
 EMPTY_TAG = f"test-{os.getpid()}"
 PACKAGE = {
     "app/candidate": 0o755,
+    "app/worker": 0o755,
     **{f"app/{path.relative_to(SANDBOX_DIR)}": 0o644 for path in SANDBOX_DIR.rglob("*.py")},
 }
 """Paths of the sandbox package in the image and their modes."""

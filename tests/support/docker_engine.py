@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO
 
 import docker
 from docker.errors import DockerException, ImageNotFound
@@ -22,8 +23,8 @@ from executor.backends.docker_image import DEFAULT_TAG, OFFLINE_BASE_TAG, build_
 from tests.support.wait import wait_until
 
 START_TIMEOUT_S = 90.0
-_LOCK = Path(tempfile.gettempdir(), "atomforge-tests-engine.lock")
-"""Held alone while an engine starts or ends or its image is built, and shared while tests use it."""
+_START_LOCK, _USE_LOCK = (Path(tempfile.gettempdir(), f"atomforge-tests-engine.{name}") for name in ("start", "use"))
+"""Files to lock: one by a process that starts an engine, builds its image or ends it; one by all that use it."""
 
 
 class NoEngine(Exception):
@@ -39,19 +40,37 @@ def running_engine() -> Iterator[docker.DockerClient]:
     """
     if os.environ.get("ATOMFORGE_SKIP_DOCKER_TESTS") == "1":
         raise NoEngine("ATOMFORGE_SKIP_DOCKER_TESTS=1")
-    with _LOCK.open("w") as lock, ExitStack() as stack:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        client = answering()
-        if client is None:
-            if "DOCKER_HOST" in os.environ:
-                raise NoEngine(f"no engine answers at DOCKER_HOST={os.environ['DOCKER_HOST']}")
-            stack.enter_context(started_engine())
-            stack.callback(fcntl.flock, lock, fcntl.LOCK_EX)  # waits for the other test processes
+    with _USE_LOCK.open("w") as in_use, ExitStack() as stack:
+        with _locked(_START_LOCK):
             client = answering()
-            assert client is not None
-        ensure_image(client)
-        fcntl.flock(lock, fcntl.LOCK_SH)
+            if client is None:
+                if "DOCKER_HOST" in os.environ:
+                    raise NoEngine(f"no engine answers at DOCKER_HOST={os.environ['DOCKER_HOST']}")
+                stack.enter_context(_started_engine_for_all(in_use))
+                client = answering()
+                assert client is not None
+            ensure_image(client)
+            fcntl.flock(in_use, fcntl.LOCK_SH)
         yield client
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Wait for a file's lock and hold it."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _started_engine_for_all(in_use: IO[str]) -> Iterator[None]:
+    """Start an engine; end it when no other test process uses it any more."""
+    with ExitStack() as stack:
+        stack.enter_context(started_engine())
+        yield
+        with _locked(_START_LOCK):
+            fcntl.flock(in_use, fcntl.LOCK_EX)
+            stack.close()
 
 
 def answering(url: str | None = None) -> docker.DockerClient | None:

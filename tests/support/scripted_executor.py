@@ -24,7 +24,7 @@ class ScriptedQueue:
         self.executor.submitted.append((run, limits))
         return _resolved(self.executor.run_program(run))
 
-    def submit_check(self, task, program, limits):
+    def submit_check(self, task, program, limits, *, prelude=""):
         self.executor.checked.append((task, program, limits))
         status = self.executor.check_program(task, program)
         return _resolved(Outcome(status=status, num_passed=int(status == "passed"), num_tests=1, duration_s=0.25))

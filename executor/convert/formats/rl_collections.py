@@ -52,7 +52,7 @@ def convert_eurus(row: Mapping[str, Any]) -> dict[str, Any]:
     source = read_text(row, "data_source", "")
     task = {
         "task_id": f"eurus/{digest(statement, truth)}",
-        **_convert_ground_truth(check_json(truth, "ground_truth"), "ground_truth", statement=statement),
+        **convert_ground_truth(check_json(truth, "ground_truth"), "ground_truth", statement=statement),
     }
     return add_labels(task, group=source, metadata={"source": source})
 
@@ -79,7 +79,7 @@ def convert_deepcoder(row: Mapping[str, Any]) -> dict[str, Any]:
     return add_labels({"task_id": f"deepcoder/{digest(statement, text)}", **task})
 
 
-def _convert_ground_truth(truth: Any, what: str, *, statement: str) -> dict[str, Any]:
+def convert_ground_truth(truth: Any, what: str, *, statement: str) -> dict[str, Any]:
     """Convert an object in the form of APPS whose calls may be texts."""
     if not isinstance(truth, Mapping):
         raise MalformedRow(f"{what} must be an object")

@@ -11,6 +11,8 @@ from executor.grading.extraction.parsing import MAX_SOURCE, Parser
 from executor.grading.extraction.prose import strip_prose
 from executor.grading.extraction.scanner import scan_line
 
+MAX_MENDED = MAX_SOURCE // 4
+"""Characters of a body behind which prose is looked for with each of its possible indentations."""
 _FUTURE = re.compile(r"^from[ \t]++__future__[ \t]++import[ \t]++[\w, \t]++(?:#.*)?$\n?", re.MULTILINE)
 _LAST_KEYWORD = re.compile(r"\b(?:and|assert|del|elif|else|for|if|in|is|lambda|not|or|raise|return|while|yield)$")
 
@@ -81,6 +83,8 @@ def continue_start(start: PromptStart, body: str, parser: Parser) -> str | None:
     for program in programs:
         if _is_whole(program, parser):
             return program
+    if len(body) > MAX_MENDED:
+        return None
     dedented = textwrap.dedent(body)
     code = strip_prose(dedented, parser)
     if code != dedented:

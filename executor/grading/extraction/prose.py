@@ -50,8 +50,10 @@ def strip_prose(text: str, parser: Parser, *, known: Collection[str] = ()) -> st
     if len(text) > MAX_SOURCE:
         return text
     units = _split_units(text.split("\n"), parser)
-    defined = {*known, *(name for unit in units if unit.tree is not None for name in bound_names(unit.tree))}
-    kept = [unit.text for unit in units if unit.tree is None or not _words_among(unit.tree, defined)]
+    trees = {unit.text: unit.tree for unit in units if unit.tree is not None}
+    defined = {*known, *(name for tree in trees.values() for name in bound_names(tree))}
+    phrases = {text for text, tree in trees.items() if _words_among(tree, defined)}
+    kept = [unit.text for unit in units if unit.text not in phrases]
     code = "\n".join(kept)
     return code if code == text or code.endswith("\n") or not code else code + "\n"
 

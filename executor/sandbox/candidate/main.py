@@ -1,7 +1,7 @@
 """The life of a candidate's process, from the fork to its exit.
 
 The process reads its own program from the host's stream, so that the worker never holds it. It exits with code 70 if
-it cannot start the program, and reports why (see `sandbox.worker.child`).
+it cannot start the program, and reports why (see `sandbox.supervisor.child`).
 """
 
 import contextlib
@@ -37,7 +37,7 @@ def run_candidate(
     Args:
         limits: limits of the program; `session` is `candidate` (calls follow one by one), `tester` (run a check) or
             absent (all calls come with the program); `stdin` is true for a program that runs as `__main__`.
-        spec: the sandbox spec (see `sandbox.worker.main`).
+        spec: the sandbox spec (see `sandbox.worker`).
         requests_fd: stream with one frame. Its header has `source`, `entry_point` and optionally `prelude`, its body is
             a JSON list of calls (see `calls`). For a check the body is its JSON (see `check_harness`), for a stdin
             program it is the standard input (see `stdin_program`).

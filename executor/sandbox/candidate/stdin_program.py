@@ -9,12 +9,12 @@ import atexit
 import builtins
 import contextlib
 import gc
+import io
 import os
 import signal
 import sys
-import types
 import weakref
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from ..framing import read_exactly
 from ..hardening import CALLS_FD, RESULTS_FD
@@ -92,15 +92,13 @@ def run_stdin_program(program: dict[str, Any], *, owns_namespace: bool) -> NoRet
 
 
 def _open_standard_streams() -> None:
-    """Make the text streams as the interpreter makes them without a locale."""
-    for fd, name, mode, errors in (
-        (0, "stdin", "r", "surrogateescape"),
-        (1, "stdout", "w", "surrogateescape"),
-        (2, "stderr", "w", "backslashreplace"),
-    ):
-        stream = open(fd, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
+    """Make `sys.stdin`; the other two are still those that the worker began with, and nothing has been written to them.
+
+    The encoding is that of an interpreter without a locale.
+    """
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+    if sys.stdout.encoding != "utf-8" or sys.stdout.errors != "surrogateescape":
+        cast("io.TextIOWrapper", sys.stdout).reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def _prepare_interpreter(program: dict[str, Any]) -> None:
@@ -159,14 +157,14 @@ def _finalize() -> None:
     with contextlib.suppress(BaseException):
         module = weakref.ref(sys.modules.pop("__main__"))
         gc.collect()  # finalizers of the program's objects still find its globals
-        if threading is None or threading.active_count() == 1:  # daemons would run on without them
-            _clear_globals(module())
+        left = module()
+        if left is not None and (threading is None or threading.active_count() == 1):  # daemons would run on without
+            _clear_globals(vars(left))
     _flush()
 
 
-def _clear_globals(module: types.ModuleType | None) -> None:
-    """Drop the globals of a module that is still in use, in the interpreter's order; None: it is not."""
-    namespace = {} if module is None else vars(module)
+def _clear_globals(namespace: dict[str, Any]) -> None:
+    """Drop the globals of a module that is still in use, in the interpreter's order."""
     for is_private in (True, False):
         for name in list(namespace):
             if (name[:1] == "_" and name[1:2] != "_") or (not is_private and name != "__builtins__"):

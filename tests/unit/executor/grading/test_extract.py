@@ -1,10 +1,11 @@
 """What models write, and the program in it.
 
-`data/extraction_cases.jsonl` holds cases made after public bug reports of other graders: with `want` "passed" the
+`cases/extraction_cases.jsonl` holds cases made after public bug reports of other graders: with `want` "passed" the
 program makes the calls right, with another it loads and does not, and with "fail" it does not load.
 """
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ HUMANEVAL = (
 )
 CASES = [
     json.loads(line)
-    for line in (Path(__file__).parent / "data" / "extraction_cases.jsonl").read_text(encoding="utf-8").splitlines()
+    for line in (Path(__file__).parent / "cases" / "extraction_cases.jsonl").read_text(encoding="utf-8").splitlines()
 ]
 
 
@@ -30,8 +31,10 @@ def extract(completion, entry_point="solve", prompt=None):
 
 
 def load(source):
+    """Run a program; what it warns of is its own matter."""
     namespace = {"__name__": "program"}
-    exec(compile(source, "<program>", "exec", dont_inherit=True), namespace)
+    with warnings.catch_warnings(action="ignore"):
+        exec(compile(source, "<program>", "exec", dont_inherit=True), namespace)
     return namespace
 
 
@@ -87,7 +90,7 @@ FENCED = {
     "closing fence behind a comment": "```python\ndef solve(a, b):\n    return a + b  # the sum```\nIt adds.",
     "one blank before the code": "```python\n def solve(a, b):\n     return a + b\n```",
     "a session": "```pycon\n>>> def solve(a, b):\n...     return a + b\n...\n>>> solve(1, 2)\n3\n```",
-    "a session with a Python label": "```python\n>>> def solve(a, b):\n...     return a + b\n>>> solve(1, 2)\n3\n```",
+    "a session, label Python": "```python\n>>> def solve(a, b):\n...     return a + b\n>>> solve(1, 2)\n3\n```",
     "code outside, usage fenced": ADD + "\nUsage:\n\n```python\nprint(solve(1, 2))\n```\nDone.",
     "code outside, output fenced": ADD + "\nIt prints\n\n```\n3\n```\n",
     "begins inside": ADD + "```\n\nThat's it. Usage:\n\n```python\nprint(solve(1, 2))\n```\n",
@@ -99,9 +102,9 @@ FENCED = {
     "another name that begins alike": "```python\ndef solve_all(a, b):\n    return 0\n```\n```python\n" + ADD + "```",
     "a draft before": "```python\n" + WRONG + "```\nNo:\n```python\n" + ADD + "```",
     "a draft that does not parse": "```python\ndef solve(a, b)\n    return\n```\nNo:\n```python\n" + ADD + "```",
-    "a docstring with a fence at the margin": '```python\ndef solve(a, b):\n    """Add.\n```\nsolve(1, 2)\n```\n    """\n'
+    "a docstring with a fence": '```python\ndef solve(a, b):\n    """Add.\n```\nsolve(1, 2)\n```\n    """\n'
     "    return a + b\n```\nDone.",
-    "a docstring with a labelled fence": '```python\ndef solve(a, b):\n    """Add.\n```python\nsolve(1, 2)\n```\n    """\n'
+    "a docstring, its fence labelled": '```python\ndef solve(a, b):\n    """Add.\n```python\nsolve(1)\n```\n    """\n'
     "    return a + b\n```\nDone.",
     "an unclosed docstring before": '```python\ndef draft():\n    """Not closed.\n```\nNo:\n```python\n' + ADD + "```",
     "a string with a fence": '```python\nFENCE = "```"\n' + ADD + "```\n",
@@ -129,7 +132,7 @@ UNFENCED = {
     "a module docstring": '"""Module text.\n\nMore of it.\n"""\n' + ADD,
     "a byte order mark": "\ufeff" + ADD,
     "usage behind": ADD + "\nassert solve(1, 2) == 3\nprint(solve(1, 1))\nBye!",
-    "a decorator": "import sys, os as o\nfrom math import (\n    sqrt,\n)\n@lambda f: f\ndef solve(a, b):\n    return a + b\nOk.",
+    "a decorator": "import os as o\nfrom math import (\n    pi,\n)\n@lambda f: f\ndef solve(a, b):\n    return a + b",
     "branches": "if True:\n    ONE = 1\n# else\nelse:\n    ONE = 2\n\n"
     + ADD.replace("b\n", "b + ONE - 1\n")
     + "\nDone now.",
@@ -313,7 +316,7 @@ CONTINUATIONS = {
     "the function again behind": "    return a + b\n\n\ndef solve(a, b):\n    return a + b\n",
     "whole": ADD,
     "whole, fenced": "```python\n" + ADD + "```",
-    "whole, with what the prompt imports": "def solve(a, b):\n    numbers: List[int] = [a, b]\n    return helper(sum(numbers))\n",
+    "whole, with the prompt's imports": "def solve(a: List, b):\n    return helper(a) + b\n",
     "whole, with a future import": "from __future__ import annotations\ndef solve(a, b):\n    return helper(a) + b\n",
     "whole, with the prompt": HUMANEVAL + BODY,
 }

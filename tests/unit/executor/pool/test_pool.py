@@ -290,12 +290,18 @@ def test_close_resolves_all_futures_as_infra():
 
 
 def test_error_in_the_pool_thread_is_infra(monkeypatch):
+    are_submitted = threading.Event()
+
     def fail(*args):
+        are_submitted.wait(10)
         raise RuntimeError("a bug")
 
     monkeypatch.setattr("executor.pool.slot.parse_execution", fail)
     with SandboxPool(FakeBackend(), num_workers=1) as pool:
-        assert errors(pool.run(runs("a", "b"))) == [Status.INFRA] * 2
+        queue = pool.queue()
+        futures = [queue.submit(run, Limits()) for run in runs("a", "b")]
+        are_submitted.set()
+        assert errors(future.result(10) for future in futures) == [Status.INFRA] * 2
 
 
 def test_statuses_and_queue_times_are_counted():

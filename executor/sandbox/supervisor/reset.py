@@ -76,7 +76,8 @@ def _kill_all() -> bool:
 
 def _clean_directory(name: str, spec: dict[str, Any]) -> bool:
     path = spec[name]
-    os.chmod(path, _MODES[name])  # where candidates run as the worker's user they may have locked it
+    if spec["uid"] is None:
+        os.chmod(path, _MODES[name])  # candidates run as the worker's user, so they may have locked it
     if name == "input":
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{path}/{INPUT_FILE}")
@@ -89,10 +90,12 @@ def _clean_directory(name: str, spec: dict[str, Any]) -> bool:
             finally:
                 os._exit(0)
         os.waitpid(pid, 0)
+        if not _is_empty(name, spec):
+            return False
     if os.listxattr(path) != spec["attributes"][name]:  # in our memory now, so this worker must not go on
         return False
     os.utime(path, ns=(0, 0))
-    return _is_empty(name, spec)
+    return True
 
 
 def _is_empty(name: str, spec: dict[str, Any]) -> bool:

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from executor.sandbox.worker import accounting
-from executor.sandbox.worker.accounting import OomCounter, ProcessUsage, ProcFiles, Usage, open_proc_files
+from executor.sandbox.supervisor import accounting
+from executor.sandbox.supervisor.accounting import OomCounter, ProcessUsage, ProcFiles, Usage, open_proc_files
 
 # Recorded on a kernel 5.10 with cgroup version 1 and one with version 2.
 MEMORY_OOM_CONTROL = b"oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"

@@ -127,7 +127,7 @@ def test_exceeded_limit_ends_the_program_and_not_the_worker(worker, limits, sour
 
 def test_scratch_is_emptied_after_each_program(worker, tmp_path):
     source = (
-        "import os\ndef solve(x):\n    for _ in range(300):\n        os.mkdir('d')\n        os.chdir('d')\n"
+        "import os\ndef solve(x):\n    for _ in range(50):\n        os.mkdir('d')\n        os.chdir('d')\n"
         "    open('file', 'w').close()\n    os.chmod('.', 0)\n    return 1"
     )
     reply, body = exchange(worker, {}, pack_frame({"source": source, "entry_point": "solve"}, b"[[1]]"))

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from executor.sandbox.worker.zeroing_buffer import ZeroingBuffer
+from executor.sandbox.supervisor.zeroing_buffer import ZeroingBuffer
 
 
 @pytest.fixture

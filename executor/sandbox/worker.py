@@ -29,14 +29,14 @@ import signal
 import sys
 from typing import Any
 
-from ..candidate.main import run_candidate
-from ..framing import read_header, write_frame
-from ..hardening import harden_worker
-from .accounting import OomCounter, ProcFiles, open_proc_files, read_own_pages
-from .child import ChildProcess, read_uncaught_exception
-from .reset import describe_sandbox, reset
-from .session import relay_session
-from .zeroing_buffer import ZeroingBuffer
+from .candidate.main import run_candidate
+from .framing import read_header, write_frame
+from .hardening import harden_worker
+from .supervisor.accounting import OomCounter, ProcFiles, open_proc_files, read_own_pages
+from .supervisor.child import ChildProcess, read_uncaught_exception
+from .supervisor.reset import describe_sandbox, reset
+from .supervisor.session import relay_session
+from .supervisor.zeroing_buffer import ZeroingBuffer
 
 PRELOADED = (
     "bisect collections copy dataclasses datetime decimal enum fractions functools heapq itertools math operator "
@@ -117,7 +117,7 @@ def _preload_torch(spec: dict[str, Any]) -> None:
     if spec.get("cuda") is not None:
         with contextlib.suppress(ImportError):  # not installed everywhere
             __import__("triton")
-    from ..candidate import torch_values as torch_values
+    from .candidate import torch_values as torch_values
 
 
 def _measure_base(files: ProcFiles, spec: dict[str, Any]) -> dict[str, int]:
