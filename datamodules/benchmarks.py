@@ -49,7 +49,7 @@ def load_benchmark(
     """
     tasks: dict[str, BenchmarkTask] = {}
     places: dict[str, str] = {}
-    for place, row in _read_rows(source, split, tasks_format):
+    for place, row in read_benchmark_rows(source, split, tasks_format):
         try:
             task = benchmark_task(row, columns)
         except ValueError as error:
@@ -91,8 +91,14 @@ def benchmark_prompts(
     ]
 
 
-def _read_rows(source: str, split: str | None, tasks_format: str | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (place, row)."""
+def read_benchmark_rows(
+    source: str, split: str | None = None, tasks_format: str | None = None
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the place and the row of each task; the arguments are those of `load_benchmark`.
+
+    Raises:
+        ValueError: one line: no such source, or a row that is no JSON object.
+    """
     path = Path(source)
     if tasks_format is not None:
         rows = read_converted(source, tasks_format, split=split)

@@ -3,6 +3,7 @@
 The tests attached are the evaluation tests (`tests`), never the ones rewards are computed from (`reward_tests`).
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -14,10 +15,12 @@ from datamodules.atoms import ATOMS
 from datamodules.atoms.tensors import TENSOR_ATOMS
 from datamodules.batches import LazyTask, TaskPrompt
 from datamodules.prompts import encode_prompts
+from executor.grading.tasks.values import parse_row_json
 
 COLUMNS = ("task_id", "prompt", "language", "solution", "entry_point", "tests", "atoms", "depth")
 REWORDED = "reworded_prompt"
 """The column of data sets of format 3: the task in phrasings and a frame that no training text has."""
+_log = logging.getLogger(__name__)
 
 
 def load_dataset(data_dir: str | Path) -> DatasetDict:
@@ -103,6 +106,23 @@ def task_prompts(
     ]
 
 
+def drop_long_prompts(prompts: Sequence[TaskPrompt], max_length: int | None, *, split: str) -> list[TaskPrompt]:
+    """Leave out prompts of over `max_length` tokens, with one warning; None keeps all.
+
+    Raises:
+        ValueError: all of them are longer.
+    """
+    kept = [prompt for prompt in prompts if max_length is None or len(prompt.prompt_ids) <= max_length]
+    if len(kept) < len(prompts):
+        _log.warning(
+            "%s: %d of %d prompts have over max_prompt_length %d tokens: left out",
+            *(split, len(prompts) - len(kept), len(prompts), max_length),
+        )
+    if prompts and not kept:
+        raise ValueError(f"{split}: no prompt fits max_prompt_length {max_length}; raise it")
+    return kept
+
+
 def topics_of(atoms: Sequence[str]) -> tuple[str, ...]:
     """Return the distinct topics of atoms in order; unknown names give none."""
     known = {**ATOMS, **TENSOR_ATOMS}
@@ -110,6 +130,9 @@ def topics_of(atoms: Sequence[str]) -> tuple[str, ...]:
 
 
 def _grading_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Take what completions are graded against from a row of a data set, or of a task file (`row`)."""
+    if "row" in row:
+        return parse_row_json(row["row"])
     return {key: row[key] for key in ("task_id", "entry_point", "tests", "profile") if key in row}
 
 

@@ -19,11 +19,11 @@ class RewardTask(NamedTuple):
 
     prompt: TaskPrompt
     """With the stored reward tests."""
-    solution: str
-    evaluation_tests: str
+    solution: str = ""
+    evaluation_tests: str = "[]"
     """JSON, as in the data set; used to keep their inputs out of the draws."""
-    domains: tuple[Domain, ...] | None
-    """One for each parameter; None where the data set does not tell them."""
+    domains: tuple[Domain, ...] | None = None
+    """One for each parameter; None where the data set does not have them: the stored tests serve."""
 
 
 def reward_tasks(rows: Sequence[Mapping[str, Any]], prompts: Sequence[TaskPrompt]) -> list[RewardTask]:

