@@ -225,6 +225,14 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "unknown option": (["data", "--state"], "unknown option --state"),
         "two directories": (["data", "none"], "unrecognized arguments: none"),
     },
+    "convert": {
+        "unknown format": (["--from", "aps", "--input", "good.jsonl", "--output", "o.jsonl"], "'aps'"),
+        "missing file": (["--from", "apps", "--input", "none.jsonl", "--output", "o.jsonl"], "none.jsonl"),
+        "another kind of rows": (["--from", "apps", "--input", "text.ckpt", "--output", "o.jsonl"], "text.ckpt"),
+        "missing option": (["--from", "apps", "--output", "o.jsonl"], "--input"),
+        "unknown option": (["--from", "apps", "--inptu", "x", "--output", "o.jsonl"], "did you mean '--input'"),
+        "no number": (["--from", "apps", "--input", "good.jsonl", "--output", "o.jsonl", "--limit", "x"], "--limit"),
+    },
     "demo": {
         "unknown option": (["--config", "good.yaml", "--nonsense"], "--nonsense"),
         "unknown key": (["--config", "good.yaml"], "good.yaml"),

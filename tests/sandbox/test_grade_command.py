@@ -214,7 +214,11 @@ def test_faulty_check_is_infra_and_exit_code_1(tmp_path, capsys):
     assert "1 samples could not be judged" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("content", [b"no gzip\n", gzip.compress(b"{}" * 999)[:-9], b"\x1f\x8b\x08" + b"\0" * 40])
+@pytest.mark.parametrize(
+    "content",
+    [b"no gzip\n", gzip.compress(b"{}" * 999, mtime=0)[:-9], b"\x1f\x8b\x08" + b"\0" * 40],
+    ids=["text", "truncated", "zeros"],
+)
 def test_broken_gzip_file_is_one_line(tmp_path, capsys, content):
     (tmp_path / "tasks.jsonl.gz").write_bytes(content)
     samples = write(tmp_path / "samples.jsonl", SAMPLES)
