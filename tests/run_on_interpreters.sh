@@ -4,7 +4,7 @@
 # Arguments are passed on to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-packages=(docker fastapi httpx hypothesis markdown-it-py prometheus-client psutil pyarrow pytest pytest-timeout pytest-xdist pyyaml uvicorn)
+packages=(docker fastapi httpx hypothesis markdown-it-py prometheus-client psutil pyarrow pytest pytest-timeout pytest-xdist pyyaml rich uvicorn)
 
 find_python() {
   local candidate
@@ -28,7 +28,7 @@ prepare() {  # VERSION PYTHON: make or update .cache/venv-VERSION
 }
 
 own=$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-for version in 3.11 3.12 3.13 3.14; do
+for version in ${PYTHONS:-3.11 3.12 3.13 3.14}; do
   [ "$version" != "$own" ] || continue
   python=$(find_python "$version")
   if [ -z "$python" ]; then

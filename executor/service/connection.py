@@ -137,8 +137,8 @@ class ServiceConnection:
                     row = self._parse_line(line)
                     is_done = "done" in row
                     yield row
-            if not is_done:
-                raise ConnectionLost(f"{self.url}: the response was cut off")
+        if not is_done:
+            raise ConnectionLost(f"{self.url}: the response was cut off")
 
     def _parse_line(self, line: bytes) -> dict[str, Any]:
         try:
@@ -158,7 +158,9 @@ class ServiceConnection:
             raise self._translate(error) from None
         try:
             if response.status_code != 200:
-                raise self._build_error(response)
+                error = self._build_error(response)
+                self._is_kept_open = True
+                raise error
             yield response
             self._is_kept_open = True
         except httpx.RequestError as error:

@@ -16,7 +16,7 @@ from tests.support.judging import hostile_outcomes, odd_outcomes, policy_outcome
 
 def main(which: str) -> None:
     names = [*HOSTILE] if which == "all" else HOSTILE_SUBSET
-    with open_local("bubblewrap", num_workers=2) as executor:
+    with open_local("bubblewrap", num_workers=1) as executor:
         hostile, controls = hostile_outcomes(executor, names)
         num_replaced = executor.stats().num_replaced
         report = {

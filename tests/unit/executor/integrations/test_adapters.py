@@ -12,6 +12,7 @@ from executor.integrations.trl import reward
 from executor.integrations.verl import compute_score
 from executor.types import Status
 from tests.support.fake_executor import FakeExecutor
+from tests.support.optional import needs_torch
 
 ROW = json.dumps({"task_id": "t", "entry_point": "f", "tests": [{"args": [1], "expected": 2}]})
 STATUSES = {"right": Status.PASSED, "wrong": Status.WRONG, "fault": Status.INFRA}
@@ -66,6 +67,7 @@ def test_verl_gets_a_score_and_whether_it_was_a_fault_of_ours(executor):
     assert compute_score("taco", "wrong", ROW, rewards={"loads_coef": 0.1})["score"] == pytest.approx(0.1)
 
 
+@needs_torch
 def test_openrlhf_gets_tensors_and_an_error_for_a_fault_of_ours(executor):
     found = reward_func(["pright", "pwrong"], ["p", "p"], [ROW, ROW])
     assert found["rewards"].tolist() == found["scores"].tolist() == [1.0, 0.0]

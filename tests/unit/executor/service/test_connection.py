@@ -195,6 +195,21 @@ def test_stale_connection_is_replaced_at_once():
     assert (service.num_connections, len(service.bodies)) == (2, 3)
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [(cut_after(0), pass_all), (reject(500), hang_up, pass_all)],
+    ids=["closed after a response without done", "closed after the next request"],
+)
+def test_connection_closed_after_an_unsuccessful_response_is_replaced_at_once(answers):
+    with ScriptedService(*answers) as service:
+        one = ServiceConnection(service.url, None)
+        with pytest.raises(ConnectionLost):
+            list(one.stream_rows("/v1/grade", b'{"samples": [1]}'))
+        rows = one.stream_rows("/v1/grade", b'{"samples": [1]}')
+        assert [row.get("index") for row in rows] == [0, None]
+        one.close()
+
+
 def test_failure_on_a_new_connection_is_not_repeated_at_once():
     with ScriptedService(hang_up, pass_all) as service:
         one = ServiceConnection(service.url, None)
