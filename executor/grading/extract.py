@@ -42,7 +42,7 @@ from executor.grading.extraction.prompt import (
     join_sources,
     replace_start,
 )
-from executor.grading.extraction.prose import strip_prose
+from executor.grading.extraction.prose import cut_unfinished, strip_prose
 
 MAX_ANSWER = 2 * MAX_SOURCE
 """Characters. Of a longer answer with fences only so much of its end is read; one without is taken as it is."""
@@ -165,7 +165,8 @@ class _Extractor:
         for variant in _dedented(outside):
             source = strip_prose(variant, self._parser, known=self._known_names())
             if self._definition(source):
-                return source
+                finished = cut_unfinished(source, self._parser)
+                return finished if self._definition(finished) else source
         return None
 
     def _choose_body(self, document: Document, answer: str) -> str:
@@ -196,7 +197,8 @@ class _Extractor:
         if _SESSION_LINE.match(content.lstrip("\n")):
             variants.append(_read_session(content))
         if not block.is_closed:
-            variants.append(strip_prose(cut_end_tokens(content), self._parser))
+            stripped = strip_prose(cut_end_tokens(content), self._parser)
+            variants += [stripped, cut_unfinished(stripped, self._parser)]
         return next((source for source in variants if self._parser.parse(source) is not None), content)
 
     def _join(self, source: str, document: Document) -> str:

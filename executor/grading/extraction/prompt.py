@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from executor.grading.extraction.fences import split_document
 from executor.grading.extraction.names import EntryPoint, returns_outside_function
 from executor.grading.extraction.parsing import MAX_SOURCE, Parser
-from executor.grading.extraction.prose import strip_prose
+from executor.grading.extraction.prose import cut_unfinished, strip_prose
 from executor.grading.extraction.scanner import scan_line
 
 MAX_MENDED = MAX_SOURCE // 4
@@ -89,7 +89,8 @@ def continue_start(start: PromptStart, body: str, parser: Parser) -> str | None:
     code = strip_prose(dedented, parser)
     if code != dedented:
         programs.append(start.before + start.header.rstrip("\n") + "\n" + textwrap.indent(code, start.indent))
-    kept = [code for program in programs if _is_whole(code := strip_prose(program, parser), parser)]
+    stripped = [cut_unfinished(strip_prose(program, parser), parser) for program in programs]
+    kept = [code for code in stripped if _is_whole(code, parser)]
     longest = max(kept, key=_count_characters, default="")
     return longest if _count_characters(longest) > _count_characters(start.before + start.header) else None
 

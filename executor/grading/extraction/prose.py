@@ -20,6 +20,7 @@ _LOOKAHEAD = 5000
 _NAME = r"[^\W\d]\w*+"
 _BRANCH = re.compile(r"(?:else|finally)[ \t]*:|(?:elif|except)\b")
 _DEFINITION = re.compile(rf"(?:async[ \t]++)?def[ \t]++{_NAME}[ \t]*+[(\[]|class[ \t]++{_NAME}[ \t]*+[(:\[]|@{_NAME}")
+_MARGIN_DEFINITION = re.compile(r"^(?:(?:async[ \t]++)?def|class|@)", re.MULTILINE)
 _ASSIGNMENT = re.compile(
     rf"{_NAME}(?:[ \t]*+,[ \t]*+{_NAME})*+[ \t]*+(?::[^=]*+)?(?:[-+*/%&|^@]|//|\*\*|<<|>>)?=(?![=>])"
 )
@@ -56,6 +57,28 @@ def strip_prose(text: str, parser: Parser, *, known: Collection[str] = ()) -> st
     kept = [unit.text for unit in units if unit.text not in phrases]
     code = "\n".join(kept)
     return code if code == text or code.endswith("\n") or not code else code + "\n"
+
+
+def cut_unfinished(code: str, parser: Parser) -> str:
+    """Cut off a last definition that the completion did not finish: it reached its length limit there.
+
+    Only one that ends within a bracket or a string, or before its body, counts; other syntax errors stay.
+    """
+    if parser.parse(code) is not None or not _ends_early(code):
+        return code
+    starts = [match.start() for match in _MARGIN_DEFINITION.finditer(code)]
+    for start in starts[:0:-1][:2]:  # a decorator and its function are two
+        head = code[:start].rstrip() + "\n"
+        if parser.parse(head) is not None:
+            return head
+    return code
+
+
+def _ends_early(code: str) -> bool:
+    quote, depth = "", 0
+    for line in code.split("\n"):
+        quote, depth = scan_line(line, quote, depth)
+    return bool(quote) or depth > 0 or code.rstrip().endswith((":", "\\"))
 
 
 def _words_among(tree: ast.Module, known: Collection[str]) -> bool:

@@ -388,3 +388,26 @@ def test_a_name_error_of_a_program_stays_one():
 def test_text_without_a_program_is_left_as_it_is():
     for completion in ("", "\n", "just words", "I can't.\n\nSorry.", '{"code": "def solve(a, b):\\n    return a + b"}'):
         assert extract(completion) == completion
+
+
+@pytest.mark.parametrize(
+    ("completion", "prompt"),
+    [
+        ("    return a + b\n\n\ndef other():\n    return [\n", 'def solve(a, b):\n    """Add."""\n'),
+        ("    return a + b\n\nprint(1)\n\nSome prose here.\n\ndef other():\n    return [\n", "def solve(a, b):\n"),
+        (ADD + "\n\ndef other():\n    return [\n", None),
+        (ADD + "\n\n@cache\ndef other(x):\n    return (x +\n", None),
+        ("```python\n" + ADD + "\n\ndef other():\n    return [\n", None),
+    ],
+)
+def test_definition_cut_off_at_the_end_is_left_out(completion, prompt):
+    source = extract_program(completion, "solve", prompt=prompt).source
+    namespace = {}
+    exec(source, namespace)
+    assert namespace["solve"](1, 2) == 3
+    assert "other" not in namespace
+
+
+def test_entry_point_cut_off_at_the_end_stays_a_syntax_error():
+    source = extract_program("def helper(x):\n    return x\n\n\ndef solve(a, b):\n    return (a +\n", "solve").source
+    assert "def solve" in source

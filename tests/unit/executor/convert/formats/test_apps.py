@@ -187,8 +187,8 @@ def test_the_tolerance_of_printed_decimals(statement, outputs, float_tol):
             "malformed: a value that tests cannot hold",
         ),
         (
-            {"input_output": json.dumps({"fn_name": "f", "inputs": [[1]], "outputs": [[[0] * 200_001]]})},
-            "an expected value of over 200000 elements",
+            {"input_output": json.dumps({"fn_name": "f", "inputs": [[1]], "outputs": [[[0] * 1_000_001]]})},
+            "an expected value of over 1000000 elements",
         ),
         ({"solutions": "[1]"}, "malformed: an item of solutions must be a string, not int"),
         ({"solutions": "['x']"}, "malformed: solutions is not JSON"),
