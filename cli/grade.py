@@ -235,8 +235,11 @@ def _print_summary(
     sampled = len({_key(row["task_id"]) for row in samples})
     if sampled < num_tasks:
         print(f"{sampled} of {num_tasks} tasks have samples; the others do not count")
-    if statuses[Status.INFRA]:
-        print(f"{statuses[Status.INFRA]} samples could not be judged and do not count; grade them again")
+    details = [outcome.detail for outcome in outcomes if outcome.status is Status.INFRA]
+    if num_faulty := sum(" is at fault: " in detail for detail in details):
+        print(f"{num_faulty} samples could not be judged and do not count: their task is at fault, see `detail`")
+    if num_lost := len(details) - num_faulty:
+        print(f"{num_lost} samples could not be judged and do not count: the sandbox failed; grade them again")
     for k in ks:
         rates = [pass_at_k(len(passed), sum(passed), k) for passed in judged.values() if len(passed) >= k]
         if rates:

@@ -33,7 +33,7 @@ class Limits:
     cpu_time_s: float = 2.0
     wall_time_s: float = 6.0
     memory_bytes: int = 256 << 20
-    """Address space of each process."""
+    """Of all processes of the program together, where the sandbox can measure them."""
     output_bytes: int = 1 << 20
     """Encoded results of all calls."""
     source_bytes: int = 256 << 10

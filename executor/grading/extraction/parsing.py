@@ -17,7 +17,7 @@ import ast
 import re
 
 MAX_SOURCE = 64 << 10
-"""Characters of one source; the default of `Limits.source_bytes` refuses longer programs anyway."""
+"""Characters of one source; in longer ones, lines decide."""
 MAX_TOTAL = 3 * MAX_SOURCE
 """Characters of all sources parsed for one completion."""
 MAX_NESTING = 100
