@@ -4,7 +4,7 @@ import ast
 from dataclasses import replace
 
 import pytest
-from test_build import CONFIG, make
+from tests.unit.synthesis.test_build import CONFIG, make
 
 from datamodules.atoms import ATOMS
 from datamodules.synthesis.audit import audit, read_splits
