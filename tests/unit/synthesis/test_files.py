@@ -4,7 +4,6 @@ import ast
 from dataclasses import replace
 
 import pytest
-from tests.unit.synthesis.test_build import CONFIG, make
 
 from datamodules.atoms import ATOMS
 from datamodules.synthesis.audit import audit, read_splits
@@ -16,6 +15,7 @@ from datamodules.synthesis.frames import DOCSTRINGS
 from datamodules.synthesis.overlap import Keys, comparable, first_overlap, overlaps
 from datamodules.synthesis.split import PRETRAINING, SPLITS
 from tests.support.in_process import InProcess
+from tests.unit.synthesis.test_build import CONFIG, make
 
 WITH_FILES = replace(CONFIG, counts=replace(CONFIG.counts, pretraining=20))
 
