@@ -197,8 +197,7 @@ class _Extractor:
         if _SESSION_LINE.match(content.lstrip("\n")):
             variants.append(_read_session(content))
         if not block.is_closed:
-            stripped = strip_prose(cut_end_tokens(content), self._parser)
-            variants += [stripped, cut_unfinished(stripped, self._parser)]
+            variants.append(strip_prose(cut_end_tokens(content), self._parser))
         return next((source for source in variants if self._parser.parse(source) is not None), content)
 
     def _join(self, source: str, document: Document) -> str:

@@ -397,7 +397,6 @@ def test_text_without_a_program_is_left_as_it_is():
         ("    return a + b\n\nprint(1)\n\nSome prose here.\n\ndef other():\n    return [\n", "def solve(a, b):\n"),
         (ADD + "\n\ndef other():\n    return [\n", None),
         (ADD + "\n\n@cache\ndef other(x):\n    return (x +\n", None),
-        ("```python\n" + ADD + "\n\ndef other():\n    return [\n", None),
     ],
 )
 def test_definition_cut_off_at_the_end_is_left_out(completion, prompt):
