@@ -38,7 +38,7 @@ def exchange(app, path, request, *, method="POST", disconnects=lambda: False) ->
 
     async def call() -> None:
         scope = {**SCOPE, "method": method, "path": path, "raw_path": path.encode()}
-        await asyncio.wait_for(app(scope, receive, send), 10)
+        await asyncio.wait_for(app(scope, receive, send), 60)
 
     asyncio.run(call())
     start, *rest = sent
