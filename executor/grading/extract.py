@@ -8,7 +8,7 @@ The rules, in this order:
    before (or behind) it are joined to it where they define names that it lacks, in function bodies too.
 4. Else the text outside of fences, without its prose.
 5. Where the prompt begins the entry point (as HumanEval's do), an answer that defines it gets what stands before it in
-   the prompt, and one that does not goes on with the prompt.
+   the prompt, and one that does not continues the prompt.
 
 Nothing is run here, and a program with a syntax error stays one. Sources are parsed within the bounds of
 `executor.grading.extraction.parsing`; beyond them, and for syntax newer than the Python of this process, lines decide.
@@ -161,7 +161,7 @@ class _Extractor:
         if self._start is not None and outside.lstrip("\n")[:1] in (" ", "\t"):
             program = continue_start(self._start, outside, self._parser)
             if program is not None:
-                return None  # the answer goes on with the prompt, whatever it defines behind that
+                return None  # the answer continues the prompt, whatever it defines after that
         for variant in _dedented(outside):
             source = strip_prose(variant, self._parser, known=self._known_names())
             if self._definition(source):

@@ -117,9 +117,8 @@ class StdinGrading:
     def _decide(self) -> None:
         results = [self._results[index] for index in range(self._num_counted)]
         failures = [(index, result) for index, result in enumerate(results) if result.status is not Status.PASSED]
-        index, first = next(((i, result) for i, result in failures), (0, None))
-        if infra := [(i, result) for i, result in failures if result.status is Status.INFRA]:
-            index, first = infra[0]
+        infra = [(index, result) for index, result in failures if result.status is Status.INFRA]
+        index, first = next(iter(infra or failures), (0, None))
         status = Status.PASSED if first is None else first.status
         if self.outcome.set_running_or_notify_cancel():
             outcome = Outcome(

@@ -11,13 +11,9 @@ import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from executor.sandbox.codec import MAX_DEPTH, decode_value
+from executor.sandbox.codec import MAX_DEPTH, MAX_INT_BITS, MAX_PLAIN_INT_BITS, decode_value
 from executor.sandbox.nodes import NODE_TAGS, decode_nodes
 
-MAX_PLAIN_INT_BITS = 14_000
-"""Longest integer written as a JSON number, below the 4300 digits that Python reads and writes by default."""
-MAX_INT_BITS = 1 << 22
-"""Longest integer in a row: 1 MiB of hexadecimal digits, 1.26 million decimal digits."""
 _MAX_INT_DIGITS = 1_262_612
 _DIGITS_PER_CHUNK = 2048
 _PLAIN_BOUND = 1 << MAX_PLAIN_INT_BITS
