@@ -53,7 +53,10 @@ def required(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     sizes = Architecture(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16)
     build_causal_lm(sizes, tokenizer, 0).save_pretrained(policy)
     tokenizer.save_pretrained(policy)
-    return {"ppo.yaml": ["--model.init_args.init_from", str(policy)]}
+    (policy / "tasks.jsonl").write_text("")  # read in setup only
+    from_policy = ["--model.init_args.init_from", str(policy)]
+    on_tasks = [*from_policy, "--data.tasks", str(policy / "tasks.jsonl")]
+    return {"ppo.yaml": from_policy, "code_rl.yaml": on_tasks, "code_sft.yaml": on_tasks}
 
 
 def test_every_file_is_of_a_known_kind() -> None:
