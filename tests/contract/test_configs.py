@@ -106,7 +106,7 @@ def test_overlays_fit_a_base(path: Path, required: dict[str, list[str]]) -> None
 def test_overlays_of_models_fit_sft_and_rl_alike(path: Path, required: dict[str, list[str]]) -> None:
     for base in TRAINING:
         files = ["--config", str(base), "--config", str(path)]
-        cli = AtomforgeCLI("fit", [*files, *required["ppo.yaml"]], run=False)
+        cli = AtomforgeCLI("fit", [*files, *required.get(base.name, required["ppo.yaml"])], run=False)
         wanted = content(path)["model"]["init_args"]["lora"]
         assert cli.model.lora is not None
         assert cli.model.lora.r == wanted["r"]
