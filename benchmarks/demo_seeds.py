@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lightning_modules.intervals import mean_interval
-from lightning_modules.judged import Evaluation
+from lightning_modules.evaluation.records import Evaluation
+from lightning_modules.evaluation.statistics import mean_interval
 
 NUM_DRAWS = 4000
 

@@ -28,13 +28,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from datamodules.batches import SFTBatch
 from datamodules.packing import Sample, pack
-from lightning_modules.device_peaks import peak_flops_per_s
-from lightning_modules.drafts import Sampling
-from lightning_modules.engine import EngineSettings, prepare_causal_lm
-from lightning_modules.flops import measure_minibatch, minibatch_flops, training_cost
-from lightning_modules.generation import generate
-from lightning_modules.packed_loss import completion_loss, packed_mask
-from lightning_modules.policy import Policy
+from lightning_modules.generation.generate import generate
+from lightning_modules.generation.sampler import Sampling
+from lightning_modules.models.compute import EngineSettings, prepare_causal_lm
+from lightning_modules.models.policy import Policy
+from lightning_modules.training.device_peaks import peak_flops_per_s
+from lightning_modules.training.flops import measure_minibatch, minibatch_flops, training_cost
+from lightning_modules.training.packed_loss import completion_loss, packed_mask
 
 CHECKS = ("sft", "rollouts", "ppo", "flex")
 

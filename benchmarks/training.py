@@ -27,7 +27,7 @@ sys.path[0] = str(ROOT)
 import torch
 
 from benchmarks.trainers.table import GOALS, print_tables
-from lightning_modules.device_peaks import measured_gemm_flops_per_s
+from lightning_modules.training.device_peaks import measured_gemm_flops_per_s
 
 TIMEOUT_S = 900
 WARM_UP = 2

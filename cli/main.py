@@ -93,7 +93,7 @@ def dispatch(arguments: list[str]) -> int:
     if name not in SUBCOMMANDS:
         raise UsageError(f"unknown subcommand {name!r}{did_you_mean(name, SUBCOMMANDS)} (see `atomforge --help`)")
     if name in LIGHTNING_SUBCOMMANDS:
-        from cli import fit
+        from cli.commands import fit
 
         return fit.run(name, rest)
     module = importlib.import_module(f"cli.{name}")

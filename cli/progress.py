@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 from rich.progress import TaskID
 
 from cli.count_progress import LINE_EVERY_S, CountLines, duration
-from lightning_modules.policy_module import OnAnswered, PolicyModule
+from lightning_modules.base_module import OnAnswered, PolicyModule
 
 
 class AnswerLines(CountLines):

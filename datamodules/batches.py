@@ -103,7 +103,7 @@ class RolloutSample(NamedTuple):
 
 
 class RolloutBatch(NamedTuple):
-    """A minibatch of rollouts packed into `R` rows, as `datamodules.shared_prompts` says.
+    """A minibatch of rollouts packed into `R` rows, as `datamodules.prefix_packing` says.
 
     `segment_ids` is 0 on padding and 1, 2, ... for the prompts of a row with their answers. `branch_ids` is 0 on what
     these answers share and 1, 2, ... on each of them: a token attends to what is shared and to its own branch.

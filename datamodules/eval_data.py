@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from datamodules.atoms import ATOMS
 from datamodules.atoms.tensors import TENSOR_ATOMS
 from datamodules.batches import LazyTask, TaskPrompt
-from datamodules.prompts import encode_prompts
+from datamodules.prompt_format import encode_prompts
 from executor.grading.tasks.values import parse_row_json
 
 COLUMNS = ("task_id", "prompt", "language", "solution", "entry_point", "tests", "atoms", "depth")

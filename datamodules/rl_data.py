@@ -20,10 +20,10 @@ from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
 from datamodules.eval_data import drop_long_prompts, split_of, task_prompts
-from datamodules.mixture import DrawPlan
-from datamodules.prompts import PromptFormat, set_format
-from datamodules.reward_tasks import RewardTask, prompt_for_reward, reward_tasks
+from datamodules.prompt_format import PromptFormat, set_format
+from datamodules.reward_tests import RewardTask, prompt_for_reward, reward_tasks
 from datamodules.rollout_collate import plan_minibatches, split_minibatch
+from datamodules.sampler import DrawPlan
 from datamodules.task_files import DEFAULT_SPLIT, TRAIN, VALIDATION, DataSource, SplitConfig
 
 MAX_FRESH_TESTS = 200

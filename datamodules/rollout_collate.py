@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 
 from datamodules.batches import RolloutBatch, RolloutSample
-from datamodules.mixture import permutation
-from datamodules.shared_prompts import pack_answers
+from datamodules.prefix_packing import pack_answers
+from datamodules.sampler import permutation
 
 TOKEN_NUMBERS = ("loss_mask", "old_logprobs", "ref_logprobs", "values", "advantages", "returns")
 

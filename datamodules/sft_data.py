@@ -1,7 +1,7 @@
 """Supervised training data: a mixture of splits, packed into rows, with a validation and test side.
 
 One Lightning epoch is `steps_per_epoch` minibatches; what a step trains on is a function of (seed, step) alone
-(`datamodules.mixture`), so checkpoints at epoch ends resume exactly and the global minibatch is the same under any
+(`datamodules.sampler`), so checkpoints at epoch ends resume exactly and the global minibatch is the same under any
 number of ranks. The trainer must have `use_distributed_sampler: false` (the module takes its rank's share itself) and
 `reload_dataloaders_every_n_epochs: 1`. The class executes and generates nothing.
 """
@@ -18,11 +18,11 @@ from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import SFTBatch, TaskPrompt
 from datamodules.eval_data import split_of, task_prompts
-from datamodules.mixture import DrawPlan, MixturePart, chosen_tasks, shares
 from datamodules.packing import IGNORE, Sample, pack
-from datamodules.prompts import PromptFormat, encode_completions, encode_files, encode_prompts, set_format
-from datamodules.synthesis.files import file_head
-from datamodules.synthesis.split import PRETRAINING
+from datamodules.prompt_format import PromptFormat, encode_completions, encode_files, encode_prompts, set_format
+from datamodules.sampler import DrawPlan, MixturePart, chosen_tasks, shares
+from datamodules.synthesis.dataset.split import PRETRAINING
+from datamodules.synthesis.wording.pretraining_files import file_head
 from datamodules.task_files import DEFAULT_SPLIT, TEST, TRAIN, VALIDATION, DataSource, SplitConfig
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
 

@@ -21,26 +21,26 @@ from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
 from executor.grading.rewards import RewardConfig
-from lightning_modules.answering import AnswerSettings, answer_prompts
-from lightning_modules.curve_layout import RL_QUESTIONS
-from lightning_modules.engine import EngineSettings, disable_dropout
-from lightning_modules.evaluation import sample_id
-from lightning_modules.generation import Sampling, decoding_dtype
-from lightning_modules.kl_control import KLConfig, controller_of
-from lightning_modules.lora import LoRASettings
-from lightning_modules.metrics import PassAtK
-from lightning_modules.optimizers import build_rl_adamw
-from lightning_modules.own_reward import load_reward_function, total_own, with_own_reward
-from lightning_modules.policy_module import PolicyModule
-from lightning_modules.reference import Reference, weights_sha256
-from lightning_modules.responses import responses_of
-from lightning_modules.retest import retest
-from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimizerConfig, check_together
-from lightning_modules.rl_loss import rl_loss
-from lightning_modules.rollout import Collection, build_samples
-from lightning_modules.rollout_metrics import means_over_ranks
-from lightning_modules.sharding import mesh_of
-from lightning_modules.step_watch import StepWatch
+from lightning_modules.base_module import PolicyModule
+from lightning_modules.evaluation.evaluate import sample_id
+from lightning_modules.evaluation.pass_at_k import PassAtK
+from lightning_modules.generation.generate import Sampling, decoding_dtype
+from lightning_modules.models.compute import EngineSettings, disable_dropout
+from lightning_modules.models.lora import LoRASettings
+from lightning_modules.models.reference import Reference, weights_sha256
+from lightning_modules.models.sharding import mesh_of
+from lightning_modules.rl.answering import AnswerSettings, answer_prompts
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, RLOptimizerConfig, check_together
+from lightning_modules.rl.custom_reward import load_reward_function, total_own, with_own_reward
+from lightning_modules.rl.early_stopping import StepWatch
+from lightning_modules.rl.kl_control import KLConfig, controller_of
+from lightning_modules.rl.metrics import means_over_ranks
+from lightning_modules.rl.responses import responses_of
+from lightning_modules.rl.reward_probe import retest
+from lightning_modules.rl.rl_loss import rl_loss
+from lightning_modules.rl.rollout import Collection, build_samples
+from lightning_modules.training.curve_layout import RL_QUESTIONS
+from lightning_modules.training.optimizers import build_rl_adamw
 
 STATE_KEY = "rl_state"
 DEFAULT_ALGORITHM = AlgorithmConfig()
@@ -66,7 +66,7 @@ class RLModule(PolicyModule):
         engine: how the model is computed.
         lora: adapters to train instead of the whole model, which without them is the reference; null = none.
         reward: what an outcome is worth.
-        reward_function: `my_module.my_function`, whose number is added (`lightning_modules.own_reward`); null = none.
+        reward_function: `my_module.my_function`, whose number is added (`lightning_modules.rl.custom_reward`); null = none.
         generate_batch_size: responses decoded together, in training and validation.
         score_batch_size: rows read together when the responses are scored.
         retest_share: share of the passes that are run again on other inputs, which is measured and trains nothing.

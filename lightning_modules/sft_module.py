@@ -11,18 +11,18 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import SFTBatch, TaskPrompt
-from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.counter_random import derived_seed
-from lightning_modules.curve_layout import SFT_QUESTIONS
-from lightning_modules.drafts import Sampling
-from lightning_modules.engine import EngineSettings
-from lightning_modules.lora import LoRASettings
-from lightning_modules.model_loading import load_tokenizer_of
-from lightning_modules.optimizers import AdamWConfig, build_adamw, build_schedule
-from lightning_modules.packed_loss import completion_loss
-from lightning_modules.policy import context_of
-from lightning_modules.policy_module import PolicyModule
-from lightning_modules.sharding import mesh_of
+from lightning_modules.base_module import PolicyModule
+from lightning_modules.generation.counter_random import derived_seed
+from lightning_modules.generation.sampler import Sampling
+from lightning_modules.models.compute import EngineSettings
+from lightning_modules.models.loading import load_tokenizer_of
+from lightning_modules.models.lora import LoRASettings
+from lightning_modules.models.policy import context_of
+from lightning_modules.models.sharding import mesh_of
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.training.curve_layout import SFT_QUESTIONS
+from lightning_modules.training.optimizers import AdamWConfig, build_adamw, build_schedule
+from lightning_modules.training.packed_loss import completion_loss
 
 DEFAULT_OPTIMIZER = AdamWConfig()
 DEFAULT_ENGINE = EngineSettings()

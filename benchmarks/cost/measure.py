@@ -23,9 +23,9 @@ from benchmarks.cost.points import MINIBATCH_SIZE, NEW_TOKENS, SAMPLES_PER_PROMP
 from benchmarks.trainers import material, ours
 from datamodules.batches import RolloutSample, TaskPrompt
 from datamodules.rl_data import RLDataModule
-from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.drafts import Sampling
-from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
+from lightning_modules.generation.sampler import Sampling
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
 from lightning_modules.rl_module import RLModule
 
 PARTS = ("generate", "score", "execute", "update")

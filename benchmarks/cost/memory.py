@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 
 from benchmarks.cost.layout import Layout, RunSizes
 from benchmarks.cost.sizes import ModelSizes
-from lightning_modules.logit_parts import LOGITS_AT_ONCE
+from lightning_modules.models.chunked_logits import LOGITS_AT_ONCE
 
 FLOAT, HALF = 4, 2
 GIB = 2**30

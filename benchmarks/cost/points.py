@@ -11,7 +11,7 @@ from statistics import fmean, median
 from benchmarks.cost.fit import Point
 from benchmarks.cost.layout import Layout, RunSizes, Strategy
 from benchmarks.cost.sizes import ModelSizes, sizes_of
-from lightning_modules.architecture import Architecture
+from lightning_modules.models.tiny_llama import Architecture
 
 VOCAB_SIZE = 2000
 NEW_TOKENS = 48

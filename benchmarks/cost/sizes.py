@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lightning_modules.architecture import Architecture
+from lightning_modules.models.tiny_llama import Architecture
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,9 +20,9 @@ from transformers import PreTrainedTokenizerFast
 
 from datamodules.atoms import ATOMS
 from datamodules.packing import Sample
-from datamodules.prompts import encode_completions, encode_prompts
+from datamodules.prompt_format import encode_completions, encode_prompts
 from datamodules.tokenizer import train_tokenizer
-from lightning_modules.architecture import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
 
 SIZES = Architecture(
     hidden_size=256, num_layers=6, num_heads=4, num_kv_heads=4, intermediate_size=704, max_position=512,

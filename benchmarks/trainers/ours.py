@@ -19,19 +19,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 
-import lightning_modules.run_executor as run_executor
+import lightning_modules.training.run_executor as run_executor
 from benchmarks.trainers.instant_executor import InstantExecutor
 from benchmarks.trainers.raw import BATCH_SIZE
 from datamodules.batches import SFTBatch
-from datamodules.mixture import MixturePart
 from datamodules.rl_data import RLDataModule
+from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
-from lightning_modules.drafts import Sampling
-from lightning_modules.kl_control import KLConfig
-from lightning_modules.optimizers import AdamWConfig
-from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
+from lightning_modules.generation.sampler import Sampling
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
+from lightning_modules.rl.kl_control import KLConfig
 from lightning_modules.rl_module import RLModule
 from lightning_modules.sft_module import SFTModule
+from lightning_modules.training.optimizers import AdamWConfig
 
 PARTS = ("generate", "score", "execute", "update")
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
 from datamodules.packing import Sample, pack
-from lightning_modules.packed_loss import block_causal_mask
+from lightning_modules.training.packed_loss import block_causal_mask
 
 BATCH_SIZE, MAX_LENGTH = 40, 256
 

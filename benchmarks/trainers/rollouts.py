@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from lightning_modules.generation import Sampling, generate
+from lightning_modules.generation.generate import Sampling, generate
 
 MAX_NEW_TOKENS = 85
 

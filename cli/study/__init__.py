@@ -4,6 +4,6 @@
 `schedule` decides what runs when, `command` is the subcommand.
 """
 
-from cli.study.command import add_parser, run
+from cli.commands.study import add_parser, run
 
 __all__ = ["add_parser", "run"]

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from cli.config_files import read_yaml
+from cli.config.files import read_yaml
 from cli.study.plan import Stage
 
 ROOT = Path(__file__).resolve().parents[2]

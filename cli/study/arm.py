@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cli.json_file import write_json
-from cli.launched_rank import die_with
+from cli.config.ranks import die_with
+from cli.io import write_json
 from cli.study.budget import budget_of
 from cli.study.results import FILE_NAME, ArmResult
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-    from lightning_modules.judged import Evaluation
+    from lightning_modules.evaluation.records import Evaluation
 
 TIMES = "seconds.json"
 NOTE_EVERY_S = 30.0
@@ -115,8 +115,8 @@ def read_curves(run: Path) -> dict[str, list[list[float]]]:
 def _load(spec: Mapping[str, Any]) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     import torch
 
-    from lightning_modules.model_loading import load_policy
-    from lightning_modules.run_record import read_record
+    from lightning_modules.models.loading import load_policy
+    from lightning_modules.training.run_record import read_record
 
     run = Path(spec["folder"]) / "run"
     record = read_record(run)
@@ -135,7 +135,7 @@ def _evaluate(
     from cli.count_progress import CountProgress
     from datamodules.eval_data import load_dataset, split_of, task_prompts
     from executor.api import open_executor
-    from lightning_modules.evaluation import evaluate
+    from lightning_modules.evaluation.evaluate import evaluate
 
     asked = spec["measurement"]
     dataset = load_dataset(spec["data_dir"])

@@ -124,7 +124,7 @@ def budget_of(
 
 def _trained(init_args: Mapping[str, Any], run: Path, num_steps: int) -> dict[str, tuple[int, int]]:
     """Draw the minibatches of the run again, and count."""
-    from datamodules.mixture import MixturePart
+    from datamodules.sampler import MixturePart
     from datamodules.sft_data import SFTDataModule
 
     mixture = {split: MixturePart(**part) for split, part in init_args["mixture"].items()}

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cli.config_files import read_yaml
+from cli.config.files import read_yaml
+from cli.config.records import record_of
 from cli.errors import UsageError, did_you_mean
-from cli.records import record_of
-from datamodules.synthesis.split import PRETRAINING, SPLITS
+from datamodules.synthesis.dataset.split import PRETRAINING, SPLITS
 from executor.api import BACKENDS, is_backend
 
 KNOWN_SPLITS = (*SPLITS, PRETRAINING)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from cli.errors import UsageError
-from cli.json_file import write_json
+from cli.io import write_json
 from cli.study.budget import Budget
-from lightning_modules.judged import Evaluation
+from lightning_modules.evaluation.records import Evaluation
 
 FORMAT = 2
 FILE_NAME = "result.json"

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cli.json_file import write_json
+from cli.io import write_json
 from cli.study.arm import STARTED_BY
 from cli.study.results import FILE_NAME, read_result
 

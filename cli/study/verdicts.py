@@ -18,7 +18,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from lightning_modules.intervals import Interval
+from lightning_modules.evaluation.statistics import Interval
 
 NUM_DRAWS = 10_000
 SMALLEST_EFFECT = 0.02

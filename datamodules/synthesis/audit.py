@@ -15,15 +15,15 @@ from typing import Any
 from datasets import DatasetDict, disable_progress_bars, load_from_disk
 
 from datamodules.atoms.tensors import TENSOR_ATOMS
-from datamodules.synthesis.composition import ENTRY_POINT
+from datamodules.synthesis.composition.skeleton import entry_function
+from datamodules.synthesis.composition.tree import ENTRY_POINT
+from datamodules.synthesis.dataset.rows import COLUMNS, Row
+from datamodules.synthesis.dataset.split import SPLITS
 from datamodules.synthesis.manifest import containment, read_manifest, rows_hash, seen_rewordings_of_rows
-from datamodules.synthesis.oracle import behaviour, execute, observer_run, profile_of
-from datamodules.synthesis.outside_atoms import atoms_with
 from datamodules.synthesis.overlap import Keys, comparable, first_overlap, first_seen_rewording, keys_of, overlaps
-from datamodules.synthesis.probes import ProbeBook, Probes
-from datamodules.synthesis.rows import COLUMNS, Row
-from datamodules.synthesis.skeleton import entry_function
-from datamodules.synthesis.split import SPLITS
+from datamodules.synthesis.plugin_atoms import atoms_with
+from datamodules.synthesis.verification.oracle import behaviour, execute, observer_run, profile_of
+from datamodules.synthesis.verification.probes import ProbeBook, Probes
 from executor.api import Executor
 
 BATCH_SIZE = 256

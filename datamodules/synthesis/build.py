@@ -16,15 +16,11 @@ from datasets import Dataset, DatasetDict, Features, Sequence, Value, disable_pr
 
 from datamodules.atoms import ATOMS, Atom
 from datamodules.atoms.tensors import TENSOR_ATOMS
-from datamodules.synthesis.atomic import atomic_rows
 from datamodules.synthesis.config import SynthesisConfig, TensorCounts
-from datamodules.synthesis.files import files_of_atoms
-from datamodules.synthesis.fill import OnKept, Workshop, fill
-from datamodules.synthesis.manifest import FILE_NAME, identity, make_manifest, read_manifest
-from datamodules.synthesis.overlap import Keys, comparable, first_overlap, first_seen_rewording, keys_of
-from datamodules.synthesis.probes import ProbeBook
-from datamodules.synthesis.rows import COLUMNS, PROFILE, Row
-from datamodules.synthesis.split import (
+from datamodules.synthesis.dataset.atomic import atomic_rows
+from datamodules.synthesis.dataset.generate import OnKept, Workshop, fill
+from datamodules.synthesis.dataset.rows import COLUMNS, PROFILE, Row
+from datamodules.synthesis.dataset.split import (
     ATOMIC,
     PRETRAINING,
     SPLITS,
@@ -34,7 +30,11 @@ from datamodules.synthesis.split import (
     plan_streams,
     plan_tensor_streams,
 )
-from datamodules.synthesis.wording import choose_wording
+from datamodules.synthesis.manifest import FILE_NAME, identity, make_manifest, read_manifest
+from datamodules.synthesis.overlap import Keys, comparable, first_overlap, first_seen_rewording, keys_of
+from datamodules.synthesis.verification.probes import ProbeBook
+from datamodules.synthesis.wording.phrasing import choose_wording
+from datamodules.synthesis.wording.pretraining_files import files_of_atoms
 from executor.api import Executor
 
 NUM_HELD_OUT_TENSOR_ATOMS = 3

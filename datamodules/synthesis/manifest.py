@@ -13,10 +13,10 @@ from typing import Any
 from datamodules.atoms import Atom
 from datamodules.atoms.tensors import TENSOR_ATOMS
 from datamodules.synthesis.config import SynthesisConfig
+from datamodules.synthesis.dataset.rows import Row
+from datamodules.synthesis.dataset.split import PRETRAINING
 from datamodules.synthesis.overlap import Keys, num_containing, overlaps, seen_rewordings
-from datamodules.synthesis.rows import Row
-from datamodules.synthesis.split import PRETRAINING
-from datamodules.synthesis.wording import Wording
+from datamodules.synthesis.wording.phrasing import Wording
 
 FILE_NAME = "manifest.json"
 FORMAT = "atomforge data set 3"

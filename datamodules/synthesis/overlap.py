@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from datamodules.synthesis.normalise import normalised_hash
-from datamodules.synthesis.skeleton import proper_subtrees, skeleton_of_program
-from datamodules.synthesis.split import PRETRAINING
+from datamodules.synthesis.composition.normalise import normalised_hash
+from datamodules.synthesis.composition.skeleton import proper_subtrees, skeleton_of_program
+from datamodules.synthesis.dataset.split import PRETRAINING
 
 MEASURES = ("prompt", "program", "skeleton", "behaviour")
 

@@ -8,7 +8,7 @@ import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from torch.distributed.tensor import DTensor
 
-from lightning_modules.sharding import full_tensor
+from lightning_modules.models.sharding import full_tensor
 
 RANKS = {"one": 1, "ddp": 2, "fsdp2": 2}
 

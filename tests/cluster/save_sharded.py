@@ -11,9 +11,9 @@ from torch.distributed.fsdp import fully_shard
 from torch.utils.data import DataLoader
 
 from datamodules.tokenizer import train_tokenizer
-from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.model_loading import PAYLOAD_KEY, checkpoint_payload
-from lightning_modules.policy import Policy
+from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload
+from lightning_modules.models.policy import Policy
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
 
 IDS = torch.tensor([[5, 9, 11, 7, 3]])
 

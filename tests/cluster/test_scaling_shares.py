@@ -15,11 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 from benchmarks.cost.layout import Layout, RunSizes  # noqa: E402
 from benchmarks.cost.memory import rank_memory  # noqa: E402
 from benchmarks.cost.sizes import ModelSizes  # noqa: E402
-from lightning_modules.optimizers import build_rl_adamw  # noqa: E402
-from lightning_modules.packed_loss import packed_mask  # noqa: E402
-from lightning_modules.policy import Policy  # noqa: E402
-from lightning_modules.reference import Reference  # noqa: E402
-from lightning_modules.rl_config import RLOptimizerConfig  # noqa: E402
+from lightning_modules.models.policy import Policy  # noqa: E402
+from lightning_modules.models.reference import Reference  # noqa: E402
+from lightning_modules.rl.config import RLOptimizerConfig  # noqa: E402
+from lightning_modules.training.optimizers import build_rl_adamw  # noqa: E402
+from lightning_modules.training.packed_loss import packed_mask  # noqa: E402
 
 SIZES = ModelSizes(
     name="small", hidden_size=64, num_layers=2, num_heads=4, num_kv_heads=2, intermediate_size=96, vocab_size=300,

@@ -12,8 +12,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from cli.main import main
-from lightning_modules.model_loading import load_policy
-from lightning_modules.sharded_checkpoints import is_sharded, read_weights
+from lightning_modules.models.loading import load_policy
+from lightning_modules.models.sharded_checkpoints import is_sharded, read_weights
 
 ROOT = Path(__file__).resolve().parents[2]
 IDS = torch.tensor([[5, 9, 11, 7, 3]])

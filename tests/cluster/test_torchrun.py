@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_modules.checkpointing import is_finished
+from lightning_modules.training.checkpointing import is_finished
 from tests.cluster.warm_start import OPTIONS, warm_up
 from tests.support.killed_runs import ROOT, finish, scalars, start, write_inputs
 

@@ -3,12 +3,12 @@
 import zlib
 from pathlib import Path
 
-import lightning_modules.run_executor as run_executor
+import lightning_modules.training.run_executor as run_executor
 from datamodules.rl_data import RLDataModule
 from executor.types import Status, Submission
-from lightning_modules.generation import Sampling
-from lightning_modules.kl_control import KLConfig
-from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimizerConfig
+from lightning_modules.generation.generate import Sampling
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, RLOptimizerConfig
+from lightning_modules.rl.kl_control import KLConfig
 from lightning_modules.rl_module import RLModule
 from tests.cluster.ends_of_training import arguments, train
 from tests.support.fake_executor import FakeExecutor

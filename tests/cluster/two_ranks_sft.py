@@ -1,12 +1,12 @@
 """Trains a tiny model by SFT on the CPU ranks of the strategy given."""
 
-import lightning_modules.run_executor as run_executor
-from datamodules.mixture import MixturePart
+import lightning_modules.training.run_executor as run_executor
+from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
 from executor.types import Status, Submission
-from lightning_modules.architecture import Architecture
-from lightning_modules.optimizers import AdamWConfig
+from lightning_modules.models.tiny_llama import Architecture
 from lightning_modules.sft_module import SFTModule
+from lightning_modules.training.optimizers import AdamWConfig
 from tests.cluster.ends_of_training import arguments, train
 from tests.support.fake_executor import FakeExecutor
 

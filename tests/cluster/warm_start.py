@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from datamodules.eval_data import load_dataset
-from datamodules.prompts import encode_completion, encode_prompt
-from lightning_modules.model_loading import load_policy
+from datamodules.prompt_format import encode_completion, encode_prompt
+from lightning_modules.models.loading import load_policy
 
 NUM_STEPS = 60
 MAX_NEW_TOKENS = 32

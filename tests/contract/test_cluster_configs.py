@@ -11,10 +11,10 @@ from lightning.pytorch.strategies import DDPStrategy
 
 ROOT = Path(__file__).resolve().parents[2]
 from benchmarks.cost import tables  # noqa: E402
-from cli.lightning_cli import AtomforgeCLI  # noqa: E402
+from cli.config.cli import AtomforgeCLI  # noqa: E402
 from datamodules.tokenizer import train_tokenizer  # noqa: E402
-from lightning_modules.architecture import Architecture, build_causal_lm  # noqa: E402
-from lightning_modules.sharding import FSDP2Strategy  # noqa: E402
+from lightning_modules.models.sharding import FSDP2Strategy  # noqa: E402
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm  # noqa: E402
 
 CONFIGS = ROOT / "configs"
 OVERLAYS = sorted((CONFIGS / "cluster").glob("*_[0-9]x*.yaml"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.completion import SHELLS, whole_parser
+from cli.commands.completion import SHELLS, whole_parser
 from cli.main import SUBCOMMANDS, main
 
 ASK = """

@@ -9,17 +9,17 @@ import pytest
 import torch
 import yaml
 
-from cli.demo import load_config
+from cli.commands.demo import load_config
+from cli.config.cli import AtomforgeCLI
+from cli.config.records import record_of
 from cli.errors import UsageError
-from cli.evaluation_plan import plan_of
-from cli.lightning_cli import AtomforgeCLI
-from cli.records import record_of
+from cli.evaluation.plan import plan_of
 from cli.study.plan import load_study
-from datamodules.mixture import DrawPlan
+from datamodules.sampler import DrawPlan
 from datamodules.synthesis.config import parse_config
 from datamodules.tokenizer import train_tokenizer
 from executor.service.settings import ServiceConfig
-from lightning_modules.architecture import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TRAINING_KEYS = {"model", "data", "trainer", "checkpoint", "num_threads"}

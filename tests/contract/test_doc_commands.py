@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.commands.submit import options
 from cli.main import LIGHTNING_SUBCOMMANDS, SUBCOMMANDS, LineParser, main
-from cli.submit import options
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*ROOT.glob("*.md"), ROOT / "executor" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

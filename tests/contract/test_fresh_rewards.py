@@ -5,11 +5,11 @@ import json
 import pytest
 
 from datamodules.batches import TaskPrompt
-from datamodules.reward_tasks import prompt_for_reward, reward_tasks
+from datamodules.reward_tests import prompt_for_reward, reward_tasks
 from executor.api import open_executor
 from executor.grading.rewards import RewardConfig
 from executor.types import Outcome, Status, Submission
-from lightning_modules.retest import retest
+from lightning_modules.rl.reward_probe import retest
 from tests.support.small_data import task_prompt
 
 SOLUTION = "def solve(xs, k):\n    return [x * k for x in xs]\n"

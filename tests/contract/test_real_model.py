@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from cli.main import main
-from lightning_modules.model_loading import load_policy
+from lightning_modules.models.loading import load_policy
 from tests.support.small_data import write_small_data
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"

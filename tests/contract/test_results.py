@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.report.evidence import Finding, arms_of_study, findings_of
 from cli.study.plan import load_study
-from cli.study.report.evidence import Finding, arms_of_study, findings_of
 from cli.study.results import load_results
 
 ROOT = Path(__file__).resolve().parents[2]

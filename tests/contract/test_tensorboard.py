@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from lightning_modules.curve_layout import SFT_QUESTIONS, layout
-from lightning_modules.figures import endings_figure, pass_at_k_figure
-from lightning_modules.judged import Evaluation, JudgedSample, TaskResult
+from lightning_modules.evaluation.figures import endings_figure, pass_at_k_figure
+from lightning_modules.evaluation.records import Evaluation, JudgedSample, TaskResult
+from lightning_modules.training.curve_layout import SFT_QUESTIONS, layout
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "docs"))

@@ -9,8 +9,8 @@ import os
 import pytest
 
 from cli.main import main
-from datamodules.benchmark_rows import benchmark_task
-from datamodules.benchmarks import load_benchmark
+from datamodules.benchmarks.humaneval_mbpp import load_benchmark
+from datamodules.benchmarks.rows import benchmark_task
 from executor.api import grade
 from executor.grading.tasks import parse_task
 from executor.types import Limits, Status, Submission

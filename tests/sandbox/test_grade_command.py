@@ -150,7 +150,7 @@ def test_interrupted_grade_keeps_the_previous_results(command, tmp_path, monkeyp
     def interrupt(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cli.json_file.os.fsync", interrupt)
+    monkeypatch.setattr("cli.io.os.fsync", interrupt)
     assert main(command()) == 130
     assert (tmp_path / "results.jsonl").read_text() == "old\n"
     assert len(list(tmp_path.iterdir())) == 3
@@ -164,7 +164,7 @@ def test_infra_samples_are_reported_and_do_not_count(command, capsys, monkeypatc
         lost = Outcome(status=Status.INFRA, num_passed=0, num_tests=1, duration_s=0.0)
         return [judged if submission.task.task_id == "7" else lost for submission in submissions]
 
-    monkeypatch.setattr("cli.grade.grade", grade)
+    monkeypatch.setattr("cli.commands.grade.grade", grade)
     assert main(command()) == 1
     output = capsys.readouterr().out
     assert "4 samples could not be judged" in output

@@ -15,8 +15,8 @@ from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
 from datamodules.eval_data import load_dataset
 from datamodules.tokenizer import train_tokenizer, training_texts
-from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.checkpointing import is_finished
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.training.checkpointing import is_finished
 from tests.support.small_data import write_small_data
 
 ROOT = Path(__file__).resolve().parents[2]

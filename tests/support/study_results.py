@@ -7,7 +7,7 @@ from pathlib import Path
 from cli.study.budget import Budget
 from cli.study.plan import Contrast, Gate, Measurement, Stage, StudyConfig
 from cli.study.results import ArmResult
-from lightning_modules.judged import Evaluation, JudgedSample, TaskResult
+from lightning_modules.evaluation.records import Evaluation, JudgedSample, TaskResult
 
 TOPICS = ("grids", "numbers", "recursion", "text")
 LEVELS = {

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cli.main import main
-from lightning_modules.checkpointing import checkpoints_of
+from lightning_modules.training.checkpointing import checkpoints_of
 
 STEPS_PER_EPOCH = 3
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lightning_modules.advantages import (
+from lightning_modules.rl.advantages import (
     generalized_advantages,
     group_relative,
     leave_one_out,
@@ -9,7 +9,7 @@ from lightning_modules.advantages import (
     token_rewards,
     uniform_groups,
 )
-from lightning_modules.kl_control import KLConfig, controller_of
+from lightning_modules.rl.kl_control import KLConfig, controller_of
 
 MASK = torch.tensor([[True, True, True], [True, True, False]])
 

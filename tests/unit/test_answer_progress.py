@@ -10,10 +10,10 @@ from cli.progress import AnswerLines, PlainProgress
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
-from lightning_modules import run_executor
-from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.generation import Sampling
+from lightning_modules.generation.generate import Sampling
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
 from lightning_modules.rl_module import RLModule
+from lightning_modules.training import run_executor
 from tests.support.fake_clock import Clock
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lightning_modules.checkpointing import RunCheckpoint, checkpoints_of
+from lightning_modules.training.checkpointing import RunCheckpoint, checkpoints_of
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.config_files import SUBCLASS, KeyCheck, given_settings, read_yaml
-from cli.config_names import SHIPPED, find_config, with_paths
+from cli.config.files import SUBCLASS, KeyCheck, given_settings, read_yaml
+from cli.config.names import SHIPPED, find_config, with_paths
 from cli.errors import UsageError
 
 

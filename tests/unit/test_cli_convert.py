@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from cli import convert
+from cli.commands import convert
 from cli.count_progress import CountLines
 from cli.main import main
 from tests.unit.executor.convert.example_rows import APPS_CALL, APPS_STDIN, EXAMPLES

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from cli import evaluation_run
-from cli.evaluation_plan import EvaluationPlan, Suite, plan_of
-from cli.evaluation_report import as_json, as_markdown, scores_of, wording_differences
-from cli.evaluation_store import EvaluationStore
+from cli.evaluation import run as evaluation_run
+from cli.evaluation.plan import EvaluationPlan, Suite, plan_of
+from cli.evaluation.report import as_json, as_markdown, scores_of, wording_differences
+from cli.evaluation.store import EvaluationStore
 from cli.main import main
-from datamodules.prompts import PromptFormat, format_of
+from datamodules.prompt_format import PromptFormat, format_of
 from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, TestKind
-from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.judged import Evaluation, JudgedSample, TaskResult
-from lightning_modules.model_loading import load_policy
+from lightning_modules.evaluation.records import Evaluation, JudgedSample, TaskResult
+from lightning_modules.models.loading import load_policy
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
-from cli import machine_settings
-from cli.launched_rank import begin, end
-from cli.machine_settings import num_local_ranks, settle
-from lightning_modules import machine
-from lightning_modules.machine import Measured
-from lightning_modules.run_record import ExecutorRecord, RunRecord, read_record, write_record
+from cli.config import hardware as machine_settings
+from cli.config.hardware import num_local_ranks, settle
+from cli.config.ranks import begin, end
+from lightning_modules.models import autotune as machine
+from lightning_modules.models.autotune import Measured
+from lightning_modules.training.run_record import ExecutorRecord, RunRecord, read_record, write_record
 
 FOUND = Measured(num_threads=3, has_fast_bf16=True, step_s={1: 0.3, 3: 0.1}, bf16_gain=2.0)
 

@@ -20,7 +20,7 @@ def subcommand(monkeypatch: pytest.MonkeyPatch):
     """Put a function in place of `atomforge evaluate`."""
 
     def install(action) -> None:
-        from cli import evaluate
+        from cli.commands import evaluate
 
         monkeypatch.setattr(evaluate, "run", action)
 
@@ -106,8 +106,8 @@ def test_interrupt_is_130(interrupt, line: str, subcommand, capsys: pytest.Captu
 
 
 def test_value_error_is_the_users_only_where_our_code_raises_it() -> None:
-    from cli.resume import read_checkpoint_facts
-    from lightning_modules.checkpointing import RunCheckpoint
+    from cli.config.resume import read_checkpoint_facts
+    from lightning_modules.training.checkpointing import RunCheckpoint
 
     def caught(action) -> BaseException:
         try:
@@ -124,7 +124,7 @@ def test_value_error_is_the_users_only_where_our_code_raises_it() -> None:
 
 
 def test_value_error_of_a_builtin_in_our_code_is_a_fault_of_ours(tmp_path: Path) -> None:
-    from cli.resume import read_checkpoint_facts
+    from cli.config.resume import read_checkpoint_facts
 
     torch.save({"global_step": "no number"}, tmp_path / "odd.ckpt")
     with pytest.raises(ValueError, match="invalid literal") as caught:
@@ -142,7 +142,7 @@ def test_console_script_exit_code() -> None:
 
 
 def test_a_failing_clean_up_after_ctrl_c_is_still_an_interruption(monkeypatch, capsys):
-    from cli import lightning_cli
+    from cli.config import cli as lightning_cli
 
     def interrupted_between_epochs(*_):
         try:
@@ -156,7 +156,7 @@ def test_a_failing_clean_up_after_ctrl_c_is_still_an_interruption(monkeypatch, c
 
 
 def test_a_fault_without_ctrl_c_stays_a_fault(monkeypatch):
-    from cli import lightning_cli
+    from cli.config import cli as lightning_cli
 
     def broken(*_):
         raise RuntimeError("broken")

@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
+from cli.config.nulls import with_nulls
 from cli.main import main
-from cli.nulls import with_nulls
 
 KL = '{"model": {"init_args": {"kl": {"target": null}}}}'
 

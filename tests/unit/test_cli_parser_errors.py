@@ -2,8 +2,8 @@
 
 import pytest
 
-from cli.config_files import SUBCLASS, KeyCheck
-from cli.parser_errors import readable
+from cli.config.files import SUBCLASS, KeyCheck
+from cli.config.parser_errors import readable
 
 UNION = (
     "  Does not validate against any of the Union subtypes\n  Subtypes: [<class 'X'>, <class 'NoneType'>]\n  Errors:\n"

@@ -8,10 +8,10 @@ import torch
 import yaml
 from lightning.pytorch.trainer.connectors.logger_connector import _LoggerConnector
 
-from cli import machine_settings
+from cli.config import hardware as machine_settings
 from cli.main import main
-from lightning_modules.checkpointing import checkpoints_of, is_finished
-from lightning_modules.machine import Measured
+from lightning_modules.models.autotune import Measured
+from lightning_modules.training.checkpointing import checkpoints_of, is_finished
 from tests.support.toy_run import Toy, curves, fit, in_tmp, weights  # noqa: F401
 
 SFT = "lightning_modules.sft_module.SFTModule"

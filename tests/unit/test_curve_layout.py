@@ -9,8 +9,8 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 
-from lightning_modules.curve_layout import RL_QUESTIONS, SFT_QUESTIONS, layout, pattern, write_layout
-from lightning_modules.tags import TAGS, documented
+from lightning_modules.training.curve_layout import RL_QUESTIONS, SFT_QUESTIONS, layout, pattern, write_layout
+from lightning_modules.training.tags import TAGS, documented
 
 
 @pytest.mark.parametrize("questions", [SFT_QUESTIONS, RL_QUESTIONS])

@@ -6,9 +6,9 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from lightning_modules.decoding import decode, decode_completion
-from lightning_modules.judging import completion_text
-from lightning_modules.stop_strings import StopStrings
+from lightning_modules.generation.decoding import decode, decode_completion
+from lightning_modules.generation.stop_strings import StopStrings
+from lightning_modules.rl.judging import completion_text
 
 WORDS = ["def", "▁f", "(", "x", ")", ":", "▁", "▁▁▁", "▁return", "return", "▁x", "▁+", "1", ".", "▁."]
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]

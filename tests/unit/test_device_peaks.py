@@ -6,8 +6,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from lightning_modules import device_peaks
-from lightning_modules.device_peaks import measured_gemm_flops_per_s, peak_flops_per_s, peak_memory_mib, training_dtype
+from lightning_modules.training import device_peaks
+from lightning_modules.training.device_peaks import (
+    measured_gemm_flops_per_s,
+    peak_flops_per_s,
+    peak_memory_mib,
+    training_dtype,
+)
 
 
 @pytest.mark.parametrize(

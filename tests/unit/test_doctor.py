@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from cli import checkup
-from cli.checkup import Finding, Level, disk, examine, memory, sandbox, slurm
+from cli import doctor_checks as checkup
+from cli.doctor_checks import Finding, Level, disk, examine, memory, sandbox, slurm
 from cli.main import main
 
 

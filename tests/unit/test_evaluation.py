@@ -5,19 +5,19 @@ import numpy as np
 import pytest
 import torch
 
-import lightning_modules.evaluation as evaluation_module
-import lightning_modules.generation as generation_module
+import lightning_modules.evaluation.evaluate as evaluation_module
+import lightning_modules.generation.generate as generation_module
 from datamodules.batches import TaskPrompt
-from datamodules.prompts import encode_completion, encode_prompt
+from datamodules.prompt_format import encode_completion, encode_prompt
 from datamodules.tokenizer import train_tokenizer
 from executor.types import Status, Submission
-from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.breakdown import breakdown
-from lightning_modules.callbacks import sample_text
-from lightning_modules.evaluation import evaluate, judge_again, sample_id
-from lightning_modules.generation import Generated
-from lightning_modules.intervals import mean_interval, paired_difference, score_interval
-from lightning_modules.judged import GREEDY, Evaluation, JudgedSample, TaskResult
+from lightning_modules.evaluation.breakdown import breakdown
+from lightning_modules.evaluation.evaluate import evaluate, judge_again, sample_id
+from lightning_modules.evaluation.records import GREEDY, Evaluation, JudgedSample, TaskResult
+from lightning_modules.evaluation.statistics import mean_interval, paired_difference, score_interval
+from lightning_modules.generation.generate import Generated
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.training.sample_texts import sample_text
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import task_prompt
 

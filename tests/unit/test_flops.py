@@ -6,10 +6,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from datamodules.batches import RolloutBatch, SFTBatch
 from datamodules.tokenizer import train_tokenizer
-from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.flops import MinibatchSize, TrainingCost, measure_minibatch, minibatch_flops, training_cost
-from lightning_modules.packed_loss import completion_loss
-from lightning_modules.policy import Policy
+from lightning_modules.models.policy import Policy
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.training.flops import (
+    MinibatchSize,
+    TrainingCost,
+    measure_minibatch,
+    minibatch_flops,
+    training_cost,
+)
+from lightning_modules.training.packed_loss import completion_loss
 
 SIZES = {"hidden_size": 32, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "intermediate_size": 48}
 # of a layer: q and o 32 x 32 each, k and v 32 x 16 each, gate, up and down 32 x 48 each, two norms of 32

@@ -6,7 +6,7 @@ import pytest
 from datamodules.atoms import ATOMS
 from datamodules.atoms.domain_json import domains_from_json, domains_to_json
 from datamodules.atoms.domains import Bools, Dicts, Floats, Grids, Ints, Lists, Sentences, Texts, Tuples
-from datamodules.fresh_inputs import draw_fresh_inputs
+from datamodules.input_sampling import draw_fresh_inputs
 
 EVERY_KIND = (
     Ints(-3, 4),

@@ -3,10 +3,10 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from lightning_modules.counter_random import uniforms
-from lightning_modules.drafts import draw_tokens
-from lightning_modules.generation import Sampling, fill_gaps, generate
-from lightning_modules.kv_cache import new_cache, select_rows
+from lightning_modules.generation.counter_random import uniforms
+from lightning_modules.generation.generate import Sampling, fill_gaps, generate
+from lightning_modules.generation.kv_cache import new_cache, select_rows
+from lightning_modules.generation.sampler import draw_tokens
 
 EOS, PAD, VOCAB = 2, 0, 24
 

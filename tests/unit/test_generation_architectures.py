@@ -22,10 +22,10 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-import lightning_modules.generation as generation_module
-from lightning_modules.drafts import Sampling
-from lightning_modules.generation import generate
-from lightning_modules.kv_cache import is_drivable
+import lightning_modules.generation.generate as generation_module
+from lightning_modules.generation.generate import generate
+from lightning_modules.generation.kv_cache import is_drivable
+from lightning_modules.generation.sampler import Sampling
 
 EOS, PAD, VOCAB = 2, 0, 24
 SIZES = {

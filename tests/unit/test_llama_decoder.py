@@ -2,8 +2,8 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from lightning_modules.kv_cache import new_cache
-from lightning_modules.llama_decoder import LlamaDecoder, can_decode
+from lightning_modules.generation.kv_cache import new_cache
+from lightning_modules.generation.llama_decoder import LlamaDecoder, can_decode
 
 SIZES = {
     "vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,

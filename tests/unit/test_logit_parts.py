@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lightning_modules import logit_parts
-from lightning_modules.logit_parts import of_logits_in_parts
+from lightning_modules.models import chunked_logits as logit_parts
+from lightning_modules.models.chunked_logits import of_logits_in_parts
 
 VOCAB = 50
 

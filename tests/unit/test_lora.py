@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lightning_modules.lora import LoRASettings, adapters_off, add_lora, has_lora, merge_lora
-from lightning_modules.policy import Policy
-from lightning_modules.reference import Reference
+from lightning_modules.models.lora import LoRASettings, adapters_off, add_lora, has_lora, merge_lora
+from lightning_modules.models.policy import Policy
+from lightning_modules.models.reference import Reference
 
 IDS = torch.tensor([[1, 5, 6, 7], [1, 8, 9, 3]])
 READ = (IDS, torch.ones_like(IDS), torch.arange(4).expand(2, 4), torch.ones_like(IDS, dtype=torch.bool))

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lightning_modules.losses import ppo_policy_loss, ppo_value_loss
+from lightning_modules.rl.losses import ppo_policy_loss, ppo_value_loss
 
 TWO = torch.tensor(2.0)
 

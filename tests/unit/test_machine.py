@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from lightning_modules import machine
-from lightning_modules.machine import fastest, has_fast_bf16, measure, thread_counts
+from lightning_modules.models import autotune as machine
+from lightning_modules.models.autotune import fastest, has_fast_bf16, measure, thread_counts
 
 
 @pytest.mark.parametrize(

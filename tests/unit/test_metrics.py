@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from executor.grading.pass_at_k import pass_at_k as scalar_pass_at_k
-from lightning_modules.metrics import PassAtK, pass_at_k
+from lightning_modules.evaluation.pass_at_k import PassAtK, pass_at_k
 
 
 def test_by_hand():

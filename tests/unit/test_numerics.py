@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lightning_modules.numerics import (
+from lightning_modules.rl.numerics import (
     explained_variance,
     kl_k1,
     kl_k3,

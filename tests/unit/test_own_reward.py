@@ -8,7 +8,7 @@ import pytest
 
 from executor.backends.plugin import load_object
 from executor.types import Outcome, Reward, Status
-from lightning_modules.own_reward import load_reward_function, total_own, with_own_reward
+from lightning_modules.rl.custom_reward import load_reward_function, total_own, with_own_reward
 from tests.support.small_data import task_prompt
 
 PROMPT = task_prompt("task 7")

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from datamodules.tokenizer import train_tokenizer
-from lightning_modules import pretrained
-from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.model_loading import checkpoint_payload, load_policy, load_tokenizer_of, rebuild_tokenizer
-from lightning_modules.pretrained import find_source, origin_of
+from lightning_modules.models import pretrained
+from lightning_modules.models.loading import checkpoint_payload, load_policy, load_tokenizer_of, rebuild_tokenizer
+from lightning_modules.models.pretrained import find_source, origin_of
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
 
 TINY = Architecture(hidden_size=32, num_layers=2, num_heads=4, num_kv_heads=2, intermediate_size=48, max_position=64)
 CHAT = "{% for m in messages %}[{{ m.role }}]{{ m.content }}<end>{% endfor %}"

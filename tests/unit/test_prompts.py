@@ -2,7 +2,7 @@ import copy
 
 import pytest
 
-from datamodules.prompts import (
+from datamodules.prompt_format import (
     Example,
     PromptFormat,
     encode_completion,

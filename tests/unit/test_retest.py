@@ -1,7 +1,7 @@
 import torch
 
 from executor.types import Outcome, Status
-from lightning_modules.retest import Retest, retest
+from lightning_modules.rl.reward_probe import Retest, retest
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import task_prompt
 

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from datamodules.batches import RolloutBatch
-from lightning_modules.kl_control import KLConfig
-from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
-from lightning_modules.rl_loss import rl_loss
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
+from lightning_modules.rl.kl_control import KLConfig
+from lightning_modules.rl.rl_loss import rl_loss
 
 QUARTER = math.log(0.25)
 

@@ -10,22 +10,22 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import lightning_modules.run_executor as run_executor
+import lightning_modules.training.run_executor as run_executor
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
 from executor.grading.pass_at_k import pass_at_k
 from executor.types import Status, Submission
-from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.checkpointing import RunCheckpoint
-from lightning_modules.generation import Sampling
-from lightning_modules.kl_control import KLConfig, controller_of
-from lightning_modules.lora import LoRASettings, adapters_off
-from lightning_modules.model_loading import load_policy
-from lightning_modules.rl_config import AlgorithmConfig, CriticConfig, RLOptimizerConfig
+from lightning_modules.generation.generate import Sampling
+from lightning_modules.models.loading import load_policy
+from lightning_modules.models.lora import LoRASettings, adapters_off
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, RLOptimizerConfig
+from lightning_modules.rl.kl_control import KLConfig, controller_of
 from lightning_modules.rl_module import RLModule
-from lightning_modules.run_logger import RunLogger
-from lightning_modules.tags import documented
+from lightning_modules.training.checkpointing import RunCheckpoint
+from lightning_modules.training.run_logger import RunLogger
+from lightning_modules.training.tags import documented
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 

@@ -7,10 +7,10 @@ from lightning.pytorch import Trainer
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
-from lightning_modules import run_executor
-from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.drafts import Sampling
+from lightning_modules.generation.sampler import Sampling
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
 from lightning_modules.rl_module import RLModule
+from lightning_modules.training import run_executor
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 

@@ -6,14 +6,14 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from executor.types import Outcome, Reward, Status
-from lightning_modules.generation import Generated
-from lightning_modules.kl_control import KLConfig
-from lightning_modules.policy import Policy
-from lightning_modules.reference import Reference, weights_sha256
-from lightning_modules.responses import Response, TokenScores
-from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
-from lightning_modules.rollout import build_samples, score_tokens
-from lightning_modules.rollout_metrics import REWARD_PARTS
+from lightning_modules.generation.generate import Generated
+from lightning_modules.models.policy import Policy
+from lightning_modules.models.reference import Reference, weights_sha256
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
+from lightning_modules.rl.kl_control import KLConfig
+from lightning_modules.rl.metrics import REWARD_PARTS
+from lightning_modules.rl.responses import Response, TokenScores
+from lightning_modules.rl.rollout import build_samples, score_tokens
 
 PLAIN = AlgorithmConfig(whiten=False)
 CRITIC = CriticConfig(gae_lambda=1.0)

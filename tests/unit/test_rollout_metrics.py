@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from executor.types import Outcome, Reward, Status
-from lightning_modules.generation import Generated
-from lightning_modules.kl_control import KLConfig
-from lightning_modules.numerics import variance
-from lightning_modules.responses import Response, TokenScores
-from lightning_modules.rl_config import AlgorithmConfig, CriticConfig
-from lightning_modules.rollout import Collection, build_samples
-from lightning_modules.rollout_metrics import REWARD_PARTS
+from lightning_modules.generation.generate import Generated
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
+from lightning_modules.rl.kl_control import KLConfig
+from lightning_modules.rl.metrics import REWARD_PARTS
+from lightning_modules.rl.numerics import variance
+from lightning_modules.rl.responses import Response, TokenScores
+from lightning_modules.rl.rollout import Collection, build_samples
 
 PASS, FAIL, FAULT = Status.PASSED, Status.WRONG, Status.INFRA
 

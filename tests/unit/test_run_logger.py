@@ -7,10 +7,10 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.summary.writer import event_file_writer
 
-import lightning_modules.run_executor as run_executor
-from lightning_modules.run_executor import RunExecutor
-from lightning_modules.run_logger import RunLogger, seconds_until_last
-from lightning_modules.run_record import ExecutorRecord, read_record
+import lightning_modules.training.run_executor as run_executor
+from lightning_modules.training.run_executor import RunExecutor
+from lightning_modules.training.run_logger import RunLogger, seconds_until_last
+from lightning_modules.training.run_record import ExecutorRecord, read_record
 from tests.support.fake_executor import FakeExecutor
 
 

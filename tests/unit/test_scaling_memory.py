@@ -10,16 +10,16 @@ ROOT = Path(__file__).resolve().parents[2]
 from benchmarks.cost import memory, tables  # noqa: E402
 from benchmarks.cost.layout import Layout, RunSizes  # noqa: E402
 from benchmarks.cost.sizes import QWEN_0_5B, QWEN_1_5B, QWEN_7B, ModelSizes, sizes_of  # noqa: E402
-from lightning_modules.architecture import Architecture  # noqa: E402
-from lightning_modules.engine import EngineSettings, prepare_causal_lm  # noqa: E402
-from lightning_modules.kv_cache import new_cache  # noqa: E402
-from lightning_modules.llama_decoder import LlamaDecoder  # noqa: E402
-from lightning_modules.numerics import token_logprobs  # noqa: E402
-from lightning_modules.optimizers import build_rl_adamw  # noqa: E402
-from lightning_modules.packed_loss import packed_mask  # noqa: E402
-from lightning_modules.policy import Policy  # noqa: E402
-from lightning_modules.reference import Reference  # noqa: E402
-from lightning_modules.rl_config import RLOptimizerConfig  # noqa: E402
+from lightning_modules.generation.kv_cache import new_cache  # noqa: E402
+from lightning_modules.generation.llama_decoder import LlamaDecoder  # noqa: E402
+from lightning_modules.models.compute import EngineSettings, prepare_causal_lm  # noqa: E402
+from lightning_modules.models.policy import Policy  # noqa: E402
+from lightning_modules.models.reference import Reference  # noqa: E402
+from lightning_modules.models.tiny_llama import Architecture  # noqa: E402
+from lightning_modules.rl.config import RLOptimizerConfig  # noqa: E402
+from lightning_modules.rl.numerics import token_logprobs  # noqa: E402
+from lightning_modules.training.optimizers import build_rl_adamw  # noqa: E402
+from lightning_modules.training.packed_loss import packed_mask  # noqa: E402
 
 SMALL = ModelSizes(
     name="small", hidden_size=64, num_layers=3, num_heads=4, num_kv_heads=2, intermediate_size=96, vocab_size=300,

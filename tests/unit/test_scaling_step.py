@@ -19,8 +19,8 @@ from benchmarks.cost.plot import write_svg  # noqa: E402
 from benchmarks.cost.points import Setting, point_of  # noqa: E402
 from benchmarks.cost.sizes import ModelSizes  # noqa: E402
 from benchmarks.cost.step import expected_maximum, iteration_time, traffic, work_of  # noqa: E402
-from lightning_modules.flops import training_cost  # noqa: E402
-from lightning_modules.policy import Policy  # noqa: E402
+from lightning_modules.models.policy import Policy  # noqa: E402
+from lightning_modules.training.flops import training_cost  # noqa: E402
 
 SMALL = ModelSizes(
     name="small", hidden_size=64, num_layers=2, num_heads=4, num_kv_heads=2, intermediate_size=96, vocab_size=300,

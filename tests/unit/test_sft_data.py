@@ -7,7 +7,7 @@ import torch
 from datasets import Dataset, load_from_disk
 
 from datamodules.eval_data import load_task_prompts, spread
-from datamodules.mixture import DrawPlan, MixturePart, chosen_tasks, num_drawn, shares
+from datamodules.sampler import DrawPlan, MixturePart, chosen_tasks, num_drawn, shares
 from datamodules.sft_data import TEST_SPLITS, SFTDataModule
 from tests.support.small_data import row, write_small_data
 

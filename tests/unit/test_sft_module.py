@@ -8,21 +8,21 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import lightning_modules.run_executor as run_executor
+import lightning_modules.training.run_executor as run_executor
 from datamodules.eval_data import load_dataset
-from datamodules.mixture import MixturePart
+from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
 from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, Submission
-from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.callbacks import SampleTexts
-from lightning_modules.engine import EngineSettings
-from lightning_modules.lora import LoRASettings, adapters_off
-from lightning_modules.model_loading import load_policy
-from lightning_modules.optimizers import AdamWConfig, build_adamw, lr_factor
+from lightning_modules.models.compute import EngineSettings
+from lightning_modules.models.loading import load_policy
+from lightning_modules.models.lora import LoRASettings, adapters_off
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
 from lightning_modules.sft_module import SFTModule
-from lightning_modules.tags import TAGS, documented
-from lightning_modules.telemetry import Telemetry
+from lightning_modules.training.optimizers import AdamWConfig, build_adamw, lr_factor
+from lightning_modules.training.sample_texts import SampleTexts
+from lightning_modules.training.tags import TAGS, documented
+from lightning_modules.training.throughput import Telemetry
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 

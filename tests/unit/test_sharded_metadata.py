@@ -6,7 +6,7 @@ import pickle
 import pytest
 from torch.distributed.checkpoint.metadata import _MEM_FORMAT_ENCODING, Metadata
 
-from lightning_modules.sharded_checkpoints import _MetadataUnpickler
+from lightning_modules.models.sharded_checkpoints import _MetadataUnpickler
 
 
 class GotByName:

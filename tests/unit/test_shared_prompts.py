@@ -2,9 +2,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from datamodules.shared_prompts import pack_answers
-from lightning_modules.packed_loss import block_causal_mask, packed_mask
-from lightning_modules.policy import Policy
+from datamodules.prefix_packing import pack_answers
+from lightning_modules.models.policy import Policy
+from lightning_modules.training.packed_loss import block_causal_mask, packed_mask
 
 PROMPTS = [[1, 5, 6, 7], [1, 9], [1, 5, 6, 7], [4], [1, 5, 6, 7]]
 ANSWERS = [[10, 11, 2], [12, 2], [13, 2], [14, 15, 16], [10, 2]]

@@ -8,16 +8,16 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 import lightning_modules.rl_module as rl_module
-import lightning_modules.run_executor as run_executor
+import lightning_modules.training.run_executor as run_executor
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, Submission
-from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.drafts import Sampling
-from lightning_modules.kl_control import KLConfig
-from lightning_modules.rl_config import AlgorithmConfig, RLOptimizerConfig
-from lightning_modules.step_watch import StepWatch
+from lightning_modules.generation.sampler import Sampling
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.rl.config import AlgorithmConfig, RLOptimizerConfig
+from lightning_modules.rl.early_stopping import StepWatch
+from lightning_modules.rl.kl_control import KLConfig
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 

@@ -7,14 +7,14 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-import lightning_modules.run_executor as run_executor
+import lightning_modules.training.run_executor as run_executor
 from cli.main import main
 from datamodules.eval_data import load_dataset
 from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status
-from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.checkpointing import checkpoints_of, is_finished
-from lightning_modules.model_loading import load_policy
+from lightning_modules.models.loading import load_policy
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.training.checkpointing import checkpoints_of, is_finished
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 

@@ -3,9 +3,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lightning_modules.generation import Sampling, generate
-from lightning_modules.judging import completion_text
-from lightning_modules.stop_strings import StopStrings, cut_at_stop
+from lightning_modules.generation.generate import Sampling, generate
+from lightning_modules.generation.stop_strings import StopStrings, cut_at_stop
+from lightning_modules.rl.judging import completion_text
 
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
 PIECES = ["<pad>", "<bos>", "<eos>", *BYTES, "ĊĊ", "xĊ", "Ċy", "ab", "abc"]

@@ -5,7 +5,7 @@ from torch import nn
 
 from cli.study.budget import num_multiplied_weights, rl_budget, sft_budget
 from datamodules.tokenizer import train_tokenizer
-from lightning_modules.architecture import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
 
 
 def test_sft_by_hand():

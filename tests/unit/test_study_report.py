@@ -9,18 +9,18 @@ import pytest
 import yaml
 
 from cli.main import main
+from cli.report.build import build_document
+from cli.report.dots import DotRow, dot_rows
+from cli.report.frame import kept_apart, ticks_between
+from cli.report.lines import Axes, Series, line_plot
+from cli.report.markdown import as_markdown
+from cli.report.numbers import minutes, percent_with, points, points_with, probability, short
+from cli.report.page import as_page
+from cli.report.stacks import Layer, stacked_shares
+from cli.report.svg import drawing, text
 from cli.study.plan import StudyConfig
-from cli.study.report.build import build_document
-from cli.study.report.dots import DotRow, dot_rows
-from cli.study.report.frame import kept_apart, ticks_between
-from cli.study.report.lines import Axes, Series, line_plot
-from cli.study.report.markdown import as_markdown
-from cli.study.report.numbers import minutes, percent_with, points, points_with, probability, short
-from cli.study.report.page import as_page
-from cli.study.report.stacks import Layer, stacked_shares
-from cli.study.report.svg import drawing, text
 from cli.study.results import ArmResult, load_results
-from lightning_modules.intervals import Interval
+from lightning_modules.evaluation.statistics import Interval
 from tests.support.study_results import arm, evaluation, results, study, write_results
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.study.report.build import build_document
-from cli.study.report.page import as_page
+from cli.report.build import build_document
+from cli.report.page import as_page
 from tests.support.study_results import results, study
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -4,19 +4,19 @@ import dataclasses
 
 import pytest
 
+from cli.report.arms import groups_section, num_functions, scores_section
+from cli.report.build import build_document
+from cli.report.curves import mean_curve, thinned
+from cli.report.document import Fold, Gallery, Table
+from cli.report.evidence import Finding, arms_of_study, findings_of, pass_at, stage_mean
+from cli.report.overfitting import Reading, carried_over, is_greedy, mean_gap, training_path
+from cli.report.programs import exchanges
+from cli.report.training import retested, training_section
 from cli.study.plan import METRICS, Comparison, Gate, Measurement, StudyConfig
-from cli.study.report.arms import groups_section, num_functions, scores_section
-from cli.study.report.build import build_document
-from cli.study.report.curves import mean_curve, thinned
-from cli.study.report.document import Fold, Gallery, Table
-from cli.study.report.evidence import Finding, arms_of_study, findings_of, pass_at, stage_mean
-from cli.study.report.overfitting import Reading, carried_over, is_greedy, mean_gap, training_path
-from cli.study.report.programs import exchanges
-from cli.study.report.training import retested, training_section
 from cli.study.results import ArmResult
 from cli.study.verdicts import Verdict
 from executor.types import Status
-from lightning_modules.judged import Evaluation
+from lightning_modules.evaluation.records import Evaluation
 from tests.support.study_results import arm, contrast, evaluation, results, sample, study, task
 
 SPLIT = "synthetic_test"

@@ -12,7 +12,7 @@ from cli.study.verdicts import (
     holm_confidences,
     verdict,
 )
-from lightning_modules.intervals import Interval
+from lightning_modules.evaluation.statistics import Interval
 
 
 def test_one_seed_two_tasks_by_hand() -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.cluster.plan import plan_study
-from cli.cluster.record import Submitted, read_submitted
-from cli.cluster.script import Job, script
-from cli.cluster.settings import SlurmSettings, read_settings
-from cli.cluster.slurm import seconds
 from cli.errors import UsageError
 from cli.main import main
+from cli.slurm.plan import plan_study
+from cli.slurm.record import Submitted, read_submitted
+from cli.slurm.script import Job, script
+from cli.slurm.settings import SlurmSettings, read_settings
+from cli.slurm.slurm import seconds
 from cli.study.schedule import Arm
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,24 +7,24 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import lightning_modules.run_executor as run_executor
+import lightning_modules.training.run_executor as run_executor
 from datamodules.batches import SFTBatch
 from datamodules.eval_data import load_dataset
-from datamodules.mixture import MixturePart
 from datamodules.rl_data import RLDataModule
+from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
 from datamodules.tokenizer import train_tokenizer, training_texts
-from lightning_modules import telemetry
-from lightning_modules.architecture import Architecture, build_causal_lm
-from lightning_modules.checkpointing import RunCheckpoint
-from lightning_modules.generation import Sampling
-from lightning_modules.policy import Policy
-from lightning_modules.rl_config import CriticConfig
+from lightning_modules.generation.generate import Sampling
+from lightning_modules.models.policy import Policy
+from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.rl.config import CriticConfig
 from lightning_modules.rl_module import RLModule
-from lightning_modules.run_logger import RunLogger
 from lightning_modules.sft_module import SFTModule
-from lightning_modules.tags import documented
-from lightning_modules.telemetry import Telemetry, time_shares
+from lightning_modules.training import throughput as telemetry
+from lightning_modules.training.checkpointing import RunCheckpoint
+from lightning_modules.training.run_logger import RunLogger
+from lightning_modules.training.tags import documented
+from lightning_modules.training.throughput import Telemetry, time_shares
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 

@@ -8,10 +8,10 @@ from datamodules.atoms import ATOMS
 from datamodules.synthesis.audit import audit, probes_of_solution
 from datamodules.synthesis.build import build, is_built, make_splits, write
 from datamodules.synthesis.config import Counts, SynthesisConfig
-from datamodules.synthesis.oracle import behaviour, observer_run
+from datamodules.synthesis.dataset.split import SPLITS, choose_held_out
 from datamodules.synthesis.overlap import first_overlap
-from datamodules.synthesis.probes import ProbeBook
-from datamodules.synthesis.split import SPLITS, choose_held_out
+from datamodules.synthesis.verification.oracle import behaviour, observer_run
+from datamodules.synthesis.verification.probes import ProbeBook
 from tests.support.in_process import InProcess
 from tests.support.toy_atoms import TOYS, touchy, unstable
 
@@ -119,8 +119,8 @@ def test_a_composition_that_depends_on_the_hash_seed_is_dropped():
 
 
 def test_a_small_space_ends_early_and_says_so(monkeypatch):
-    monkeypatch.setattr("datamodules.synthesis.fill.PATIENCE", 300)
-    monkeypatch.setattr("datamodules.synthesis.fill.MIN_PER_PATIENCE", 3)
+    monkeypatch.setattr("datamodules.synthesis.dataset.generate.PATIENCE", 300)
+    monkeypatch.setattr("datamodules.synthesis.dataset.generate.MIN_PER_PATIENCE", 3)
     splits, manifest = make(replace(TOY_CONFIG, counts=Counts(5000, 5, 5, 5, 5, 5)), TOYS)
     assert 0 < len(splits["synthetic_train"]) < 5000
     assert manifest["missing"]["synthetic_train"] == 5000 - len(splits["synthetic_train"])

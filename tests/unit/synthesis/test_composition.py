@@ -4,11 +4,11 @@ import pytest
 
 from datamodules.atoms import ATOMS
 from datamodules.atoms.domains import Ints, Lists
-from datamodules.synthesis.composition import Call, Constant, Param, depth, parameters, shortcuts, skeleton, steps
-from datamodules.synthesis.render import render, render_trace
-from datamodules.synthesis.sample import MAX_PARAMETERS, MAX_STEPS, Palette, sample_tree
-from datamodules.synthesis.seeding import fraction, generator
-from datamodules.synthesis.skeleton import proper_subtrees, skeleton_of_program
+from datamodules.synthesis.composition.render import render, render_trace
+from datamodules.synthesis.composition.sample import MAX_PARAMETERS, MAX_STEPS, Palette, sample_tree
+from datamodules.synthesis.composition.skeleton import proper_subtrees, skeleton_of_program
+from datamodules.synthesis.composition.tree import Call, Constant, Param, depth, parameters, shortcuts, skeleton, steps
+from datamodules.synthesis.dataset.seeding import fraction, generator
 from tests.support.toy_atoms import TOYS
 
 VALUES = Param(0, "list[int]", Lists(Ints()))

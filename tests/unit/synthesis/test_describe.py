@@ -3,9 +3,9 @@ import re
 import pytest
 
 from datamodules.atoms.domains import Ints, Lists
-from datamodules.synthesis.composition import Call, Constant, Param, depth_one
-from datamodules.synthesis.describe import describe
-from datamodules.synthesis.frames import FRAMES
+from datamodules.synthesis.composition.tree import Call, Constant, Param, depth_one
+from datamodules.synthesis.wording.describe import describe
+from datamodules.synthesis.wording.frames import FRAMES
 from tests.support.toy_atoms import TOYS
 
 VALUES = Param(0, "list[int]", Lists(Ints()))
@@ -19,7 +19,7 @@ ALL = [pytest.param(language, frame, id=frame.name) for language in FRAMES for f
 
 
 def phrasings(tree, language, which=0):
-    from datamodules.synthesis.composition import steps
+    from datamodules.synthesis.composition.tree import steps
 
     return [call.atom.phrasings[language][which] for call in steps(tree)]
 

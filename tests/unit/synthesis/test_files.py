@@ -8,12 +8,12 @@ import pytest
 from datamodules.atoms import ATOMS
 from datamodules.synthesis.audit import audit, read_splits
 from datamodules.synthesis.build import write
-from datamodules.synthesis.composition import depth_one
-from datamodules.synthesis.describe import describe
-from datamodules.synthesis.files import file_head
-from datamodules.synthesis.frames import DOCSTRINGS
+from datamodules.synthesis.composition.tree import depth_one
+from datamodules.synthesis.dataset.split import PRETRAINING, SPLITS
 from datamodules.synthesis.overlap import Keys, comparable, first_overlap, overlaps
-from datamodules.synthesis.split import PRETRAINING, SPLITS
+from datamodules.synthesis.wording.describe import describe
+from datamodules.synthesis.wording.frames import DOCSTRINGS
+from datamodules.synthesis.wording.pretraining_files import file_head
 from tests.support.in_process import InProcess
 from tests.unit.synthesis.test_build import CONFIG, make
 

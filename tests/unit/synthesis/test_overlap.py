@@ -1,6 +1,6 @@
 import pytest
 
-from datamodules.synthesis.normalise import normalised_hash
+from datamodules.synthesis.composition.normalise import normalised_hash
 from datamodules.synthesis.overlap import Keys, first_overlap, num_containing, overlaps
 
 PROGRAM = """def clip(values: list[int], top: int) -> list[int]:

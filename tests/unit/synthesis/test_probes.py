@@ -5,10 +5,10 @@ import pytest
 
 from datamodules.atoms import ATOMS
 from datamodules.atoms.domains import Bools, Ints, Lists
-from datamodules.synthesis.composition import Param
-from datamodules.synthesis.inputs import draw_inputs
-from datamodules.synthesis.probes import NUM_PROBES, ProbeBook, fingerprint, spell_value
-from datamodules.synthesis.reject import is_nearly_constant, is_nearly_equal, is_too_large, lacks_influence
+from datamodules.synthesis.composition.tree import Param
+from datamodules.synthesis.verification.inputs import draw_inputs
+from datamodules.synthesis.verification.probes import NUM_PROBES, ProbeBook, fingerprint, spell_value
+from datamodules.synthesis.verification.reject import is_nearly_constant, is_nearly_equal, is_too_large, lacks_influence
 from tests.support.toy_atoms import TOYS
 
 BOOK = ProbeBook(ATOMS)

@@ -10,8 +10,8 @@ from datamodules.atoms import ATOMS
 from datamodules.synthesis.audit import audit
 from datamodules.synthesis.build import build, make_splits, write
 from datamodules.synthesis.config import Counts, SynthesisConfig
-from datamodules.synthesis.frames import FRAMES, Frame
 from datamodules.synthesis.overlap import first_seen_rewording, seen_rewordings
+from datamodules.synthesis.wording.frames import FRAMES, Frame
 from datamodules.tokenizer import training_texts
 from tests.support.in_process import InProcess
 from tests.support.toy_atoms import TOYS
@@ -124,7 +124,7 @@ def test_tasks_do_not_depend_on_what_is_held_out(made):
 
 def test_reworded_prompts_draw_apart_from_prompts(made, monkeypatch):
     """With prompts that are drawn otherwise, reworded ones stay."""
-    from datamodules.synthesis import fill
+    from datamodules.synthesis.dataset import generate as fill
 
     draw = fill.draw_prompt
     monkeypatch.setattr(fill, "draw_prompt", lambda rng, *rest, **more: (rng.random(), draw(rng, *rest, **more))[1])
@@ -168,7 +168,7 @@ def test_an_audit_of_an_honest_build_finds_none(made, tmp_path):
 
 
 def test_a_build_with_a_reworded_prompt_in_training_writes_nothing(tmp_path, monkeypatch):
-    from datamodules.synthesis import fill
+    from datamodules.synthesis.dataset import generate as fill
 
     monkeypatch.setattr(fill, "draw_reworded_prompt", lambda rng, tree, language, *, wording, taken: max(taken))
     with pytest.raises(

@@ -5,10 +5,10 @@ import pytest
 
 from datamodules.atoms import ATOMS
 from datamodules.atoms.domains import Ints, Lists
-from datamodules.synthesis.composition import Call, Param
-from datamodules.synthesis.frames import FRAMES
-from datamodules.synthesis.prompts import draw_prompt, draw_reworded_prompt, reworded_prompts
-from datamodules.synthesis.wording import Wording, choose_wording
+from datamodules.synthesis.composition.tree import Call, Param
+from datamodules.synthesis.wording.frames import FRAMES
+from datamodules.synthesis.wording.phrasing import Wording, choose_wording
+from datamodules.synthesis.wording.prompts import draw_prompt, draw_reworded_prompt, reworded_prompts
 from tests.support.toy_atoms import TOYS
 
 VALUES = Param(0, "list[int]", Lists(Ints()))

@@ -2,8 +2,8 @@
 
 import pytest
 
+from cli.config.records import record_of
 from cli.errors import UsageError
-from cli.records import record_of
 from executor.service.settings import COMPAT_ENDPOINTS, ServiceConfig
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.records import record_of
+from cli.config.records import record_of
 from executor import parse_task
 from executor.service.settings import COMPAT_ENDPOINTS, ServiceConfig
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import yaml
 
-from cli.config_files import read_yaml
-from cli.records import record_of
+from cli.config.files import read_yaml
+from cli.config.records import record_of
 from executor.service.settings import ServiceConfig
 
 ROOT = Path(__file__).resolve().parents[4]

@@ -1,0 +1,127 @@
+"""The program text of a composition: the atoms' own sources, then `solve`, one line a step.
+
+Layout, argument names and variable names are fixed, so equal trees give equal text.
+"""
+
+from __future__ import annotations
+
+from datamodules.synthesis.composition.tree import (
+    ENTRY_POINT,
+    Call,
+    Constant,
+    Node,
+    Param,
+    distinct_atoms,
+    parameters,
+    shortcuts,
+    steps,
+)
+
+ARGUMENT_NAMES = "abc"
+RESULT_NAMES = "xyzwvuts"
+TRACE = "trace"
+OBSERVE = "observe"
+_OBSERVE_SOURCE = """
+
+def observe(rows):
+    results = []
+    for row in rows:
+        try:
+            results.append([{function}(*row)])
+        except Exception as error:
+            results.append(type(error).__name__)
+    return results
+"""
+
+_SHORTCUTS_SOURCE = """
+
+def shortcuts({arguments}):
+    results = []
+    for shortcut in ({shorter}):
+        try:
+            results.append([shortcut()])
+        except Exception:
+            results.append(None)
+    return results
+"""
+
+
+def render(tree: Call) -> str:
+    """Write the solution: sources of the distinct atoms, innermost first, and the entry point that composes them."""
+    sources = [atom.source.rstrip("\n") for atom in distinct_atoms(tree)]
+    return "\n\n\n".join([*sources, _entry_function(tree)]) + "\n"
+
+
+def render_trace(tree: Call) -> str:
+    """Write the solution with a function `trace(detailed, ...)` beside it.
+
+    It returns `[shortcuts, *steps]`: what every step returned, and what each of the composition's `shortcuts` gives
+    (`[value]`, or None where it raises). Without `detailed` it returns the list of the last step's result alone.
+    """
+    names = RESULT_NAMES[: len(steps(tree))]
+    arguments = ", ".join(argument_names(tree))
+    lines = [f"{name} = {_expression(call, tree)}" for name, call in zip(names, steps(tree), strict=True)]
+    lines.append(f"return [shortcuts({arguments}), {', '.join(names)}] if detailed else [{names[-1]}]")
+    body = "".join(f"    {line}\n" for line in lines)
+    shorter = "".join(f"lambda: {_nested(shortcut)}, " for shortcut in shortcuts(tree))
+    helper = _SHORTCUTS_SOURCE.format(arguments=arguments, shorter=shorter)
+    return f"{render(tree)}{helper}\n\ndef {TRACE}(detailed, {arguments}):\n{body}"
+
+
+def with_observer(source: str, function: str = ENTRY_POINT) -> str:
+    """Append an entry point `observe(rows)`: for each row of arguments `[what it gave]`, or the exception's name.
+
+    One call in place of hundreds: the sandbox answers each call apart, which costs more than the programs do.
+    """
+    return source + _OBSERVE_SOURCE.replace("{function}", function)
+
+
+def signature(tree: Call, *, typed: bool = True) -> str:
+    """`solve(a: list[int], b: int) -> int`, or without types `solve(a, b)`."""
+    if not typed:
+        return f"{ENTRY_POINT}({', '.join(argument_names(tree))})"
+    arguments = (f"{argument_name(param)}: {param.type_name}" for param in parameters(tree))
+    return f"{ENTRY_POINT}({', '.join(arguments)}) -> {tree.atom.return_type}"
+
+
+def argument_name(param: Param) -> str:
+    """Name a parameter: `a`, `b` or `c`."""
+    return ARGUMENT_NAMES[param.index]
+
+
+def argument_names(tree: Call) -> list[str]:
+    """Name all parameters in order."""
+    return [argument_name(param) for param in parameters(tree)]
+
+
+def result_name(number: int) -> str:
+    """Name the variable that holds the result of step `number`, counted from 0."""
+    return RESULT_NAMES[number]
+
+
+def step_number(tree: Call, call: Call) -> int:
+    """Find the place of this very call (by identity: equal sub-trees are steps of their own) among the steps."""
+    return next(i for i, step in enumerate(steps(tree)) if step is call)
+
+
+def _entry_function(tree: Call) -> str:
+    calls = steps(tree)
+    lines = [f"{result_name(i)} = {_expression(call, tree)}" for i, call in enumerate(calls[:-1])]
+    body = "".join(f"\n    {line}" for line in [*lines, f"return {_expression(tree, tree)}"])
+    return f"def {signature(tree)}:{body}"
+
+
+def _expression(call: Call, tree: Call) -> str:
+    return f"{call.atom.name}({', '.join(_argument(arg, tree) for arg in call.args)})"
+
+
+def _argument(arg: Node, tree: Call) -> str:
+    if isinstance(arg, Constant):
+        return repr(arg.value)
+    return argument_name(arg) if isinstance(arg, Param) else result_name(step_number(tree, arg))
+
+
+def _nested(node: Node) -> str:
+    if isinstance(node, Call):
+        return f"{node.atom.name}({', '.join(_nested(arg) for arg in node.args)})"
+    return argument_name(node) if isinstance(node, Param) else repr(node.value)

@@ -1,0 +1,1 @@
+"""TODO datamodules/synthesis/wording."""

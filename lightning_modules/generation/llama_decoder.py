@@ -1,0 +1,169 @@
+"""Decoding of Llama-style models with few operations a token: for small models most of the time is not arithmetic.
+
+Computes what `LlamaForCausalLM` and `Qwen2ForCausalLM` compute, from their own weights: projections that read the same
+input are one matrix, and with weights in bfloat16 all else stays in float32, as under autocast (on CPUs attention of a
+single query is five times as slow in bfloat16 as in float32; on GPUs attention and its cache have the type of the
+weights). It has no backward pass.
+
+Shapes: `B` rows, `n` new tokens, `T` tokens read so far, `H` query heads, `K` key heads, `D` their size.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel, Qwen2ForCausalLM
+
+from lightning_modules.models.policy import output_layer
+
+
+class Projection(NamedTuple):
+    """Weights of linear layers that read the same input, stacked."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """[.., in] -> [.., out], in the type of `values`."""
+        return functional.linear(values.to(self.weight.dtype), self.weight, self.bias).to(values.dtype)
+
+
+class Block(NamedTuple):
+    """One transformer block."""
+
+    norm: Tensor
+    qkv: Projection
+    output: Projection
+    mlp_norm: Tensor
+    gate_up: Projection
+    down: Projection
+
+
+class Logits(NamedTuple):
+    """What the causal LMs of transformers return, as far as decoding reads it."""
+
+    logits: Tensor
+
+
+class LlamaDecoder:
+    """Reads tokens and gives the logits after the last of them; a snapshot of the model's present weights.
+
+    Args:
+        causal_lm: for which `can_decode` holds.
+        dtype: of the projections; None = that of the model.
+    """
+
+    def __init__(self, causal_lm: PreTrainedModel, dtype: torch.dtype | None) -> None:
+        self.config = causal_lm.config
+        self.device = causal_lm.device
+        trunk: Any = causal_lm.base_model
+        attention = trunk.layers[0].self_attn
+        self._head_dim = attention.head_dim
+        self._num_heads = self.config.num_attention_heads
+        self._num_kv_heads = self.config.num_key_value_heads
+        self._scale = attention.scaling
+        self._eps = self.config.rms_norm_eps
+        self._activation = trunk.layers[0].mlp.act_fn
+        self._rotary = trunk.rotary_emb
+        self._attention_dtype = torch.float32 if self.device.type == "cpu" else dtype or causal_lm.dtype
+        self._embedding = trunk.embed_tokens.weight.detach()
+        self._norm = trunk.norm.weight.detach().float()
+        self._head = _stack([output_layer(causal_lm)], dtype)
+        self._blocks = [_block_of(layer, dtype) for layer in trunk.layers]
+
+    def __call__(
+        self, *, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, past_key_values: DynamicCache
+    ) -> Logits:
+        """Read on.
+
+        Args:
+            input_ids: [B, n].
+            attention_mask: [B, T + n], 0 = padding on the left.
+            position_ids: [B, n].
+            past_key_values: keys and values of `T` tokens; `n` more are added.
+
+        Returns:
+            Logits [B, 1, V] after the last token.
+        """
+        hidden = functional.embedding(input_ids, self._embedding).float()
+        cos, sin = self._rotary(hidden, position_ids)
+        sin = torch.cat([-sin[..., : self._head_dim // 2], sin[..., self._head_dim // 2 :]], dim=-1)
+        mask = _mask_of(attention_mask, input_ids.shape[1])
+        for number, block in enumerate(self._blocks):
+            attended = self._attend(block, number, hidden, cos[:, None], sin[:, None], mask, past_key_values)
+            hidden = hidden + block.output(attended)
+            gate, up = block.gate_up(self._normed(hidden, block.mlp_norm)).chunk(2, dim=-1)
+            hidden = hidden + block.down(self._activation(gate) * up)
+        return Logits(self._head(self._normed(hidden[:, -1:], self._norm)))
+
+    def _attend(
+        self,
+        block: Block,
+        number: int,
+        hidden: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        mask: Tensor | None,
+        cache: DynamicCache,
+    ) -> Tensor:
+        """[B, n, hidden] -> [B, n, H * D]."""
+        num_rows, length, _ = hidden.shape
+        heads, kv_heads = self._num_heads, self._num_kv_heads
+        qkv = block.qkv(self._normed(hidden, block.norm))
+        qkv = qkv.view(num_rows, length, heads + 2 * kv_heads, self._head_dim).transpose(1, 2)
+        turned = qkv[:, : heads + kv_heads]
+        turned = turned * cos + turned.roll(self._head_dim // 2, dims=-1) * sin
+        turned, values = turned.to(self._attention_dtype), qkv[:, heads + kv_heads :].to(self._attention_dtype)
+        keys, values = cache.update(turned[:, heads:], values, number)
+        queries = turned[:, :heads]
+        if length == 1:  # the queries that share a key head, side by side
+            queries = queries.view(num_rows, kv_heads, heads // kv_heads, self._head_dim)
+        attended = functional.scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask, scale=self._scale, enable_gqa=length > 1 and heads != kv_heads
+        )
+        attended = attended.to(hidden.dtype)
+        if length == 1:
+            return attended.reshape(num_rows, 1, heads * self._head_dim)
+        return attended.transpose(1, 2).reshape(num_rows, length, heads * self._head_dim)
+
+    def _normed(self, hidden: Tensor, weight: Tensor) -> Tensor:
+        return functional.rms_norm(hidden, weight.shape, weight, self._eps)
+
+
+def can_decode(causal_lm: PreTrainedModel) -> bool:
+    """Whether `LlamaDecoder` computes this very model."""
+    return type(causal_lm) in (LlamaForCausalLM, Qwen2ForCausalLM) and not getattr(
+        causal_lm.config, "use_sliding_window", False
+    )
+
+
+def _block_of(layer: Any, dtype: torch.dtype | None) -> Block:
+    attention, mlp = layer.self_attn, layer.mlp
+    return Block(
+        norm=layer.input_layernorm.weight.detach().float(),
+        qkv=_stack([attention.q_proj, attention.k_proj, attention.v_proj], dtype),
+        output=_stack([attention.o_proj], dtype),
+        mlp_norm=layer.post_attention_layernorm.weight.detach().float(),
+        gate_up=_stack([mlp.gate_proj, mlp.up_proj], dtype),
+        down=_stack([mlp.down_proj], dtype),
+    )
+
+
+def _stack(layers: list[Any], dtype: torch.dtype | None) -> Projection:
+    weight = torch.cat([layer.weight.detach() for layer in layers]).to(dtype)
+    biases = [layer.bias for layer in layers]
+    if all(bias is None for bias in biases):
+        return Projection(weight, None)
+    filled = [torch.zeros(len(layer.weight)) if layer.bias is None else layer.bias.detach() for layer in layers]
+    return Projection(weight, torch.cat(filled).to(weight))
+
+
+def _mask_of(attention_mask: Tensor, num_new: int) -> Tensor | None:
+    """[B, T + n] with 0 = padding -> [B, 1, n, T + n] bool, True = may attend; None where every token may see all."""
+    if num_new == 1:
+        return None if bool(attention_mask.all()) else attention_mask.bool()[:, None, None]
+    total = attention_mask.shape[1]
+    may_see = torch.ones((num_new, total), dtype=torch.bool, device=attention_mask.device).tril(total - num_new)
+    mask = may_see & attention_mask.bool()[:, None, None]
+    return mask | ~mask.any(-1, keepdim=True)  # a query of padding would otherwise attend to nothing

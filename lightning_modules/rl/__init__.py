@@ -1,0 +1,1 @@
+"""TODO lightning_modules/rl."""

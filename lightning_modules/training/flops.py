@@ -1,0 +1,90 @@
+"""Floating point operations that training on a minibatch needs, counted from the sizes of the model.
+
+The formula of PaLM (Chowdhery et al. 2022, appendix B): 6 N + 12 L H Q T for each token, with N weights, L layers, H
+heads of width Q and T tokens of the sequence; a third of it is the forward pass. What is computed a second time
+(gradient checkpointing) does not count, and nothing is taken off for causal attention. Three things differ, as training
+here does: N leaves out embeddings, which are look-ups; the output layer counts only where its logits are wanted; a
+frozen weight takes 4 instead of 6, since it gets no gradient of its own. The value head is too small to count.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from datamodules.batches import RolloutBatch, SFTBatch
+from lightning_modules.models.policy import Policy, output_layer
+from lightning_modules.training.packed_loss import IGNORE
+
+
+class TrainingCost(NamedTuple):
+    """Floating point operations of training, forward and backward."""
+
+    per_token: int
+    """Of all layers but embedding and output, without attention."""
+    per_pair: int
+    """Of attention, for each pair of a query and a key."""
+    per_prediction: int
+    """Of the output layer, for each position it runs at."""
+
+
+class MinibatchSize(NamedTuple):
+    """What a packed minibatch holds."""
+
+    num_samples: int
+    num_positions: int
+    """Rows times their length, with padding."""
+    num_tokens: int
+    """Positions without padding."""
+    num_pairs: int
+    """Pairs of tokens of one sample: the squared lengths of the samples, summed; what samples share counts once."""
+    num_predictions: int
+    """Positions at which the output layer runs."""
+
+
+def training_cost(policy: Policy) -> TrainingCost:
+    """Read off a policy what training it costs; a critic of its own (`separate`) runs beside the causal LM."""
+    config = policy.causal_lm.config.get_text_config()
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    per_pair = 12 * config.num_hidden_layers * config.num_attention_heads * width
+    trunks = [policy.causal_lm.base_model] + ([] if policy.critic_trunk is None else [policy.critic_trunk])
+    return TrainingCost(
+        per_token=sum(map(_cost_of_weights, trunks)),
+        per_pair=per_pair * len(trunks),
+        per_prediction=_cost_of_weights(output_layer(policy.causal_lm)),
+    )
+
+
+def measure_minibatch(batch: SFTBatch | RolloutBatch) -> MinibatchSize:
+    """Count; on a GPU this waits until all that was asked of it before is done."""
+    is_token = batch.segment_ids > 0
+    predicted = batch.labels[:, 1:] != IGNORE if isinstance(batch, SFTBatch) else batch.loss_mask
+    counts: list[Tensor] = [
+        _num_answers(batch) if isinstance(batch, RolloutBatch) else batch.segment_ids.amax(dim=1).sum(),
+        torch.count_nonzero(is_token),
+        (2 * batch.position_ids + 1)[is_token].sum(),  # 1 + 3 + 5 + ... up to length l is l squared
+        torch.count_nonzero(predicted),
+    ]
+    num_samples, num_tokens, num_pairs, num_predictions = torch.stack(counts).tolist()
+    return MinibatchSize(num_samples, is_token.numel(), num_tokens, num_pairs, num_predictions)
+
+
+def minibatch_flops(cost: TrainingCost, size: MinibatchSize) -> int:
+    """Count the floating point operations of training on a minibatch."""
+    return (
+        cost.per_token * size.num_tokens + cost.per_pair * size.num_pairs + cost.per_prediction * size.num_predictions
+    )
+
+
+def _num_answers(batch: RolloutBatch) -> Tensor:
+    """Count the places where a branch begins."""
+    begins = batch.branch_ids > 0
+    begins[:, 1:] &= (batch.branch_ids.diff(dim=1) != 0) | (batch.segment_ids.diff(dim=1) != 0)
+    return torch.count_nonzero(begins)
+
+
+def _cost_of_weights(module: nn.Module) -> int:
+    embeddings = [part for part in module.modules() if isinstance(part, nn.Embedding)]
+    looked_up = {weight for part in embeddings for weight in part.parameters()}
+    weights = [weight for weight in module.parameters() if weight not in looked_up]
+    return sum((6 if weight.requires_grad else 4) * weight.numel() for weight in weights)

@@ -1,0 +1,97 @@
+"""AdamW as functions of a config record: with warm-up and decay for SFT, in two groups for reinforcement learning."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from lightning_modules.models.policy import Policy
+from lightning_modules.rl.config import RLOptimizerConfig, check_betas
+
+Schedule = Literal["cosine", "linear", "constant"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamWConfig:
+    """Optimizer and learning-rate schedule.
+
+    Attributes:
+        lr: peak learning rate.
+        betas: decay of the first and second moment.
+        eps: added to the root of the second moment.
+        weight_decay: decoupled decay of matrices and embeddings; norms and biases have none.
+        warmup_steps: optimizer steps of linear warm-up from 0.
+        schedule: shape of the way down from `lr` after the warm-up.
+        min_lr_ratio: share of `lr` left at the last step (`constant` ignores it).
+    """
+
+    lr: float = 2e-3
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = 1e-8
+    weight_decay: float = 0.1
+    warmup_steps: int = 40
+    schedule: Schedule = "cosine"
+    min_lr_ratio: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, value in (("lr", self.lr), ("eps", self.eps)):
+            if not value > 0:
+                raise ValueError(f"optimizer: {name} is {value}, it must be positive")
+        for name, value in (("weight_decay", self.weight_decay), ("warmup_steps", self.warmup_steps)):
+            if not value >= 0:
+                raise ValueError(f"optimizer: {name} is {value}, it must not be negative")
+        check_betas(self.betas)
+        if not 0 <= self.min_lr_ratio <= 1:
+            raise ValueError(f"optimizer: min_lr_ratio is {self.min_lr_ratio}, it must lie in [0, 1]")
+
+
+def build_adamw(named_parameters: Iterable[tuple[str, nn.Parameter]], config: AdamWConfig, *, fused: bool) -> AdamW:
+    """Build AdamW over the trainable parameters in two groups: decayed (at least two dimensions) and not."""
+    trainable = [parameter for _, parameter in named_parameters if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    return AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps, fused=fused)
+
+
+def lr_factor(step: int, *, num_steps: int, config: AdamWConfig) -> float:
+    """Share of the peak learning rate that optimizer step `step` (from 0) of `num_steps` takes."""
+    if step < config.warmup_steps:
+        return (step + 1) / (config.warmup_steps + 1)
+    if config.schedule == "constant":
+        return 1.0
+    progress = min(1.0, (step - config.warmup_steps) / max(1, num_steps - 1 - config.warmup_steps))
+    fall = 1.0 - progress if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
+    return config.min_lr_ratio + (1.0 - config.min_lr_ratio) * fall
+
+
+def build_schedule(optimizer: Optimizer, config: AdamWConfig, *, num_steps: float) -> LambdaLR:
+    """Build the schedule of a run of `num_steps` optimizer steps.
+
+    Raises:
+        ValueError: the run has no end, and the schedule needs one.
+    """
+    if not math.isfinite(num_steps):
+        if config.schedule != "constant":
+            raise ValueError(f"schedule {config.schedule} needs an end: set trainer.max_epochs or trainer.max_steps")
+        num_steps = 0
+    return LambdaLR(optimizer, lambda step: lr_factor(step, num_steps=int(num_steps), config=config))
+
+
+def build_rl_adamw(policy: Policy, config: RLOptimizerConfig) -> AdamW:
+    """Group the parameters by learning rate: those of the language model first, then those of the critic."""
+    groups = [
+        {
+            "params": [parameter for parameter in policy.causal_lm.parameters() if parameter.requires_grad],
+            "lr": config.lr,
+            "weight_decay": config.weight_decay,
+        },
+        {"params": policy.critic_parameters(), "lr": config.value_lr, "weight_decay": 0.0},
+    ]
+    return AdamW([group for group in groups if group["params"]], betas=config.betas, fused=True)

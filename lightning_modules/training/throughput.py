@@ -1,0 +1,125 @@
+"""How fast a run trains, how well it uses its machine, and where the time of an iteration goes.
+
+The clock of the speeds runs from the start of an epoch to the end of each training step; it stands still during
+validation, checkpoints, and while responses are collected. All speeds are those of one rank. Nothing here changes what
+is trained, and all but `rollout/padding_share` depend on the clock or the machine.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.fabric.utilities.throughput import Throughput
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from datamodules.batches import RolloutBatch, SFTBatch
+from lightning_modules.models.policy import Policy
+from lightning_modules.training.device_peaks import peak_flops_per_s, peak_memory_mib, training_dtype
+from lightning_modules.training.flops import measure_minibatch, minibatch_flops, training_cost
+
+ITERATION_PARTS = ("generate", "score", "execute", "update")
+"""Parts of an iteration of reinforcement learning, which a module logs in seconds as `time/<part>_s`."""
+_SPEED_TAGS = {
+    "device/items_per_sec": "throughput/train_tokens_per_s",
+    "device/samples_per_sec": "throughput/samples_per_s",
+    "device/mfu": "throughput/mfu",
+}
+
+
+class Telemetry(Callback):
+    """Logs speed, model FLOPs utilization and peak memory of training, and the shares of an iteration's time.
+
+    Args:
+        window_steps: training steps (micro-batches) the speeds are averaged over; the first values come after as many.
+
+    Raises:
+        ValueError: `window_steps` is below 1.
+    """
+
+    def __init__(self, window_steps: int = 20) -> None:
+        if window_steps < 1:
+            raise ValueError(f"window_steps is {window_steps}: at least 1 is needed")
+        self.window_steps = window_steps
+        self._iteration_s: float | None = None
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._iteration_started_at = time.perf_counter()
+        self._iteration_s = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count the weights, look up or measure the peak of the device, and set the window up.
+
+        Raises:
+            ValueError: `pl_module` trains no `Policy`.
+        """
+        policy = getattr(pl_module, "policy", None)
+        if not isinstance(policy, Policy):
+            raise ValueError(f"Telemetry: {type(pl_module).__name__} trains no policy; leave the callback out")
+        self._cost = training_cost(policy)
+        peak = peak_flops_per_s(pl_module.device, training_dtype(str(trainer.precision)))
+        self._throughput = Throughput(peak, window_size=self.window_steps + 1)
+        self._throughput.update(time=0.0, batches=0, samples=0, lengths=0, flops=0)
+        self._train_s = 0.0
+        self._num_batches = self._num_samples = self._num_tokens = 0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._log_shares(trainer)
+        self._clock_at = time.perf_counter()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._clock_at = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: SFTBatch | RolloutBatch, batch_idx: int
+    ) -> None:
+        size = measure_minibatch(batch)
+        now = time.perf_counter()
+        self._train_s += now - self._clock_at
+        self._clock_at = now
+        self._num_batches += 1
+        self._num_samples += size.num_samples
+        self._num_tokens += size.num_tokens
+        self._throughput.update(
+            time=self._train_s,
+            batches=self._num_batches,
+            samples=self._num_samples,
+            lengths=self._num_tokens,
+            flops=minibatch_flops(self._cost, size),
+        )
+        speeds = self._throughput.compute()
+        values = {tag: speeds[name] for name, tag in _SPEED_TAGS.items() if name in speeds}
+        values["throughput/peak_memory_mib"] = peak_memory_mib(pl_module.device)
+        pl_module.log_dict(values, batch_size=1)
+        if isinstance(batch, RolloutBatch):
+            padding_share = 1 - size.num_tokens / size.num_positions
+            pl_module.log(
+                "rollout/padding_share", padding_share, on_step=False, on_epoch=True, sync_dist=True, batch_size=1
+            )
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        now = time.perf_counter()
+        self._iteration_s = now - self._iteration_started_at
+        self._iteration_started_at = now
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._log_shares(trainer)
+
+    def _log_shares(self, trainer: Trainer) -> None:
+        """Log where the time of the last iteration went: its parts are known only after `on_train_epoch_end`."""
+        logged = trainer.callback_metrics
+        if self._iteration_s is None or any(f"time/{part}_s" not in logged for part in ITERATION_PARTS):
+            return
+        shares = time_shares({part: float(logged[f"time/{part}_s"]) for part in ITERATION_PARTS}, self._iteration_s)
+        self._iteration_s = None
+        for logger in trainer.loggers:
+            logger.log_metrics({f"time/share_{part}": share for part, share in shares.items()}, trainer.global_step - 1)
+
+
+def time_shares(parts_s: Mapping[str, float], whole_s: float) -> dict[str, float]:
+    """Divide the seconds of each part by those of the whole; `other` is the rest, so that all add up to 1.
+
+    Where the parts take longer than the whole (they are means over ranks, the whole is not), their sum is the whole.
+    """
+    total_s = max(whole_s, sum(parts_s.values()))
+    shares = {part: seconds / total_s for part, seconds in parts_s.items()}
+    return shares | {"other": 1.0 - sum(shares.values())}
