@@ -96,7 +96,7 @@ def dispatch(arguments: list[str]) -> int:
         from cli.commands import fit
 
         return fit.run(name, rest)
-    module = importlib.import_module(f"cli.{name}")
+    module = importlib.import_module(f"cli.commands.{name}")
     if name == "submit":  # it takes the options of other subcommands, too
         try:
             return module.run_words(rest)

@@ -14,11 +14,14 @@ from cli.main import SUBCOMMANDS, dispatch
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = (
     ("Data", ("datamodules.sft_data", "datamodules.rl_data", "datamodules.sampler", "datamodules.prompt_format")),
-    ("Synthesis", ("datamodules.synthesis.config", "datamodules.synthesis.build", "datamodules.synthesis.wording.pretraining_files")),
-    ("Training", ("lightning_modules.sft_module", "lightning_modules.rl_module", "lightning_modules.training.optimizers",
-                  "lightning_modules.models.compute", "lightning_modules.models.lora", "lightning_modules.training.checkpointing")),
+    ("Synthesis", ("datamodules.synthesis.config", "datamodules.synthesis.build",
+                   "datamodules.synthesis.wording.pretraining_files")),
+    ("Training", ("lightning_modules.sft_module", "lightning_modules.rl_module",
+                  "lightning_modules.training.optimizers", "lightning_modules.models.compute",
+                  "lightning_modules.models.lora", "lightning_modules.training.checkpointing")),
     ("Objectives", ("lightning_modules.rl.losses", "lightning_modules.rl.advantages")),
-    ("Evaluation", ("lightning_modules.evaluation.evaluate", "lightning_modules.evaluation.records", "lightning_modules.evaluation.statistics")),
+    ("Evaluation", ("lightning_modules.evaluation.evaluate", "lightning_modules.evaluation.records",
+                    "lightning_modules.evaluation.statistics")),
     ("Executor", ("executor.types", "executor.api", "executor.grading.grader")),
     ("Studies", ("cli.study.plan", "cli.study.results", "cli.study.budget", "cli.study.verdicts")),
 )  # fmt: skip

@@ -83,7 +83,7 @@ class RunSizes:
         return num_prompts * self.prompt_tokens + num_samples * (1 + self.response_tokens)
 
     def pairs_of(self, num_samples: float) -> float:
-        """Pairs of a query and a key, counted as `lightning_modules.training.flops` does: squared lengths, prompts once."""
+        """Pairs of a query and a key, counted as in `lightning_modules.training.flops`."""
         num_prompts = num_samples / min(self.samples_per_prompt, max(1.0, num_samples))
         whole = (self.prompt_tokens + self.response_tokens) ** 2
         return num_prompts * self.prompt_tokens**2 + num_samples * (whole - self.prompt_tokens**2)

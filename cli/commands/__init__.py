@@ -1,1 +1,1 @@
-"""TODO cli/commands."""
+"""One module for each subcommand."""

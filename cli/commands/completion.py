@@ -61,7 +61,7 @@ def whole_parser() -> argparse.ArgumentParser:
         elif name == "submit":
             subparsers.add_parser(name, help=text, parents=[submit.options()], add_help=False)
         else:
-            importlib.import_module(f"cli.{name}").add_parser(subparsers)
+            importlib.import_module(f"cli.commands.{name}").add_parser(subparsers)
     complete = {"bash": "_atomforge_configs", "zsh": "_atomforge_configs", "tcsh": "f"}
     for subparser in subparsers.choices.values():
         for action in subparser._actions:

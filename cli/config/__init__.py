@@ -1,1 +1,1 @@
-"""TODO cli/config."""
+"""Configs: finding, reading, checking and resuming."""

@@ -1,1 +1,1 @@
-"""TODO cli/evaluation."""
+"""`atomforge evaluate`: plan, run, store, report."""

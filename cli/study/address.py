@@ -21,7 +21,7 @@ from cli.study.plan import Stage
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("lightning_modules", "datamodules", "executor")
 ONLY_SHOW = frozenset(
-    {"telemetry", "flops", "device_peaks", "run_logger", "callbacks", "tags", "breakdown", "intervals"}
+    {"throughput", "flops", "device_peaks", "run_logger", "sample_texts", "tags", "breakdown", "statistics"}
 )
 """Modules that measure or show what was computed elsewhere."""
 NOT_CONCERNED = ("executor/service",)

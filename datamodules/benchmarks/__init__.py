@@ -1,1 +1,1 @@
-"""TODO datamodules/benchmarks."""
+"""Public benchmarks as evaluation tasks."""

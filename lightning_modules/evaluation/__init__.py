@@ -1,1 +1,1 @@
-"""TODO lightning_modules/evaluation."""
+"""Evaluation: sample, grade, estimate pass@k with intervals."""

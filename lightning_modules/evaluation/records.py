@@ -1,7 +1,8 @@
 """What a policy did on tasks, sample by sample, with the verdicts: records, and the scores that follow from them.
 
 An infrastructure fault is no verdict: such a sample counts neither as tried nor as failed. Scores are dictionaries from
-task id to an estimate in [0, 1]; intervals and paired differences (`lightning_modules.evaluation.statistics`) are made from them.
+task id to an estimate in [0, 1]; `lightning_modules.evaluation.statistics` makes intervals and paired differences from
+them.
 Nothing is sampled or run here.
 """
 

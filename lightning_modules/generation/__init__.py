@@ -1,1 +1,1 @@
-"""TODO lightning_modules/generation."""
+"""Sampling completions from a causal language model."""

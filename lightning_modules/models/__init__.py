@@ -1,1 +1,1 @@
-"""TODO lightning_modules/models."""
+"""Models: policies and reference policies, loading, LoRA, sharding, and how they are computed."""

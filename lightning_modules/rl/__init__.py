@@ -1,1 +1,1 @@
-"""TODO lightning_modules/rl."""
+"""Reinforcement learning: rollouts, advantages, losses."""

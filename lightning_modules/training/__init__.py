@@ -1,1 +1,1 @@
-"""TODO lightning_modules/training."""
+"""What SFT and RL runs share: optimizers, checkpoints, logging, throughput."""

@@ -1,1 +1,1 @@
-"""TODO datamodules/synthesis/composition."""
+"""Composition trees: sampling, normal forms, source code."""

@@ -1,1 +1,1 @@
-"""TODO datamodules/synthesis/dataset."""
+"""Splits and rows of a data set."""

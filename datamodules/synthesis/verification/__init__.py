@@ -1,1 +1,1 @@
-"""TODO datamodules/synthesis/verification."""
+"""Reference results, probes for equal behaviour, and reasons to reject a composition."""

@@ -1,1 +1,1 @@
-"""TODO datamodules/synthesis/wording."""
+"""Task descriptions in English, and text for pretraining."""

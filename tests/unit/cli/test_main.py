@@ -12,7 +12,7 @@ from cli import main as cli_main
 from cli.errors import Interrupted, UsageError, explain
 from cli.main import main
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture

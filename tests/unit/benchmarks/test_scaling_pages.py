@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 from benchmarks.cost import tables  # noqa: E402
 from benchmarks.cost.fit import compare, fit_machine  # noqa: E402
 from benchmarks.cost.machines import Link  # noqa: E402

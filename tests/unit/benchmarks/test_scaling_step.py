@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 from benchmarks.cost import tables  # noqa: E402
 from benchmarks.cost.fit import Point, compare, fit_machine, two_constants  # noqa: E402
 from benchmarks.cost.layout import Layout, RunSizes  # noqa: E402

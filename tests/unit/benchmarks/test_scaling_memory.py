@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 from benchmarks.cost import memory, tables  # noqa: E402
 from benchmarks.cost.layout import Layout, RunSizes  # noqa: E402
 from benchmarks.cost.sizes import QWEN_0_5B, QWEN_1_5B, QWEN_7B, ModelSizes, sizes_of  # noqa: E402

@@ -15,7 +15,7 @@ from datamodules.synthesis.wording.describe import describe
 from datamodules.synthesis.wording.frames import DOCSTRINGS
 from datamodules.synthesis.wording.pretraining_files import file_head
 from tests.support.in_process import InProcess
-from tests.unit.synthesis.test_build import CONFIG, make
+from tests.unit.datamodules.synthesis.test_build import CONFIG, make
 
 WITH_FILES = replace(CONFIG, counts=replace(CONFIG.counts, pretraining=20))
 

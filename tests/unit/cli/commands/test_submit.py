@@ -16,7 +16,7 @@ from cli.slurm.settings import SlurmSettings, read_settings
 from cli.slurm.slurm import seconds
 from cli.study.schedule import Arm
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def job(*commands: list[str]) -> Job:
