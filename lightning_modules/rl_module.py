@@ -66,7 +66,7 @@ class RLModule(PolicyModule):
         engine: how the model is computed.
         lora: adapters to train instead of the whole model, which without them is the reference; null = none.
         reward: what an outcome is worth.
-        reward_function: `my_module.my_function`, added to the reward (`lightning_modules.rl.custom_reward`); null = none.
+        reward_function: `my_module.my_function`, added to it (`lightning_modules.rl.custom_reward`); null = none.
         generate_batch_size: responses decoded together, in training and validation.
         score_batch_size: rows read together when the responses are scored.
         retest_share: share of the passes that are run again on other inputs, which is measured and trains nothing.
