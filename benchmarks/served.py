@@ -27,7 +27,7 @@ def served(backend: str, *, num_workers: int) -> Iterator[tuple[str, int]]:
         config.write_text(json.dumps({**settings, "max_waiting_programs": 200_000}))  # JSON is YAML
         with log.open("wb") as said:
             process = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", "serve", "--config", str(config)],
+                [sys.executable, "-m", "executor.commands", "serve", "--config", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cli.config.records import record_of
-from cli.errors import UsageError
 from datamodules.prompt_format import PromptFormat
+from executor.commands.config import record_of
+from executor.commands.errors import UsageError
 from executor.convert.registry import find_converter
 
 SEEN, UNSEEN, BOTH = "seen", "unseen", "both"

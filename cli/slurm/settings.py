@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cli.config.files import read_yaml
-from cli.config.records import record_of
-from cli.errors import UsageError
+from executor.commands.config import record_of
+from executor.commands.errors import UsageError
 
 _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d{1,2}):(?P<minutes>\d\d):(?P<seconds>\d\d)")
 

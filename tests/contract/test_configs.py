@@ -11,13 +11,13 @@ import yaml
 
 from cli.commands.demo import load_config
 from cli.config.cli import AtomforgeCLI
-from cli.config.records import record_of
-from cli.errors import UsageError
 from cli.evaluation.plan import plan_of
 from cli.study.plan import load_study
 from datamodules.sampler import DrawPlan
 from datamodules.synthesis.config import parse_config
 from datamodules.tokenizer import train_tokenizer
+from executor.commands.config import record_of
+from executor.commands.errors import UsageError
 from executor.service.settings import ServiceConfig
 from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
 

@@ -34,7 +34,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3-pip pyt
 COPY wheels/ /wheels/
 ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_BREAK_SYSTEM_PACKAGES=1
 """
-_PACKAGES = ("docker", "fastapi", "prometheus-client", "pyyaml", "uvicorn")
+_PACKAGES = ("docker", "fastapi", "jsonargparse", "prometheus-client", "pyyaml", "uvicorn")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def build_images(client: docker.DockerClient, folder: Path) -> None:
     subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), *_PACKAGES], check=True, capture_output=True)
     client.images.build(path=str(base), tag=_BASE_TAG, network_mode="host", rm=True)
     context = folder / "context"
-    for name in ("cli", "deploy", "executor"):
+    for name in ("deploy", "executor"):
         shutil.copytree(ROOT / name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "constraints.txt", context)
     for target, tag in IMAGES.items():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cli.config.records import record_of
-from cli.errors import UsageError
+from executor.commands.config import record_of
+from executor.commands.errors import UsageError
 from executor.service.settings import COMPAT_ENDPOINTS, ServiceConfig
 
 

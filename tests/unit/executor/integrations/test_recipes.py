@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.config.records import record_of
 from executor import parse_task
+from executor.commands.config import record_of
 from executor.service.settings import COMPAT_ENDPOINTS, ServiceConfig
 
 ROOT = Path(__file__).resolve().parents[4]

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from cli.config.files import read_yaml
-from cli.config.records import record_of
+from executor.commands.config import read_yaml, record_of
 from executor.service.settings import ServiceConfig
 
 ROOT = Path(__file__).resolve().parents[4]

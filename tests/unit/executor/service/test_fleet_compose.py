@@ -5,8 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from cli.config.files import read_yaml
-from cli.config.records import record_of
+from executor.commands.config import read_yaml, record_of
 from executor.service.client import NUM_REPLICAS_HEADER
 from executor.service.settings import ServiceConfig
 

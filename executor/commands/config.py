@@ -1,4 +1,4 @@
-"""From the mapping of a YAML file to a record (a frozen dataclass of plain values and records), strictly."""
+"""Read YAML files and convert their mappings to config dataclasses; wrong keys and types are errors."""
 
 from __future__ import annotations
 
@@ -6,12 +6,43 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
-from cli.errors import UsageError, did_you_mean
+import yaml
+
+from executor.commands.errors import UsageError, did_you_mean, one_line
 
 Record = TypeVar("Record")
 _NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+
+
+def read_yaml(path: Path, *, name: str | Path | None = None) -> dict[str, Any]:
+    """Read the mapping of a YAML file.
+
+    Args:
+        path: the file.
+        name: what error messages call it (default: the path).
+
+    Raises:
+        UsageError: the file is missing, unreadable, empty or not YAML (with the line), or holds no mapping.
+    """
+    name = path if name is None else name
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise UsageError(f"cannot read the config file {name}: {reason}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or str(error)
+        raise UsageError(f"{name}{line}: not valid YAML: {one_line(problem)}") from error
+    if loaded is None:
+        raise UsageError(f"{name}: the config file is empty")
+    if not isinstance(loaded, dict):
+        raise UsageError(f"{name}: expected a mapping of keys to values, not a {type(loaded).__name__}")
+    return loaded
 
 
 def record_of(kind: type[Record], mapping: Mapping[str, Any], *, source: str, prefix: str = "") -> Record:
