@@ -1,5 +1,6 @@
 """Every command on every page is one that exists: subcommands, options, keys, their types, configs, scripts, verbs."""
 
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -68,6 +69,13 @@ def test_every_command_is_understood(
         parser.parse_args([name, *rest])
     for config in (rest[at + 1] for at, word in enumerate(rest[:-1]) if word == "--config"):
         assert not config.startswith("configs/") or (ROOT / config).exists(), f"{page}: {config}"
+
+
+@pytest.mark.parametrize("words", told("atomforge-executor"), ids=lambda words: " ".join(words)[:90])
+def test_every_command_of_the_executor_is_understood(words: tuple[str, ...]) -> None:
+    parser = CommandParser(prog="atomforge-executor")
+    importlib.import_module(f"executor.commands.{words[1]}").add_parser(parser.add_subparsers())
+    parser.parse_args(words[1:])
 
 
 def test_every_script_exists() -> None:
