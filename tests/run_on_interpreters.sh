@@ -4,7 +4,7 @@
 # Arguments are passed on to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-packages=(docker fastapi httpx hypothesis jsonargparse markdown-it-py prometheus-client psutil pyarrow pytest pytest-timeout pytest-xdist pyyaml rich uvicorn)
+packages=(docker fastapi httpx hypothesis markdown-it-py prometheus-client psutil pyarrow pytest pytest-timeout pytest-xdist pyyaml rich uvicorn)
 
 find_python() {
   local candidate

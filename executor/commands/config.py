@@ -1,20 +1,35 @@
-"""Read YAML files and convert their mappings to config dataclasses; wrong keys and types are errors."""
+"""Read YAML files and convert their mappings to config dataclasses. Unknown keys and other types are errors."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from executor.commands.errors import UsageError, did_you_mean, one_line
 
-Record = TypeVar("Record")
-_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+Config = TypeVar("Config")
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+_NAMES = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
+    "dataclass_type": "a mapping",
+    "none_required": "null",
+}
+"""What pydantic's types of errors ask for, in the words of YAML."""
 
 
 def read_yaml(path: Path, *, name: str | Path | None = None) -> dict[str, Any]:
@@ -45,67 +60,82 @@ def read_yaml(path: Path, *, name: str | Path | None = None) -> dict[str, Any]:
     return loaded
 
 
-def record_of(kind: type[Record], mapping: Mapping[str, Any], *, source: str, prefix: str = "") -> Record:
-    """Make a record; keys that are missing keep their defaults.
+def parse_config(
+    cls: type[Config],
+    settings: Mapping[str, Any],
+    *,
+    source: str,
+    prefix: str = "",
+    renamed: Mapping[str, str] = types.MappingProxyType({}),
+) -> Config:
+    """Build a config from a mapping; missing keys keep their defaults.
 
     Args:
-        kind: a dataclass whose fields are int, float, str, bool, None, literals, such dataclasses, unions of these,
-            `tuple[X, ...]` of them (a list in the file), or `Mapping[str, str | Any]`.
-        mapping: what the file holds.
-        source: the file, for messages.
-        prefix: the keys above, with a dot behind each.
+        cls: a dataclass; its fields may be dataclasses, tuples, mappings, literals and unions of these. Its
+            `__post_init__` may raise ValueError, which should name the key.
+        settings: the content of a file, with lists for tuples.
+        source: the file, for error messages.
+        prefix: the section that `settings` is, such as `slurm.`, for error messages.
+        renamed: earlier names of keys and their present names, for error messages.
 
     Raises:
-        UsageError: an unknown key, a value of another type, or one the record itself refuses; one line naming the key.
+        UsageError: a key is unknown or missing, or a value is wrong; the message names source, key and value.
     """
-    hints = typing.get_type_hints(kind)
-    values: dict[str, Any] = {}
-    for key, value in mapping.items():
-        where = f"{prefix}{key}"
-        if key not in hints:
-            raise UsageError(f"{source}: unknown key {where}{did_you_mean(str(key), hints)}")
-        values[key] = _checked(value, hints[key], source=source, where=where)
-    missing = [
-        f.name
-        for f in dataclasses.fields(kind)  # type: ignore[arg-type]
-        if f.name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise UsageError(f"{source}: {prefix}{missing[0]} is missing")
     try:
-        return kind(**values)
-    except ValueError as error:
-        raise UsageError(f"{source}: {error}") from None
+        return _wrap(cls).model_validate_json(json.dumps({"config": settings}, default=str)).config  # type: ignore[attr-defined]
+    except ValidationError as error:
+        raise UsageError(f"{source}: {_describe(error, cls, prefix, renamed)}") from None
 
 
-def _checked(value: Any, hint: Any, *, source: str, where: str) -> Any:
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if value is None and type(None) in options:
-        return None
-    option = next((option for option in options if option is not type(None)), hint)
-    if dataclasses.is_dataclass(option):
-        if not isinstance(value, Mapping):
-            raise UsageError(f"{source}: {where} takes keys of its own, got {value!r}")
-        return record_of(option, value, source=source, prefix=f"{where}.")  # type: ignore[arg-type]
-    origin = typing.get_origin(option)
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise UsageError(f"{source}: {where} must be a list, not {value!r}")
-        item = typing.get_args(option)[0]
-        return tuple(_checked(v, item, source=source, where=f"{where}.{i}") for i, v in enumerate(value))
-    if origin is Mapping:
-        plain = typing.get_args(option)[1] is Any
-        if not isinstance(value, Mapping) or not all(
-            isinstance(v, str) for v in (*value, *(() if plain else value.values()))
-        ):
-            raise UsageError(f"{source}: {where} must hold `name: name` lines, not {value!r}")
-        return dict(value)
-    if origin is typing.Literal:
-        if value not in typing.get_args(option):
-            raise UsageError(f"{source}: {where} must be {' or '.join(typing.get_args(option))}, not {value!r}")
-        return value
-    if type(value) in options:
-        return value
-    if type(value) is int and float in options:
-        return float(value)
-    raise UsageError(f"{source}: {where} must be {' or '.join(_NAMES[kind] for kind in options)}, not {value!r}")
+@cache
+def _wrap(cls: type) -> type[BaseModel]:
+    """Make a model with the config as its only field: dataclasses inherit the strictness of the model they are in."""
+    strict = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+    return create_model(f"{cls.__name__}File", __config__=strict, config=(cls, ...))
+
+
+def _describe(error: ValidationError, cls: type, prefix: str, renamed: Mapping[str, str]) -> str:
+    """Describe the first error, or the first unknown key: key, value and what would be right."""
+    errors = error.errors(include_url=False)
+    first = next((one for one in errors if one["type"] in _UNKNOWN), errors[0])
+    location = first["loc"][1:]
+    if first["type"] in _UNKNOWN:
+        keys, section = _follow(cls, location[:-1])
+        key = prefix + ".".join([*keys, str(location[-1])])
+        new = renamed.get(".".join(part for part in key.split(".") if not part.isdigit()))
+        if new is not None:
+            return f"{key} was renamed to {new}"
+        return f"unknown key {key}{did_you_mean(str(location[-1]), typing.get_type_hints(section))}"
+    keys, _ = _follow(cls, location)
+    key = prefix + ".".join(keys)
+    if first["type"] in ("missing", "missing_argument"):
+        return f"{key} is missing"
+    if first["type"] == "value_error":
+        message = one_line(str(first.get("ctx", {})["error"]))
+        return f"{key}: {message}" if keys else message
+    same = [one for one in errors if _follow(cls, one["loc"][1:])[0] == keys]  # one for each member of a union
+    wanted = [_NAMES.get(one["type"], one["msg"].removeprefix("Input should be ")) for one in same]
+    return f"{key} must be {' or '.join(dict.fromkeys(wanted))}, not {first['input']!r:.100}"
+
+
+def _follow(annotation: Any, location: Sequence[str | int]) -> tuple[list[str], Any]:
+    """Follow the location of an error through annotations: its keys in the file, and the annotation of the value.
+
+    A location also has the names of union members, which are no keys.
+    """
+    keys = []
+    for part in location:
+        members = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+        for member in members:
+            if dataclasses.is_dataclass(member) and part in (hints := typing.get_type_hints(member)):
+                annotation = hints[str(part)]
+            elif typing.get_origin(member) is tuple and isinstance(part, int):
+                annotation = typing.get_args(member)[0]
+            elif typing.get_origin(member) in (dict, Mapping) and len(typing.get_args(member)) == 2:
+                annotation = typing.get_args(member)[1]
+            else:
+                continue
+            keys.append(str(part))
+            break
+    section = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    return keys, next((member for member in section if dataclasses.is_dataclass(member)), annotation)

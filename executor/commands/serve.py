@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from executor.commands.config import read_yaml, record_of
+from executor.commands.config import read_yaml, parse_dataclass
 from executor.commands.errors import UsageError
 
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from executor.api import open_local
     from executor.service.settings import ServiceConfig, load_token
 
-    settings = record_of(ServiceConfig, read_yaml(args.config), source=str(args.config))
+    settings = parse_dataclass(ServiceConfig, read_yaml(args.config), source=str(args.config))
     token = load_token(settings)
     try:
         from executor.integrations.endpoints import add_endpoints

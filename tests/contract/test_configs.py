@@ -16,7 +16,7 @@ from cli.study.plan import load_study
 from datamodules.sampler import DrawPlan
 from datamodules.synthesis.config import parse_config
 from datamodules.tokenizer import train_tokenizer
-from executor.commands.config import record_of
+from executor.commands.config import parse_dataclass
 from executor.commands.errors import UsageError
 from executor.service.settings import ServiceConfig
 from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
@@ -67,7 +67,7 @@ def test_every_file_is_of_a_known_kind() -> None:
 
 @pytest.mark.parametrize("path", SERVICE, ids=name_of)
 def test_the_service_s_config_names_every_key_with_its_default(path: Path) -> None:
-    assert record_of(ServiceConfig, content(path), source=path.name) == ServiceConfig()
+    assert parse_dataclass(ServiceConfig, content(path), source=path.name) == ServiceConfig()
     assert list(content(path)) == [field.name for field in fields(ServiceConfig)]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from executor.commands.config import read_yaml, record_of
+from executor.commands.config import read_yaml, parse_dataclass
 from executor.service.client import NUM_REPLICAS_HEADER
 from executor.service.settings import ServiceConfig
 
@@ -17,7 +17,7 @@ BALANCER = (FOLDER / "haproxy.cfg").read_text(encoding="utf-8")
 
 def replica_settings() -> ServiceConfig:
     path = FOLDER / "executor.yaml"
-    return record_of(ServiceConfig, read_yaml(path), source=str(path))
+    return parse_dataclass(ServiceConfig, read_yaml(path), source=str(path))
 
 
 def seconds(pattern: str) -> int:
