@@ -60,7 +60,7 @@ def read_yaml(path: Path, *, name: str | Path | None = None) -> dict[str, Any]:
     return loaded
 
 
-def parse_config(
+def parse_dataclass(
     cls: type[Config],
     settings: Mapping[str, Any],
     *,

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from executor.commands.config import read_yaml, parse_dataclass
+from executor.commands.config import parse_dataclass, read_yaml
 from executor.commands.errors import UsageError
 
 

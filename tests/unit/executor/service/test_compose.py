@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from executor.commands.config import read_yaml, parse_dataclass
+from executor.commands.config import parse_dataclass, read_yaml
 from executor.service.settings import ServiceConfig
 
 ROOT = Path(__file__).resolve().parents[4]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from executor.commands.config import read_yaml, parse_dataclass
+from executor.commands.config import parse_dataclass, read_yaml
 from executor.service.client import NUM_REPLICAS_HEADER
 from executor.service.settings import ServiceConfig
 
