@@ -11,7 +11,7 @@ from lightning.pytorch.strategies import DDPStrategy
 
 ROOT = Path(__file__).resolve().parents[2]
 from benchmarks.cost import tables  # noqa: E402
-from cli.config.cli import AtomforgeCLI  # noqa: E402
+from cli.config.cli import build_run_from_arguments  # noqa: E402
 from datamodules.tokenizer import train_tokenizer  # noqa: E402
 from lightning_modules.models.sharding import FSDP2Strategy  # noqa: E402
 from lightning_modules.models.tiny_llama import Architecture, build_causal_lm  # noqa: E402
@@ -47,7 +47,7 @@ def test_overlays_fit_sft_and_rl_alike(path: Path, base: str, start: str) -> Non
     words = ["--config", str(CONFIGS / f"{base}.yaml"), "--config", str(path), "--model.init_args.init_from", start]
     if asked["accelerator"] == "gpu" and not torch.cuda.is_available():
         words += ["--trainer.accelerator", "cpu"]
-    cli = AtomforgeCLI("fit", words, run=False)
+    cli = build_run_from_arguments("fit", words, stage="built")
     assert cli.trainer.world_size == asked["num_nodes"] * asked["devices"]
     assert isinstance(cli.trainer.strategy, {"ddp": DDPStrategy, "fsdp2": FSDP2Strategy}[asked["strategy"]])
     if path.stem in ESTIMATED:

@@ -8,8 +8,8 @@ import torch
 import yaml
 from lightning.pytorch.trainer.connectors.logger_connector import _LoggerConnector
 
-from cli.config import hardware as machine_settings
 from cli.main import main
+from lightning_modules.models import autotune as machine_settings
 from lightning_modules.models.autotune import Measured
 from lightning_modules.training.checkpointing import checkpoints_of, is_finished
 from tests.support.toy_run import Toy, curves, fit, in_tmp, weights  # noqa: F401
