@@ -20,7 +20,7 @@ from executor.commands.errors import UsageError, did_you_mean
 SHIPPED = Path(configs.__file__).parent
 Config = TypeVar("Config")
 _NULLS = ("null", "None", "~")
-_NESTED = re.compile(r"(model|data)\.(init_args\.)?\w+\.[\w.]+")
+_NESTED = re.compile(r"(model|data)\.(init_args\.)?(?!init_args\b)\w+\.[\w.]+")
 
 
 @dataclass(frozen=True, kw_only=True)
