@@ -24,7 +24,7 @@ from datamodules.sampler import DrawPlan, MixturePart, chosen_tasks, shares
 from datamodules.synthesis.dataset.split import PRETRAINING
 from datamodules.synthesis.wording.pretraining_files import file_head
 from datamodules.task_files import DEFAULT_SPLIT, TEST, TRAIN, VALIDATION, DataSource, SplitConfig
-from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
+from datamodules.tokenizer import choose_pieces, load_tokenizer, train_tokenizer, training_texts
 
 TRAINABLE_SPLITS = ("atomic", "synthetic_train", PRETRAINING, "tensor_atomic", "tensor_train")
 VAL_SPLIT = "synthetic_val"
@@ -141,7 +141,9 @@ class SFTDataModule(LightningDataModule):
         for split in (*self.mixture, self.val_split):
             split_of(dataset, split, data_dir=self.source.name)
         if self.tokenizer_source is None and self._own_tokenizer() is None:
-            train_tokenizer(training_texts(dataset), self.vocab_size, self._tokenizer_dir())
+            train_tokenizer(
+                training_texts(dataset), self.vocab_size, self._tokenizer_dir(), pieces=choose_pieces(dataset)
+            )
 
     def setup(self, stage: str) -> None:
         dataset = self.source.load(needs_solutions=True)

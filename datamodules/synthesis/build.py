@@ -195,7 +195,6 @@ def write(
         library: source by name of the functions that solutions call without defining them; it is kept in the
             description of every split (`read_library`).
     """
-    info = make_info(library)
     disable_progress_bars()
     directory.parent.mkdir(parents=True, exist_ok=True)
     unfinished = directory.parent / f".{directory.name}.unfinished-{os.getpid()}"
@@ -204,8 +203,9 @@ def write(
         for name, rows in splits.items():
             columns = (*COLUMNS, PROFILE) if name in TENSOR_SPLITS else COLUMNS
             features = Features(FEATURES | ({PROFILE: Value("string")} if name in TENSOR_SPLITS else {}))
-            table = Dataset.from_dict({c: [row[c] for row in rows] for c in columns}, features=features, info=info)
-            tables[name] = Dataset(table.data, info=table.info, fingerprint=manifest["sha256"][name][:16])
+            table = Dataset.from_dict({c: [row[c] for row in rows] for c in columns}, features=features)
+            info, fingerprint = make_info(library, features), manifest["sha256"][name][:16]
+            tables[name] = Dataset(table.data, info=info, fingerprint=fingerprint)
         DatasetDict(tables).save_to_disk(str(unfinished))
         text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
         (unfinished / FILE_NAME).write_text(text, encoding="utf-8")

@@ -9,12 +9,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from datasets import DatasetInfo
+from datasets import DatasetInfo, Features
 
 
-def make_info(library: Mapping[str, str]) -> DatasetInfo | None:
+def make_info(library: Mapping[str, str], features: Features) -> DatasetInfo | None:
     """Make the metadata of a table that has a library, source by name; None for an empty one."""
-    return DatasetInfo(description=json.dumps({"library": dict(library)})) if library else None
+    return DatasetInfo(description=json.dumps({"library": dict(library)}), features=features) if library else None
 
 
 def read_library(table: Any) -> dict[str, str]:
