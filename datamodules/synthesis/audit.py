@@ -80,7 +80,7 @@ def audit(directory: Path, executor: Executor, on_run: Callable[[int], None] = l
     """
     splits = read_splits(directory)
     solutions = list(dict.fromkeys(row["solution"] for rows in splits.values() for row in rows))
-    atoms = atoms_with(read_manifest(directory)["config"].get("outside_atoms", []))
+    atoms = atoms_with(read_manifest(directory)["config"].get("plugin_atoms", []))
     behaviours = _behaviours(solutions, ProbeBook({**atoms, **TENSOR_ATOMS}), executor, on_run)
     keys = comparable({name: [_keys(row, name, behaviours) for row in rows] for name, rows in splits.items()})
     hashes = read_manifest(directory)["sha256"]

@@ -44,7 +44,7 @@ class SynthesisConfig:
     seed: int = 0
     """Every draw is a function of it; neighbouring seeds share nothing but the atoms."""
     counts: Counts = field(default_factory=Counts)
-    outside_atoms: tuple[str, ...] = ()
+    plugin_atoms: tuple[str, ...] = ()
     """Modules with further atoms, by dotted path (`docs/plugins.md`)."""
     tensor_counts: TensorCounts | None = None
     """Tensor tasks beside the others; None = no such splits, and everything else is the same."""
@@ -62,9 +62,9 @@ class SynthesisConfig:
     def to_mapping(self) -> dict[str, Any]:
         """Return the configuration as JSON has it."""
         counts = {split: count for split, count in asdict(self.counts).items() if count or split != "pretraining"}
-        lists = {"languages": list(self.languages), "outside_atoms": list(self.outside_atoms)}
+        lists = {"languages": list(self.languages), "plugin_atoms": list(self.plugin_atoms)}
         mapping = {**asdict(self), "counts": counts, **lists}
-        for name in ("tensor_counts", "outside_atoms"):
+        for name in ("tensor_counts", "plugin_atoms"):
             if not mapping[name]:
                 del mapping[name]  # data sets without are what they were before there was the key
         return mapping
@@ -91,14 +91,14 @@ def parse_config(mapping: Mapping[str, Any], *, source: str) -> SynthesisConfig:
     languages = mapping.get("languages", list(LANGUAGES))
     if not isinstance(languages, list) or not languages or any(language not in LANGUAGES for language in languages):
         raise ValueError(f"{source}: languages must be a list of {', '.join(LANGUAGES)}, not {languages!r}")
-    outside = mapping.get("outside_atoms", [])
+    outside = mapping.get("plugin_atoms", [])
     if not isinstance(outside, list) or any(not isinstance(path, str) for path in outside):
-        raise ValueError(f"{source}: outside_atoms must be a list of modules such as my_atoms, not {outside!r}")
+        raise ValueError(f"{source}: plugin_atoms must be a list of modules such as my_atoms, not {outside!r}")
     return SynthesisConfig(
         counts=Counts(**counts),
         tensor_counts=tensor_counts,
         languages=tuple(dict.fromkeys(languages)),
-        outside_atoms=tuple(dict.fromkeys(outside)),
+        plugin_atoms=tuple(dict.fromkeys(outside)),
         **numbers,
     )
 
