@@ -58,7 +58,7 @@ class SynthesisConfig:
     seed: int = 0
     """Every draw is a function of it; neighbouring seeds share nothing but the atoms."""
     counts: Counts = field(default_factory=Counts)
-    outside_atoms: tuple[str, ...] = ()
+    plugin_atoms: tuple[str, ...] = ()
     """Modules with further atoms, by dotted path (`docs/plugins.md`)."""
     solution_form: str = "whole"
     """`whole`: a solution defines the atoms it calls. `solve`: it holds the entry point alone, the atoms are a library
@@ -83,14 +83,14 @@ class SynthesisConfig:
     def to_mapping(self) -> dict[str, Any]:
         """Return the configuration as JSON has it."""
         counts = {split: count for split, count in asdict(self.counts).items() if count or split != "pretraining"}
-        lists = {"languages": list(self.languages), "outside_atoms": list(self.outside_atoms)}
+        lists = {"languages": list(self.languages), "plugin_atoms": list(self.plugin_atoms)}
         mapping = {**asdict(self), "counts": counts, **lists}
         mapping["extra_train"] = {str(depth): count for depth, count in self.extra_train.items()}
         if self.depths is not None:
             mapping["depths"] = {split: list(depths) for split, depths in asdict(self.depths).items()}
         if self.solution_form == "whole":
             del mapping["solution_form"]
-        for name in ("tensor_counts", "outside_atoms", "depths", "extra_train"):
+        for name in ("tensor_counts", "plugin_atoms", "depths", "extra_train"):
             if not mapping[name]:
                 del mapping[name]  # the manifest of a data set without them is what it was before they existed
         return mapping
@@ -117,9 +117,9 @@ def parse_config(mapping: Mapping[str, Any], *, source: str) -> SynthesisConfig:
     languages = mapping.get("languages", list(LANGUAGES))
     if not isinstance(languages, list) or not languages or any(language not in LANGUAGES for language in languages):
         raise ValueError(f"{source}: languages must be a list of {', '.join(LANGUAGES)}, not {languages!r}")
-    outside = mapping.get("outside_atoms", [])
+    outside = mapping.get("plugin_atoms", [])
     if not isinstance(outside, list) or any(not isinstance(path, str) for path in outside):
-        raise ValueError(f"{source}: outside_atoms must be a list of modules such as my_atoms, not {outside!r}")
+        raise ValueError(f"{source}: plugin_atoms must be a list of modules such as my_atoms, not {outside!r}")
     form = mapping.get("solution_form", "whole")
     if form not in SOLUTION_FORMS:
         raise ValueError(f"{source}: solution_form must be one of {', '.join(SOLUTION_FORMS)}, not {form!r}")
@@ -130,7 +130,7 @@ def parse_config(mapping: Mapping[str, Any], *, source: str) -> SynthesisConfig:
         extra_train=_extra_train(mapping.get("extra_train", {}), source=source),
         tensor_counts=tensor_counts,
         languages=tuple(dict.fromkeys(languages)),
-        outside_atoms=tuple(dict.fromkeys(outside)),
+        plugin_atoms=tuple(dict.fromkeys(outside)),
         **numbers,
     )
 
