@@ -1,10 +1,9 @@
-"""Time graders of stdin programs: this executor, a bare fork loop, an interpreter per test, verl's prime_code.
+"""Measures stdin tests per second of this executor, a bare fork loop, an interpreter per test, and verl's prime_code.
 
-    python benchmarks/graders.py [--rounds 5] [--programs 40] [--backend bubblewrap] [--verl DIRECTORY]
+    python -m benchmarks.graders [--rounds 5] [--programs 40] [--backend bubblewrap] [--verl DIRECTORY]
 
-Each round runs every grader once, in a process of its own, so that all share the machine's good and bad minutes. All
-programs are correct; each has 10 tests. Starting sandboxes is not timed. DIRECTORY holds an unpacked verl wheel (`pip
-download --no-deps verl`, then unzip); without it prime_code is left out. Ratios are taken within a round.
+All programs are correct; each has 10 tests. Times exclude starting sandboxes. DIRECTORY holds an unpacked verl wheel
+(`pip download --no-deps verl`, then unzip); without it prime_code is left out. Ratios are taken within a round.
 """
 
 import argparse
@@ -18,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+from benchmarks.rounds import Round, build_table, format_spread, run_rounds
 
 NUM_TESTS = 10
 BARE, FRESH, OURS, VERL = "bare fork loop", "interpreter per test", "this executor", "verl prime_code"
@@ -147,36 +146,24 @@ def main() -> int:
         print(json.dumps(GRADERS[args.grader](args.programs, args)))
         return 0
     names = [name for name in GRADERS if name != VERL or args.verl]
-    rounds = []
-    for number in range(args.rounds):
-        print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
-        rounds.append({name: run_grader(name, args) for name in names})
-    print(build_table(names, rounds, args))
-    return 0
+    command = [sys.executable, "-m", "benchmarks.graders", "--programs", str(args.programs), "--backend", args.backend]
+    command += ["--verl", os.path.abspath(args.verl)] if args.verl else []
+    rounds = run_rounds({name: [*command, "--grader", name] for name in names}, args.rounds)
+    complete = [found for found in rounds if len(found) == len(names)]
+    if complete:
+        print(f"{len(complete)} rounds, {args.programs} programs, {NUM_TESTS} stdin tests each, one worker\n")
+        print(build_rates_table(names, complete, args.programs * NUM_TESTS))
+    return 0 if len(complete) == args.rounds else 1
 
 
-def run_grader(name: str, args: argparse.Namespace) -> float:
-    command = [sys.executable, __file__, "--grader", name, "--programs", str(args.programs), "--backend", args.backend]
-    command += ["--verl", args.verl] if args.verl else []
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout)
-
-
-def build_table(names: Sequence[str], rounds: Sequence[dict[str, float]], args: argparse.Namespace) -> str:
-    lines = [
-        f"{len(rounds)} interleaved rounds, {args.programs} programs, {NUM_TESTS} stdin tests each, one worker",
-        "",
-        f"| | tests/s, median (min-max) | of the {BARE} | times {FRESH} |",
-        "|---|---|---|---|",
-    ]
-    num_tests = args.programs * NUM_TESTS
+def build_rates_table(names: Sequence[str], rounds: Sequence[Round], num_tests: int) -> str:
+    rows = []
     for name in names:
         rates = [num_tests / seconds[name] for seconds in rounds]
         of_bare = median(seconds[BARE] / seconds[name] for seconds in rounds)
         of_fresh = median(seconds[FRESH] / seconds[name] for seconds in rounds)
-        cells = [name, f"{median(rates):.0f} ({min(rates):.0f}-{max(rates):.0f})", f"{of_bare:.2f}", f"{of_fresh:.1f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([name, format_spread(rates), f"{of_bare:.2f}", f"{of_fresh:.1f}"])
+    return build_table(["", "tests/s, median (min-max)", f"of the {BARE}", f"times {FRESH}"], rows)
 
 
 if __name__ == "__main__":
