@@ -1,9 +1,10 @@
-"""Our trainers as they are, through Lightning's Trainer.
+"""The trainers of this project through Lightning's Trainer.
 
-    python -m benchmarks.trainers.ours FOLDER sft|ppo|grpo shipped|matched NUM_STEPS [NUM_RANKS | real]
+    python -m benchmarks.trainers.atomforge_trainers FOLDER sft|ppo|grpo shipped|matched NUM_STEPS [NUM_RANKS | real]
 
-`shipped`: bfloat16, and for PPO a critic that shares the trunk; `matched`: float32 and a critic of its own, as TRL's.
-Programs are judged by a stand-in at once, or, with `real`, by the executor.
+`shipped`: bfloat16, and for PPO a value head on the policy's trunk; `matched`: float32 and a critic of its own, as in
+TRL. Rewards depend on the length of a completion and need no program to run; with `real` the executor runs them. Prints
+seconds of each step (SFT: optimizer step, RL: iteration), tokens of SFT steps, and the parts of RL iterations.
 """
 
 import json
@@ -11,33 +12,31 @@ import logging
 import sys
 import time
 import warnings
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 
 import lightning_modules.training.run_executor as run_executor
-from benchmarks.trainers.instant_executor import InstantExecutor
-from benchmarks.trainers.raw import BATCH_SIZE
+from benchmarks.trainers.baselines import BATCH_SIZE
 from datamodules.batches import SFTBatch
 from datamodules.rl_data import RLDataModule
 from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
+from executor.types import Status, Submission
 from lightning_modules.generation.sampler import Sampling
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
 from lightning_modules.rl.kl_control import KLConfig
 from lightning_modules.rl_module import RLModule
 from lightning_modules.sft_module import SFTModule
 from lightning_modules.training.optimizers import AdamWConfig
+from tests.support.fake_executor import FakeExecutor
 
 PARTS = ("generate", "score", "execute", "update")
 
 
 class Clock(Callback):
-    """Times each optimizer step of SFT and each iteration of reinforcement learning."""
+    """Measures each optimizer step of SFT and each iteration of RL."""
 
     def __init__(self) -> None:
         self.steps_s: list[float] = []
@@ -64,7 +63,7 @@ class Clock(Callback):
             self.parts_s.append({part: float(logged[f"time/{part}_s"]) for part in PARTS})
 
 
-def sft(folder: str, num_steps: int, *, batch_size: int) -> tuple[LightningModule, LightningDataModule]:
+def build_sft(folder: str, num_steps: int, *, batch_size: int) -> tuple[LightningModule, LightningDataModule]:
     data = SFTDataModule(
         f"{folder}/data", {"synthetic_train": MixturePart()}, batch_size=batch_size, max_length=256,
         steps_per_epoch=num_steps, num_val_tasks=4, tokenizer=f"{folder}/start",
@@ -72,8 +71,8 @@ def sft(folder: str, num_steps: int, *, batch_size: int) -> tuple[LightningModul
     return SFTModule(init_from=f"{folder}/start", optimizer=AdamWConfig(lr=1e-4)), data
 
 
-def rl(folder: str, algorithm: str, mode: str, *, init_from: str, max_new_tokens: int = 64, real: bool = False):
-    """Make module and data of an algorithm; `real`: rewards from programs that run."""
+def build_rl(folder: str, algorithm: str, mode: str, *, init_from: str, max_new_tokens: int = 64, real: bool = False):
+    """Build module and data of an algorithm; `real`: sample new reward tests and run the probe."""
     trunk = "shared" if mode == "shipped" else "separate"
     critic = CriticConfig(trunk=trunk, warmup_iterations=0) if algorithm == "ppo" else None
     kl = KLConfig() if algorithm == "ppo" else KLConfig(place="loss", estimator="k3", init_coef=0.02)
@@ -94,13 +93,17 @@ def rl(folder: str, algorithm: str, mode: str, *, init_from: str, max_new_tokens
     return module, data
 
 
-def judge_at_once() -> None:
-    """Put the stand-in in the place of the executor, for this process."""
-    run_executor.open_executor = lambda backend, **_: InstantExecutor()  # pyright: ignore
+def replace_executor() -> None:
+    """Make trainers of this process grade by the length of the completion, at once."""
+
+    def grade(submission: Submission) -> Status:
+        return Status.PASSED if len(submission.completion) % 2 == 0 else Status.WRONG
+
+    run_executor.open_executor = lambda *_, **__: FakeExecutor(grade)  # pyright: ignore
 
 
 def fit(module: LightningModule, data: LightningDataModule, folder: str, **options: Any) -> tuple[Clock, Trainer]:
-    """Train under the clock."""
+    """Train with a `Clock`."""
     clock = Clock()
     trainer = Trainer(
         logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
@@ -118,12 +121,12 @@ def main(folder: str, what: str, mode: str, num_steps: str, extra: str = "1") ->
     real = extra == "real"
     num_ranks = 1 if real else int(extra)
     if not real:
-        judge_at_once()
+        replace_executor()
     steps = int(num_steps)
     if what == "sft":
-        module, data = sft(folder, steps, batch_size=BATCH_SIZE * num_ranks)
+        module, data = build_sft(folder, steps, batch_size=BATCH_SIZE * num_ranks)
     else:
-        module, data = rl(folder, what, mode, init_from=f"{folder}/{'trained' if real else 'start'}", real=real)
+        module, data = build_rl(folder, what, mode, init_from=f"{folder}/{'trained' if real else 'start'}", real=real)
     clock, trainer = fit(
         module, data, folder, accelerator="cpu", devices=num_ranks, strategy="ddp" if num_ranks > 1 else "auto",
         precision="bf16-mixed" if mode == "shipped" else "32-true", max_epochs=1 if what == "sft" else steps + 1,
