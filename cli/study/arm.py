@@ -132,7 +132,7 @@ def _evaluate(
 ) -> dict[str, Evaluation]:
     import torch
 
-        from datamodules.eval_data import build_task_prompts, get_split, load_dataset
+    from datamodules.eval_data import build_task_prompts, get_split, load_dataset
     from executor.api import open_executor
     from executor.commands.progress import CountProgress
     from lightning_modules.evaluation.evaluate import evaluate
