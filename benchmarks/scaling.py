@@ -8,10 +8,10 @@ Memory (GiB of one rank) is arithmetic on sizes; `tests/unit/benchmarks/test_sca
 not measured. `benchmarks/training.py` measures one and two ranks on CPU cores; `benchmarks/gpu.py` measures one GPU.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
+from benchmarks.rounds import build_table
 from lightning_modules.models.chunked_logits import LOGITS_AT_ONCE
 
 FLOAT, HALF = 4, 2
@@ -153,68 +153,38 @@ class RunSizes:
         return num_prompts * prompt + num_completions * (whole - prompt)
 
 
-@dataclass(frozen=True, kw_only=True)
-class RankMemory:
-    """Bytes of one rank in RL of all weights in float32 with bf16 autocast and a value head.
+def compute_memory(model: ModelSizes, run: RunSizes, layout: Layout) -> dict[str, int]:
+    """Compute the bytes of a rank in RL of all weights in float32 with bf16 autocast, a value head and a reference.
 
     Not counted: the CUDA context, NCCL buffers, fragmentation. A tenth of the device covers them.
     """
-
-    weights: int
-    gradients: int
-    optimizer: int
-    reference: int
-    reference_whole: int
-    """What `fsdp2` leaves gathered of the reference: its weights outside the blocks have no backward pass that frees
-    them."""
-    ddp_buckets: int
-    sampling_weights: int
-    kv_cache: int
-    sampling_logits: int
-    autocast_weights: int
-    gathered: int
-    """Whole under `fsdp2` for a moment: two blocks, and the weights outside the blocks with their gradients."""
-    activations: int
-    logits: int
-
-    @property
-    def kept(self) -> int:
-        return self.weights + self.gradients + self.optimizer + self.reference + self.reference_whole + self.ddp_buckets
-
-    @property
-    def generating(self) -> int:
-        return self.kept + self.sampling_weights + self.kv_cache + self.sampling_logits
-
-    @property
-    def updating(self) -> int:
-        return self.kept + self.autocast_weights + self.gathered + self.activations + self.logits
-
-    def in_gib(self) -> dict[str, float]:
-        """Return the parts and the sums in GiB, by name."""
-        names = [*(field.name for field in fields(self)), "kept", "generating", "updating"]
-        return {name: getattr(self, name) / GIB for name in names}
-
-
-def compute_memory(model: ModelSizes, run: RunSizes, layout: Layout) -> RankMemory:
-    """Compute the bytes of a rank whose policy and reference are of the same size."""
     trained, shards, is_sharded = model.num_trained, layout.num_shards, layout.strategy == "fsdp2"
     rows = min(run.rollout_batch_size, -(-run.num_completions // layout.num_ranks))
     positions = min(run.micro_batch(layout) * run.completion_tokens, max(1, LOGITS_AT_ONCE // model.vocab_size))
-    return RankMemory(
-        weights=FLOAT * trained // shards,
-        gradients=FLOAT * trained // shards,
-        optimizer=2 * FLOAT * trained // shards,
-        reference=FLOAT * model.num_weights // shards,
-        reference_whole=FLOAT * model.outer_weights * (shards - 1) // shards,
-        ddp_buckets=FLOAT * trained if layout.strategy == "ddp" else 0,
-        sampling_weights=HALF * (model.matrix_weights + (model.num_weights if is_sharded else 0)),
-        kv_cache=rows * (run.prompt_tokens + run.max_new_tokens) * model.kv_bytes,
-        sampling_logits=rows * model.vocab_size * SAMPLING_LOGIT_BYTES,
-        autocast_weights=HALF * model.matrix_weights,
-        gathered=FLOAT * 2 * (model.block_weights + model.outer_weights) if is_sharded else 0,
-        activations=count_activation_bytes(model, run, layout),
-        logits=int(positions * model.vocab_size * LOGIT_BYTES),
-    )
+    kept = {
+        "weights": FLOAT * trained // shards,
+        "gradients": FLOAT * trained // shards,
+        "optimizer": 2 * FLOAT * trained // shards,
+        "reference": FLOAT * model.num_weights // shards,
+        # no backward pass frees what fsdp2 gathers of the reference outside its blocks
+        "reference_whole": FLOAT * model.outer_weights * (shards - 1) // shards,
+        "ddp_buckets": FLOAT * trained if layout.strategy == "ddp" else 0,
+    }
+    generating = {
+        "sampling_weights": HALF * (model.matrix_weights + (model.num_weights if is_sharded else 0)),
+        "kv_cache": rows * (run.prompt_tokens + run.max_new_tokens) * model.kv_bytes,
+        "sampling_logits": rows * model.vocab_size * SAMPLING_LOGIT_BYTES,
+    }
+    updating = {
+        "autocast_weights": HALF * model.matrix_weights,
+        # two blocks, and the weights outside the blocks with their gradients
+        "gathered": FLOAT * 2 * (model.block_weights + model.outer_weights) if is_sharded else 0,
+        "activations": count_activation_bytes(model, run, layout),
+        "logits": int(positions * model.vocab_size * LOGIT_BYTES),
+    }
+    sums = {"kept": sum(kept.values())}
+    sums |= {"generating": sums["kept"] + sum(generating.values()), "updating": sums["kept"] + sum(updating.values())}
+    return kept | generating | updating | sums
 
 
 def count_activation_bytes(model: ModelSizes, run: RunSizes, layout: Layout) -> int:
@@ -252,23 +222,11 @@ class Gpu:
     network_latency_s: float = 20e-6
 
 
-@dataclass(frozen=True, kw_only=True)
-class IterationTime:
-    """Seconds of a rank. The parts do not overlap; programs run while completions and log-probabilities are made."""
+def compute_time(model: ModelSizes, run: RunSizes, layout: Layout, gpu: Gpu) -> dict[str, float]:
+    """Estimate the seconds of an iteration of PPO with a value head and a reference, by part.
 
-    generate: float
-    logprob: float
-    update: float
-    communicate: float
-    other: float
-
-    @property
-    def total(self) -> float:
-        return sum(getattr(self, field.name) for field in fields(self))
-
-
-def compute_time(model: ModelSizes, run: RunSizes, layout: Layout, gpu: Gpu) -> IterationTime:
-    """Estimate the time of an iteration of PPO with a value head and a reference policy."""
+    The parts do not overlap. Programs run while completions and log-probabilities are computed, and take no time here.
+    """
     mine, layers = run.num_completions / layout.num_ranks, model.num_layers
     steps = -(-run.num_completions // layout.num_ranks // run.rollout_batch_size) * run.max_new_tokens
     context = run.prompt_tokens + run.completion_tokens / 2
@@ -289,14 +247,14 @@ def compute_time(model: ModelSizes, run: RunSizes, layout: Layout, gpu: Gpu) -> 
     )
     is_one_node = layout.num_nodes == 1
     num_bytes, num_messages = count_traffic(model, run, layout)
-    return IterationTime(
-        generate=generate,
-        logprob=logprob,
-        update=update,
-        communicate=num_bytes / (gpu.node_bytes_per_s if is_one_node else gpu.network_bytes_per_s)
+    return {
+        "generate": generate,
+        "logprob": logprob,
+        "update": update,
+        "communicate": num_bytes / (gpu.node_bytes_per_s if is_one_node else gpu.network_bytes_per_s)
         + num_messages * (gpu.node_latency_s if is_one_node else gpu.network_latency_s),
-        other=gpu.iteration_s + mine * gpu.completion_s,
-    )
+        "other": gpu.iteration_s + mine * gpu.completion_s,
+    }
 
 
 def count_forward_flops(model: ModelSizes, run: RunSizes, num_completions: float) -> float:
@@ -351,7 +309,6 @@ CASES = (
     (QWEN_0_5B, DDP_1X8), (QWEN_1_5B, ONE), (QWEN_1_5B, DDP_1X8), (QWEN_1_5B, FSDP_1X8), (QWEN_1_5B, DDP_4X8),
     (QWEN_7B, FSDP_1X8), (QWEN_7B, FSDP_4X8),
 )  # fmt: skip
-NUM_COMPLETIONS = (256, 1024, 4096)
 
 
 def build_run(num_completions: int, layout: Layout) -> RunSizes:
@@ -360,29 +317,20 @@ def build_run(num_completions: int, layout: Layout) -> RunSizes:
     return RunSizes(num_completions=num_completions, minibatch_size=256, accumulate_grad_batches=accumulate)
 
 
-def build_memory_table() -> str:
-    """Build the Markdown table of GiB of a rank at 4096 completions."""
-    columns = [compute_memory(model, build_run(4096, layout), layout).in_gib() for model, layout in CASES]
-    rows = [[name.replace("_", " "), *(f"{column[name]:.1f}" for column in columns)] for name in columns[0]]
-    return build_table(["GiB of a rank", *(f"{model.name}, {layout.name}" for model, layout in CASES)], rows)
-
-
-def build_time_table() -> str:
-    """Build the Markdown table of seconds of an iteration on H100 GPUs."""
-    rows = []
+def print_tables() -> None:
+    """Print GiB of a rank at 4096 completions, then seconds of an iteration on H100 GPUs."""
+    columns = [compute_memory(model, build_run(4096, layout), layout) for model, layout in CASES]
+    rows = [[name.replace("_", " "), *(f"{column[name] / GIB:.1f}" for column in columns)] for name in columns[0]]
+    print(build_table(["GiB of a rank", *(f"{model.name}, {layout.name}" for model, layout in CASES)], rows))
+    rows, titles = [], []
     for model, layout in CASES:
-        for num in NUM_COMPLETIONS:
+        for num in (256, 1024, 4096):
             time = compute_time(model, build_run(num, layout), layout, Gpu())
-            parts = [f"{getattr(time, field.name):.1f}" for field in fields(time)]
-            rows.append([model.name, layout.name, str(num), *parts, f"**{time.total:.1f}**", f"{num / time.total:.0f}"])
-    parts = [field.name for field in fields(IterationTime)]
-    return build_table(["model", "GPUs", "completions", *parts, "iteration, s", "completions/s"], rows)
-
-
-def build_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "".join(f"| {' | '.join(line)} |\n" for line in (titles, ["---"] * len(titles), *rows))
+            total, titles = sum(time.values()), ["model", "GPUs", "completions", *time, "total", "completions/s"]
+            parts = [f"{seconds:.1f}" for seconds in time.values()]
+            rows.append([model.name, layout.name, str(num), *parts, f"**{total:.1f}**", f"{num / total:.0f}"])
+    print(build_table(titles, rows))
 
 
 if __name__ == "__main__":
-    print(build_memory_table())
-    print(build_time_table())
+    print_tables()
