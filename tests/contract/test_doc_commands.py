@@ -1,6 +1,6 @@
 """Every command on every page is one that exists: subcommands, options, keys, their types, configs, scripts, verbs."""
 
-import importlib
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -74,6 +74,14 @@ def test_every_script_exists() -> None:
     scripts = {words[1]: words[0] for words in told("python") if words[1].endswith(".py")}
     assert scripts
     missing = {script: page for script, page in scripts.items() if not (ROOT / script).exists()}
+    assert not missing
+
+
+def test_every_benchmark_exists() -> None:
+    pages = [*PAGES, *(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "configs").rglob("*.yaml")]
+    modules = {name for page in pages for name in re.findall(r"python -m (benchmarks[.\w]+)", page.read_text("utf-8"))}
+    assert len(modules - {"benchmarks.NAME"}) >= 6
+    missing = [name for name in modules - {"benchmarks.NAME"} if importlib.util.find_spec(name) is None]
     assert not missing
 
 
