@@ -2,8 +2,8 @@
 
     python -m benchmarks.interval_coverage [--studies 1000]
 
-A task has a difficulty (logit, standard deviation 2.5), a training a level (logit, standard deviation as printed), and a
-completion passes with the probability that both give. Prints the fraction of studies whose interval contains 0.
+A task has a difficulty (logit, standard deviation 2.5), a training a level (logit, standard deviation as printed). A
+completion passes with the probability they give. Prints the fraction of studies whose interval contains 0.
 """
 
 import argparse
