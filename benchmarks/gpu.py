@@ -26,7 +26,7 @@ from datamodules.batches import SFTBatch
 from datamodules.packing import Sample, pack
 from lightning_modules.generation.generate import generate
 from lightning_modules.generation.sampler import Sampling
-from lightning_modules.models.compute import EngineSettings, prepare_causal_lm
+from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm
 from lightning_modules.models.policy import Policy
 from lightning_modules.training.device_peaks import peak_flops_per_s
 from lightning_modules.training.flops import measure_minibatch, minibatch_flops, training_cost
@@ -64,7 +64,7 @@ def sft_utilization(device: torch.device, sizes: Sizes) -> dict[str, float]:
     """Train on packed rows with a dense mask and with flex attention."""
     found: dict[str, float] = {}
     for attention in ("sdpa", "flex") if device.type == "cuda" else ("sdpa",):
-        policy = build_policy(device, sizes, EngineSettings(attention=attention))
+        policy = build_policy(device, sizes, ComputeConfig(attention=attention))
         optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-5, fused=True)
         batch = build_batch(device, sizes)
         steps_s = []
@@ -88,7 +88,7 @@ def sft_utilization(device: torch.device, sizes: Sizes) -> dict[str, float]:
 
 def rollout_speed(device: torch.device, sizes: Sizes) -> dict[str, float]:
     """Sample with `generate` of transformers and of this project until a random model ends or the limit."""
-    model = build_policy(device, sizes, EngineSettings()).causal_lm.to(torch.bfloat16).eval()
+    model = build_policy(device, sizes, ComputeConfig()).causal_lm.to(torch.bfloat16).eval()
     draw = torch.Generator().manual_seed(0)
     prompts = torch.randint(3, sizes.model["vocab_size"], (sizes.num_prompts, sizes.prompt_tokens), generator=draw)
     rates = {"transformers": [], "atomforge": []}
@@ -114,16 +114,16 @@ def rollout_speed(device: torch.device, sizes: Sizes) -> dict[str, float]:
 def flex_against_dense(device: torch.device, sizes: Sizes) -> dict[str, float]:
     """Compare the logits of packed rows under both masks in float32."""
     batch = build_batch(device, sizes)
-    dense = build_policy(device, SMOKE if device.type == "cpu" else sizes, EngineSettings())
+    dense = build_policy(device, SMOKE if device.type == "cpu" else sizes, ComputeConfig())
     everywhere = batch.segment_ids > 0
     with torch.no_grad():
         one, _ = dense(batch.input_ids, packed_mask(batch.segment_ids, flex=False), batch.position_ids, everywhere)
-        prepare_causal_lm(dense.causal_lm, EngineSettings(attention="flex"))
+        prepare_causal_lm(dense.causal_lm, ComputeConfig(attention="flex"))
         other, _ = dense(batch.input_ids, packed_mask(batch.segment_ids, flex=True), batch.position_ids, everywhere)
     return {"largest_difference": float((one - other).abs().max()), "largest_logit": float(one.abs().max())}
 
 
-def build_policy(device: torch.device, sizes: Sizes, engine: EngineSettings) -> Policy:
+def build_policy(device: torch.device, sizes: Sizes, engine: ComputeConfig) -> Policy:
     """Build a Llama of random weights."""
     torch.manual_seed(0)
     config = LlamaConfig(**sizes.model, max_position_embeddings=4096, tie_word_embeddings=False)

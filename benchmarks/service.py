@@ -26,7 +26,7 @@ def run_service(backend: str, *, num_workers: int) -> Iterator[tuple[str, int]]:
         socket, config, log = Path(folder, "socket"), Path(folder, "serve.yaml"), Path(folder, "log")
         settings = {"backend": backend, "num_workers": num_workers, "unix_socket": str(socket)}
         config.write_text(json.dumps({**settings, "max_waiting_programs": 200_000}))  # JSON is YAML
-        command = [sys.executable, "-m", "cli.main", "serve", "--config", str(config)]
+        command = [sys.executable, "-m", "executor.commands", "serve", "--config", str(config)]
         with log.open("wb") as output:  # a session of its own: Ctrl-C reaches this process, which stops the service
             process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT, start_new_session=True)
         try:

@@ -86,7 +86,7 @@ def build_rl(
     )  # fmt: skip
     data = RLDataModule(
         f"{folder}/data", prompts_per_iteration=8, samples_per_prompt=4, minibatch_size=32,
-        fresh_reward_tests=16 if is_real else 0,
+        num_sampled_reward_tests=16 if is_real else 0,
     )  # fmt: skip
     return module, data
 

@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.scaling import ONE, Layout, ModelSizes, RunSizes, compute_memory
 from lightning_modules.models.policy import Policy
-from lightning_modules.models.reference import Reference
+from lightning_modules.models.reference import ReferencePolicy
 from lightning_modules.rl.config import RLOptimizerConfig
 from lightning_modules.training.optimizers import build_rl_adamw
 from lightning_modules.training.packed_loss import packed_mask
@@ -42,7 +42,7 @@ def train_once(rank: int, folder: str) -> None:
         vocab_size=300, tie_word_embeddings=True,
     )  # fmt: skip
     policy = Policy(LlamaForCausalLM._from_config(config, attn_implementation="sdpa"), critic="shared")
-    reference = Reference(policy)
+    reference = ReferencePolicy(policy)
     reference.shard(mesh)
     policy.shard(mesh)
     optimizer = build_rl_adamw(policy, RLOptimizerConfig())

@@ -13,7 +13,7 @@ from benchmarks import scaling
 from cli.config.cli import AtomforgeCLI
 from datamodules.tokenizer import train_tokenizer
 from lightning_modules.models.sharding import FSDP2Strategy
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 OVERLAYS = sorted((CONFIGS / "cluster").glob("*_[0-9]x*.yaml"))
@@ -33,7 +33,7 @@ def read_trainer(path: Path) -> dict[str, Any]:
 def start(tmp_path_factory: pytest.TempPathFactory) -> str:
     policy = tmp_path_factory.mktemp("policy")
     tokenizer = train_tokenizer(["def solve(x): return x"], 280, policy / "tokenizer")
-    sizes = Architecture(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16)
+    sizes = TinyLlamaConfig(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16)
     build_causal_lm(sizes, tokenizer, 0).save_pretrained(policy)
     tokenizer.save_pretrained(policy)
     return str(policy)

@@ -10,7 +10,7 @@ from benchmarks import scaling
 from benchmarks.scaling import Layout, ModelSizes, RunSizes, compute_memory
 from lightning_modules.generation.kv_cache import new_cache
 from lightning_modules.generation.llama_decoder import LlamaDecoder
-from lightning_modules.models.compute import EngineSettings, prepare_causal_lm
+from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import Reference
 from lightning_modules.rl.config import RLOptimizerConfig
@@ -104,7 +104,7 @@ def test_activations_of_a_block_are_what_autograd_keeps(sizes, checkpointing):
 def measure_kept_bytes(sizes: ModelSizes, *, checkpointing: bool) -> tuple[int, int]:
     """Run the forward pass of an update under bf16 autocast; return the bytes autograd keeps: weights, others."""
     causal_lm = build_causal_lm(sizes)
-    prepare_causal_lm(causal_lm, EngineSettings(gradient_checkpointing=checkpointing))
+    prepare_causal_lm(causal_lm, ComputeConfig(gradient_checkpointing=checkpointing))
     policy = Policy(causal_lm, critic="shared").train()
     ids = torch.randint(3, sizes.vocab_size, (2, 64), generator=torch.Generator().manual_seed(0))
     positions, selected = torch.arange(64).repeat(2, 1), torch.zeros_like(ids, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""Progress of a job that counts things: a bar with rate and time left, or plain lines where there is no terminal."""
+"""Progress of a loop on standard error: a bar with rate and remaining time, or plain lines without a terminal."""
 
 import sys
 import time
@@ -9,8 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 LINE_EVERY_S = 10.0
 
 
-def duration(seconds: float) -> str:
-    """Write 98 s as `1:38` and two hours as `2:00:00`."""
+def format_duration(seconds: float) -> str:
+    """Format 98 s as `1:38` and two hours as `2:00:00`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
@@ -20,7 +20,7 @@ class CountLines:
     """Plain lines on stderr, one every few seconds: `tasks 40/128 · 2.3/s · 0:38 left`.
 
     Args:
-        interval_s: least time between two lines, and before the first.
+        interval_s: minimum time between two lines, and before the first.
     """
 
     def __init__(self, interval_s: float = LINE_EVERY_S) -> None:
@@ -28,22 +28,28 @@ class CountLines:
         self.start()
 
     def start(self, num_before: int = 0) -> None:
-        """Begin to count anew; `num_before` were done before and say nothing about the rate."""
+        """Restart the clock; the `num_before` items that are done already do not count in the rate."""
         self._num_before = num_before
         self._started_at = self._printed_at = time.monotonic()
 
     def show(self, noun: str, done: int, total: int) -> None:
-        """Print if the last line is old enough."""
+        """Print a line if the previous one is old enough."""
         now = time.monotonic()
         if now - self._printed_at >= self._interval_s:
             self._printed_at = now
             rate = (done - self._num_before) / (now - self._started_at)
-            left = duration((total - done) / max(rate, 1e-9))
+            left = format_duration((total - done) / max(rate, 1e-9))
             print(f"{noun} {done}/{total} · {rate:.3g}/s · {left} left", file=sys.stderr, flush=True)
 
 
 class CountProgress:
-    """A context manager that shows how many of `total` things are done, on stderr; `num_before` were done before."""
+    """A context manager that shows on standard error how many of `total` items are done.
+
+    Args:
+        noun: what is counted, in the plural.
+        total: number of items.
+        num_before: items that are done already; they do not count in the rate.
+    """
 
     def __init__(self, noun: str, total: int, *, num_before: int = 0) -> None:
         self._noun = noun
@@ -80,7 +86,7 @@ class CountProgress:
             self._bar.stop()
 
     def advance(self, count: int) -> None:
-        """Note that `count` more are done; any one thread may call."""
+        """Count `count` more items as done; one thread at a time may call."""
         self._done += count
         if self._bar is None:
             self._lines.show(self._noun, self._done, self._total)

