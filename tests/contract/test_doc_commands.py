@@ -9,6 +9,7 @@ import pytest
 
 from cli.commands.submit import options
 from cli.main import LIGHTNING_SUBCOMMANDS, SUBCOMMANDS, import_command, main
+from executor.api import BACKENDS
 from executor.commands.main import CommandParser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +77,22 @@ def test_every_command_of_the_executor_is_understood(words: tuple[str, ...]) -> 
     parser = CommandParser(prog="atomforge-executor")
     importlib.import_module(f"executor.commands.{words[1]}").add_parser(parser.add_subparsers())
     parser.parse_args(words[1:])
+
+
+@pytest.mark.parametrize("command", ["evaluate", "demo", "synthesize", "audit", "grade"])
+def test_help_lists_the_backends(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    assert main([command, "--help"]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("--backend")]
+    assert all(form in line for form in BACKENDS)
+
+
+def test_help_of_fit_starts_with_its_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--help"]) == 0
+    usage, _, details = capsys.readouterr().out.partition("\n")
+    assert usage.endswith("atomforge fit --config FILE [--config FILE ...] [--KEY VALUE ...] [--ckpt_path last]")
+    assert "rl/grpo" in details
+    assert "--checkpoint.every_n_epochs" in details
 
 
 def test_every_script_and_benchmark_exists() -> None:
