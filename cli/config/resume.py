@@ -13,7 +13,7 @@ import yaml
 
 from cli.config.files import flatten
 from executor.commands.errors import UsageError
-from lightning_modules.training.checkpointing import checkpoints_of
+from lightning_modules.training.checkpointing import list_checkpoints
 
 CONFIG_KEY = "resolved_config"
 """Key of a checkpoint with the config of its run, as YAML text."""
@@ -74,7 +74,7 @@ def _is_whole(content: Mapping[str, Any]) -> bool:
 def _recovery_hint(path: Path, reason: str) -> str:
     """Describe how to resume from an earlier checkpoint of the run, if there is one."""
     run_dir = path.parent.parent
-    earlier = [checkpoint for checkpoint in checkpoints_of(run_dir) if checkpoint.name < path.name]
+    earlier = [checkpoint for checkpoint in list_checkpoints(run_dir) if checkpoint.name < path.name]
     if path.parent.name != "checkpoints" or not earlier:
         return f" ({reason})"
     return f" ({reason}): delete it, and `--ckpt_path last` resumes from {earlier[-1].name}"

@@ -1,6 +1,9 @@
-"""TRL's trainers on the same model and data; runs in an environment of its own, without this project.
+"""The trainers of TRL on the same model and data, in an environment of their own without this project.
 
-PYTHON others.py FOLDER sft_packed|sft|grpo|ppo NUM_STEPS float32|bfloat16
+    TRL_PYTHON benchmarks/trainers/trl_trainers.py FOLDER sft_packed|sft|grpo|ppo NUM_STEPS float32|bfloat16
+
+Prints seconds of each optimizer step (RL: iteration) and the tokens of SFT steps. Rewards depend on the length of a
+completion.
 """
 
 # ruff: noqa: E402
@@ -26,7 +29,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 
 class Clock(TrainerCallback):
-    """Times the steps, and counts the tokens that are not padding."""
+    """Measures each step; `tokens` counts those that are not padding."""
 
     def __init__(self):
         self.steps_s, self.tokens, self.last = [], [], time.perf_counter()
@@ -37,12 +40,21 @@ class Clock(TrainerCallback):
         self.last = now
 
 
-def common(num_steps, dtype):
+def build_options(num_steps, dtype):
     return {
         "output_dir": tempfile.mkdtemp(), "use_cpu": True, "bf16": dtype == "bfloat16", "report_to": "none",
         "save_strategy": "no", "logging_strategy": "no", "max_steps": num_steps, "gradient_checkpointing": False,
         "disable_tqdm": True,
     }  # fmt: skip
+
+
+def load_policy(folder):
+    return AutoModelForCausalLM.from_pretrained(f"{folder}/start", dtype=torch.float32)
+
+
+def load_prompts(folder, tokenizer, num):
+    samples = json.loads(Path(folder, "samples.json").read_text())
+    return [tokenizer.decode(samples[i % len(samples)][0][1:]) for i in range(num)]
 
 
 def run_sft(folder, num_steps, dtype, *, packing):
@@ -56,10 +68,10 @@ def run_sft(folder, num_steps, dtype, *, packing):
     clock = Clock()
     config = SFTConfig(
         per_device_train_batch_size=16 if packing else 40, max_length=256, packing=packing, completion_only_loss=True,
-        learning_rate=1e-4, **common(num_steps, dtype),
+        learning_rate=1e-4, **build_options(num_steps, dtype),
     )  # fmt: skip
     trainer = SFTTrainer(
-        AutoModelForCausalLM.from_pretrained(f"{folder}/start", dtype=torch.float32), config,
+        load_policy(folder), config,
         train_dataset=Dataset.from_list(rows), processing_class=AutoTokenizer.from_pretrained(f"{folder}/start"),
         callbacks=[clock],
     )  # fmt: skip
@@ -75,11 +87,6 @@ def run_sft(folder, num_steps, dtype, *, packing):
     return clock
 
 
-def prompts_of(folder, tokenizer, num):
-    samples = json.loads(Path(folder, "samples.json").read_text())
-    return [tokenizer.decode(samples[i % len(samples)][0][1:]) for i in range(num)]
-
-
 def run_grpo(folder, num_steps, dtype):
     from trl import GRPOConfig, GRPOTrainer
 
@@ -87,22 +94,19 @@ def run_grpo(folder, num_steps, dtype):
     clock = Clock()
     config = GRPOConfig(
         per_device_train_batch_size=32, num_generations=4, max_completion_length=64, beta=0.02, learning_rate=3e-5,
-        **common(num_steps, dtype),
+        **build_options(num_steps, dtype),
     )  # fmt: skip
     trainer = GRPOTrainer(
-        AutoModelForCausalLM.from_pretrained(f"{folder}/start", dtype=torch.float32),
+        load_policy(folder), args=config, processing_class=tokenizer, callbacks=[clock],
         reward_funcs=lambda completions, **_: [float(len(text) % 2) for text in completions],
-        args=config,
-        train_dataset=Dataset.from_list([{"prompt": text} for text in prompts_of(folder, tokenizer, 8 * num_steps)]),
-        processing_class=tokenizer,
-        callbacks=[clock],
-    )
+        train_dataset=Dataset.from_list([{"prompt": text} for text in load_prompts(folder, tokenizer, 8 * num_steps)]),
+    )  # fmt: skip
     trainer.train()
     return clock
 
 
-class ByLength(nn.Module):
-    """A reward model that looks at nothing: TRL's PPO takes no function."""
+class RewardByLength(nn.Module):
+    """A reward module without a model: the PPO of TRL takes no reward function."""
 
     base_model_prefix = "backbone"
 
@@ -113,8 +117,8 @@ class ByLength(nn.Module):
 
     @staticmethod
     def _backbone(input_ids, **_):
-        return SimpleNamespace(hidden_states=[(input_ids.sum(1, keepdim=True) % 2)[:, :, None].float().expand(
-            -1, input_ids.shape[1], 1)])  # fmt: skip
+        rewards = (input_ids.sum(1, keepdim=True) % 2)[:, :, None].float()
+        return SimpleNamespace(hidden_states=[rewards.expand(-1, input_ids.shape[1], 1)])
 
     def score(self, hidden):
         return hidden
@@ -124,20 +128,24 @@ def run_ppo(folder, num_steps, dtype):
     from trl.experimental.ppo import PPOConfig, PPOTrainer
 
     tokenizer = AutoTokenizer.from_pretrained(f"{folder}/start", padding_side="left")
-    rows = [{"input_ids": tokenizer(text)["input_ids"]} for text in prompts_of(folder, tokenizer, 32 * num_steps)]
-
-    def model():
-        return AutoModelForCausalLM.from_pretrained(f"{folder}/start", dtype=torch.float32)
+    rows = [{"input_ids": tokenizer(text)["input_ids"]} for text in load_prompts(folder, tokenizer, 32 * num_steps)]
 
     clock = Clock()
-    options = {key: value for key, value in common(num_steps, dtype).items() if key != "max_steps"}
+    options = {key: value for key, value in build_options(num_steps, dtype).items() if key != "max_steps"}
     config = PPOConfig(
         per_device_train_batch_size=32, num_ppo_epochs=1, num_mini_batches=1, response_length=64, learning_rate=3e-5,
         local_rollout_forward_batch_size=32, num_sample_generations=0, total_episodes=32 * num_steps, **options,
     )  # fmt: skip
     value_model = AutoModelForSequenceClassification.from_pretrained(f"{folder}/start", num_labels=1)
     trainer = PPOTrainer(
-        config, tokenizer, model(), model(), ByLength(), Dataset.from_list(rows), value_model, callbacks=[clock]
+        config,
+        tokenizer,
+        load_policy(folder),
+        load_policy(folder),
+        RewardByLength(),
+        Dataset.from_list(rows),
+        value_model,
+        callbacks=[clock],
     )
     trainer.train()
     return clock
