@@ -20,6 +20,7 @@ _OPENING = re.compile(
     r"|(?P<tag>\[PYTHON\]|<(?:pre|code|python|answer|solution)(?:[ ][^<>]*)?>(?:<code(?:[ ][^<>]*)?>)?)[ \t]*)$",
     re.IGNORECASE,
 )
+_FENCE = re.compile(r"[`~]{3}|\[PYTHON\]|<(?:pre|code|python|answer|solution)\b", re.IGNORECASE)
 _LOOKAHEAD = 5000
 MAX_BLOCKS = 500
 """Of an answer with more blocks than that, the last ones are looked at."""
@@ -108,6 +109,8 @@ def split_document(text: str, parser: Parser, *, begins_inside: bool, is_program
         begins_inside: whether the prompt left a fence open.
         is_program: whether the text before a first fence without a label is a program; then that fence closes it.
     """
+    if not begins_inside and _FENCE.search(text) is None:
+        return Document((), text)
     return _Splitter(text.split("\n"), parser).split(begins_inside=begins_inside, is_program=is_program)
 
 
@@ -149,7 +152,7 @@ class _Splitter:
             if fence is not None:
                 position = self._take_block(fence, position + 1, pending)
                 continue
-            inline = _INLINE.match(line)
+            inline = _INLINE.match(line) if "```" in line else None
             if inline is not None:
                 self._blocks.append(Block("inline", inline["code"].strip() + "\n"))
             self._outside.append(line)

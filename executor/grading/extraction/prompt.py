@@ -13,6 +13,8 @@ from executor.grading.extraction.scanner import scan_line
 
 MAX_MENDED = MAX_SOURCE // 4
 """Characters of a body behind which prose is looked for with each of its possible indentations."""
+_FUNCTION = re.compile(r"^(?:async[ \t]+)?def[ \t]+([^\s(:]++)[ \t]*[(:]", re.MULTILINE)
+_CLASS = re.compile(r"^class[ \t]+([^\s(:]++)[ \t]*[(:]", re.MULTILINE)
 _FUTURE = re.compile(r"^from[ \t]++__future__[ \t]++import[ \t]++[\w, \t]++(?:#.*)?$\n?", re.MULTILINE)
 _LAST_KEYWORD = re.compile(r"\b(?:and|assert|del|elif|else|for|if|in|is|lambda|not|or|raise|return|while|yield)$")
 
@@ -36,14 +38,14 @@ class PromptStart:
 
 def find_start(prompt: str, entry: EntryPoint, parser: Parser) -> PromptStart | None:
     """Find the beginning of the entry point in a prompt; None where it is not there."""
-    kind = r"(?:async[ \t]+)?def" if entry.method is None else "class"
-    defines = re.compile(rf"^{kind}[ \t]+{re.escape(entry.name)}[ \t]*[(:]", re.MULTILINE)
-    if not defines.search(prompt):
+    starts = _find_definitions(prompt, entry)
+    if not starts:
         return None
-    blocks = split_document(prompt, parser, begins_inside=False, is_program=lambda _: False).blocks
-    code = next((block.content for block in reversed(blocks) if defines.search(block.content)), prompt)
-    found = list(defines.finditer(code))[-1]
-    lines = code[: found.start()].splitlines(keepends=True)
+    code = prompt
+    for block in split_document(prompt, parser, begins_inside=False, is_program=lambda _: False).blocks:
+        if in_block := _find_definitions(block.content, entry):
+            code, starts = block.content, in_block
+    lines = code[: starts[-1]].splitlines(keepends=True)
     while lines and lines[-1].startswith("@"):  # decorators belong to the entry point
         lines.pop()
     before = "".join(lines)
@@ -59,6 +61,12 @@ def find_start(prompt: str, entry: EntryPoint, parser: Parser) -> PromptStart | 
             return None
         method = method_line.start()
     return PromptStart(before, _without_tail(header), method, _indent_of_body(header, method))
+
+
+def _find_definitions(code: str, entry: EntryPoint) -> list[int]:
+    """Find where the lines begin that define the function or the class of an entry point."""
+    pattern = _FUNCTION if entry.method is None else _CLASS
+    return [found.start() for found in pattern.finditer(code) if found[1] == entry.name]
 
 
 def replace_start(start: PromptStart, code: str) -> str:
@@ -79,10 +87,11 @@ def continue_start(start: PromptStart, body: str, parser: Parser) -> str | None:
     """
     if len(start.before) + len(start.header) + len(body) > MAX_SOURCE:
         return None
-    programs = [start.before + code for code in _continuations(start, body)]
-    for program in programs:
-        if _is_whole(program, parser):
-            return program
+    programs: list[str] = []
+    for code in _continuations(start, body):
+        programs.append(start.before + code)
+        if _is_whole(programs[-1], parser):
+            return programs[-1]
     if len(body) > MAX_MENDED:
         return None
     dedented = textwrap.dedent(body)
