@@ -56,13 +56,38 @@ class Grading(Protocol):
 
 
 @dataclass(frozen=True)
-class _Program:
-    """A program, its encoded calls, and the task it is graded against."""
+class _PreparedTask:
+    """A task and what its programs have in common."""
 
     task: Task
     run: Run
+    """Without the source of a program."""
     calls: bytes
+    """Encoded."""
     limits: Limits
+    """Those of the batch, changed by the task's own."""
+    key: tuple
+    """Programs with equal sources and equal keys have equal outcomes."""
+
+
+@dataclass(frozen=True)
+class _Program:
+    """A program and the task it is graded against."""
+
+    prepared: _PreparedTask
+    run: Run
+
+    @property
+    def task(self) -> Task:
+        return self.prepared.task
+
+    @property
+    def calls(self) -> bytes:
+        return self.prepared.calls
+
+    @property
+    def limits(self) -> Limits:
+        return self.prepared.limits
 
 
 @dataclass(frozen=True)
@@ -96,7 +121,7 @@ class LocalGrading:
         self._first: dict[tuple, Future[Outcome]] = {}
         """Of equal programs, the one that was added first."""
         self._references: dict[tuple, Future[_Reference]] = {}
-        self._task_limits: dict[int, tuple[Task, Limits]] = {}
+        self._prepared: dict[int, _PreparedTask] = {}
         """By the identity of a task, which lives as long as its entry."""
         self._error: BaseException | None = None
         self._changed = threading.Condition(threading.RLock())
@@ -112,14 +137,14 @@ class LocalGrading:
     def add(self, submission: Submission) -> int:
         task = submission.task
         extraction = extract_program(submission.completion, task.entry_point or None, prompt=task.prompt)
-        program = self._build_program(task, extraction.source) if extraction.problem is None else None
+        prepared = self._prepare(task)
         with self._changed:
             index = self._num_added
             self._num_added += 1
-            if program is None:
-                graded = _resolved(_build_load_error(task, extraction.problem or ""))
+            if extraction.problem is not None:
+                graded = _resolved(_build_load_error(task, extraction.problem))
             else:
-                graded = self._grade_shared(program)
+                graded = self._grade_shared(_Program(prepared, replace(prepared.run, source=extraction.source)))
         graded.add_done_callback(functools.partial(self._deliver, index))
         return index
 
@@ -130,26 +155,15 @@ class LocalGrading:
                 raise self._error
             return [self._outcomes[index] for index in range(self._num_added)]
 
-    def _build_program(self, task: Task, source: str) -> _Program:
-        run = Run(
-            source=source,
-            entry_point=task.entry_point,
-            calls=task.calls,
-            prelude=expand_prelude(task.prelude),
-            profile=task.profile,
-        )
-        return _Program(task, run, encode_calls(run), self._find_limits(task))
-
-    def _find_limits(self, task: Task) -> Limits:
-        """Return the limits of a task's programs: those of the batch, changed by its own."""
-        known = self._task_limits.get(id(task))
-        if known is None:
-            known = self._task_limits[id(task)] = (task, _adjust_limits(task, self._limits))
-        return known[1]
+    def _prepare(self, task: Task) -> _PreparedTask:
+        prepared = self._prepared.get(id(task))
+        if prepared is None:
+            prepared = self._prepared[id(task)] = _prepare_task(task, _adjust_limits(task, self._limits))
+        return prepared
 
     def _grade_shared(self, program: _Program) -> Future[Outcome]:
         """Grade a program, or wait for an equal one that was added before."""
-        key = _build_dedup_key(program)
+        key = (program.run.source, *program.prepared.key)
         if key not in self._first:
             self._first[key] = self._grade(program)
             return self._first[key]
@@ -200,7 +214,8 @@ class LocalGrading:
                 outcome = replace(outcome, reward=compute_reward(outcome, self._rewards))
             with self._changed:
                 self._outcomes[index] = outcome
-                self._changed.notify_all()
+                if len(self._outcomes) == self._num_added:
+                    self._changed.notify_all()
             if self._on_result is not None:
                 self._on_result(index, outcome)
         except Exception as error:
@@ -259,10 +274,20 @@ def _adjust_limits(task: Task, limits: Limits) -> Limits:
     return replace(limits, **changes) if changes else limits
 
 
-def _build_dedup_key(program: _Program) -> tuple:
-    """Return what decides an outcome: programs with equal keys have equal outcomes."""
-    task, run = program.task, program.run
-    key = (run.source, run.entry_point, run.profile, run.prelude, program.calls, program.limits)
+def _prepare_task(task: Task, limits: Limits) -> _PreparedTask:
+    run = Run(
+        source="",
+        entry_point=task.entry_point,
+        calls=task.calls,
+        prelude=expand_prelude(task.prelude),
+        profile=task.profile,
+    )
+    calls = encode_calls(run)
+    return _PreparedTask(task, run, calls, limits, _build_key(task, run, calls, limits))
+
+
+def _build_key(task: Task, run: Run, calls: bytes, limits: Limits) -> tuple:
+    key = (run.entry_point, run.profile, run.prelude, calls, limits)
     if task.check is not None:
         return *key, "check", task.check, task.prompt
     if task.reference is not None:

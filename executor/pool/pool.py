@@ -150,13 +150,14 @@ class SandboxPool:
             if self._is_closed:
                 raise RuntimeError("the executor is closed")
             is_cancelled = job.queue.is_cancelled
+            must_wake = not self._waiting
             if not is_cancelled:
                 jobs = self._waiting.setdefault(job.queue, deque())
                 jobs.appendleft(job) if job.is_next else jobs.append(job)
                 self._unfinished.add(job)
         if is_cancelled:
             job.future.cancel()
-        else:
+        elif must_wake:  # else a wake-up is pending, or all slots are full
             self._wake()
 
     def drop(self, queue: JobQueue) -> None:

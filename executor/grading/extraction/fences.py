@@ -83,6 +83,8 @@ class _Fence:
 
     def is_closed_by(self, line: str) -> bool:
         """Say whether a line, without its prefix, is a closing fence of this one, indented or not."""
+        if self.mark[0] not in line and not self.is_tag:
+            return False
         text = line.strip(" \t")
         if self.is_tag:
             return text[:2] in ("</", "[/") and text[-1] in ">]" and text.lower() in self.mark
@@ -228,7 +230,7 @@ def _closing_tags(tag: str) -> str:
 
 
 def _opening(line: str) -> _Fence | None:
-    if "```" not in line and "~~~" not in line and "[" not in line and "<" not in line:
+    if not any(mark in line for mark in ("```", "~~~", "[", "<")) or _FENCE.search(line) is None:
         return None
     found = _OPENING.match(line)
     if found is None:
