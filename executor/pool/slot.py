@@ -139,8 +139,8 @@ class Slot:
             sandboxes.confirm_ready()
         while messages and sandboxes.connection is connection:
             self._handle(connection, messages.popleft())
-        # After a failed canary, further replies of the same sandbox count for nothing.
-        self._jobs.give_back(ticket for ticket, _, _ in messages if isinstance(ticket, RunJob))
+        if messages:  # after a failed canary, further replies of the same sandbox count for nothing
+            self._jobs.give_back(ticket for ticket, _, _ in messages if isinstance(ticket, RunJob))
 
     def check_deadlines(self, now: float) -> None:
         if not self._checks.check_deadline(now):
@@ -163,7 +163,9 @@ class Slot:
         self._harnesses.close()
 
     def _find(self, connection: SandboxConnection[Ticket]) -> SandboxLifecycle | None:
-        return next((place for place in (self.candidates, self._harnesses) if place.connection is connection), None)
+        if self.candidates.connection is connection:
+            return self.candidates
+        return self._harnesses if self._harnesses.connection is connection else None
 
     def _handle(self, connection: SandboxConnection[Ticket], message: Message[Ticket]) -> None:
         ticket, header, body = message
