@@ -7,7 +7,6 @@ outcomes, not the values that programs returned. It starts no sandbox and knows 
 """
 
 import functools
-import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,19 +16,14 @@ from typing import Any, Protocol, TypeVar
 
 from executor.grading.extract import extract_program
 from executor.grading.outcome import grade_execution
+from executor.grading.prepare import PreparedTask, prepare_task
 from executor.grading.rewards import RewardConfig, compute_reward
 from executor.grading.stdin import StdinGrading
-from executor.grading.tasks.preludes import expand_prelude
-from executor.grading.tasks.tests import count_expected_bytes
-from executor.pool.queue import JobQueue, encode_calls
+from executor.pool.queue import JobQueue
 from executor.types import Execution, Limits, Outcome, Run, Status, Submission, Task, Test, TestKind, infra_outcome
 
 REFERENCE_LIMIT_FACTOR = 3.0
 """The reference program of a task may take this many times the limits of a program."""
-WALL_TIME_FACTOR = 3.0
-"""Wall time per second of a task's own time limit, which is CPU time."""
-OUTPUT_SLACK_BYTES = 64 << 10
-"""Output allowed beyond twice the expected one."""
 _NOT_SHARED = (Status.TIMEOUT, Status.INFRA)
 
 OnOutcome = Callable[[int, Outcome], None]
@@ -56,25 +50,10 @@ class Grading(Protocol):
 
 
 @dataclass(frozen=True)
-class _PreparedTask:
-    """A task and what its programs have in common."""
-
-    task: Task
-    run: Run
-    """Without the source of a program."""
-    calls: bytes
-    """Encoded."""
-    limits: Limits
-    """Those of the batch, changed by the task's own."""
-    key: tuple
-    """Programs with equal sources and equal keys have equal outcomes."""
-
-
-@dataclass(frozen=True)
 class _Program:
     """A program and the task it is graded against."""
 
-    prepared: _PreparedTask
+    prepared: PreparedTask
     run: Run
 
     @property
@@ -121,7 +100,7 @@ class LocalGrading:
         self._first: dict[tuple, Future[Outcome]] = {}
         """Of equal programs, the one that was added first."""
         self._references: dict[tuple, Future[_Reference]] = {}
-        self._prepared: dict[int, _PreparedTask] = {}
+        self._prepared: dict[int, PreparedTask] = {}
         """By the identity of a task, which lives as long as its entry."""
         self._error: BaseException | None = None
         self._changed = threading.Condition(threading.RLock())
@@ -155,10 +134,10 @@ class LocalGrading:
                 raise self._error
             return [self._outcomes[index] for index in range(self._num_added)]
 
-    def _prepare(self, task: Task) -> _PreparedTask:
+    def _prepare(self, task: Task) -> PreparedTask:
         prepared = self._prepared.get(id(task))
         if prepared is None:
-            prepared = self._prepared[id(task)] = _prepare_task(task, _adjust_limits(task, self._limits))
+            prepared = self._prepared[id(task)] = prepare_task(task, self._limits)
         return prepared
 
     def _grade_shared(self, program: _Program) -> Future[Outcome]:
@@ -257,45 +236,6 @@ def _resolved(outcome: Outcome) -> Future[Outcome]:
 
 def _build_load_error(task: Task, detail: str) -> Outcome:
     return Outcome(status=Status.LOAD_ERROR, num_passed=0, num_tests=task.num_tests, duration_s=0.0, detail=detail)
-
-
-def _adjust_limits(task: Task, limits: Limits) -> Limits:
-    """Apply a task's own limits. A time limit holds for each stdin test, and for all calls of a program together."""
-    changes: dict[str, Any] = {}
-    if task.time_limit_s is not None:
-        num_shared = 1 if task.kind is TestKind.STDIN else max(1, task.num_tests)
-        changes["cpu_time_s"] = task.time_limit_s * num_shared
-        changes["wall_time_s"] = task.time_limit_s * num_shared * WALL_TIME_FACTOR
-    if task.memory_mib is not None:
-        changes["memory_bytes"] = task.memory_mib << 20
-    needed = 2 * count_expected_bytes(task.stdin_tests or task.tests) + OUTPUT_SLACK_BYTES
-    if needed > limits.output_bytes:
-        changes["output_bytes"] = needed
-    return replace(limits, **changes) if changes else limits
-
-
-def _prepare_task(task: Task, limits: Limits) -> _PreparedTask:
-    run = Run(
-        source="",
-        entry_point=task.entry_point,
-        calls=task.calls,
-        prelude=expand_prelude(task.prelude),
-        profile=task.profile,
-    )
-    calls = encode_calls(run)
-    return _PreparedTask(task, run, calls, limits, _build_key(task, run, calls, limits))
-
-
-def _build_key(task: Task, run: Run, calls: bytes, limits: Limits) -> tuple:
-    key = (run.entry_point, run.profile, run.prelude, calls, limits)
-    if task.check is not None:
-        return *key, "check", task.check, task.prompt
-    if task.reference is not None:
-        return *key, "reference", task.reference, task.float_tol
-    if task.stdin_tests:
-        return *key, "stdin", task.stdin_tests, task.float_tol, task.checker
-    expected = json.dumps([test.raises or [test.expected] for test in task.tests])
-    return *key, "tests", expected, task.float_tol
 
 
 def _build_reference(inputs: tuple[list, ...], execution: Execution) -> _Reference:

@@ -7,7 +7,7 @@ import yaml
 
 from cli.config.files import read_yaml
 from cli.config.records import record_of
-from executor.service.client import NUM_REPLICAS_HEADER
+from executor.service.info import NUM_REPLICAS_HEADER
 from executor.service.settings import ServiceConfig
 
 ROOT = Path(__file__).resolve().parents[4]
