@@ -23,10 +23,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from executor.grading.extraction.answer import cut_end_tokens, drop_reasoning, normalize
-from executor.grading.extraction.fences import Block, Document, leaves_fence_open, split_document
+from executor.grading.extraction.fences import Block, Document, split_document
 from executor.grading.extraction.names import (
     Definition,
-    EntryPoint,
     bound_names,
     called_names,
     find_definition,
@@ -36,11 +35,11 @@ from executor.grading.extraction.names import (
 )
 from executor.grading.extraction.parsing import MAX_SOURCE, Parser
 from executor.grading.extraction.prompt import (
-    PromptStart,
+    TaskContext,
     append_body,
     continue_start,
-    find_start,
     join_sources,
+    read_task,
     replace_start,
 )
 from executor.grading.extraction.prose import cut_unfinished, strip_prose
@@ -79,42 +78,13 @@ def extract_program(completion: str, entry_point: str | None, *, prompt: str | N
     answer = drop_reasoning(normalize(completion), None if prompt is None else normalize(prompt))
     if answer is None:
         return Extraction("", NO_ANSWER)
-    return Extraction(_Extractor(_read_task(entry_point, prompt)).extract(answer))
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    """What extraction needs to know of a task.
-
-    Args:
-        entry: None for a program that reads standard input.
-        start: the beginning of the entry point in the prompt.
-        begins_inside: whether the prompt leaves a fence open.
-        known_names: names that the prompt binds before the entry point.
-    """
-
-    entry: EntryPoint | None
-    start: PromptStart | None
-    begins_inside: bool
-    known_names: frozenset[str]
-
-
-@functools.lru_cache(maxsize=1024)
-def _read_task(entry_point: str | None, prompt: str | None) -> _Task:
-    entry = None if entry_point is None else EntryPoint.from_text(entry_point)
-    if prompt is None or len(prompt) > MAX_SOURCE:
-        return _Task(entry, None, False, frozenset())
-    prompt, parser = normalize(prompt), Parser()
-    begins_inside = ("```" in prompt or "~~~" in prompt) and leaves_fence_open(prompt, parser)
-    start = None if entry is None else find_start(prompt, entry, parser)
-    tree = parser.parse(start.before) if start is not None and start.before else None
-    return _Task(entry, start, begins_inside, frozenset() if tree is None else frozenset(bound_names(tree)))
+    return Extraction(_Extractor(read_task(entry_point, prompt)).extract(answer))
 
 
 class _Extractor:
     """Extracts one program."""
 
-    def __init__(self, task: _Task) -> None:
+    def __init__(self, task: TaskContext) -> None:
         self._parser = Parser()
         self._mended: dict[Block, str] = {}
         self._entry, self._start, self._known_names = task.entry, task.start, task.known_names

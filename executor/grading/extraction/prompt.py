@@ -1,12 +1,14 @@
 """Prompts that begin the program, as HumanEval's do, and completions that go on with them."""
 
+import functools
 import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from executor.grading.extraction.fences import split_document
-from executor.grading.extraction.names import EntryPoint, returns_outside_function
+from executor.grading.extraction.answer import normalize
+from executor.grading.extraction.fences import leaves_fence_open, split_document
+from executor.grading.extraction.names import EntryPoint, bound_names, returns_outside_function
 from executor.grading.extraction.parsing import MAX_SOURCE, Parser
 from executor.grading.extraction.prose import cut_unfinished, strip_prose
 from executor.grading.extraction.scanner import scan_line
@@ -34,6 +36,36 @@ class PromptStart:
     header: str
     method: int | None
     indent: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskContext:
+    """What extraction needs to know of a task.
+
+    Args:
+        entry: None for a program that reads standard input.
+        start: the beginning of the entry point in the prompt.
+        begins_inside: whether the prompt leaves a fence open.
+        known_names: names that the prompt binds before the entry point.
+    """
+
+    entry: EntryPoint | None
+    start: PromptStart | None
+    begins_inside: bool
+    known_names: frozenset[str]
+
+
+@functools.lru_cache(maxsize=1024)
+def read_task(entry_point: str | None, prompt: str | None) -> TaskContext:
+    """Read what extraction needs of a task; arguments as for `executor.grading.extract.extract_program`."""
+    entry = None if entry_point is None else EntryPoint.from_text(entry_point)
+    if prompt is None or len(prompt) > MAX_SOURCE:
+        return TaskContext(entry, None, False, frozenset())
+    prompt, parser = normalize(prompt), Parser()
+    begins_inside = ("```" in prompt or "~~~" in prompt) and leaves_fence_open(prompt, parser)
+    start = None if entry is None else find_start(prompt, entry, parser)
+    tree = parser.parse(start.before) if start is not None and start.before else None
+    return TaskContext(entry, start, begins_inside, frozenset() if tree is None else frozenset(bound_names(tree)))
 
 
 def find_start(prompt: str, entry: EntryPoint, parser: Parser) -> PromptStart | None:
