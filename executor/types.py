@@ -198,7 +198,7 @@ class Task:
     prelude: str | None = None
     """Source that runs before the program in the same namespace, or a name in `grading.tasks.preludes.PRELUDES`."""
     checker: str | None = None
-    """Source of a program that judges standard output in place of a comparison."""
+    """Source of a program that decides whether standard output is correct, in place of a comparison."""
     float_tol: float | None = None
     """Absolute and relative tolerance of numbers, or None for an exact comparison."""
     result: str | None = None

@@ -86,7 +86,7 @@ class _Extractor:
 
     def __init__(self, task: TaskContext) -> None:
         self._parser = Parser()
-        self._mended: dict[Block, str] = {}
+        self._repaired: dict[Block, str] = {}
         self._entry, self._start, self._known_names = task.entry, task.start, task.known_names
         self._begins_inside = task.begins_inside
 
@@ -120,7 +120,7 @@ class _Extractor:
         blocks = [block for block in document.blocks if block.label and block.may_be_python] or [
             block for block in document.blocks if block.may_be_python
         ]
-        sources = [self._mend(block) for block in blocks]
+        sources = [self._repair(block) for block in blocks]
         whole = [source for source in sources if self._does(source, _READS) and self._does(source, _WRITES)]
         working = [source for source in sources if self._is_program(source)]
         if whole and working and not self._does(working[-1], _READS):
@@ -139,11 +139,11 @@ class _Extractor:
         blocks = [block for block in document.blocks if block.may_be_python and block.label != "inline"]
         for least in (Definition.FULL, Definition.IMPORT):
             for block in reversed(blocks):
-                source = self._mend(block)
+                source = self._repair(block)
                 if self._definition(source) >= least:
                     return self._finish(self._join(source, document))
         for block in reversed(document.blocks):
-            source = self._mend(block)
+            source = self._repair(block)
             if self._parser.parse(source) is not None and self._definition(source):
                 return self._finish(source)
         outside = document.outside if document.blocks else answer
@@ -172,12 +172,12 @@ class _Extractor:
                 return content
         return next((content for content in reversed(blocks) if content[:1] in (" ", "\t")), blocks[0])
 
-    def _mend(self, block: Block) -> str:
-        if block not in self._mended:
-            self._mended[block] = self._mend_block(block)
-        return self._mended[block]
+    def _repair(self, block: Block) -> str:
+        if block not in self._repaired:
+            self._repaired[block] = self._repair_block(block)
+        return self._repaired[block]
 
-    def _mend_block(self, block: Block) -> str:
+    def _repair_block(self, block: Block) -> str:
         """Return the source of a block; where it does not parse, with what is often wrong with it put right."""
         content = _LABEL_LINE.sub("", block.content, count=1) if _LABEL_LINE.match(block.content) else block.content
         if block.is_session:
@@ -199,7 +199,7 @@ class _Extractor:
         missing = set() if tree is None else missing_names([tree]) - self._known_names - bound_names(tree)
         if not missing:
             return source
-        others = [self._mend(block) for block in document.blocks if block.may_be_python]
+        others = [self._repair(block) for block in document.blocks if block.may_be_python]
         place = max((i for i, other in enumerate(others) if other == source), default=len(others))
         joined: dict[int, str] = {}
         for i in (*range(place - 1, -1, -1), *range(place + 1, len(others))):

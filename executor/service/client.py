@@ -55,7 +55,7 @@ class HttpExecutor:
         hash_seed: PYTHONHASHSEED that the programs must have.
 
     Raises:
-        ValueError: there is no service, the token is wrong, its hash seed differs, or it runs no program; one line.
+        ValueError: there is no service, the token is wrong, its hash seed differs, or it runs no program.
     """
 
     def __init__(self, url: str, *, token: str | None = None, hash_seed: int = 0):

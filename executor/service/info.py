@@ -47,7 +47,7 @@ def fetch_service_info(url: str, token: str | None) -> ServiceInfo:
     """Fetch /healthz of a service; arguments as for `HttpExecutor`.
 
     Raises:
-        ValueError: there is no service, or it is not ready within a minute; one line.
+        ValueError: there is no service, or it is not ready within a minute.
     """
     token = os.environ.get(TOKEN_VARIABLE) if token is None else token
     deadline = time.monotonic() + START_TIMEOUT_S

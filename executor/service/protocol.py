@@ -34,7 +34,7 @@ def parse_request(model: type[Request], body: bytes) -> Request:
 
     Raises:
         MalformedBody: the body is not JSON.
-        ValueError: a key or value is wrong; one line that names it.
+        ValueError: a key or value is wrong.
     """
     try:
         content = _DECODER.decode(body.decode("utf-8"))

@@ -13,7 +13,7 @@ from executor.grading.extraction.parsing import MAX_SOURCE, Parser
 from executor.grading.extraction.prose import cut_unfinished, strip_prose
 from executor.grading.extraction.scanner import scan_line
 
-MAX_MENDED = MAX_SOURCE // 4
+MAX_REPAIRED = MAX_SOURCE // 4
 """Characters of a body behind which prose is looked for with each of its possible indentations."""
 _FUNCTION = re.compile(r"^(?:async[ \t]+)?def[ \t]+([^\s(:]++)[ \t]*[(:]", re.MULTILINE)
 _CLASS = re.compile(r"^class[ \t]+([^\s(:]++)[ \t]*[(:]", re.MULTILINE)
@@ -124,7 +124,7 @@ def continue_start(start: PromptStart, body: str, parser: Parser) -> str | None:
         programs.append(start.before + code)
         if _is_whole(programs[-1], parser):
             return programs[-1]
-    if len(body) > MAX_MENDED:
+    if len(body) > MAX_REPAIRED:
         return None
     dedented = textwrap.dedent(body)
     code = strip_prose(dedented, parser)
