@@ -18,8 +18,8 @@ from lightning_modules.evaluation.evaluate import evaluate
 from lightning_modules.evaluation.records import Evaluation
 from lightning_modules.evaluation.validation_scores import ValidationScores
 from lightning_modules.generation.generate import decoding_dtype
-from lightning_modules.generation.sampler import Sampling
-from lightning_modules.models.compute import EngineSettings, prepare_causal_lm, weights_dtype
+from lightning_modules.generation.sampler import SamplingParams
+from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm, weights_dtype
 from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload, load_policy
 from lightning_modules.models.lora import LoRASettings, add_lora
 from lightning_modules.models.policy import Policy, Trunk
@@ -39,11 +39,11 @@ class PolicyModule(LightningModule):
     """Holds a `policy` and its `tokenizer`; subclasses make both and say how it is trained.
 
     Args:
-        engine: how the model is computed.
+        compute: how the model is computed.
         lora: adapters to train instead of the whole model; null = none.
         greedy: length and stop strings of the completions in validation and test.
         eval_batch_size: completions decoded together there.
-        executor_backend: `auto`, a backend by name or address, or `node`: one service for the ranks of a node.
+        executor_backend: `auto`, a backend by name or address, or `per_node`: one service for the ranks of a node.
         seed: of the adapters' first weights.
     """
 
@@ -58,15 +58,15 @@ class PolicyModule(LightningModule):
     def __init__(
         self,
         *,
-        engine: EngineSettings,
+        compute: ComputeConfig,
         lora: LoRASettings | None,
-        greedy: Sampling,
+        greedy: SamplingParams,
         eval_batch_size: int,
         executor_backend: str,
         seed: int,
     ) -> None:
         super().__init__()
-        self.engine = engine
+        self.compute_config = compute
         self.lora = lora
         self.seed = seed
         self.last_evaluations: dict[str, Evaluation] = {}
@@ -82,12 +82,12 @@ class PolicyModule(LightningModule):
         """That of the policy."""
 
     def load_policy(self, source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-        """Load the model to start from, in the type the engine asks for.
+        """Load the model to start from, in the dtype that `compute` names.
 
         Raises:
             ValueError: there is none, or the settings exclude each other; one line.
         """
-        return load_policy(source, dtype=weights_dtype(self.engine, trains_adapters=self.lora is not None))
+        return load_policy(source, dtype=weights_dtype(self.compute_config, trains_adapters=self.lora is not None))
 
     def build_policy(self, causal_lm: PreTrainedModel, *, critic: Trunk | None = None) -> Policy:
         """Make a causal LM ready for training, in place.
@@ -97,8 +97,8 @@ class PolicyModule(LightningModule):
         """
         if self.lora is not None:
             add_lora(causal_lm, self.lora, seed=self.seed)
-        prepare_causal_lm(causal_lm, self.engine)
-        return Policy(causal_lm, critic=critic, compiled=self.engine.compile).train()
+        prepare_causal_lm(causal_lm, self.compute_config)
+        return Policy(causal_lm, critic=critic, compiled=self.compute_config.compile).train()
 
     def configure_gradient_clipping(
         self,
@@ -161,8 +161,12 @@ class PolicyModule(LightningModule):
         Raises:
             ValueError: the trainer asks for what the modules cannot do; one line.
         """
-        if stage == "fit" and self.engine.attention == "flex" and self.trainer.strategy.root_device.type == "cpu":
-            raise ValueError("engine.attention flex has no gradients on a CPU: use sdpa")
+        if (
+            stage == "fit"
+            and self.compute_config.attention == "flex"
+            and self.trainer.strategy.root_device.type == "cpu"
+        ):
+            raise ValueError("compute.attention flex has no gradients on a CPU: use sdpa")
         check_clipping(self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm)
         self._executor.prepare(self.trainer)
 

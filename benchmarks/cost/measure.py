@@ -23,7 +23,7 @@ from benchmarks.cost.points import MINIBATCH_SIZE, NEW_TOKENS, SAMPLES_PER_PROMP
 from benchmarks.trainers import material, ours
 from datamodules.batches import RolloutSample, TaskPrompt
 from datamodules.rl_data import RLDataModule
-from lightning_modules.generation.sampler import Sampling
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
 from lightning_modules.rl_module import RLModule
@@ -83,8 +83,8 @@ def main(folder: str, strategy: str, num_ranks: str, num_prompts: str, num_itera
         init_from=f"{folder}/start",
         algorithm=AlgorithmConfig(target_kl=None),
         critic=CriticConfig(warmup_iterations=0),
-        sampling=Sampling(max_new_tokens=NEW_TOKENS),
-        retest_share=0.0,
+        sampling=SamplingParams(max_new_tokens=NEW_TOKENS),
+        reward_probe_fraction=0.0,
     )
     num_samples = int(num_prompts) * SAMPLES_PER_PROMPT
     data = RLDataModule(

@@ -26,7 +26,7 @@ from datamodules.batches import SFTBatch
 from datamodules.rl_data import RLDataModule
 from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
-from lightning_modules.generation.sampler import Sampling
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
 from lightning_modules.rl.kl_control import KLConfig
 from lightning_modules.rl_module import RLModule
@@ -76,7 +76,7 @@ def rl(folder: str, algorithm: str, mode: str, *, init_from: str, max_new_tokens
     """Make module and data of an algorithm; `real`: rewards from programs that run."""
     trunk = "shared" if mode == "shipped" else "separate"
     critic = CriticConfig(trunk=trunk, warmup_iterations=0) if algorithm == "ppo" else None
-    kl = KLConfig() if algorithm == "ppo" else KLConfig(place="loss", estimator="k3", init_coef=0.02)
+    kl = KLConfig() if algorithm == "ppo" else KLConfig(apply_to="loss", estimator="k3", init_coef=0.02)
     module = RLModule(
         init_from=init_from,
         algorithm=AlgorithmConfig(
@@ -84,8 +84,8 @@ def rl(folder: str, algorithm: str, mode: str, *, init_from: str, max_new_tokens
         ),
         critic=critic,
         kl=kl,
-        sampling=Sampling(max_new_tokens=max_new_tokens),
-        retest_share=0.25 if real else 0.0,
+        sampling=SamplingParams(max_new_tokens=max_new_tokens),
+        reward_probe_fraction=0.25 if real else 0.0,
     )
     data = RLDataModule(
         f"{folder}/data", prompts_per_iteration=8, samples_per_prompt=4, minibatch_size=32,

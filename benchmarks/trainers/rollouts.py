@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from lightning_modules.generation.generate import Sampling, generate
+from lightning_modules.generation.generate import SamplingParams, generate
 
 MAX_NEW_TOKENS = 85
 
@@ -38,7 +38,7 @@ def by_transformers(model, tokenizer, prompts: list[list[int]], *, greedy: bool,
 
 def by_us(model, tokenizer, prompts: list[list[int]], *, greedy: bool, seed: int, dtype) -> list[list[int]]:
     """Complete with our loop."""
-    sampling = Sampling(max_new_tokens=MAX_NEW_TOKENS, temperature=0.0 if greedy else 1.0)
+    sampling = SamplingParams(max_new_tokens=MAX_NEW_TOKENS, temperature=0.0 if greedy else 1.0)
     made = generate(
         model, prompts, list(range(len(prompts))), sampling=sampling, seed=seed, eos_id=tokenizer.eos_token_id,
         pad_id=tokenizer.pad_token_id, batch_size=len(prompts), dtype=dtype,

@@ -18,7 +18,7 @@ from executor.grading.grader import Grading
 from executor.types import DEFAULT_LIMITS, Limits, Outcome, Status, Submission, Task
 from lightning_modules.evaluation.records import GREEDY, Evaluation, JudgedSample, TaskResult
 from lightning_modules.generation.generate import generate
-from lightning_modules.generation.sampler import Generated, Sampling
+from lightning_modules.generation.sampler import Generated, SamplingParams
 from lightning_modules.rl.judging import completion_text
 
 Name = tuple[str, int]
@@ -115,7 +115,9 @@ def evaluate(
                     causal_lm,
                     [prompt_of[plan[index][0]].prompt_ids for index in part],
                     [sample_id(*plan[index]) for index in part],
-                    sampling=Sampling(max_new_tokens=max_new_tokens, temperature=part_temperature, stop=tuple(stop)),
+                    sampling=SamplingParams(
+                        max_new_tokens=max_new_tokens, temperature=part_temperature, stop=tuple(stop)
+                    ),
                     seed=seed,
                     eos_id=_token_id(tokenizer.eos_token_id),
                     pad_id=_token_id(tokenizer.pad_token_id),

@@ -18,7 +18,7 @@ from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel, PreTra
 from lightning_modules.generation.hf_generate import decode_with_transformers
 from lightning_modules.generation.kv_cache import is_drivable, new_cache, select_rows
 from lightning_modules.generation.llama_decoder import LlamaDecoder, can_decode
-from lightning_modules.generation.sampler import Drafts, Generated, Rules, Sampling
+from lightning_modules.generation.sampler import Drafts, Generated, Rules, SamplingParams
 from lightning_modules.generation.stop_strings import StopStrings
 from lightning_modules.models.policy import context_of
 
@@ -34,7 +34,7 @@ def generate(
     prompt_ids: list[list[int]],
     sample_ids: list[int],
     *,
-    sampling: Sampling,
+    sampling: SamplingParams,
     seed: int,
     iteration: int = 0,
     eos_id: int,

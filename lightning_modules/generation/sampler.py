@@ -16,7 +16,7 @@ from lightning_modules.generation.stop_strings import StopStrings
 
 
 @dataclass(frozen=True)
-class Sampling:
+class SamplingParams:
     """How completions are drawn.
 
     Args:

@@ -173,7 +173,7 @@ def _check_memory(source: str, config: PreTrainedConfig, dtype: torch.dtype) -> 
         num_weights = AutoModelForCausalLM.from_config(config).num_parameters()
     needed, free = num_weights * dtype.itemsize, psutil.virtual_memory().available
     if needed > free:
-        hint = "" if dtype == torch.bfloat16 else "; bfloat16 (engine.dtype, --dtype) takes half"
+        hint = "" if dtype == torch.bfloat16 else "; bfloat16 (compute.dtype, --dtype) takes half"
         raise MemoryShortageError(
             f"{source}: {num_weights / 1e9:.2f} billion weights take {needed / 2**30:.1f} GiB in "
             f"{str(dtype).removeprefix('torch.')}, {free / 2**30:.1f} GiB of memory are free{hint}"

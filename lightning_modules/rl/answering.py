@@ -16,7 +16,7 @@ from datamodules.batches import TaskPrompt
 from executor.api import Executor
 from executor.grading.rewards import RewardConfig
 from executor.types import Outcome
-from lightning_modules.generation.generate import Generated, Sampling, generate
+from lightning_modules.generation.generate import Generated, SamplingParams, generate
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import Reference
 from lightning_modules.rl.judging import Judging
@@ -28,11 +28,11 @@ from lightning_modules.rl.rollout import score_tokens
 class AnswerSettings:
     """How answers are written, rewarded and read."""
 
-    sampling: Sampling
+    sampling: SamplingParams
     reward: RewardConfig
     seed: int
-    generate_batch_size: int
-    score_batch_size: int
+    rollout_batch_size: int
+    logprob_batch_size: int
     dtype: torch.dtype | None
     """Of the weights while decoding; None = their own."""
 
@@ -95,7 +95,7 @@ def answer_prompts(
             iteration=iteration,
             eos_id=eos_id,
             pad_id=pad_id,
-            batch_size=settings.generate_batch_size,
+            batch_size=settings.rollout_batch_size,
             tokenizer=tokenizer,
             dtype=settings.dtype,
             on_finished=finished,
@@ -107,7 +107,7 @@ def answer_prompts(
                 reference,
                 prompt_ids,
                 [item.token_ids for item in generated],
-                batch_size=settings.score_batch_size,
+                batch_size=settings.logprob_batch_size,
                 pad_id=pad_id,
                 temperature=settings.sampling.temperature,
             )

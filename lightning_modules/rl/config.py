@@ -16,27 +16,32 @@ class AlgorithmConfig:
         estimator: of the advantages: `gae` (PPO, needs a critic), `grpo`, `rloo`, `reinforce_pp` (these take none).
         gamma: discount of one token; of `gae` and `reinforce_pp`.
         whiten: centre and scale the advantages over the iteration.
-        clip_low: the probability ratio is held above 1 - clip_low.
-        clip_high: the probability ratio is held below 1 + clip_high.
+        clip_ratio_low: the probability ratio is held above 1 - clip_ratio_low.
+        clip_ratio_high: the probability ratio is held below 1 + clip_ratio_high.
         entropy_coef: weight of the entropy that is rewarded.
         target_kl: once a minibatch is further than this (k3, nats a token) from the policy that sampled, the rest of
             the iteration changes nothing; null = never.
-        drop_uniform_groups: leave out the responses to a prompt which all earned the same reward.
-        mask_truncated: leave out the responses that were cut off at the length limit.
+        filter_zero_variance_groups: leave out the responses to a prompt which all earned the same reward.
+        mask_truncated_completions: leave out the responses that were cut off at the length limit.
     """
 
     estimator: Estimator = "gae"
     gamma: float = 1.0
     whiten: bool = True
-    clip_low: float = 0.2
-    clip_high: float = 0.2
+    clip_ratio_low: float = 0.2
+    clip_ratio_high: float = 0.2
     entropy_coef: float = 0.0
     target_kl: float | None = 0.05
-    drop_uniform_groups: bool = False
-    mask_truncated: bool = False
+    filter_zero_variance_groups: bool = False
+    mask_truncated_completions: bool = False
 
     def __post_init__(self) -> None:
-        _at_least_zero("algorithm", clip_low=self.clip_low, clip_high=self.clip_high, entropy_coef=self.entropy_coef)
+        _at_least_zero(
+            "algorithm",
+            clip_ratio_low=self.clip_ratio_low,
+            clip_ratio_high=self.clip_ratio_high,
+            entropy_coef=self.entropy_coef,
+        )
         if self.target_kl is not None and self.target_kl <= 0:
             raise ValueError(f"algorithm.target_kl must be above 0.0, or null, got {self.target_kl}")
         _a_share("algorithm", gamma=self.gamma)

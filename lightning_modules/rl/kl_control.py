@@ -9,7 +9,7 @@ class KLConfig:
     """How far the policy may go from the reference.
 
     Args:
-        place: Where the price is paid: `reward` takes it off the reward of each token; `loss` adds it to the loss, with
+        apply_to: Where the price is paid: `reward` takes it off the reward of each token; `loss` adds it to the loss, with
             its gradient.
         estimator: Of the divergence at a token: `k1` (unbiased, may be negative) or `k3` (never negative). In the loss
             it must be `k3`: the gradient of k1 is zero on average, whatever the divergence.
@@ -19,7 +19,7 @@ class KLConfig:
         horizon: Samples over which the price adapts; larger is slower.
     """
 
-    place: Literal["reward", "loss"] = "reward"
+    apply_to: Literal["reward", "loss"] = "reward"
     estimator: Literal["k1", "k3"] = "k1"
     init_coef: float = 0.05
     target: float | None = None
@@ -32,8 +32,8 @@ class KLConfig:
             raise ValueError(f"kl.target must be above 0.0, or null for a fixed price, got {self.target}")
         if self.horizon < 1:
             raise ValueError(f"kl.horizon must be at least 1, got {self.horizon}")
-        if self.place == "loss" and self.estimator == "k1":
-            raise ValueError("kl.estimator k1 has no gradient in the loss: use k3, or place: reward")
+        if self.apply_to == "loss" and self.estimator == "k1":
+            raise ValueError("kl.estimator k1 has no gradient in the loss: use k3, or apply_to: reward")
         if self.target is not None and self.init_coef == 0:
             raise ValueError(
                 f"kl.init_coef is 0.0, and kl.target {self.target} can never move it: raise it, or set target to null"

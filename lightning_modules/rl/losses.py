@@ -27,8 +27,8 @@ def ppo_policy_loss(
     advantages: Tensor,
     mask: Tensor,
     *,
-    clip_low: float,
-    clip_high: float,
+    clip_ratio_low: float,
+    clip_ratio_high: float,
     num_tokens: Tensor,
 ) -> LossAndMetrics:
     """Clipped surrogate, equation 7 of the paper, with a bound of its own on each side (DAPO, arXiv 2503.14476).
@@ -38,8 +38,8 @@ def ppo_policy_loss(
         old_logprobs: [B, T] under the policy that sampled.
         advantages: [B, T].
         mask: [B, T] bool.
-        clip_low: The ratio is held above 1 - clip_low.
-        clip_high: The ratio is held below 1 + clip_high.
+        clip_ratio_low: The ratio is held above 1 - clip_ratio_low.
+        clip_ratio_high: The ratio is held below 1 + clip_ratio_high.
         num_tokens: Scalar to divide by.
 
     Returns:
@@ -48,7 +48,7 @@ def ppo_policy_loss(
     log_ratio = (new_logprobs - old_logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
     ratio = log_ratio.exp()
     unclipped = -advantages * ratio
-    clipped = -advantages * ratio.clamp(1.0 - clip_low, 1.0 + clip_high)
+    clipped = -advantages * ratio.clamp(1.0 - clip_ratio_low, 1.0 + clip_ratio_high)
     loss = _token_mean(torch.maximum(unclipped, clipped), mask, num_tokens)
     with torch.no_grad():
         metrics = {

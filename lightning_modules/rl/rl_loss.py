@@ -74,8 +74,8 @@ def rl_loss(
         batch.old_logprobs[trained],
         batch.advantages[trained],
         every,
-        clip_low=algorithm.clip_low,
-        clip_high=algorithm.clip_high,
+        clip_ratio_low=algorithm.clip_ratio_low,
+        clip_ratio_high=algorithm.clip_ratio_high,
         num_tokens=num_tokens,
     )
     entropy = entropies.sum() / num_tokens
@@ -86,7 +86,7 @@ def rl_loss(
         "policy/entropy": entropy.detach(),
     }
     loss = policy_part.loss - algorithm.entropy_coef * entropy
-    if kl.place == "loss":
+    if kl.apply_to == "loss":
         divergence = kl_estimate(new_logprobs, batch.ref_logprobs[trained], kl.estimator).sum() / num_tokens
         metrics["kl/loss"] = divergence.detach()
         loss = loss + kl_coef * divergence

@@ -157,12 +157,12 @@ def build_samples(
     group_ids = torch.tensor([response.group for response in responses])
     uniform = uniform_groups(totals, known, group_ids)
     divergence = kl_estimate(scores.logprobs, scores.ref_logprobs, kl.estimator)
-    rewards = token_rewards(totals, divergence, scores.mask, kl_coef=kl_coef if kl.place == "reward" else 0.0)
+    rewards = token_rewards(totals, divergence, scores.mask, kl_coef=kl_coef if kl.apply_to == "reward" else 0.0)
     advantages, returns = _advantages(rewards, scores, known, group_ids, algorithm, critic)
     kept = known.clone()
-    if algorithm.drop_uniform_groups:
+    if algorithm.filter_zero_variance_groups:
         kept &= ~uniform
-    if algorithm.mask_truncated:
+    if algorithm.mask_truncated_completions:
         kept &= torch.tensor([response.generated.finished for response in responses])
     loss_mask = scores.mask & kept[:, None]
     if algorithm.whiten:

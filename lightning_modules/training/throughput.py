@@ -26,7 +26,7 @@ _SPEED_TAGS = {
 }
 
 
-class Telemetry(Callback):
+class ThroughputMonitor(Callback):
     """Logs speed, model FLOPs utilization and peak memory of training, and the shares of an iteration's time.
 
     Args:
@@ -54,7 +54,7 @@ class Telemetry(Callback):
         """
         policy = getattr(pl_module, "policy", None)
         if not isinstance(policy, Policy):
-            raise ValueError(f"Telemetry: {type(pl_module).__name__} trains no policy; leave the callback out")
+            raise ValueError(f"ThroughputMonitor: {type(pl_module).__name__} trains no policy; leave the callback out")
         self._cost = training_cost(policy)
         peak = peak_flops_per_s(pl_module.device, training_dtype(str(trainer.precision)))
         self._throughput = Throughput(peak, window_size=self.window_steps + 1)

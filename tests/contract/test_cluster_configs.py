@@ -51,7 +51,7 @@ def test_overlays_fit_sft_and_rl_alike(path: Path, base: str, start: str) -> Non
     assert cli.trainer.world_size == asked["num_nodes"] * asked["devices"]
     assert isinstance(cli.trainer.strategy, {"ddp": DDPStrategy, "fsdp2": FSDP2Strategy}[asked["strategy"]])
     if path.stem in ESTIMATED:
-        assert cli.model.engine.gradient_checkpointing
+        assert cli.model.compute_config.gradient_checkpointing
 
 
 def test_every_overlay_for_gpus_has_its_estimate() -> None:

@@ -16,7 +16,7 @@ from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
 from executor.grading.pass_at_k import pass_at_k
 from executor.types import Status, Submission
-from lightning_modules.generation.generate import Sampling
+from lightning_modules.generation.generate import SamplingParams
 from lightning_modules.models.loading import load_policy
 from lightning_modules.models.lora import LoRASettings, adapters_off
 from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
@@ -82,9 +82,9 @@ def module_of(start: str, **settings) -> RLModule:
         "algorithm": PPO,
         "critic": CRITIC,
         "kl": KL,
-        "sampling": Sampling(max_new_tokens=8),
+        "sampling": SamplingParams(max_new_tokens=8),
         "optimizer": FAST,
-        "generate_batch_size": 5,
+        "rollout_batch_size": 5,
     }
     return RLModule(init_from=start, **(options | settings))
 
@@ -164,7 +164,7 @@ def test_the_first_ratio_is_one_and_all_tags_are_documented(start, data_dir, tmp
 
 
 def test_another_temperature_still_has_a_first_ratio_of_one(start, data_dir, tmp_path):
-    module = module_of(start, sampling=Sampling(max_new_tokens=8, temperature=0.6))
+    module = module_of(start, sampling=SamplingParams(max_new_tokens=8, temperature=0.6))
     _, trainer = train(start, data_dir, tmp_path, module=module)
     assert trainer.callback_metrics["policy/first_ratio"].item() == pytest.approx(1.0, abs=1e-5)
     assert trainer.callback_metrics["rollout/logprob_gap"].item() == pytest.approx(0.0, abs=1e-4)
@@ -202,8 +202,8 @@ def test_accumulation_gives_the_gradient_of_the_whole_minibatch(start, data_dir,
 @pytest.mark.parametrize(
     "settings",
     [
-        {"algorithm": replace(PPO, clip_low=0.0)},
-        {"algorithm": replace(PPO, clip_high=0.0)},
+        {"algorithm": replace(PPO, clip_ratio_low=0.0)},
+        {"algorithm": replace(PPO, clip_ratio_high=0.0)},
         {"critic": replace(CRITIC, clip=0.001)},
         {"critic": replace(CRITIC, coef=1.0)},
         {"algorithm": replace(PPO, entropy_coef=0.5)},
@@ -211,14 +211,14 @@ def test_accumulation_gives_the_gradient_of_the_whole_minibatch(start, data_dir,
         {"critic": replace(CRITIC, gae_lambda=0.2)},
         {"algorithm": replace(PPO, whiten=False)},
         {"critic": replace(CRITIC, warmup_iterations=0)},
-        {"algorithm": replace(PPO, drop_uniform_groups=True)},
-        {"algorithm": replace(PPO, mask_truncated=True)},
+        {"algorithm": replace(PPO, filter_zero_variance_groups=True)},
+        {"algorithm": replace(PPO, mask_truncated_completions=True)},
         {"critic": replace(CRITIC, trunk="separate")},
         {"kl": KLConfig(init_coef=0.5)},
         {"kl": replace(KL, target=None)},
         {"kl": replace(KL, horizon=5)},
         {"kl": replace(KL, estimator="k3")},
-        {"kl": replace(KL, place="loss", estimator="k3")},
+        {"kl": replace(KL, apply_to="loss", estimator="k3")},
         {"algorithm": replace(PPO, estimator="grpo"), "critic": None},
         {"algorithm": replace(PPO, estimator="rloo"), "critic": None},
         {"algorithm": replace(PPO, estimator="reinforce_pp"), "critic": None},
@@ -227,7 +227,7 @@ def test_accumulation_gives_the_gradient_of_the_whole_minibatch(start, data_dir,
         {"optimizer": replace(FAST, value_lr=1e-1)},
         {"optimizer": replace(FAST, weight_decay=0.5)},
         {"optimizer": replace(FAST, warmup_iterations=1)},
-        {"sampling": Sampling(max_new_tokens=8, temperature=0.5)},
+        {"sampling": SamplingParams(max_new_tokens=8, temperature=0.5)},
         {"seed": 1},
     ],
     ids=lambda settings: f"{next(iter(settings))}-{zlib.crc32(str(settings).encode()) % 1000}",
@@ -308,7 +308,7 @@ class Collections(Callback):
 def test_a_fault_of_the_sandbox_is_never_a_reward(start, data_dir, tmp_path, executor):
     """Responses whose verdict is INFRA have no reward: they are in no loss and no mean."""
     collections = Collections()
-    module = module_of(start, retest_share=0.0)
+    module = module_of(start, reward_probe_fraction=0.0)
     train(start, data_dir, tmp_path, module=module, max_epochs=2, callbacks=[collections])
     submissions = iter(executor.submissions)
     num_infra = 0
@@ -340,7 +340,7 @@ def test_an_iteration_of_nothing_but_faults_moves_nothing(start, data_dir, tmp_p
 
 def test_pass_at_k_of_an_iteration_leaves_faults_out(start, data_dir, tmp_path, executor):
     collections = Collections()
-    module = module_of(start, retest_share=0.0)
+    module = module_of(start, reward_probe_fraction=0.0)
     data = data_of(data_dir, prompts_per_iteration=6, samples_per_prompt=4, minibatch_size=8)
     _, trainer = train(start, data_dir, tmp_path, module=module, data=data, max_epochs=1, callbacks=[collections])
     verdicts: dict[str, list[Status]] = {}
@@ -361,20 +361,22 @@ def test_rewards_come_from_draws_and_the_meter_from_the_stored_tests(start, data
         return Status.PASSED if submission.task.tests else Status.WRONG
 
     use(monkeypatch, knows_the_stored_tests)
-    module = module_of(start, retest_share=1.0)
+    module = module_of(start, reward_probe_fraction=1.0)
     _, trainer = train(start, data_dir, tmp_path, module=module, max_epochs=1)
     assert trainer.callback_metrics["reward/mean"].item() == 0.0
     assert trainer.callback_metrics["reward/num_retested"].item() == 0
     assert "reward/retest_gap" not in trainer.callback_metrics
     data = data_of(data_dir, fresh_reward_tests=0)
-    _, trainer = train(start, data_dir, tmp_path, module=module_of(start, retest_share=1.0), data=data, max_epochs=1)
+    _, trainer = train(
+        start, data_dir, tmp_path, module=module_of(start, reward_probe_fraction=1.0), data=data, max_epochs=1
+    )
     assert trainer.callback_metrics["reward/mean"].item() == 1.0
     assert trainer.callback_metrics["reward/num_retested"].item() == 8
     assert trainer.callback_metrics["reward/retest_gap"].item() == 1.0
 
 
 def test_the_meter_trains_nothing(start, data_dir, tmp_path, default_weights):
-    off, trainer = train(start, data_dir, tmp_path, module=module_of(start, retest_share=0.0), max_epochs=3)
+    off, trainer = train(start, data_dir, tmp_path, module=module_of(start, reward_probe_fraction=0.0), max_epochs=3)
     assert same(weights(off), default_weights)
     assert "reward/num_retested" not in trainer.callback_metrics
 
@@ -385,11 +387,11 @@ def test_bad_settings_are_refused_in_one_line(start, tmp_path):
     with pytest.raises(ValueError, match="there is nothing at"):
         RLModule(init_from=str(tmp_path / "absent.ckpt"))
     with pytest.raises(ValueError, match="temperature is 0.0"):
-        module_of(start, sampling=Sampling(max_new_tokens=3, temperature=0.0))
-    with pytest.raises(ValueError, match="generate_batch_size is 0"):
-        module_of(start, generate_batch_size=0)
-    with pytest.raises(ValueError, match="retest_share is 1.5"):
-        module_of(start, retest_share=1.5)
+        module_of(start, sampling=SamplingParams(max_new_tokens=3, temperature=0.0))
+    with pytest.raises(ValueError, match="rollout_batch_size is 0"):
+        module_of(start, rollout_batch_size=0)
+    with pytest.raises(ValueError, match="reward_probe_fraction is 1.5"):
+        module_of(start, reward_probe_fraction=1.5)
     with pytest.raises(ValueError, match="algorithm.gamma"):
         AlgorithmConfig(gamma=1.5)
 

@@ -14,7 +14,7 @@ from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
 from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, Submission
-from lightning_modules.models.compute import EngineSettings
+from lightning_modules.models.compute import ComputeConfig
 from lightning_modules.models.loading import load_policy
 from lightning_modules.models.lora import LoRASettings, adapters_off
 from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
@@ -22,7 +22,7 @@ from lightning_modules.sft_module import SFTModule
 from lightning_modules.training.optimizers import AdamWConfig, build_adamw, lr_factor
 from lightning_modules.training.sample_texts import SampleTexts
 from lightning_modules.training.tags import TAGS, documented
-from lightning_modules.training.throughput import Telemetry
+from lightning_modules.training.throughput import ThroughputMonitor
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 
@@ -125,7 +125,7 @@ def test_dropout_resumes_too(data_dir, tmp_path):
 
 def test_adapters_alone_are_trained_and_a_checkpoint_holds_the_merged_model(data_dir, tmp_path):
     path = tmp_path / "adapted.ckpt"
-    module = module_of(lora=LoRASettings(r=2), engine=EngineSettings(gradient_checkpointing=True))
+    module = module_of(lora=LoRASettings(r=2), compute=ComputeConfig(gradient_checkpointing=True))
     trainer_of(tmp_path, max_epochs=2, callbacks=[SaveAfter(path, 2, stop=False)]).fit(module, data_of(data_dir))
     untrained = build_causal_lm(TINY, module.tokenizer, 0)
     causal_lm = module.policy.causal_lm
@@ -139,7 +139,7 @@ def test_adapters_alone_are_trained_and_a_checkpoint_holds_the_merged_model(data
 
 @pytest.mark.parametrize("change", [{"gradient_checkpointing": True}])
 def test_how_the_model_is_computed_changes_nothing(data_dir, tmp_path, change):
-    plain, other = module_of(), module_of(engine=EngineSettings(**change))
+    plain, other = module_of(), module_of(compute=ComputeConfig(**change))
     for module in (plain, other):
         trainer_of(tmp_path, max_epochs=1).fit(module, data_of(data_dir))
     for a, b in zip(plain.policy.parameters(), other.policy.parameters(), strict=True):
@@ -178,7 +178,7 @@ def test_loss_falls_and_tags_are_logged_and_documented(data_dir, tmp_path, execu
         log_every_n_steps=1,
         max_epochs=6,
         limit_val_batches=1.0,
-        callbacks=[SampleTexts(2), Telemetry(2)],
+        callbacks=[SampleTexts(2), ThroughputMonitor(2)],
     )
     trainer.fit(module, data_of(data_dir))
     assert executor.num_closed == 1

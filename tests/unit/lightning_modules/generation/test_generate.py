@@ -4,7 +4,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from lightning_modules.generation.counter_random import uniforms
-from lightning_modules.generation.generate import Sampling, fill_gaps, generate
+from lightning_modules.generation.generate import SamplingParams, fill_gaps, generate
 from lightning_modules.generation.kv_cache import new_cache, select_rows
 from lightning_modules.generation.sampler import draw_tokens
 
@@ -43,7 +43,7 @@ def complete(
         model,
         prompts,
         list(range(len(prompts))) if ids is None else ids,
-        sampling=Sampling(max_new_tokens=max_new_tokens, temperature=temperature),
+        sampling=SamplingParams(max_new_tokens=max_new_tokens, temperature=temperature),
         seed=seed,
         iteration=iteration,
         eos_id=EOS,
@@ -201,6 +201,6 @@ def test_rows_are_taken_out_of_the_cache_in_place(model):
 
 def test_sampling_refuses_nonsense():
     with pytest.raises(ValueError, match="max_new_tokens"):
-        Sampling(max_new_tokens=0)
+        SamplingParams(max_new_tokens=0)
     with pytest.raises(ValueError, match="temperature"):
-        Sampling(max_new_tokens=1, temperature=-1.0)
+        SamplingParams(max_new_tokens=1, temperature=-1.0)

@@ -25,7 +25,7 @@ from transformers import (
 import lightning_modules.generation.generate as generation_module
 from lightning_modules.generation.generate import generate
 from lightning_modules.generation.kv_cache import is_drivable
-from lightning_modules.generation.sampler import Sampling
+from lightning_modules.generation.sampler import SamplingParams
 
 EOS, PAD, VOCAB = 2, 0, 24
 SIZES = {
@@ -89,7 +89,7 @@ def complete(model, prompts, *, ids=None, temperature=1.0, batch_size=8, **more)
         model,
         prompts,
         list(range(len(prompts))) if ids is None else ids,
-        sampling=Sampling(max_new_tokens=20, temperature=temperature),
+        sampling=SamplingParams(max_new_tokens=20, temperature=temperature),
         seed=3,
         eos_id=EOS,
         pad_id=PAD,

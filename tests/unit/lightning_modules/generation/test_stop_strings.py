@@ -3,7 +3,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from lightning_modules.generation.generate import Sampling, generate
+from lightning_modules.generation.generate import SamplingParams, generate
 from lightning_modules.generation.stop_strings import StopStrings, cut_at_stop
 from lightning_modules.rl.judging import completion_text
 
@@ -105,7 +105,7 @@ def model() -> LlamaForCausalLM:
 
 
 def complete(model, tokenizer, stop: tuple[str, ...]):
-    sampling = Sampling(max_new_tokens=60, stop=stop)
+    sampling = SamplingParams(max_new_tokens=60, stop=stop)
     names = list(range(24))
     prompts = [[1, 5, 6]] * 24
     return generate(
@@ -133,4 +133,4 @@ def test_stop_strings_need_a_tokenizer_and_a_text(model):
         complete(model, None, ("x",))
     for stop in ("x", ("x", "")):
         with pytest.raises(ValueError, match="stop must be a list of texts, none of them empty"):
-            Sampling(max_new_tokens=1, stop=stop)
+            SamplingParams(max_new_tokens=1, stop=stop)

@@ -89,7 +89,7 @@ def test_kl_config_refuses_nonsense(wrong):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"place": "loss"}, "kl.estimator k1 has no gradient in the loss: use k3, or place: reward"),
+        ({"apply_to": "loss"}, "kl.estimator k1 has no gradient in the loss: use k3, or apply_to: reward"),
         ({"init_coef": 0.0, "target": 2.0}, "kl.init_coef is 0.0, and kl.target 2.0 can never move it"),
     ],
 )

@@ -13,7 +13,7 @@ from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, Submission
-from lightning_modules.generation.sampler import Sampling
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
 from lightning_modules.rl.config import AlgorithmConfig, RLOptimizerConfig
 from lightning_modules.rl.early_stopping import StepWatch
@@ -102,12 +102,12 @@ def test_minibatches_of_uniform_groups_move_nothing_and_are_in_no_mean(tmp_path,
     tokenizer.save_pretrained(tmp_path / "start")
     module = rl_module.RLModule(
         init_from=str(tmp_path / "start"),
-        algorithm=AlgorithmConfig(estimator="grpo", whiten=False, drop_uniform_groups=True),
+        algorithm=AlgorithmConfig(estimator="grpo", whiten=False, filter_zero_variance_groups=True),
         critic=None,
-        kl=KLConfig(place="loss", estimator="k3"),
-        sampling=Sampling(max_new_tokens=8),
+        kl=KLConfig(apply_to="loss", estimator="k3"),
+        sampling=SamplingParams(max_new_tokens=8),
         optimizer=RLOptimizerConfig(lr=1e-3),
-        retest_share=0.0,
+        reward_probe_fraction=0.0,
     )
     # a minibatch holds the two answers to one prompt: it trains nothing where both pass or both fail
     data = RLDataModule(str(data_dir), prompts_per_iteration=4, samples_per_prompt=2, minibatch_size=2)

@@ -8,7 +8,7 @@ from lightning_modules.rl.losses import ppo_policy_loss, ppo_value_loss
 TWO = torch.tensor(2.0)
 
 
-def policy_loss(ratios, advantages, *, clip_low=0.2, clip_high=0.3, mask=None, num_tokens=None):
+def policy_loss(ratios, advantages, *, clip_ratio_low=0.2, clip_ratio_high=0.3, mask=None, num_tokens=None):
     new = torch.log(torch.tensor([ratios])).requires_grad_()
     mask = torch.ones(1, len(ratios), dtype=torch.bool) if mask is None else torch.tensor([mask])
     count = torch.tensor(float(len(ratios))) if num_tokens is None else num_tokens
@@ -17,8 +17,8 @@ def policy_loss(ratios, advantages, *, clip_low=0.2, clip_high=0.3, mask=None, n
         torch.zeros_like(new),
         torch.tensor([advantages]),
         mask,
-        clip_low=clip_low,
-        clip_high=clip_high,
+        clip_ratio_low=clip_ratio_low,
+        clip_ratio_high=clip_ratio_high,
         num_tokens=count,
     )
     result.loss.backward()
@@ -52,9 +52,9 @@ def test_each_side_of_the_clip(ratio, advantage, loss, cut):
 
 
 def test_each_bound_is_used_on_its_own_side():
-    assert policy_loss([1.5], [1.0], clip_high=0.1)[0].loss.item() == pytest.approx(-1.1)
-    assert policy_loss([1.5], [1.0], clip_low=0.1)[0].loss.item() == pytest.approx(-1.3)
-    assert policy_loss([0.5], [-1.0], clip_low=0.1)[0].loss.item() == pytest.approx(0.9)
+    assert policy_loss([1.5], [1.0], clip_ratio_high=0.1)[0].loss.item() == pytest.approx(-1.1)
+    assert policy_loss([1.5], [1.0], clip_ratio_low=0.1)[0].loss.item() == pytest.approx(-1.3)
+    assert policy_loss([0.5], [-1.0], clip_ratio_low=0.1)[0].loss.item() == pytest.approx(0.9)
 
 
 def test_masked_tokens_have_no_part_and_no_gradient():
@@ -78,7 +78,13 @@ def test_a_far_ratio_stays_finite():
     new = torch.tensor([[500.0]], requires_grad=True)
     mask = torch.ones(1, 1, dtype=torch.bool)
     result = ppo_policy_loss(
-        new, torch.zeros(1, 1), -torch.ones(1, 1), mask, clip_low=0.2, clip_high=0.2, num_tokens=torch.tensor(1.0)
+        new,
+        torch.zeros(1, 1),
+        -torch.ones(1, 1),
+        mask,
+        clip_ratio_low=0.2,
+        clip_ratio_high=0.2,
+        num_tokens=torch.tensor(1.0),
     )
     assert math.isfinite(result.loss.item())
 

@@ -54,7 +54,7 @@ def collect(responses, sum_over_ranks) -> Collection:
     mask = torch.arange(3) < lengths[:, None]
     numbers = torch.tensor([[len(one.prompt_ids) / 10 + 0.01 * t for t in range(3)] for one in responses])
     scores = TokenScores(*[torch.where(mask, number, 0.0) for number in (-1 - numbers, -1 - numbers**2, numbers)], mask)
-    critic, algorithm = CriticConfig(gae_lambda=0.9), AlgorithmConfig(drop_uniform_groups=True)
+    critic, algorithm = CriticConfig(gae_lambda=0.9), AlgorithmConfig(filter_zero_variance_groups=True)
     options = {"algorithm": algorithm, "critic": critic, "kl": KLConfig(), "kl_coef": 0.1}
     return build_samples(responses, scores, **options, sum_over_ranks=sum_over_ranks)
 

@@ -47,7 +47,7 @@ def loss_of(policy, batch, kl, *, critic=None, kl_coef=0.1, **settings):
 def test_divergence_in_the_loss_by_hand():
     divergence = 0.5 - 1 + math.log(2)  # p 1/2 against 1/4: r - 1 - log r with r = 1/2
     policy = FairCoin(2)
-    result = loss_of(policy, batch_of([True, False, True]), KLConfig(place="loss", estimator="k3"))
+    result = loss_of(policy, batch_of([True, False, True]), KLConfig(apply_to="loss", estimator="k3"))
     assert result.loss.item() == pytest.approx(0.1 * divergence, abs=1e-6)
     assert result.metrics["kl/loss"].item() == pytest.approx(divergence, abs=1e-6)
     result.loss.backward()
@@ -57,7 +57,7 @@ def test_divergence_in_the_loss_by_hand():
 
 def test_divergence_in_the_reward_is_not_in_the_loss():
     policy = FairCoin(2)
-    result = loss_of(policy, batch_of([True, False, True]), KLConfig(place="reward"))
+    result = loss_of(policy, batch_of([True, False, True]), KLConfig(apply_to="reward"))
     assert result.loss.item() == 0.0
     assert "kl/loss" not in result.metrics
 
@@ -75,7 +75,9 @@ def test_without_a_critic_no_value_is_trained_and_with_one_it_is():
 @pytest.mark.parametrize("place", ["reward", "loss"])
 def test_a_minibatch_with_nothing_to_train_has_a_finite_loss_with_a_graph(place):
     policy = FairCoin(0)
-    result = loss_of(policy, batch_of([False, False, False]), KLConfig(place=place, estimator="k3"), entropy_coef=0.1)
+    result = loss_of(
+        policy, batch_of([False, False, False]), KLConfig(apply_to=place, estimator="k3"), entropy_coef=0.1
+    )
     assert result.loss.item() == 0.0
     result.loss.backward()
     assert policy.logits.grad.shape == (0, 2)

@@ -68,7 +68,7 @@ def test_estimators_without_a_critic_by_hand():
 
 
 def test_where_and_how_the_divergence_is_paid_for_by_hand():
-    in_loss = KLConfig(place="loss", estimator="k3")
+    in_loss = KLConfig(apply_to="loss", estimator="k3")
     assert advantages_of("rloo", in_loss) == [pytest.approx([1.0] * 2), pytest.approx([-1.0] * 3)]
     # k3 is e^-.5 - 1 + .5 = .10653 a token: 1 - .021306 and -.031959
     k3 = KLConfig(estimator="k3")
@@ -120,7 +120,12 @@ def test_uniform_groups_are_counted_and_dropped_where_asked():
     rows = [response(1.0, group=0), response(1.0, group=0), response(1.0, group=1), response(0.0, group=1)]
     kept = build_samples(rows, scores_of([2] * 4), algorithm=PLAIN, critic=CRITIC, kl=KL, kl_coef=0.0)
     dropped = build_samples(
-        rows, scores_of([2] * 4), algorithm=replace(PLAIN, drop_uniform_groups=True), critic=CRITIC, kl=KL, kl_coef=0.0
+        rows,
+        scores_of([2] * 4),
+        algorithm=replace(PLAIN, filter_zero_variance_groups=True),
+        critic=CRITIC,
+        kl=KL,
+        kl_coef=0.0,
     )
     assert kept.metrics["rollout/uniform_share"] == dropped.metrics["rollout/uniform_share"] == 0.5
     assert [bool(sample.loss_mask.any()) for sample in kept.samples] == [True] * 4
@@ -131,7 +136,12 @@ def test_truncated_responses_are_left_out_where_asked():
     rows = [response(1.0), response(0.0, finished=False)]
     kept = build_samples(rows, scores_of([2, 2]), algorithm=PLAIN, critic=CRITIC, kl=KL, kl_coef=0.0)
     dropped = build_samples(
-        rows, scores_of([2, 2]), algorithm=replace(PLAIN, mask_truncated=True), critic=CRITIC, kl=KL, kl_coef=0.0
+        rows,
+        scores_of([2, 2]),
+        algorithm=replace(PLAIN, mask_truncated_completions=True),
+        critic=CRITIC,
+        kl=KL,
+        kl_coef=0.0,
     )
     assert [bool(sample.loss_mask.any()) for sample in kept.samples] == [True, True]
     assert [bool(sample.loss_mask.any()) for sample in dropped.samples] == [True, False]

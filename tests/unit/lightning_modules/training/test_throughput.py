@@ -1,4 +1,4 @@
-"""Telemetry: speeds over a window by a made-up clock, shares of an iteration, and what real runs log."""
+"""ThroughputMonitor: speeds over a window by a made-up clock, shares of an iteration, and what real runs log."""
 
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ from datamodules.rl_data import RLDataModule
 from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
 from datamodules.tokenizer import train_tokenizer, training_texts
-from lightning_modules.generation.generate import Sampling
+from lightning_modules.generation.generate import SamplingParams
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
 from lightning_modules.rl.config import CriticConfig
@@ -24,7 +24,7 @@ from lightning_modules.training import throughput as telemetry
 from lightning_modules.training.checkpointing import RunCheckpoint
 from lightning_modules.training.run_logger import RunLogger
 from lightning_modules.training.tags import documented
-from lightning_modules.training.throughput import Telemetry, time_shares
+from lightning_modules.training.throughput import ThroughputMonitor, time_shares
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 
@@ -92,7 +92,7 @@ def test_speeds_over_a_window_of_two_steps(monkeypatch, tmp_path):
     tokenizer = train_tokenizer(["def solve(x): return x"], 280, tmp_path / "tokenizer")
     module = Module(policy=Policy(build_causal_lm(TINY, tokenizer, 0)), device=torch.device("cpu"), logged=[])
     trainer = SimpleNamespace(precision="32-true", callback_metrics={}, loggers=[], global_step=0)
-    callback = Telemetry(window_steps=2)
+    callback = ThroughputMonitor(window_steps=2)
     callback.on_fit_start(trainer, module)
     clock.now += 50  # responses are collected
     callback.on_train_start(trainer, module)
@@ -141,7 +141,7 @@ def test_shares_by_hand():
 def sft_scalars(data_dir, folder, *, window_steps: int):
     mixture = {"atomic": MixturePart(weight=1.0), "synthetic_train": MixturePart(weight=1.0)}
     data = SFTDataModule(str(data_dir), mixture, batch_size=4, max_length=64, steps_per_epoch=3, vocab_size=300)
-    trainer_of(folder, Telemetry(window_steps)).fit(SFTModule(architecture=TINY, max_new_tokens=4), data)
+    trainer_of(folder, ThroughputMonitor(window_steps)).fit(SFTModule(architecture=TINY, max_new_tokens=4), data)
     return scalars(folder)
 
 
@@ -180,8 +180,8 @@ def rl_scalars(data_dir, folder, *callbacks, ckpt_path=None, max_epochs=3):
     build_causal_lm(TINY, tokenizer, 1).save_pretrained(start)
     tokenizer.save_pretrained(start)
     data = RLDataModule(str(data_dir), prompts_per_iteration=12, samples_per_prompt=4, minibatch_size=24)
-    module = RLModule(init_from=str(start), sampling=Sampling(max_new_tokens=8), critic=CriticConfig())
-    trainer = trainer_of(folder, Telemetry(2), *callbacks, max_epochs=max_epochs)
+    module = RLModule(init_from=str(start), sampling=SamplingParams(max_new_tokens=8), critic=CriticConfig())
+    trainer = trainer_of(folder, ThroughputMonitor(2), *callbacks, max_epochs=max_epochs)
     trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
     return scalars(folder)
 
@@ -216,6 +216,6 @@ def test_the_share_of_padding_is_the_same_on_a_resumed_run(data_dir, tmp_path):
 
 def test_what_is_refused():
     with pytest.raises(ValueError, match="window_steps is 0: at least 1 is needed"):
-        Telemetry(window_steps=0)
-    with pytest.raises(ValueError, match="Telemetry: LightningModule trains no policy; leave the callback out"):
-        Telemetry().on_train_start(SimpleNamespace(), LightningModule())
+        ThroughputMonitor(window_steps=0)
+    with pytest.raises(ValueError, match="ThroughputMonitor: LightningModule trains no policy; leave the callback out"):
+        ThroughputMonitor().on_train_start(SimpleNamespace(), LightningModule())
