@@ -12,15 +12,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import SFTBatch, TaskPrompt
 from lightning_modules.base_module import PolicyModule
-from lightning_modules.generation.counter_random import derived_seed
-from lightning_modules.generation.sampler import SamplingParams
+from lightning_modules.generation.sampler import SamplingParams, derive_seed
 from lightning_modules.models.compute import ComputeConfig
 from lightning_modules.models.loading import load_tokenizer_of
 from lightning_modules.models.lora import LoRASettings
 from lightning_modules.models.policy import context_of
 from lightning_modules.models.sharding import mesh_of
 from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
-from lightning_modules.training.curve_layout import SFT_QUESTIONS
+from lightning_modules.training.curve_layout import SFT_SECTIONS
 from lightning_modules.training.optimizers import AdamWConfig, build_adamw, build_schedule
 from lightning_modules.training.packed_loss import completion_loss
 
@@ -45,7 +44,7 @@ class SFTModule(PolicyModule):
     """
 
     logs_each_step = True
-    questions = SFT_QUESTIONS
+    sections = SFT_SECTIONS
 
     def __init__(
         self,
@@ -118,7 +117,7 @@ class SFTModule(PolicyModule):
 
     def on_train_batch_start(self, batch: SFTBatch, batch_idx: int) -> None:
         # dropout follows from the step, not from what was drawn before: a resumed run drops what it would have dropped
-        torch.manual_seed(derived_seed(self.seed, self.trainer.current_epoch, batch_idx, self.trainer.global_rank))
+        torch.manual_seed(derive_seed(self.seed, self.trainer.current_epoch, batch_idx, self.trainer.global_rank))
 
     def training_step(self, batch: SFTBatch, batch_idx: int) -> Tensor:
         total, num_labels = completion_loss(self.policy, batch)
@@ -128,7 +127,7 @@ class SFTModule(PolicyModule):
         num_tokens = torch.count_nonzero(batch.segment_ids)
         self.log("loss/train", loss, prog_bar=True, sync_dist=True, batch_size=batch.num_samples)  # of all ranks
         self.log("data/tokens", num_tokens.float(), batch_size=batch.num_samples)
-        self.log("data/padding_share", 1 - num_tokens / batch.segment_ids.numel(), batch_size=batch.num_samples)
+        self.log("data/padding_frac", 1 - num_tokens / batch.segment_ids.numel(), batch_size=batch.num_samples)
         self.log("optim/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=batch.num_samples)
         return loss
 

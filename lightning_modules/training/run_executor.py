@@ -19,7 +19,7 @@ class RunExecutor:
     """Opens `backend` once.
 
     Args:
-        backend: `auto`, a backend by name or address; or `per_node`, `per_node:BACKEND`: one service for the ranks of a node.
+        backend: `auto`, a backend by name or address; or `per_node`, `per_node:BACKEND`: one service per node.
 
     Raises:
         ValueError: there is no such backend, or a service cannot have it; one line.
