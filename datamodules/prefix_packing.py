@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from datamodules.packing import SHORT_ROW, first_fit
+from datamodules.packing import MIN_ROW_LENGTH, first_fit
 
 
 class PackedCompletions(NamedTuple):
@@ -79,7 +79,7 @@ def completion_mask(lengths: Tensor, width: int | None = None) -> Tensor:
 def pack_completions(
     prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], *, pad_id: int
 ) -> PackedCompletions:
-    """Pack into rows that are no longer than the longest prompt with its completion (or `SHORT_ROW`).
+    """Pack into rows that are no longer than the longest prompt with its completion (or `MIN_ROW_LENGTH`).
 
     Args:
         prompts: N token lists, none empty.
@@ -87,7 +87,7 @@ def pack_completions(
         pad_id: Token after the last group of a row.
     """
     longest = max(len(prompt) + len(completion) for prompt, completion in zip(prompts, completions, strict=True))
-    capacity = max(SHORT_ROW, longest)
+    capacity = max(MIN_ROW_LENGTH, longest)
     groups = _group_by_prompt(prompts, completions, capacity)
     lengths = [_count_tokens(group, completions) for group in groups]
     rows = first_fit(lengths, capacity)

@@ -21,7 +21,7 @@ from lightning_modules.generation.generate import decoding_dtype
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm, weights_dtype
 from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload, load_policy
-from lightning_modules.models.lora import LoRASettings, add_lora
+from lightning_modules.models.lora import LoRAConfig, add_lora
 from lightning_modules.models.policy import Policy, Trunk
 from lightning_modules.training.curve_layout import Sections, write_layout
 from lightning_modules.training.gradient_clipping import check_clipping, clip_by_norm
@@ -54,7 +54,7 @@ class PolicyModule(LightningModule):
         self,
         *,
         compute: ComputeConfig,
-        lora: LoRASettings | None,
+        lora: LoRAConfig | None,
         greedy: SamplingParams,
         eval_batch_size: int,
         executor_backend: str,

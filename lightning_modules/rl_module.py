@@ -21,9 +21,9 @@ from lightning_modules.base_module import PolicyModule
 from lightning_modules.generation.generate import decoding_dtype
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.compute import ComputeConfig, disable_dropout
-from lightning_modules.models.lora import LoRASettings
-from lightning_modules.models.reference import Reference, weights_sha256
-from lightning_modules.models.sharding import mesh_of
+from lightning_modules.models.lora import LoRAConfig
+from lightning_modules.models.reference import ReferencePolicy, weights_sha256
+from lightning_modules.models.sharding import get_mesh
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLOptimizerConfig, RolloutConfig
 from lightning_modules.rl.custom_reward import load_reward_function
 from lightning_modules.rl.early_stopping import KLEarlyStopping
@@ -78,7 +78,7 @@ class RLModule(PolicyModule):
         sampling: SamplingParams = DEFAULT_SAMPLING,
         optimizer: RLOptimizerConfig = DEFAULT_OPTIMIZER,
         compute: ComputeConfig = DEFAULT_COMPUTE,
-        lora: LoRASettings | None = None,
+        lora: LoRAConfig | None = None,
         reward: RewardConfig = DEFAULT_REWARD,
         reward_function: str | None = None,
         rollout_batch_size: int = 128,
@@ -117,7 +117,7 @@ class RLModule(PolicyModule):
         self._reference_sha256 = weights_sha256(causal_lm)
         self.policy = self.build_policy(causal_lm, critic=None if critic is None else critic.trunk)
         disable_dropout(self.policy)  # otherwise the first ratio would differ from 1
-        self.reference = Reference(self.policy)
+        self.reference = ReferencePolicy(self.policy)
         self._is_sharded = False
         self.kl_controller = KLController.from_config(kl)
         self._next_kl_controller = self.kl_controller
@@ -158,7 +158,7 @@ class RLModule(PolicyModule):
         super().setup(stage)
 
     def configure_model(self) -> None:
-        mesh = mesh_of(self.trainer.strategy)
+        mesh = get_mesh(self.trainer.strategy)
         if mesh is not None and not self._is_sharded:
             self.reference.shard(mesh)
             self.policy.shard(mesh)

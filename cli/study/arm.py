@@ -133,7 +133,7 @@ def _evaluate(
     import torch
 
     from cli.count_progress import CountProgress
-    from datamodules.eval_data import load_dataset, split_of, task_prompts
+    from datamodules.eval_data import build_task_prompts, get_split, load_dataset
     from executor.api import open_executor
     from lightning_modules.evaluation.evaluate import evaluate
 
@@ -142,7 +142,7 @@ def _evaluate(
     found: dict[str, Evaluation] = {}
     with open_executor(spec["backend"]) as executor:
         for split, (num_tasks, num_samples) in asked["splits"].items():
-            prompts = task_prompts(split_of(dataset, split, data_dir=spec["data_dir"]), tokenizer, num_tasks)
+            prompts = build_task_prompts(get_split(dataset, split, data_dir=spec["data_dir"]), tokenizer, num_tasks)
             total = len(prompts) * (1 + num_samples)
             with CountProgress(f"{split}: completions judged", total) as progress:
                 found[split] = evaluate(

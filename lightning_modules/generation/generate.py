@@ -18,7 +18,7 @@ from lightning_modules.generation.llama_decoder import LlamaDecoder, can_decode
 from lightning_modules.generation.sampler import Completion, GenerationState, SamplingParams
 from lightning_modules.generation.text import StopStrings, decode_completion
 from lightning_modules.generation.transformers_engine import TransformersEngine
-from lightning_modules.models.policy import context_of
+from lightning_modules.models.policy import get_context_length
 
 
 @torch.no_grad()
@@ -58,7 +58,7 @@ def generate(
     """
     if len(prompts) != len(stream_ids):
         raise ValueError(f"{len(prompts)} prompts but {len(stream_ids)} stream ids; there must be one for each")
-    context = context_of(causal_lm)
+    context = get_context_length(causal_lm)
     for index, prompt in enumerate(prompts):
         if not 0 < len(prompt) < context:
             raise ValueError(f"prompt {index} has {len(prompt)} tokens; the model takes 1 to {context - 1}")

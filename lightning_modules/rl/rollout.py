@@ -25,7 +25,7 @@ from lightning_modules.generation.sampler import Completion, stream_id
 from lightning_modules.models.compute import uses_flex_attention
 from lightning_modules.models.packed_forward import packed_forward
 from lightning_modules.models.policy import Policy
-from lightning_modules.models.reference import Reference
+from lightning_modules.models.reference import ReferencePolicy
 from lightning_modules.rl.advantages import estimate_advantages, find_zero_variance_groups, token_rewards
 from lightning_modules.rl.config import RolloutConfig
 from lightning_modules.rl.custom_reward import add_custom_reward
@@ -52,7 +52,7 @@ class Runtime(NamedTuple):
 @torch.no_grad()
 def collect_rollouts(
     policy: Policy,
-    reference: Reference,
+    reference: ReferencePolicy,
     tokenizer: PreTrainedTokenizerFast,
     executor: Executor,
     batch: PromptBatch,
@@ -158,7 +158,7 @@ class CompletionGrader:
 
 def compute_logprobs(
     policy: Policy,
-    reference: Reference,
+    reference: ReferencePolicy,
     prompts: Sequence[TaskPrompt],
     completions: Sequence[Completion],
     config: RolloutConfig,

@@ -19,8 +19,8 @@ BAD = Submission(task=TASK, completion="def f():\n    return 2\n")
 
 @pytest.mark.parametrize(
     ("backend", "behind"),
-    [("per_node", "auto"), ("per_node:docker", "docker"), ("per_node:process", "process"), ("auto", None), ("docker", None),
-     ("http://node:8600", None)],
+    [("per_node", "auto"), ("per_node:docker", "docker"), ("per_node:process", "process"), ("auto", None),
+     ("docker", None), ("http://node:8600", None)],
 )  # fmt: skip
 def test_parse_node_backend(backend: str, behind: str | None) -> None:
     assert parse_node_backend(backend) == behind
