@@ -92,6 +92,16 @@ def sft_utilization(device: torch.device, sizes: Sizes) -> dict[str, float]:
     return found
 
 
+class NumberTokenizer:
+    """What `generate` needs of a tokenizer, for a model without text."""
+
+    def __init__(self, *, eos_id: int, pad_id: int) -> None:
+        self.eos_token_id, self.pad_token_id = eos_id, pad_id
+
+    def decode(self, token_ids: list[int], **_: object) -> str:
+        return " ".join(map(str, token_ids))
+
+
 def rollout_speed(device: torch.device, sizes: Sizes) -> dict[str, float]:
     """Sample with `generate` of transformers and with ours; rows stop where a random model happens to stop."""
     model = policy_of(device, sizes, ComputeConfig()).causal_lm.to(torch.bfloat16).eval()
@@ -109,8 +119,9 @@ def rollout_speed(device: torch.device, sizes: Sizes) -> dict[str, float]:
         rows["transformers"].append(num_tokens / (now(device) - started_at))
         started_at = now(device)
         ours = generate(
-            model, prompts.tolist(), list(range(len(prompts))), sampling=SamplingParams(max_new_tokens=sizes.new_tokens),
-            seed=0, eos_id=2, pad_id=0, batch_size=len(prompts),
+            model, NumberTokenizer(eos_id=2, pad_id=0), prompts.tolist(),
+            SamplingParams(max_new_tokens=sizes.new_tokens), stream_ids=range(len(prompts)), seed=0,
+            batch_size=len(prompts),
         )  # fmt: skip
         rows["ours"].append(sum(len(one.token_ids) for one in ours) / (now(device) - started_at))
     speeds = {f"{name}_tokens_per_s": median(values[1:]) for name, values in rows.items()}

@@ -40,8 +40,8 @@ def by_us(model, tokenizer, prompts: list[list[int]], *, greedy: bool, seed: int
     """Complete with our loop."""
     sampling = SamplingParams(max_new_tokens=MAX_NEW_TOKENS, temperature=0.0 if greedy else 1.0)
     made = generate(
-        model, prompts, list(range(len(prompts))), sampling=sampling, seed=seed, eos_id=tokenizer.eos_token_id,
-        pad_id=tokenizer.pad_token_id, batch_size=len(prompts), dtype=dtype,
+        model, tokenizer, prompts, sampling, stream_ids=range(len(prompts)), seed=seed, batch_size=len(prompts),
+        dtype=dtype,
     )  # fmt: skip
     return [completion.token_ids for completion in made]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import lightning_modules.training.run_executor as run_executor
 from datamodules.rl_data import RLDataModule
 from executor.types import Status, Submission
-from lightning_modules.generation.generate import SamplingParams
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, RLOptimizerConfig
 from lightning_modules.rl.kl_control import KLConfig
 from lightning_modules.rl_module import RLModule

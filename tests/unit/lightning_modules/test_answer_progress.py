@@ -10,7 +10,7 @@ from cli.progress import AnswerLines, PlainProgress
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
-from lightning_modules.generation.generate import SamplingParams
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl_module import RLModule
 from lightning_modules.training import run_executor

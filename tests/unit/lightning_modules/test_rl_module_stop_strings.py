@@ -70,7 +70,7 @@ def test_stop_strings_end_what_is_collected_and_validated(start, data_dir, tmp_p
         assert not any(text in completion for text in stop)
     # the texts end in another order: each of them is the beginning of one that was drawn without stop strings
     assert all(any(whole.startswith(text) for whole in free) for text in cut)
-    assert cut_metrics["rollout/finished"] > metrics["rollout/finished"] + 0.5
+    assert cut_metrics["completions/eos_frac"] > metrics["completions/eos_frac"] + 0.5
     assert cut_validated[0].num_tokens < validated[0].num_tokens
 
 
