@@ -25,7 +25,7 @@ from benchmarks.rounds import build_table
 from datamodules.batches import SFTBatch
 from datamodules.packing import Sample, pack
 from lightning_modules.generation.generate import generate
-from lightning_modules.generation.sampler import Sampling
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm
 from lightning_modules.models.policy import Policy
 from lightning_modules.training.device_peaks import peak_flops_per_s
@@ -86,6 +86,16 @@ def sft_utilization(device: torch.device, sizes: Sizes) -> dict[str, float]:
     return found
 
 
+class NumberTokenizer:
+    """What `generate` needs of a tokenizer, for a model without text."""
+
+    def __init__(self, *, eos_id: int, pad_id: int) -> None:
+        self.eos_token_id, self.pad_token_id = eos_id, pad_id
+
+    def decode(self, token_ids: list[int], **_: object) -> str:
+        return " ".join(map(str, token_ids))
+
+
 def rollout_speed(device: torch.device, sizes: Sizes) -> dict[str, float]:
     """Sample with `generate` of transformers and of this project until a random model ends or the limit."""
     model = build_policy(device, sizes, ComputeConfig()).causal_lm.to(torch.bfloat16).eval()
@@ -103,8 +113,9 @@ def rollout_speed(device: torch.device, sizes: Sizes) -> dict[str, float]:
         rates["transformers"].append(num_tokens / (now(device) - started_at))
         started_at = now(device)
         completions = generate(
-            model, prompts.tolist(), list(range(len(prompts))), sampling=Sampling(max_new_tokens=sizes.new_tokens),
-            seed=0, eos_id=2, pad_id=0, batch_size=len(prompts),
+            model, NumberTokenizer(eos_id=2, pad_id=0), prompts.tolist(),
+            SamplingParams(max_new_tokens=sizes.new_tokens), stream_ids=range(len(prompts)), seed=0,
+            batch_size=len(prompts),
         )  # fmt: skip
         rates["atomforge"].append(sum(len(one.token_ids) for one in completions) / (now(device) - started_at))
     medians = {f"{name}_tokens_per_s": median(values[1:]) for name, values in rates.items()}

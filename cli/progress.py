@@ -14,14 +14,14 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 from rich.progress import TaskID
 
 from executor.commands.progress import LINE_EVERY_S, CountLines, format_duration
-from lightning_modules.base_module import OnAnswered, PolicyModule
+from lightning_modules.base_module import PolicyModule, ProgressCallback
 
-_STATUSES = ("failures/", "status/")
+_STATUS = "status/"
 
 
 def format_metrics(metrics: Mapping[str, float]) -> list[str]:
     """Format a line per metric, `loss/val  0.3471`, sorted by name; statuses that did not occur are omitted."""
-    shown = {tag: value for tag, value in sorted(metrics.items()) if value != 0 or not tag.startswith(_STATUSES)}
+    shown = {tag: value for tag, value in sorted(metrics.items()) if value != 0 or not tag.startswith(_STATUS)}
     width = max(map(len, shown), default=0)
     return [f"{tag:<{width}}  {value:.4g}" for tag, value in shown.items()]
 
@@ -178,10 +178,10 @@ class PlainProgress(Callback):
         print(" · ".join([*parts, *metrics]), file=sys.stderr, flush=True)
 
 
-def _listen(trainer: Trainer, pl_module: LightningModule, show: OnAnswered) -> None:
+def _listen(trainer: Trainer, pl_module: LightningModule, show: ProgressCallback) -> None:
     """Have the module call `show` for every completion, on the first rank."""
     if isinstance(pl_module, PolicyModule) and trainer.is_global_zero:
-        pl_module.on_answered = show
+        pl_module.progress_callback = show
 
 
 def _abbreviate(number: int) -> str:

@@ -24,9 +24,8 @@ from datamodules.rl_data import RLDataModule
 from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
 from executor.types import Status, Submission
-from lightning_modules.generation.sampler import Sampling
-from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
-from lightning_modules.rl.kl_control import KLConfig
+from lightning_modules.generation.sampler import SamplingParams
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig
 from lightning_modules.rl_module import RLModule
 from lightning_modules.sft_module import SFTModule
 from lightning_modules.training.optimizers import AdamWConfig
@@ -77,12 +76,12 @@ def build_rl(
     """Build module and data of an algorithm; `is_real`: sample new reward tests and run the probe."""
     trunk = "shared" if mode == "shipped" else "separate"
     critic = CriticConfig(trunk=trunk, warmup_iterations=0) if algorithm == "ppo" else None
-    kl = KLConfig() if algorithm == "ppo" else KLConfig(place="loss", estimator="k3", init_coef=0.02)
+    kl = KLConfig() if algorithm == "ppo" else KLConfig(apply_to="loss", estimator="k3", init_coef=0.02)
     estimator = "gae" if algorithm == "ppo" else "grpo"
     module = RLModule(
-        init_from=init_from, critic=critic, kl=kl, sampling=Sampling(max_new_tokens=max_new_tokens),
+        init_from=init_from, critic=critic, kl=kl, sampling=SamplingParams(max_new_tokens=max_new_tokens),
         algorithm=AlgorithmConfig(estimator=estimator, whiten=algorithm == "ppo", target_kl=None),
-        retest_share=0.25 if is_real else 0.0,
+        reward_probe_fraction=0.25 if is_real else 0.0,
     )  # fmt: skip
     data = RLDataModule(
         f"{folder}/data", prompts_per_iteration=8, samples_per_prompt=4, minibatch_size=32,

@@ -50,7 +50,7 @@ def test_overlays_fit_sft_and_rl_alike(path: Path, base: str, start: str) -> Non
     assert cli.trainer.world_size == trainer["num_nodes"] * trainer["devices"]
     assert isinstance(cli.trainer.strategy, {"ddp": DDPStrategy, "fsdp2": FSDP2Strategy}[trainer["strategy"]])
     if path.stem in COMPUTED:
-        assert cli.model.engine.gradient_checkpointing
+        assert cli.model.compute_config.gradient_checkpointing
 
 
 def test_every_gpu_overlay_has_a_computed_layout() -> None:

@@ -160,7 +160,7 @@ def test_an_algorithm_without_a_critic_lies_over_ppo(estimator: str, required: d
     assert module.algorithm.estimator == estimator
     assert module.critic is None
     assert module.policy.value_head is None
-    assert module.algorithm.clip_high == 0.2  # the rest is the base's
+    assert module.algorithm.clip_ratio_high == 0.2  # the rest is the base's
 
 
 def test_an_estimator_and_a_critic_that_do_not_fit_are_refused(required: dict[str, list[str]]) -> None:

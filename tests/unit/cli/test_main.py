@@ -116,7 +116,10 @@ def test_value_error_is_the_users_only_where_our_code_raises_it() -> None:
             return error
         raise AssertionError("nothing was raised")
 
-    assert explain(caught(lambda: RunCheckpoint("x", keep=0))) == "checkpoint.keep is 0; it must be at least 1"
+    assert (
+        explain(caught(lambda: RunCheckpoint("x", keep_last_n=0)))
+        == "checkpoint.keep_last_n is 0; it must be at least 1"
+    )
     assert explain(caught(lambda: read_checkpoint_facts("/nowhere"))) == "no checkpoint at /nowhere"
     assert explain(caught(lambda: int("x"))) is None  # raised in a file that is not ours
     os_error = caught(lambda: open("/nowhere/at/all"))  # noqa: SIM115

@@ -109,7 +109,7 @@ def test_a_run_killed_between_its_last_checkpoint_and_its_end_is_finished_by_a_r
 
 
 def test_which_checkpoints_stay() -> None:
-    keys = ["--checkpoint.every_n_epochs=2", "--checkpoint.keep=1", "--checkpoint.keep_every_n_epochs=4"]
+    keys = ["--checkpoint.every_n_epochs=2", "--checkpoint.keep_last_n=1", "--checkpoint.keep_every_n_epochs=4"]
     assert fit("--trainer.max_epochs=7", *keys) == 0
     assert [path.name for path in list_checkpoints("run")] == ["epoch_00004.ckpt", "epoch_00007.ckpt"]
 
@@ -236,7 +236,7 @@ def test_a_damaged_checkpoint_is_named_with_the_way_round_it(capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--checkpoint.keep=0"], "checkpoint.keep is 0; it must be at least 1"),
+        (["--checkpoint.keep_last_n=0"], "checkpoint.keep_last_n is 0; it must be at least 1"),
         (["--num_threads=0"], "num_threads is 0; it must be at least 1, or null"),
         (["--seed_everything=-1"], "seed_everything is -1; it must be a whole number from 0 to 4294967295"),
         (
@@ -252,7 +252,7 @@ def test_a_damaged_checkpoint_is_named_with_the_way_round_it(capsys: pytest.Capt
         ),
         (
             [f"--model.class_path={SFT}", "--model.init_args.executor_backend=dokcer"],
-            "executor_backend is 'dokcer': it must be one of node, auto, docker, bubblewrap, process, http://HOST:PORT"
+            "executor_backend is 'dokcer': it must be one of per_node, auto, docker, bubblewrap, process, http://HOST:PORT"
             ", http+unix:///SOCKET, my_module.MyBackend",
         ),
         (["--run_dir", "base.yaml/x"], "cannot create run_dir base.yaml/x: Not a directory"),
