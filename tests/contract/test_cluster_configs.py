@@ -10,7 +10,7 @@ import yaml
 from lightning.pytorch.strategies import DDPStrategy
 
 from benchmarks import scaling
-from cli.config.cli import AtomforgeCLI
+from cli.config.cli import build_run_from_arguments
 from lightning_modules.models.sharding import FSDP2Strategy
 from tests.support.tiny_model import write_tiny_model
 
@@ -42,7 +42,7 @@ def test_overlays_fit_sft_and_rl_alike(path: Path, base: str, start: str) -> Non
     arguments = ["--config", str(CONFIGS / f"{base}.yaml"), "--config", str(path), "--model.init_args.init_from", start]
     if trainer["accelerator"] == "gpu" and not torch.cuda.is_available():
         arguments += ["--trainer.accelerator", "cpu"]
-    cli = AtomforgeCLI("fit", arguments, run=False)
+    cli = build_run_from_arguments("fit", arguments, stage="built")
     assert cli.trainer.world_size == trainer["num_nodes"] * trainer["devices"]
     assert isinstance(cli.trainer.strategy, {"ddp": DDPStrategy, "fsdp2": FSDP2Strategy}[trainer["strategy"]])
     if path.stem in COMPUTED:
