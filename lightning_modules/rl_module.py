@@ -7,6 +7,7 @@ iteration, completion): a run that resumes at the end of an iteration is bitwise
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -130,20 +131,22 @@ class RLModule(PolicyModule):
     def tokenizer(self) -> PreTrainedTokenizerFast:
         return self._tokenizer
 
-    def collect_rollouts(self, prompts: PromptBatch, minibatches: MinibatchConfig) -> list[RolloutBatch]:
+    def collect_rollouts(
+        self, draw_prompts: Callable[[int], PromptBatch], minibatches: MinibatchConfig
+    ) -> list[RolloutBatch]:
         """Complete and grade the prompts of an iteration (`lightning_modules.rl.rollout.collect_rollouts`)."""
         runtime = Runtime(
             decoding_dtype=decoding_dtype(str(self.trainer.precision)),
             autocast=self.trainer.precision_plugin.forward_context,
             sum_over_ranks=self._sum_over_ranks,
-            on_completion=self.count_progress(f"iteration {prompts.iteration}", len(prompts.prompts)),
+            start_progress=self.count_progress,
         )
         return collect_rollouts(
             self.policy,
             self.reference,
             self.tokenizer,
             self._executor.open(self.trainer),
-            prompts,
+            draw_prompts,
             self.rollout_config,
             minibatches,
             runtime,

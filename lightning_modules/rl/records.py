@@ -36,6 +36,8 @@ class TokenLogprobs(NamedTuple):
     """Of the state before the token; 0 without a critic."""
     mask: Tensor
     """bool, True on the tokens of a completion"""
+    from_sampler: bool = False
+    """Whether these are the log-probabilities of sampling, also in place of the reference policy's."""
 
 
 class Advantages(NamedTuple):

@@ -26,7 +26,8 @@ class Collector:
     def __init__(self, tokenizer):
         self.tokenizer, self.calls = tokenizer, []
 
-    def collect_rollouts(self, prompts, minibatches):
+    def collect_rollouts(self, draw_prompts, minibatches):
+        prompts = draw_prompts(0)
         self.calls.append((prompts, minibatches))
         num = len(prompts.prompts) // minibatches.size * minibatches.num_epochs * minibatches.num_micro_batches
         return [f"batch {number}" for number in range(num)]

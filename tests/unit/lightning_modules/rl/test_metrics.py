@@ -70,11 +70,13 @@ def measure(rollouts, sum_over_ranks):
     targets = compute_advantages(rollouts, logprobs, CONFIG, kl_coef=0.1, sum_over_ranks=sum_over_ranks)
     return measure_rollouts(
         rollouts,
+        rollouts,
         logprobs,
         targets,
         ProbeCounts(len(rollouts), 1),
         CONFIG,
         {"generate": 1.0},
+        num_gen_batches=1,
         samples_per_prompt=2,
         sum_over_ranks=sum_over_ranks,
     )

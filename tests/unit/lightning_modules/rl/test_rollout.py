@@ -12,10 +12,13 @@ from lightning_modules.models.reference import ReferencePolicy, weights_sha256
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RolloutConfig
 from lightning_modules.rl.metrics import measure_rollouts
 from lightning_modules.rl.numerics import no_reduce
-from lightning_modules.rl.rollout import compute_advantages, compute_logprobs, group_rollouts
+from lightning_modules.rl.records import Rollout
+from lightning_modules.rl.rollout import compute_advantages, compute_logprobs
+from lightning_modules.rl.sampling import group_rollouts
 from tests.support.rollouts import make_logprobs, make_rollout
 from tests.support.small_data import task_prompt
 
+PASSED = make_rollout(1.0).outcome
 PLAIN = AlgorithmConfig(whiten=False)
 CRITIC = CriticConfig(gae_lambda=1.0)
 
@@ -40,7 +43,16 @@ def measure(rollouts, logprobs, *, kl_coef=0.0, **settings):
     targets = compute_advantages(rollouts, logprobs, config, kl_coef=kl_coef)
     seconds = {"generate": 1.0, "logprob": 1.0, "execute": 1.0}
     return measure_rollouts(
-        rollouts, logprobs, targets, None, config, seconds, samples_per_prompt=1, sum_over_ranks=no_reduce
+        rollouts,
+        rollouts,
+        logprobs,
+        targets,
+        None,
+        config,
+        seconds,
+        num_gen_batches=1,
+        samples_per_prompt=1,
+        sum_over_ranks=no_reduce,
     )
 
 
@@ -189,8 +201,10 @@ def test_logprobs_and_values_are_those_of_each_completion_alone(policy, batch_si
     scores = compute_logprobs(
         policy,
         ReferencePolicy(policy),
-        [task_prompt(prompt_ids=prompt) for prompt in prompts],
-        [Completion("", response, [], True) for response in responses],
+        [
+            Rollout(task_prompt(prompt_ids=prompt), 0, Completion("", response, [], True), PASSED)
+            for prompt, response in zip(prompts, responses, strict=True)
+        ],
         config_of(logprob_batch_size=batch_size, sampling=SamplingParams(max_new_tokens=8, temperature=0.5)),
         pad_id=0,
     )
