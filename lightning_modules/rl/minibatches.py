@@ -21,7 +21,6 @@ def build_minibatches(
     stats: RolloutStats,
     batch: PromptBatch,
     config: MinibatchConfig,
-    *,
     pad_id: int,
 ) -> list[RolloutBatch]:
     """Build the micro-batches of an iteration in the order of training.

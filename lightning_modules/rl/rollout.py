@@ -37,9 +37,16 @@ from lightning_modules.rl.records import Advantages, Rollout, TokenLogprobs
 from lightning_modules.rl.reward_probe import probe_rewards
 
 
-class Runtime(NamedTuple):
-    """What the trainer provides to `collect_rollouts`."""
+class RolloutContext(NamedTuple):
+    """The models, settings and services that `collect_rollouts` uses."""
 
+    policy: Policy
+    reference: ReferencePolicy
+    tokenizer: PreTrainedTokenizerFast
+    executor: Executor
+    config: RolloutConfig
+    kl_coef: float
+    """Current KL coefficient."""
     decoding_dtype: torch.dtype | None
     """Of the weights while decoding; None = as they are."""
     autocast: Callable[[], AbstractContextManager]
@@ -50,69 +57,55 @@ class Runtime(NamedTuple):
 
 
 @torch.no_grad()
-def collect_rollouts(
-    policy: Policy,
-    reference: ReferencePolicy,
-    tokenizer: PreTrainedTokenizerFast,
-    executor: Executor,
-    batch: PromptBatch,
-    config: RolloutConfig,
-    minibatches: MinibatchConfig,
-    runtime: Runtime,
-    *,
-    kl_coef: float,
-) -> list[RolloutBatch]:
+def collect_rollouts(context: RolloutContext, batch: PromptBatch, minibatches: MinibatchConfig) -> list[RolloutBatch]:
     """Complete and grade the prompts of an iteration, and build the minibatches to train on.
+
+    Args:
+        context: Policy, reference policy, executor and settings; not changed.
+        batch: N prompts of this rank.
+        minibatches: Number and size of the minibatches.
 
     Returns:
         The micro-batches of this rank, in the order of training.
     """
-    pad_id = tokenizer.pad_token_id
-    assert isinstance(pad_id, int)  # checked when the tokenizer is loaded
+    policy, config, prompts = context.policy, context.config, batch.prompts
+    streams = [stream_id(prompt.task_id, n) for prompt, n in zip(prompts, batch.copy_numbers, strict=True)]
     timer = StageTimer()
-    streams = [stream_id(prompt.task_id, n) for prompt, n in zip(batch.prompts, batch.copy_numbers, strict=True)]
-    with executor.grading(rewards=config.reward) as grading:
+    with context.executor.grading(rewards=config.reward) as grading:
         # 1. Generate. Each program runs as soon as its completion ends, while others are still being generated.
-        grader = CompletionGrader(grading, batch.prompts, runtime.on_completion)
+        grader = CompletionGrader(grading, prompts, context.on_completion)
         completions = generate(
-            policy.sampling_model(runtime.decoding_dtype),
-            tokenizer,
-            [prompt.prompt_ids for prompt in batch.prompts],
+            policy.sampling_model(context.decoding_dtype),
+            context.tokenizer,
+            [prompt.prompt_ids for prompt in prompts],
             config.sampling,
             stream_ids=streams,
             seed=config.seed,
             iteration=batch.iteration,
             batch_size=config.rollout_batch_size,
-            dtype=runtime.decoding_dtype,
+            dtype=context.decoding_dtype,
             on_completion=grader.add,
         )
         timer.stop("generate")
         # 2. Compute log-probabilities of policy and reference, and values, while the last programs run.
-        with runtime.autocast():
-            logprobs = compute_logprobs(policy, reference, batch.prompts, completions, config, pad_id)
+        with context.autocast():
+            logprobs = compute_logprobs(context, prompts, completions)
         timer.stop("logprob")
         # 3. Grade: wait for the outcomes.
         outcomes = grader.outcomes()
-    # 4. Add the custom reward. The probe re-grades some passing completions, which is measured and not trained on.
+    # 4. Add the custom reward. The probe grades some passing completions again; this is measured, not trained on.
     if config.reward_function is not None:
-        outcomes = add_custom_reward(outcomes, batch.prompts, completions, config.reward_function)
-    rollouts = group_rollouts(batch.prompts, completions, outcomes)
-    probe = probe_rewards(executor, rollouts, streams, config, iteration=batch.iteration)
+        outcomes = add_custom_reward(outcomes, prompts, completions, config.reward_function)
+    rollouts = group_rollouts(prompts, completions, outcomes)
+    probe = probe_rewards(context.executor, rollouts, streams, config, iteration=batch.iteration)
     timer.stop("execute")
     # 5. Compute advantages and returns.
-    targets = compute_advantages(rollouts, logprobs, config, kl_coef=kl_coef, sum_over_ranks=runtime.sum_over_ranks)
+    targets = compute_advantages(rollouts, logprobs, config, context.kl_coef, context.sum_over_ranks)
     # 6. Measure, and build minibatches.
     stats = measure_rollouts(
-        rollouts,
-        logprobs,
-        targets,
-        probe,
-        config,
-        timer.seconds,
-        samples_per_prompt=batch.samples_per_prompt,
-        sum_over_ranks=runtime.sum_over_ranks,
+        rollouts, logprobs, targets, probe, config, timer.seconds, batch.samples_per_prompt, context.sum_over_ranks
     )
-    return build_minibatches(rollouts, logprobs, targets, stats, batch, minibatches, pad_id=pad_id)
+    return build_minibatches(rollouts, logprobs, targets, stats, batch, minibatches, get_pad_id(context.tokenizer))
 
 
 class StageTimer:
@@ -157,36 +150,29 @@ class CompletionGrader:
 
 
 def compute_logprobs(
-    policy: Policy,
-    reference: ReferencePolicy,
-    prompts: Sequence[TaskPrompt],
-    completions: Sequence[Completion],
-    config: RolloutConfig,
-    pad_id: int,
+    context: RolloutContext, prompts: Sequence[TaskPrompt], completions: Sequence[Completion]
 ) -> TokenLogprobs:
     """Compute log-probabilities of policy and reference and values, by the forward pass that training uses.
 
-    All ranks run the same number of forward passes, of `config.logprob_batch_size` completions each.
+    All ranks run the same number of forward passes, of `logprob_batch_size` completions each.
 
     Args:
-        policy: The policy that sampled.
-        reference: The reference policy.
+        context: Models and settings.
         prompts: N prompts; equal prompts within a forward pass are computed once.
         completions: N completions, none empty.
-        config: Batch size and sampling temperature.
-        pad_id: Padding token.
 
     Returns:
         [N, L] each, on the CPU in float32.
     """
+    policy, config, pad_id = context.policy, context.config, get_pad_id(context.tokenizer)
 
-    def logprobs_of(logits: Tensor, tokens: Tensor) -> tuple[Tensor]:
+    def logits_fn(logits: Tensor, tokens: Tensor) -> tuple[Tensor]:
         return (token_logprobs(logits, tokens, temperature=config.sampling.temperature),)
 
     mask = completion_mask(torch.tensor([len(completion.token_ids) for completion in completions]))
     zeros = torch.zeros(mask.shape)
     result = TokenLogprobs(zeros, zeros.clone(), zeros.clone(), mask)
-    flex = uses_flex_attention(policy.causal_lm)
+    flex, device = uses_flex_attention(policy.causal_lm), policy.causal_lm.device
     for first in range(0, len(prompts), config.logprob_batch_size):
         part = slice(first, first + config.logprob_batch_size)
         packed = pack_completions(
@@ -195,14 +181,14 @@ def compute_logprobs(
             pad_id=pad_id,
         )
         predicted = packed.predicts_completion()
-        rows, positions = packed.to(policy.causal_lm.device), predicted.to(policy.causal_lm.device)
-        (logprobs,), values = packed_forward(policy, rows, positions, logprobs_of, flex=flex)
-        (ref_logprobs,) = packed_forward(reference.of_logits, rows, positions, logprobs_of, flex=flex)
+        rows, positions = packed.to(device), predicted.to(device)
+        (logprobs,), values = packed_forward(policy, rows, positions, logits_fn, flex=flex)
+        (ref_logprobs,) = packed_forward(context.reference.of_logits, rows, positions, logits_fn, flex=flex)
         for target, source in zip(result, (logprobs, ref_logprobs, values), strict=False):
             if source is not None:
-                scores = torch.zeros(predicted.shape).masked_scatter_(predicted, source.float().cpu())
-                gathered = packed.gather(scores)
-                target[part, : gathered.shape[1]] = gathered
+                scattered = torch.zeros(predicted.shape).masked_scatter_(predicted, source.float().cpu())
+                per_token = packed.gather(scattered)
+                target[part, : per_token.shape[1]] = per_token
     return result
 
 
@@ -221,7 +207,6 @@ def compute_advantages(
     rollouts: Sequence[Rollout],
     logprobs: TokenLogprobs,
     config: RolloutConfig,
-    *,
     kl_coef: float,
     sum_over_ranks: SumOverRanks = no_reduce,
 ) -> Advantages:
@@ -255,3 +240,9 @@ def compute_advantages(
     if algorithm.whiten:
         advantages = whiten(advantages, loss_mask, sums=sum_over_ranks(moment_sums(advantages, loss_mask)))
     return Advantages(advantages, returns, loss_mask, zero_variance)
+
+
+def get_pad_id(tokenizer: PreTrainedTokenizerFast) -> int:
+    """Return the padding token, which `load_policy` has checked."""
+    assert isinstance(tokenizer.pad_token_id, int)
+    return tokenizer.pad_token_id

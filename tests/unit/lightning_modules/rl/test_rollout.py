@@ -1,4 +1,5 @@
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,9 @@ from lightning_modules.models.reference import ReferencePolicy, weights_sha256
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RolloutConfig
 from lightning_modules.rl.metrics import measure_rollouts
 from lightning_modules.rl.numerics import no_reduce
-from lightning_modules.rl.rollout import compute_advantages, compute_logprobs, group_rollouts
+from lightning_modules.rl.rollout import RolloutContext, compute_advantages, compute_logprobs, group_rollouts
+from tests.support.fake_executor import FakeExecutor
+from tests.support.number_tokenizer import NumberTokenizer
 from tests.support.rollouts import make_logprobs, make_rollout
 from tests.support.small_data import task_prompt
 
@@ -32,7 +35,7 @@ def config_of(**settings) -> RolloutConfig:
 
 
 def advantages_of(rollouts, logprobs, *, kl_coef=0.0, **settings):
-    return compute_advantages(rollouts, logprobs, config_of(**settings), kl_coef=kl_coef)
+    return compute_advantages(rollouts, logprobs, config_of(**settings), kl_coef)
 
 
 def measure(rollouts, logprobs, *, kl_coef=0.0, **settings):
@@ -186,14 +189,20 @@ def policy():
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_logprobs_and_values_are_those_of_each_completion_alone(policy, batch_size):
     prompts, responses = [[1, 3], [1, 4, 5, 6], [1]], [[7, 8, 2], [9], [2, 3]]
-    scores = compute_logprobs(
-        policy,
-        ReferencePolicy(policy),
-        [task_prompt(prompt_ids=prompt) for prompt in prompts],
-        [Completion("", response, [], True) for response in responses],
-        config_of(logprob_batch_size=batch_size, sampling=SamplingParams(max_new_tokens=8, temperature=0.5)),
-        pad_id=0,
+    context = RolloutContext(
+        policy=policy,
+        reference=ReferencePolicy(policy),
+        tokenizer=NumberTokenizer(eos_id=2, pad_id=0),  # type: ignore[arg-type]
+        executor=FakeExecutor(),
+        config=config_of(logprob_batch_size=batch_size, sampling=SamplingParams(max_new_tokens=8, temperature=0.5)),
+        kl_coef=0.0,
+        decoding_dtype=None,
+        autocast=nullcontext,
+        sum_over_ranks=no_reduce,
+        on_completion=lambda: None,
     )
+    completions = [Completion("", response, [], True) for response in responses]
+    scores = compute_logprobs(context, [task_prompt(prompt_ids=prompt) for prompt in prompts], completions)
     for i, (prompt, answer) in enumerate(zip(prompts, responses, strict=True)):
         ids = torch.tensor([prompt + answer])
         with torch.no_grad():
