@@ -167,14 +167,15 @@ def test_evaluation_configs_are_read(path: Path) -> None:
     assert len(plan_of(content(path), source=path.name).suites) == len(content(path)["suites"])
 
 
+@pytest.mark.parametrize("base", ["rl", "ppo"])
 @pytest.mark.parametrize("estimator", ["grpo", "rloo", "reinforce_pp"])
-def test_an_algorithm_without_a_critic_lies_over_ppo(estimator: str, required: dict[str, list[str]]) -> None:
-    files = ["--config", str(CONFIGS / "ppo.yaml"), "--config", str(CONFIGS / "rl" / f"{estimator}.yaml")]
+def test_estimators_are_overlays_of_rl_and_ppo(estimator: str, base: str, required: dict[str, list[str]]) -> None:
+    files = ["--config", str(CONFIGS / f"{base}.yaml"), "--config", str(CONFIGS / "rl" / f"{estimator}.yaml")]
     module = AtomforgeCLI("fit", [*files, *required["ppo.yaml"]], run=False).model
-    assert module.algorithm.estimator == estimator
-    assert module.critic is None
+    assert module.rollout_config.algorithm.estimator == estimator
+    assert module.rollout_config.critic is None
     assert module.policy.value_head is None
-    assert module.algorithm.clip_ratio_high == 0.2  # the rest is the base's
+    assert module.rollout_config.algorithm.clip_ratio_high == 0.2  # from the base
 
 
 def test_an_estimator_and_a_critic_that_do_not_fit_are_refused(required: dict[str, list[str]]) -> None:
