@@ -62,7 +62,7 @@ def open_node_executor(folder: Path) -> Executor:
     """Connect to the service of this node, when it is ready.
 
     Raises:
-        ValueError: it is not ready after three minutes; one line.
+        ValueError: it is not ready after three minutes.
     """
     if _wait_for_health(_get_url(folder), lambda: False) is None:
         raise ValueError(f"the first rank of this node has not started an executor service in {START_TIMEOUT_S:g} s")
@@ -108,7 +108,7 @@ class NodeService:
         """Connect to the service, when it is ready.
 
         Raises:
-            ValueError: it does not start; one line.
+            ValueError: it does not start.
         """
         self._has_started.wait()
         if self._failure is not None:

@@ -67,7 +67,7 @@ def trained_checkpoint(folder: Path) -> None:
 LIGHTNING = {
     "unknown key": (["--config", "good.yaml", "--model.init_args.out_dmi=3"], "out_dmi"),
     "beginning of a key": (["--config", "good.yaml", "--seed=3"], "unknown key seed; did you mean 'seed_everything'?"),
-    "two models": (["--config", "sft", "--config", "ppo", "--run_dir=x"], "ppo.yaml are for different models"),
+    "two models": (["--config", "sft", "--config", "ppo", "--run_dir=x"], "sft and ppo are for different models"),
     "wrong type": (["--config", "good.yaml", "--trainer.max_epochs=many"], "many"),
     "missing config": (["--config", "none.yaml"], "none.yaml"),
     "broken config": (["--config", "broken.yaml"], "broken.yaml:3"),

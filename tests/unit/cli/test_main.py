@@ -153,9 +153,9 @@ def test_a_failing_clean_up_after_ctrl_c_is_still_an_interruption(monkeypatch, c
         except KeyboardInterrupt:
             raise RuntimeError("Please call `iter(combined_loader)` first.")  # noqa: B904 (as Lightning does)
 
-    monkeypatch.setattr(lightning_cli, "AtomforgeCLI", interrupted_between_epochs)
+    monkeypatch.setattr(lightning_cli, "build_run_from_arguments", interrupted_between_epochs)
     assert main(["fit", "--config", "any.yaml"]) == 130
-    assert capsys.readouterr().err.strip().endswith("`--ckpt_path last` to go on")
+    assert capsys.readouterr().err.strip().endswith("`--ckpt_path last` to resume")
 
 
 def test_a_fault_without_ctrl_c_stays_a_fault(monkeypatch):
@@ -164,6 +164,6 @@ def test_a_fault_without_ctrl_c_stays_a_fault(monkeypatch):
     def broken(*_):
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(lightning_cli, "AtomforgeCLI", broken)
+    monkeypatch.setattr(lightning_cli, "build_run_from_arguments", broken)
     with pytest.raises(RuntimeError, match="broken"):
         main(["fit", "--config", "any.yaml"])
