@@ -72,7 +72,7 @@ class SFTBatch(NamedTuple):
     input_ids: Tensor
     """[R, T] long"""
     position_ids: Tensor
-    """[R, T] long, starting anew at 0 in each segment"""
+    """[R, T] long, from 0 in each segment"""
     segment_ids: Tensor
     """[R, T] long"""
     labels: Tensor

@@ -20,7 +20,7 @@ from lightning_modules.rl.config import RolloutConfig
 from lightning_modules.rl.custom_reward import CUSTOM_PART
 from lightning_modules.rl.kl import kl_k1, kl_k3
 from lightning_modules.rl.numerics import SumOverRanks, explained_variance, masked_mean, variance
-from lightning_modules.rl.records import Advantages, Rollout, TokenLogprobs
+from lightning_modules.rl.records import Advantages, Rollout, SampledRollouts, TokenLogprobs
 from lightning_modules.rl.reward_probe import ProbeCounts
 
 REWARD_PARTS = tuple(field.name.removesuffix("_coef") for field in fields(RewardConfig))
@@ -29,32 +29,27 @@ TotalAndCount = tuple[float, float]
 
 
 def measure_rollouts(
-    generated: Sequence[Rollout],
-    rollouts: Sequence[Rollout],
+    sampled: SampledRollouts,
     logprobs: TokenLogprobs,
     targets: Advantages,
     probe: ProbeCounts | None,
     config: RolloutConfig,
     seconds: Mapping[str, float],
-    *,
-    num_gen_batches: int,
-    samples_per_prompt: int,
     sum_over_ranks: SumOverRanks,
 ) -> RolloutStats:
     """Measure the rollouts of an iteration.
 
     Args:
-        generated: All rollouts of this rank, of which rewards, statuses, lengths and pass@k are measured.
-        rollouts: The N of them that advantages were computed for.
+        sampled: Of this rank. Rewards, statuses, lengths and pass@k (k = 1 and the completions per prompt) are measured
+            on all generated rollouts, the rest on those that advantages were computed for.
         logprobs: [N, L] each.
         targets: [N, L] each.
         probe: Counts of the reward probe; None if it is off.
         config: Whether there are a critic and a custom reward.
         seconds: Wall time of the stages `generate`, `logprob` and `execute`.
-        num_gen_batches: Batches of prompts that were sampled.
-        samples_per_prompt: pass@k is measured for k = 1 and this k.
         sum_over_ranks: Sums a tensor over all ranks.
     """
+    rollouts, generated = sampled.trained, sampled.generated
     known = torch.tensor([rollout.reward is not None for rollout in rollouts])
     kl, num_rewarded = sequence_kl(logprobs, known, sum_over_ranks)
     returns = None if config.critic is None else targets.returns
@@ -63,8 +58,8 @@ def measure_rollouts(
     fractions: dict[str, TotalAndCount] = {
         "rollout/zero_variance_frac": (_count_zero_variance(generated), len(generated)),
         "rollout/trained_frac": (float(trained.sum()), len(rollouts)),
-        "rollout/num_gen_batches": (num_gen_batches, 1),
-        **_sum_pass_at_k(generated, sorted({1, samples_per_prompt})),
+        "rollout/num_gen_batches": (sampled.num_batches, 1),
+        **_sum_pass_at_k(generated, sorted({1, sampled.batch.samples_per_prompt})),
     }
     if config.reward_function is not None:
         custom = [rollout.reward.parts[CUSTOM_PART] for rollout in generated if rollout.reward is not None]

@@ -21,7 +21,6 @@ def build_minibatches(
     stats: RolloutStats,
     batch: PromptBatch,
     config: MinibatchConfig,
-    *,
     pad_id: int,
     max_length: int | None = None,
 ) -> list[RolloutBatch]:

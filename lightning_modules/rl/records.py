@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from datamodules.batches import TaskPrompt
+from datamodules.batches import PromptBatch, TaskPrompt
 from executor.types import Outcome, Reward
 from lightning_modules.generation.sampler import Completion
 
@@ -25,6 +25,21 @@ class Rollout(NamedTuple):
     def reward(self) -> Reward | None:
         """The reward; None after an infra fault."""
         return self.outcome.reward
+
+
+class SampledRollouts(NamedTuple):
+    """The rollouts of an iteration on this rank."""
+
+    trained: list[Rollout]
+    """N rollouts that advantages are computed for, the completions of a prompt next to each other."""
+    streams: list[int]
+    """[N] names of their random numbers."""
+    generated: list[Rollout]
+    """All that were generated; more than N with dynamic sampling."""
+    num_batches: int
+    """Batches of prompts that were sampled."""
+    batch: PromptBatch
+    """The first of them."""
 
 
 class TokenLogprobs(NamedTuple):

@@ -14,11 +14,8 @@ from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch
 from datamodules.prefix_packing import completion_mask, pack_completions
-from executor.api import Executor
 from lightning_modules.models.compute import uses_flex_attention
 from lightning_modules.models.packed_forward import packed_forward
-from lightning_modules.models.policy import Policy
-from lightning_modules.models.reference import ReferencePolicy
 from lightning_modules.rl.advantages import estimate_advantages, find_zero_variance_groups, token_rewards
 from lightning_modules.rl.config import RolloutConfig
 from lightning_modules.rl.kl import kl_estimate
@@ -27,106 +24,75 @@ from lightning_modules.rl.minibatches import build_minibatches
 from lightning_modules.rl.numerics import SumOverRanks, moment_sums, no_reduce, token_logprobs, whiten
 from lightning_modules.rl.records import Advantages, Rollout, TokenLogprobs
 from lightning_modules.rl.reward_probe import probe_rewards
-from lightning_modules.rl.sampling import Runtime, StageTimer, sample_rollouts
+from lightning_modules.rl.sampling import RolloutContext, StageTimer, sample_rollouts
 
 
 @torch.no_grad()
 def collect_rollouts(
-    policy: Policy,
-    reference: ReferencePolicy,
-    tokenizer: PreTrainedTokenizerFast,
-    executor: Executor,
-    draw_prompts: Callable[[int], PromptBatch],
-    config: RolloutConfig,
-    minibatches: MinibatchConfig,
-    runtime: Runtime,
-    *,
-    kl_coef: float,
+    context: RolloutContext, draw_prompts: Callable[[int], PromptBatch], minibatches: MinibatchConfig
 ) -> list[RolloutBatch]:
     """Complete and grade the prompts of an iteration, and build the minibatches to train on.
 
     Args:
-        policy: Samples the completions.
-        reference: The reference policy.
-        tokenizer: Of both.
-        executor: Runs the programs.
-        draw_prompts: Returns the prompts of the iteration for 0, and further ones for 1, 2, ...
-        config: Settings.
-        minibatches: Sizes of minibatches.
-        runtime: What the trainer provides.
-        kl_coef: Current KL coefficient.
+        context: Policy, reference policy, executor and settings; not changed.
+        draw_prompts: Returns the prompts of this rank for 0, and further ones for 1, 2, ... (dynamic sampling).
+        minibatches: Number and size of the minibatches.
 
     Returns:
         The micro-batches of this rank, in the order of training.
     """
-    pad_id = tokenizer.pad_token_id
-    assert isinstance(pad_id, int)  # checked when the tokenizer is loaded
-    timer = StageTimer()
-    batch = draw_prompts(0)
+    config, timer = context.config, StageTimer()
     # 1. Generate and grade. With dynamic sampling, repeat until enough prompts have different rewards.
-    sampled = sample_rollouts(policy, tokenizer, executor, batch, draw_prompts, config, runtime, timer)
+    sampled = sample_rollouts(context, draw_prompts, timer)
     rollouts = sampled.trained
     # 2. Compute log-probabilities of policy and reference, and values, unless the loss computes all that is needed.
     if config.needs_logprobs(minibatches.count_steps(len(rollouts))):
-        with runtime.autocast():
-            logprobs = compute_logprobs(policy, reference, rollouts, config, pad_id)
+        with context.autocast():
+            logprobs = compute_logprobs(context, rollouts)
     else:
         logprobs = gather_sampler_logprobs(rollouts)
     timer.stop("logprob")
-    # 3. Grade some passing completions on held-out inputs, which is measured and not trained on.
-    probe = probe_rewards(executor, rollouts, sampled.streams, config, iteration=batch.iteration)
+    # 3. Grade some passing completions again, on held-out inputs; this is measured, not trained on.
+    probe = probe_rewards(context.executor, rollouts, sampled.streams, config, iteration=sampled.batch.iteration)
     timer.stop("execute")
     # 4. Compute advantages and returns.
-    targets = compute_advantages(rollouts, logprobs, config, kl_coef=kl_coef, sum_over_ranks=runtime.sum_over_ranks)
+    targets = compute_advantages(rollouts, logprobs, config, context.kl_coef, context.sum_over_ranks)
     # 5. Measure, and build minibatches.
-    stats = measure_rollouts(
-        sampled.generated,
+    stats = measure_rollouts(sampled, logprobs, targets, probe, config, timer.seconds, context.sum_over_ranks)
+    by_sequence = config.algorithm.loss_aggregation == "seq-mean-token-sum-norm"
+    return build_minibatches(
         rollouts,
         logprobs,
         targets,
-        probe,
-        config,
-        timer.seconds,
-        num_gen_batches=sampled.num_batches,
-        samples_per_prompt=batch.samples_per_prompt,
-        sum_over_ranks=runtime.sum_over_ranks,
-    )
-    by_sequence = config.algorithm.loss_aggregation == "seq-mean-token-sum-norm"
-    max_length = config.sampling.max_new_tokens if by_sequence else None
-    return build_minibatches(
-        rollouts, logprobs, targets, stats, batch, minibatches, pad_id=pad_id, max_length=max_length
+        stats,
+        sampled.batch,
+        minibatches,
+        get_pad_id(context.tokenizer),
+        max_length=config.sampling.max_new_tokens if by_sequence else None,
     )
 
 
-def compute_logprobs(
-    policy: Policy,
-    reference: ReferencePolicy,
-    rollouts: Sequence[Rollout],
-    config: RolloutConfig,
-    pad_id: int,
-) -> TokenLogprobs:
+def compute_logprobs(context: RolloutContext, rollouts: Sequence[Rollout]) -> TokenLogprobs:
     """Compute log-probabilities of policy and reference and values, by the forward pass that training uses.
 
-    All ranks run the same number of forward passes, of `config.logprob_batch_size` completions each.
+    All ranks run the same number of forward passes, of `logprob_batch_size` completions each.
 
     Args:
-        policy: The policy that sampled.
-        reference: The reference policy.
+        context: Models and settings.
         rollouts: N rollouts; equal prompts within a forward pass are computed once.
-        config: Batch size and sampling temperature.
-        pad_id: Padding token.
 
     Returns:
         [N, L] each, on the CPU in float32.
     """
+    policy, config, pad_id = context.policy, context.config, get_pad_id(context.tokenizer)
 
-    def logprobs_of(logits: Tensor, tokens: Tensor) -> tuple[Tensor]:
+    def logits_fn(logits: Tensor, tokens: Tensor) -> tuple[Tensor]:
         return (token_logprobs(logits, tokens, temperature=config.sampling.temperature),)
 
     mask = completion_mask(torch.tensor([len(rollout.completion.token_ids) for rollout in rollouts]))
     zeros = torch.zeros(mask.shape)
     result = TokenLogprobs(zeros, zeros.clone(), zeros.clone(), mask)
-    flex = uses_flex_attention(policy.causal_lm)
+    flex, device = uses_flex_attention(policy.causal_lm), policy.causal_lm.device
     for first in range(0, len(rollouts), config.logprob_batch_size):
         part = slice(first, first + config.logprob_batch_size)
         packed = pack_completions(
@@ -135,14 +101,14 @@ def compute_logprobs(
             pad_id=pad_id,
         )
         predicted = packed.predicts_completion()
-        rows, positions = packed.to(policy.causal_lm.device), predicted.to(policy.causal_lm.device)
-        (logprobs,), values = packed_forward(policy, rows, positions, logprobs_of, flex=flex)
-        (ref_logprobs,) = packed_forward(reference.of_logits, rows, positions, logprobs_of, flex=flex)
+        rows, positions = packed.to(device), predicted.to(device)
+        (logprobs,), values = packed_forward(policy, rows, positions, logits_fn, flex=flex)
+        (ref_logprobs,) = packed_forward(context.reference.of_logits, rows, positions, logits_fn, flex=flex)
         for target, source in zip(result[:3], (logprobs, ref_logprobs, values), strict=True):
             if source is not None:
-                scores = torch.zeros(predicted.shape).masked_scatter_(predicted, source.float().cpu())
-                gathered = packed.gather(scores)
-                target[part, : gathered.shape[1]] = gathered
+                scattered = torch.zeros(predicted.shape).masked_scatter_(predicted, source.float().cpu())
+                per_token = packed.gather(scattered)
+                target[part, : per_token.shape[1]] = per_token
     return result
 
 
@@ -164,7 +130,6 @@ def compute_advantages(
     rollouts: Sequence[Rollout],
     logprobs: TokenLogprobs,
     config: RolloutConfig,
-    *,
     kl_coef: float,
     sum_over_ranks: SumOverRanks = no_reduce,
 ) -> Advantages:
@@ -198,3 +163,9 @@ def compute_advantages(
     if algorithm.whiten:
         advantages = whiten(advantages, loss_mask, sums=sum_over_ranks(moment_sums(advantages, loss_mask)))
     return Advantages(advantages, returns, loss_mask, zero_variance)
+
+
+def get_pad_id(tokenizer: PreTrainedTokenizerFast) -> int:
+    """Return the padding token, which `load_policy` has checked."""
+    assert isinstance(tokenizer.pad_token_id, int)
+    return tokenizer.pad_token_id

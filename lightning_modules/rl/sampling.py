@@ -19,15 +19,23 @@ from executor.types import Outcome, Submission
 from lightning_modules.generation.generate import generate
 from lightning_modules.generation.sampler import Completion, stream_id
 from lightning_modules.models.policy import Policy
+from lightning_modules.models.reference import ReferencePolicy
 from lightning_modules.rl.config import RolloutConfig
 from lightning_modules.rl.custom_reward import add_custom_reward
 from lightning_modules.rl.numerics import SumOverRanks
-from lightning_modules.rl.records import Rollout
+from lightning_modules.rl.records import Rollout, SampledRollouts
 
 
-class Runtime(NamedTuple):
-    """What the trainer provides to `collect_rollouts`."""
+class RolloutContext(NamedTuple):
+    """The models, settings and services that `lightning_modules.rl.rollout.collect_rollouts` uses."""
 
+    policy: Policy
+    reference: ReferencePolicy
+    tokenizer: PreTrainedTokenizerFast
+    executor: Executor
+    config: RolloutConfig
+    kl_coef: float
+    """Current KL coefficient."""
     decoding_dtype: torch.dtype | None
     """Of the weights while decoding; None = as they are."""
     autocast: Callable[[], AbstractContextManager]
@@ -35,19 +43,6 @@ class Runtime(NamedTuple):
     sum_over_ranks: SumOverRanks
     start_progress: Callable[[str, int], Callable[[], None]]
     """Called with a label and a number of completions; returns what is called as each of them ends."""
-
-
-class SampledRollouts(NamedTuple):
-    """The rollouts of an iteration on this rank."""
-
-    trained: list[Rollout]
-    """N rollouts that advantages are computed for, the completions of a prompt next to each other."""
-    streams: list[int]
-    """[N] names of their random numbers."""
-    generated: list[Rollout]
-    """All that were generated; more than N with dynamic sampling."""
-    num_batches: int
-    """Batches of prompts that were sampled."""
 
 
 class StageTimer:
@@ -65,50 +60,34 @@ class StageTimer:
 
 
 def sample_rollouts(
-    policy: Policy,
-    tokenizer: PreTrainedTokenizerFast,
-    executor: Executor,
-    batch: PromptBatch,
-    draw_prompts: Callable[[int], PromptBatch],
-    config: RolloutConfig,
-    runtime: Runtime,
-    timer: StageTimer,
+    context: RolloutContext, draw_prompts: Callable[[int], PromptBatch], timer: StageTimer
 ) -> SampledRollouts:
     """Generate and grade completions of the prompts of an iteration, and of further prompts with dynamic sampling.
 
     All ranks sample the same number of batches: until each has enough groups with different rewards, or
-    `config.algorithm.max_gen_batches`.
+    `max_gen_batches`.
     """
-    model = policy.sampling_model(runtime.decoding_dtype)
-    num_wanted, size = len(batch.prompts), batch.samples_per_prompt
+    model = context.policy.sampling_model(context.decoding_dtype)
+    first = batch = draw_prompts(0)
+    num_wanted, size = len(first.prompts), first.samples_per_prompt
     generated: list[Rollout] = []
     streams: list[int] = []
     num_batches = 0
     while True:
-        label = f"iteration {batch.iteration}" + (f", batch {num_batches}" if num_batches else "")
-        streams += [stream_id(prompt.task_id, n) for prompt, n in zip(batch.prompts, batch.copy_numbers, strict=True)]
-        generated += generate_and_grade(
-            model,
-            tokenizer,
-            executor,
-            batch,
-            streams[len(generated) :],
-            config,
-            runtime,
-            timer,
-            on_completion=runtime.start_progress(label, len(batch.prompts)),
-            first_group=1 + max((rollout.group for rollout in generated), default=-1),
-        )
+        names = [stream_id(prompt.task_id, n) for prompt, n in zip(batch.prompts, batch.copy_numbers, strict=True)]
+        first_group = 1 + max((rollout.group for rollout in generated), default=-1)
+        generated += generate_and_grade(context, model, batch, names, timer, first_group=first_group)
+        streams += names
         num_batches += 1
         chosen = choose_groups(generated, num_wanted, size)
-        num_missing = num_wanted - sum(is_mixed for _, is_mixed in chosen) * size
-        if num_batches >= config.algorithm.max_gen_batches:
+        num_missing = num_wanted - sum(differs for _, differs in chosen) * size
+        if num_batches >= context.config.algorithm.max_gen_batches:
             break
-        if float(runtime.sum_over_ranks(torch.tensor([num_missing], dtype=torch.float64))) == 0:
+        if float(context.sum_over_ranks(torch.tensor([num_missing], dtype=torch.float64))) == 0:
             break
         batch = draw_prompts(num_batches)
-    places = [first + i for first, _ in chosen for i in range(size)]
-    return SampledRollouts([generated[i] for i in places], [streams[i] for i in places], generated, num_batches)
+    places = [start + i for start, _ in chosen for i in range(size)]
+    return SampledRollouts([generated[i] for i in places], [streams[i] for i in places], generated, num_batches, first)
 
 
 def choose_groups(rollouts: Sequence[Rollout], num_wanted: int, size: int) -> list[tuple[int, bool]]:
@@ -132,31 +111,38 @@ def choose_groups(rollouts: Sequence[Rollout], num_wanted: int, size: int) -> li
 
 
 def generate_and_grade(
+    context: RolloutContext,
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerFast,
-    executor: Executor,
     batch: PromptBatch,
     streams: Sequence[int],
-    config: RolloutConfig,
-    runtime: Runtime,
     timer: StageTimer,
     *,
-    on_completion: Callable[[], None],
     first_group: int,
 ) -> list[Rollout]:
-    """Generate a completion of each prompt and grade it; each program runs as soon as its completion ends."""
-    with executor.grading(rewards=config.reward) as grading:
+    """Generate a completion of each prompt and grade it; each program runs as soon as its completion ends.
+
+    Args:
+        context: Settings, tokenizer and executor.
+        model: Samples.
+        batch: N prompts.
+        streams: [N] names of random numbers.
+        timer: Of the iteration.
+        first_group: Number of the first group.
+    """
+    config = context.config
+    on_completion = context.start_progress(f"iteration {batch.iteration}", len(batch.prompts))
+    with context.executor.grading(rewards=config.reward) as grading:
         grader = CompletionGrader(grading, batch.prompts, on_completion)
         completions = generate(
             model,
-            tokenizer,
+            context.tokenizer,
             [prompt.prompt_ids for prompt in batch.prompts],
             config.sampling,
             stream_ids=streams,
             seed=config.seed,
             iteration=batch.iteration,
             batch_size=config.rollout_batch_size,
-            dtype=runtime.decoding_dtype,
+            dtype=context.decoding_dtype,
             on_completion=grader.add,
         )
         timer.stop("generate")

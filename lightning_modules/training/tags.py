@@ -58,7 +58,7 @@ TAGS: dict[str, str] = {
     "rollout/zero_variance_frac": "fraction of completions in groups of equal rewards; high if too easy or too hard",
     "rollout/trained_frac": "fraction of completions that are trained on; 1 without filters",
     "rollout/num_gen_batches": "batches of prompts sampled in the iteration; 1 without dynamic sampling",
-    "rollout/logprob_diff": "mean |log p at sampling - log p at training|; 0, or 0.01 in bf16",
+    "rollout/logprob_diff": "mean absolute difference of log p at sampling and in training; 0, or 0.01 in bf16",
     "rollout/padding_frac": "fraction of padding in the iteration's minibatches; flat, near 0.1",
     "time/generate_s": "seconds of generation in the iteration",
     "time/logprob_s": "seconds of the forward passes of policy, critic and reference over the completions",

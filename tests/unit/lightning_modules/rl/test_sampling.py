@@ -12,7 +12,7 @@ from lightning_modules.generation.sampler import Completion, SamplingParams
 from lightning_modules.rl import sampling
 from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RolloutConfig
 from lightning_modules.rl.numerics import no_reduce
-from lightning_modules.rl.sampling import Runtime, StageTimer, choose_groups, sample_rollouts
+from lightning_modules.rl.sampling import StageTimer, choose_groups, sample_rollouts
 from tests.support.fake_executor import FakeExecutor
 from tests.support.rollouts import make_rollout
 from tests.support.small_data import task_prompt
@@ -69,11 +69,19 @@ def sample(monkeypatch):
 
         monkeypatch.setattr(sampling, "generate", generate)
         executor = FakeExecutor(lambda s: Status.PASSED if passes[int(s.completion)] else Status.WRONG)
-        runtime = Runtime(None, None, sum_over_ranks, lambda label, total: lambda: None)
-        policy = SimpleNamespace(sampling_model=lambda dtype: None)
-        found = sample_rollouts(
-            policy, None, executor, draw(0), draw, config_of(max_gen_batches), runtime, StageTimer()
+        context = RolloutContext(
+            policy=SimpleNamespace(sampling_model=lambda dtype: None),
+            reference=None,
+            tokenizer=None,
+            executor=executor,
+            config=config_of(max_gen_batches),
+            kl_coef=0.0,
+            decoding_dtype=None,
+            autocast=None,
+            sum_over_ranks=sum_over_ranks,
+            start_progress=lambda label, total: lambda: None,
         )
+        found = sample_rollouts(context, draw, StageTimer())
         return found, [int(rollout.completion.text) for rollout in found.trained]
 
     return run
