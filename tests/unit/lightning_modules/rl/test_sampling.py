@@ -12,7 +12,7 @@ from lightning_modules.generation.sampler import Completion, SamplingParams
 from lightning_modules.rl import sampling
 from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RolloutConfig
 from lightning_modules.rl.numerics import no_reduce
-from lightning_modules.rl.sampling import StageTimer, choose_groups, sample_rollouts
+from lightning_modules.rl.sampling import RolloutContext, StageTimer, choose_groups, sample_rollouts
 from tests.support.fake_executor import FakeExecutor
 from tests.support.rollouts import make_rollout
 from tests.support.small_data import task_prompt
