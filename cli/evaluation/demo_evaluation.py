@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cli.commands.demo import MODELS, DemoConfig
-from cli.count_progress import CountProgress
-from cli.io import write_json
+from executor.commands.io import write_json
+from executor.commands.progress import CountProgress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -38,11 +38,11 @@ def evaluate_models(config: DemoConfig) -> None:
     todo = [(m, s) for m in MODELS for s in splits if not evaluation_path(config, m, s).exists()]
     if not todo:
         return
-    from datamodules.eval_data import load_dataset, split_of
+    from datamodules.eval_data import get_split, load_dataset
     from executor.api import open_executor
 
     dataset = load_dataset(config.data_dir)
-    tables = {split: split_of(dataset, split, data_dir=config.data_dir) for split in splits}
+    tables = {split: get_split(dataset, split, data_dir=config.data_dir) for split in splits}
     (Path(config.output) / "evaluation").mkdir(exist_ok=True)
     with open_executor(config.backend) as executor:
         for model in dict.fromkeys(name for name, _ in todo):
@@ -55,14 +55,16 @@ def evaluate_models(config: DemoConfig) -> None:
 def load_model(config: DemoConfig, model: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     """Load a trained model, or build the one that SFT began with."""
     from lightning_modules.models.loading import load_policy
-    from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+    from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 
     if model != "untrained":
         return load_policy(Path(config.output) / model)
     _, tokenizer = load_policy(Path(config.output) / "sft")
     saved = yaml.safe_load((Path(config.output) / "sft" / "config.yaml").read_text(encoding="utf-8"))
     arguments: dict[str, Any] = saved["model"]["init_args"]
-    return build_causal_lm(Architecture(**(arguments["architecture"] or {})), tokenizer, arguments["seed"]), tokenizer
+    return build_causal_lm(
+        TinyLlamaConfig(**(arguments["architecture"] or {})), tokenizer, arguments["seed"]
+    ), tokenizer
 
 
 def _evaluate(
@@ -75,13 +77,13 @@ def _evaluate(
 ) -> Evaluation:
     import torch
 
-    from datamodules.eval_data import task_prompts
+    from datamodules.eval_data import build_task_prompts
     from lightning_modules.evaluation.evaluate import evaluate
     from lightning_modules.models.autotune import has_fast_bf16
 
     plan, label = config.evaluation, f"{model} on {split}"
     causal_lm, tokenizer = policy
-    prompts = task_prompts(table, tokenizer, config.num_tasks(model, split))
+    prompts = build_task_prompts(table, tokenizer, config.num_tasks(model, split))
     torch.nn.Module.to(causal_lm, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = {"auto": "bfloat16" if has_fast_bf16() else "float32"}.get(plan.dtype, plan.dtype)
     started = time.monotonic()

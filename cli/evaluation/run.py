@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from cli.count_progress import CountProgress
-from cli.errors import Interrupted, UsageError
 from cli.evaluation.plan import EvaluationPlan, Suite, plan_of, refuse_other_settings
 from cli.evaluation.report import print_results, write_results
 from cli.evaluation.store import EvaluationStore, Kept
 from datamodules.batches import TaskPrompt
-from datamodules.prompt_format import format_of, set_format
+from datamodules.prompt_format import get_format, set_format
 from executor.api import Executor, open_executor
+from executor.commands.errors import Interrupted, UsageError
+from executor.commands.progress import CountProgress
 from executor.types import Status
 from lightning_modules.evaluation.evaluate import Name, collect, evaluate, judge_again
 from lightning_modules.evaluation.records import Evaluation, JudgedSample
 from lightning_modules.models.autotune import has_fast_bf16
-from lightning_modules.models.loading import fingerprint, load_policy, load_tokenizer_of, resolve
-from lightning_modules.models.pretrained import origin_of
+from lightning_modules.models.loading import fingerprint, load_policy, load_policy_tokenizer, resolve
+from lightning_modules.models.pretrained import get_origin
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -61,7 +61,7 @@ def evaluate_plan(plan: EvaluationPlan) -> int:
         if store is None:
             raise
         raise Interrupted(f"interrupted; run the same command again to go on in {store.directory}") from None
-    model = origin_of(causal_lm) or plan.checkpoint
+    model = get_origin(causal_lm) or plan.checkpoint
     title = plan.checkpoint if model == plan.checkpoint else f"{plan.checkpoint} ({model})"
     print_results(results, plan.ks, title=title)
     if store is not None:
@@ -84,7 +84,7 @@ def regrade(directory: Path, *, backend: str | None) -> int:
     plan = plan_of(
         {key: value for key, value in settings.items() if key in known}, source=str(directory / "settings.json")
     )
-    tokenizer = load_tokenizer_of(plan.checkpoint)
+    tokenizer = load_policy_tokenizer(plan.checkpoint)
     kept, results = store.read(), {}
     changes: list[str] = []
     with open_executor(backend or plan.backend) as executor:
@@ -125,11 +125,11 @@ class _TaskSource:
                 suite.benchmark, columns=suite.columns or None, split=suite.split, tasks_format=suite.tasks_format
             )
         else:
-            from datamodules.eval_data import load_dataset, split_of
+            from datamodules.eval_data import get_split, load_dataset
 
             assert suite.data is not None
             assert suite.split is not None
-            self._tasks = split_of(load_dataset(suite.data), suite.split, data_dir=suite.data)
+            self._tasks = get_split(load_dataset(suite.data), suite.split, data_dir=suite.data)
 
     def prompts(self, part: Suite, tokenizer: PreTrainedTokenizerFast) -> list[TaskPrompt]:
         """Make the prompts of one wording, in the tokenizer's format."""
@@ -137,10 +137,10 @@ class _TaskSource:
             from datamodules.benchmarks.humaneval_mbpp import benchmark_prompts
 
             return benchmark_prompts(self._tasks, tokenizer, part.num_tasks)
-        from datamodules.eval_data import task_prompts
+        from datamodules.eval_data import build_task_prompts
 
         wording: Literal["seen", "unseen"] = "unseen" if part.wording == "unseen" else "seen"
-        return task_prompts(self._tasks, tokenizer, part.num_tasks, wording=wording)
+        return build_task_prompts(self._tasks, tokenizer, part.num_tasks, wording=wording)
 
 
 def _ask(
@@ -185,7 +185,7 @@ def _prompts(
     plan: EvaluationPlan, sources: Sequence[_TaskSource], causal_lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
 ) -> dict[str, tuple[Suite, list[TaskPrompt]]]:
     """Make the prompts of all parts of all suites, by title; each suite in its format."""
-    trained = format_of(tokenizer)
+    trained = get_format(tokenizer)
     found: dict[str, tuple[Suite, list[TaskPrompt]]] = {}
     for suite, source in zip(plan.suites, sources, strict=True):
         set_format(tokenizer, suite.prompt_format(trained))

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cli.config.ranks import die_with
-from cli.io import write_json
+from cli.config.ranks import set_parent_death_signal
 from cli.study.budget import budget_of
 from cli.study.results import FILE_NAME, ArmResult
+from executor.commands.io import write_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -40,7 +40,7 @@ def main() -> int:
     from cli.main import dispatch
 
     if STARTED_BY in os.environ:
-        die_with(int(os.environ[STARTED_BY]))
+        set_parent_death_signal(int(os.environ[STARTED_BY]))
     spec = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     folder = Path(spec["folder"])
     with time_kept(folder):
@@ -132,9 +132,9 @@ def _evaluate(
 ) -> dict[str, Evaluation]:
     import torch
 
-    from cli.count_progress import CountProgress
-    from datamodules.eval_data import load_dataset, split_of, task_prompts
+    from datamodules.eval_data import build_task_prompts, get_split, load_dataset
     from executor.api import open_executor
+    from executor.commands.progress import CountProgress
     from lightning_modules.evaluation.evaluate import evaluate
 
     asked = spec["measurement"]
@@ -142,7 +142,7 @@ def _evaluate(
     found: dict[str, Evaluation] = {}
     with open_executor(spec["backend"]) as executor:
         for split, (num_tasks, num_samples) in asked["splits"].items():
-            prompts = task_prompts(split_of(dataset, split, data_dir=spec["data_dir"]), tokenizer, num_tasks)
+            prompts = build_task_prompts(get_split(dataset, split, data_dir=spec["data_dir"]), tokenizer, num_tasks)
             total = len(prompts) * (1 + num_samples)
             with CountProgress(f"{split}: completions judged", total) as progress:
                 found[split] = evaluate(
@@ -183,7 +183,7 @@ def _seconds(folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    from cli.errors import explain
+    from executor.commands.errors import explain
 
     try:
         sys.exit(main())

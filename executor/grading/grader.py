@@ -123,7 +123,7 @@ class LocalGrading:
             if extraction.problem is not None:
                 graded = _resolved(_build_load_error(task, extraction.problem))
             else:
-                graded = self._grade_shared(_Program(prepared, replace(prepared.run, source=extraction.source)))
+                graded = self._grade_shared(_Program(prepared, prepared.build_run(extraction.source)))
         graded.add_done_callback(functools.partial(self._deliver, index))
         return index
 
@@ -174,10 +174,10 @@ class LocalGrading:
         """Compute the expected values of a task, once per batch."""
         task = program.task
         assert task.reference is not None
-        key = (task.reference, task.entry_point, task.prelude, task.profile, program.limits, program.calls)
+        key = (task.reference, *program.prepared.key)
         with self._changed:
             if key not in self._references:
-                run = replace(program.run, source=task.reference)
+                run = program.prepared.build_run(task.reference)
                 limits = program.limits.scaled(REFERENCE_LIMIT_FACTOR)
                 execution = self._queue.submit(run, limits, calls=program.calls)
                 self._references[key] = _chain(execution, functools.partial(_build_reference, task.inputs))

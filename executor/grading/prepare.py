@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+from executor.grading.tasks.library import select_from_library
 from executor.grading.tasks.preludes import expand_prelude
 from executor.grading.tasks.tests import count_expected_bytes
 from executor.pool.queue import encode_calls
@@ -29,6 +30,14 @@ class PreparedTask:
     key: tuple
     """Programs with equal sources and equal keys have equal outcomes."""
 
+    def build_run(self, source: str) -> Run:
+        """Build the run of a program: after the prelude, it has what it names of the task's library."""
+        if not self.task.library:
+            return replace(self.run, source=source)
+        library = select_from_library(self.task.library, source)
+        prelude = f"{self.run.prelude}\n\n{library}" if self.run.prelude and library else self.run.prelude or library
+        return replace(self.run, source=source, prelude=prelude)
+
 
 def prepare_task(task: Task, limits: Limits) -> PreparedTask:
     """Prepare a task.
@@ -50,7 +59,8 @@ def prepare_task(task: Task, limits: Limits) -> PreparedTask:
 
 
 def _build_key(task: Task, run: Run, calls: bytes, limits: Limits) -> tuple:
-    key = (run.entry_point, run.profile, run.prelude, calls, limits)
+    library = None if task.library is None else id(task.library)  # the task keeps it alive
+    key = (run.entry_point, run.profile, run.prelude, library, calls, limits)
     if task.check is not None:
         return *key, "check", task.check, task.prompt
     if task.reference is not None:

@@ -31,7 +31,7 @@ _SHARDED_METADATA = ("meta.pt", ".metadata")
 """Of Lightning and of torch; without either a sharded checkpoint cannot be read."""
 
 
-def checkpoints_of(run_dir: str | Path) -> list[Path]:
+def list_checkpoints(run_dir: str | Path) -> list[Path]:
     """List the complete checkpoints of a run directory, oldest first."""
     folder = Path(run_dir) / "checkpoints"
     if not folder.is_dir():
@@ -40,13 +40,13 @@ def checkpoints_of(run_dir: str | Path) -> list[Path]:
     return [path for _, path in sorted(found) if _is_complete(path)]
 
 
-def newest_of(run_dir: str | Path) -> Path | None:
+def find_latest_checkpoint(run_dir: str | Path) -> Path | None:
     """Find the checkpoint that holds the model of a run: that of its newest whole epoch, or of a later end inside one.
 
     Such an end counts where `max_steps` brought it about, and where no epoch is whole.
     """
     folder = Path(run_dir) / "checkpoints"
-    whole, partial = checkpoints_of(run_dir), folder / PARTIAL_NAME
+    whole, partial = list_checkpoints(run_dir), folder / PARTIAL_NAME
     is_end = not whole or (folder / "final.ckpt").resolve() == partial.resolve()
     if is_end and partial.exists() and _is_complete(partial):
         return partial
@@ -74,7 +74,7 @@ class RunCheckpoint(Checkpoint):
     Args:
         run_dir: directory of the run; checkpoints go into its `checkpoints` folder.
         every_n_epochs: epochs from one checkpoint to the next.
-        keep: how many of the newest checkpoints stay on disk.
+        keep_last_n: how many of the newest checkpoints stay on disk.
         keep_every_n_epochs: checkpoints at multiples of this many epochs stay on disk for ever; null for none.
 
     Raises:
@@ -82,11 +82,11 @@ class RunCheckpoint(Checkpoint):
     """
 
     def __init__(
-        self, run_dir: str, every_n_epochs: int = 1, keep: int = 2, keep_every_n_epochs: int | None = None
+        self, run_dir: str, every_n_epochs: int = 1, keep_last_n: int = 2, keep_every_n_epochs: int | None = None
     ) -> None:
         for key, value in (
             ("every_n_epochs", every_n_epochs),
-            ("keep", keep),
+            ("keep_last_n", keep_last_n),
             ("keep_every_n_epochs", keep_every_n_epochs),
         ):
             if value is not None and value < 1:
@@ -94,7 +94,7 @@ class RunCheckpoint(Checkpoint):
         self.run_dir = Path(run_dir)
         self.folder = self.run_dir / "checkpoints"
         self.every_n_epochs = every_n_epochs
-        self.keep = keep
+        self.keep_last_n = keep_last_n
         self.keep_every_n_epochs = keep_every_n_epochs
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -112,7 +112,7 @@ class RunCheckpoint(Checkpoint):
         if trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
             return
         num_epochs = trainer.current_epoch + 1
-        if not _is_whole(trainer):
+        if not _is_epoch_end(trainer):
             self._save(trainer, PARTIAL_NAME)
             if not _has_taken_all_steps(trainer):
                 _log.warning("stopped inside epoch %d: a resumed run goes on from an epoch's end before it", num_epochs)
@@ -146,13 +146,13 @@ class RunCheckpoint(Checkpoint):
         trainer.strategy.barrier("checkpoint in place")
 
     def _link_newest(self, name: str) -> None:
-        existing = checkpoints_of(self.run_dir)
+        existing = list_checkpoints(self.run_dir)
         if existing:
             _link(self.folder / name, existing[-1].name)
 
     def _prune(self) -> None:
-        whole = checkpoints_of(self.run_dir)
-        for path in whole[: -self.keep]:
+        whole = list_checkpoints(self.run_dir)
+        for path in whole[: -self.keep_last_n]:
             num_epochs = int(path.stem.removeprefix("epoch_"))
             if self.keep_every_n_epochs is None or num_epochs % self.keep_every_n_epochs:
                 _remove(path)
@@ -161,7 +161,7 @@ class RunCheckpoint(Checkpoint):
                 _remove(path)  # a sharded one that a kill left half removed
 
 
-def _is_whole(trainer: Trainer) -> bool:
+def _is_epoch_end(trainer: Trainer) -> bool:
     """Whether the epoch that ends has had all of its minibatches."""
     return trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
 

@@ -14,19 +14,21 @@ from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
 from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, Submission
-from lightning_modules.models.compute import EngineSettings
+from lightning_modules.models.compute import ComputeConfig
 from lightning_modules.models.loading import load_policy
-from lightning_modules.models.lora import LoRASettings, adapters_off
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.lora import LoRAConfig, adapters_off
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.sft_module import SFTModule
 from lightning_modules.training.optimizers import AdamWConfig, build_adamw, lr_factor
 from lightning_modules.training.sample_texts import SampleTexts
 from lightning_modules.training.tags import TAGS, documented
-from lightning_modules.training.throughput import Telemetry
+from lightning_modules.training.throughput import ThroughputMonitor
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 
-TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
+TINY = TinyLlamaConfig(
+    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128
+)
 FAST = AdamWConfig(lr=1e-2, warmup_steps=2)
 
 
@@ -108,7 +110,7 @@ def test_a_resumed_run_ends_with_bitwise_the_same_parameters(data_dir, tmp_path)
 
 
 def test_dropout_resumes_too(data_dir, tmp_path):
-    lora = LoRASettings(r=2, dropout=0.5)
+    lora = LoRAConfig(r=2, dropout=0.5)
     straight, half, resumed, without = (module_of(lora=one) for one in (lora, lora, lora, replace(lora, dropout=0.0)))
     for module in (straight, without):
         trainer_of(tmp_path).fit(module, data_of(data_dir))
@@ -125,7 +127,7 @@ def test_dropout_resumes_too(data_dir, tmp_path):
 
 def test_adapters_alone_are_trained_and_a_checkpoint_holds_the_merged_model(data_dir, tmp_path):
     path = tmp_path / "adapted.ckpt"
-    module = module_of(lora=LoRASettings(r=2), engine=EngineSettings(gradient_checkpointing=True))
+    module = module_of(lora=LoRAConfig(r=2), compute=ComputeConfig(gradient_checkpointing=True))
     trainer_of(tmp_path, max_epochs=2, callbacks=[SaveAfter(path, 2, stop=False)]).fit(module, data_of(data_dir))
     untrained = build_causal_lm(TINY, module.tokenizer, 0)
     causal_lm = module.policy.causal_lm
@@ -139,7 +141,7 @@ def test_adapters_alone_are_trained_and_a_checkpoint_holds_the_merged_model(data
 
 @pytest.mark.parametrize("change", [{"gradient_checkpointing": True}])
 def test_how_the_model_is_computed_changes_nothing(data_dir, tmp_path, change):
-    plain, other = module_of(), module_of(engine=EngineSettings(**change))
+    plain, other = module_of(), module_of(compute=ComputeConfig(**change))
     for module in (plain, other):
         trainer_of(tmp_path, max_epochs=1).fit(module, data_of(data_dir))
     for a, b in zip(plain.policy.parameters(), other.policy.parameters(), strict=True):
@@ -178,7 +180,7 @@ def test_loss_falls_and_tags_are_logged_and_documented(data_dir, tmp_path, execu
         log_every_n_steps=1,
         max_epochs=6,
         limit_val_batches=1.0,
-        callbacks=[SampleTexts(2), Telemetry(2)],
+        callbacks=[SampleTexts(2), ThroughputMonitor(2)],
     )
     trainer.fit(module, data_of(data_dir))
     assert executor.num_closed == 1
@@ -187,9 +189,9 @@ def test_loss_falls_and_tags_are_logged_and_documented(data_dir, tmp_path, execu
     tags = set(events.Tags()["scalars"]) - {"epoch"}
     assert not [tag for tag in tags if documented(tag) is None]
     expected = {
-        "loss/train", "loss/val", "optim/lr", "optim/grad_norm", "data/padding_share", "data/tokens",
-        "throughput/train_tokens_per_s", "pass_at_k/synthetic_val/greedy", "failures/synthetic_val/wrong",
-        "response/synthetic_val/num_tokens", "response/synthetic_val/finished", "time/synthetic_val/evaluate_s",
+        "loss/train", "loss/val", "optim/lr", "optim/grad_norm", "data/padding_frac", "data/tokens",
+        "throughput/train_tokens_per_s", "pass_at_k/synthetic_val/greedy", "status/synthetic_val/wrong",
+        "completions/synthetic_val/mean_length", "completions/synthetic_val/eos_frac", "time/synthetic_val/evaluate_s",
     }  # fmt: skip
     assert expected <= tags
     values = {tag: [event.value for event in events.Scalars(tag)] for tag in tags}
@@ -198,7 +200,7 @@ def test_loss_falls_and_tags_are_logged_and_documented(data_dir, tmp_path, execu
     assert values["loss/train"][-1] < 0.75 * values["loss/train"][0]
     assert values["loss/val"][-1] < values["loss/val"][0]
     assert values["pass_at_k/synthetic_val/greedy"] == [0.5] * 6
-    assert values["failures/synthetic_val/wrong"] == [0.5] * 6
+    assert values["status/synthetic_val/wrong"] == [0.5] * 6
     assert values["optim/lr"][:3] == pytest.approx([1e-2 / 3, 2e-2 / 3, 1e-2])
     assert values["optim/lr"][-1] == pytest.approx(1e-3)
     assert "samples/synthetic_val/text_summary" in events.Tags()["tensors"]
@@ -281,6 +283,6 @@ def test_only_matrices_decay():
 
 def test_every_tag_has_one_short_line():
     assert documented("pass_at_k/synthetic_val/greedy") == TAGS["pass_at_k/<split>/greedy"]
-    assert documented("failures/atomic/wrong") == TAGS["failures/<split>/<status>"]
-    assert documented("failures/wrong") is None
+    assert documented("status/atomic/wrong") == TAGS["status/<split>/<status>"]
+    assert documented("status/wrong") is None
     assert all(20 < len(line) < 120 and "\n" not in line for line in TAGS.values())
