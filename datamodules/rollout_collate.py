@@ -9,7 +9,7 @@ import torch
 
 from datamodules.batches import RolloutBatch, RolloutSample
 from datamodules.prefix_packing import pack_answers
-from datamodules.sampler import permutation
+from datamodules.seeding import permutation
 
 TOKEN_NUMBERS = ("loss_mask", "old_logprobs", "ref_logprobs", "values", "advantages", "returns")
 

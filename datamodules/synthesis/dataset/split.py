@@ -1,8 +1,8 @@
-"""Which split a composition belongs to.
+"""Splits, and the streams of compositions that fill them.
 
-A skeleton belongs to one split for good: a hash of (seed, skeleton) picks it, in proportion to the counts wanted, so
-every split sees the same distribution. Behaviour classes need no partition of their own: no two items of a data set
-share one (`Taken`), so none can lie in two splits.
+A hash of (seed, skeleton) assigns each skeleton to one split of its stream, in proportion to the split sizes, so all
+splits of a stream have the same distribution. Behaviour needs no assignment: no two items of a data set behave alike
+(`UsedKeys`), so no behaviour occurs in two splits.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 
 from datamodules.atoms import Atom
-from datamodules.synthesis.composition.sample import Palette
-from datamodules.synthesis.config import SynthesisConfig, TensorCounts
-from datamodules.synthesis.dataset.seeding import fraction, generator
+from datamodules.seeding import keyed_fraction, keyed_random
+from datamodules.synthesis.composition.sample import AtomSampler
+from datamodules.synthesis.config import SplitSizes, SynthesisConfig
 
 ATOMIC = "atomic"
 PRETRAINING = "pretraining"
-"""Descriptions and programs for a base model; only in data sets that ask for it, and not among `SPLITS`."""
+"""Docstrings and programs for a base model; optional, and not among `SPLITS`."""
 SPLITS = (
     ATOMIC,
     "synthetic_train",
@@ -31,65 +31,74 @@ SPLITS = (
 )
 TENSOR_ATOMIC = "tensor_atomic"
 TENSOR_SPLITS = (TENSOR_ATOMIC, *(split.replace("synthetic", "tensor") for split in SPLITS[1:]))
-"""The same family over tensor atoms; only in data sets that ask for it."""
+"""The same splits over tensor atoms; optional."""
 MAX_ITEMS_PER_SKELETON = 4
 MAX_FAILURES_PER_SKELETON = 2
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One sequence of draws, and the splits it fills: `quotas` by split."""
+    """A sequence of draws, and the splits it fills."""
 
     name: str
-    palette: Palette
+    sampler: AtomSampler
     depths: tuple[int, ...]
-    quotas: Mapping[str, int]
+    sizes: Mapping[str, int]
+    """Number of tasks wanted by split."""
     required_atoms: frozenset[str] = frozenset()
-    """Every composition holds one of these, where any are named."""
+    """If not empty, every composition holds one of these."""
     has_frames: bool = True
-    """Whether prompts ask for a function; if not, they describe one as its docstring would."""
+    """Whether prompts ask for a function; otherwise they describe one as its docstring does."""
 
-    def owner(self, seed: int, skeleton: str) -> str:
-        """Return the split that the skeleton belongs to, whatever was drawn before."""
-        place = fraction(seed, f"owner in {self.name}", skeleton) * sum(self.quotas.values())
-        for split, quota in self.quotas.items():
-            place -= quota
-            if place < 0:
+    def assign_split(self, seed: int, skeleton: str) -> str:
+        """Return the split of a skeleton, independent of earlier draws."""
+        position = keyed_fraction(seed, f"owner in {self.name}", skeleton) * sum(self.sizes.values())
+        for split, size in self.sizes.items():
+            position -= size
+            if position < 0:
                 return split
-        return next(iter(self.quotas))
+        return next(iter(self.sizes))
 
 
 @dataclass
-class Taken:
-    """What a data set already holds, over all its splits."""
+class UsedKeys:
+    """What the splits generated so far contain, and the candidates that failed."""
 
     behaviours: dict[str, str] = field(default_factory=dict)
-    """Fingerprint to split."""
-    behaviour_of_task: dict[str, str] = field(default_factory=dict)
-    """Task id to fingerprint."""
+    """Behaviour fingerprint to split."""
+    behaviour_by_task: dict[str, str] = field(default_factory=dict)
+    """Task id to behaviour fingerprint."""
     prompts: set[str] = field(default_factory=set)
-    """Reworded ones too."""
+    """Including reworded ones."""
     programs: set[str] = field(default_factory=set)
     """Solutions drawn so far, kept or not."""
     skeletons: Counter[str] = field(default_factory=Counter)
-    stream_of: dict[str, str] = field(default_factory=dict)
+    """Number of items by skeleton."""
+    stream_by_skeleton: dict[str, str] = field(default_factory=dict)
     """Skeleton to the stream that has items of it."""
     failures: Counter[str] = field(default_factory=Counter)
     """Rejected items by skeleton."""
     splits: Counter[str] = field(default_factory=Counter)
+    """Number of items by split."""
     rejections: Counter[str] = field(default_factory=Counter)
+    """Rejected items by reason."""
 
     def is_closed(self, skeleton: str) -> bool:
-        """Whether a skeleton has all the items it may have, or has failed too often to be worth running."""
+        """Whether a skeleton has the maximum number of items, or has failed too often without having any."""
         num_items = self.skeletons[skeleton]
         if num_items == 0:
             return self.failures[skeleton] >= MAX_FAILURES_PER_SKELETON
         return num_items >= MAX_ITEMS_PER_SKELETON
 
+    def reject(self, reason: str, skeleton: str) -> None:
+        """Count a rejected item."""
+        self.rejections[reason] += 1
+        self.failures[skeleton] += 1
 
-def choose_held_out(atoms: Mapping[str, Atom], *, seed: int, num_held_out_atoms: int) -> frozenset[str]:
+
+def choose_held_out_atoms(atoms: Mapping[str, Atom], *, seed: int, num_held_out_atoms: int) -> frozenset[str]:
     """Choose the held-out atoms: topics in a random order, one atom of each in turn."""
-    rng = generator(seed, "held-out atoms")
+    rng = keyed_random(seed, "held-out atoms")
     topics: dict[str, list[str]] = {}
     for atom in atoms.values():
         topics.setdefault(atom.topic, []).append(atom.name)
@@ -99,49 +108,34 @@ def choose_held_out(atoms: Mapping[str, Atom], *, seed: int, num_held_out_atoms:
 
 
 def plan_streams(atoms: Mapping[str, Atom], config: SynthesisConfig, held_out: frozenset[str]) -> tuple[Stream, ...]:
-    """Lay out the streams of a data set: the training depths, deeper ones, those with held-out atoms, and files.
+    """Return the streams of the synthetic splits, and of the pretraining files if there are any.
 
-    Files come last, so that the rest of a data set does not depend on whether there are any.
+    Files come last, so that no other split depends on whether they exist.
     """
-    common = Palette(tuple(atom for atom in atoms.values() if atom.name not in held_out))
-    everything = Palette(tuple(atoms.values()), favoured=held_out)
-    counts = config.counts
-    main = {
-        "synthetic_train": counts.train,
-        "synthetic_rl": counts.rl,
-        "synthetic_val": counts.val,
-        "synthetic_test": counts.test,
-    }
-    streams = (
-        Stream("compositions", common, (2, 3), main),
-        Stream("deeper", common, (4, 5), {"synthetic_test_deeper": counts.test_deeper}),
-        Stream("held-out", everything, (2, 3), {"synthetic_test_held_out_atoms": counts.test_held_out_atoms}, held_out),
-    )
-    if not counts.pretraining:
+    streams = _plan_streams(atoms, config.counts, held_out, family="synthetic", prefix="")
+    if not config.counts.pretraining:
         return streams
-    return (*streams, Stream(PRETRAINING, common, (2, 3), {PRETRAINING: counts.pretraining}, has_frames=False))
+    sampler = streams[0].sampler
+    files = Stream(PRETRAINING, sampler, (2, 3), {PRETRAINING: config.counts.pretraining}, has_frames=False)
+    return (*streams, files)
 
 
-def plan_tensor_streams(
-    atoms: Mapping[str, Atom], counts: TensorCounts, held_out: frozenset[str]
+def plan_tensor_streams(atoms: Mapping[str, Atom], counts: SplitSizes, held_out: frozenset[str]) -> tuple[Stream, ...]:
+    """Return the streams of the tensor splits."""
+    return _plan_streams(atoms, counts, held_out, family="tensor", prefix="tensor ")
+
+
+def _plan_streams(
+    atoms: Mapping[str, Atom], counts: SplitSizes, held_out: frozenset[str], *, family: str, prefix: str
 ) -> tuple[Stream, ...]:
-    """Lay out the streams of the tensor splits, as `plan_streams` does those of the others."""
-    common = Palette(tuple(atom for atom in atoms.values() if atom.name not in held_out))
-    everything = Palette(tuple(atoms.values()), favoured=held_out)
-    main = {
-        "tensor_train": counts.train,
-        "tensor_rl": counts.rl,
-        "tensor_val": counts.val,
-        "tensor_test": counts.test,
-    }
+    """Return three streams: compositions of the training depths, deeper ones, and those with held-out atoms."""
+    common = AtomSampler(tuple(atom for atom in atoms.values() if atom.name not in held_out))
+    everything = AtomSampler(tuple(atoms.values()), favoured=held_out)
+    main = {f"{family}_{split}": getattr(counts, split) for split in ("train", "rl", "val", "test")}
+    deeper = {f"{family}_test_deeper": counts.test_deeper}
+    with_held_out = {f"{family}_test_held_out_atoms": counts.test_held_out_atoms}
     return (
-        Stream("tensor compositions", common, (2, 3), main),
-        Stream("tensor deeper", common, (4, 5), {"tensor_test_deeper": counts.test_deeper}),
-        Stream(
-            "tensor held-out",
-            everything,
-            (2, 3),
-            {"tensor_test_held_out_atoms": counts.test_held_out_atoms},
-            held_out,
-        ),
+        Stream(f"{prefix}compositions", common, (2, 3), main),
+        Stream(f"{prefix}deeper", common, (4, 5), deeper),
+        Stream(f"{prefix}held-out", everything, (2, 3), with_held_out, held_out),
     )
