@@ -12,7 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from rich.progress import TaskID
 
-from cli.count_progress import LINE_EVERY_S, CountLines, duration
+from executor.commands.progress import LINE_EVERY_S, CountLines, format_duration
 from lightning_modules.base_module import OnAnswered, PolicyModule
 
 
@@ -88,7 +88,7 @@ class TrainingBar(RichProgressBar):
     ) -> None:
         """Look at the clock."""
         left_s = self._clock.left_s(trainer, epochs_after(trainer, batch_idx))
-        self._left = {} if left_s is None else {"run left": duration(left_s)}
+        self._left = {} if left_s is None else {"run left": format_duration(left_s)}
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def get_metrics(
@@ -152,7 +152,7 @@ class PlainProgress(Callback):
             parts.insert(0, f"epoch {num_epochs:.1f}/{trainer.max_epochs}")
         left_s = self._clock.left_s(trainer, num_epochs)
         if left_s is not None:
-            parts.append(f"{duration(left_s)} left")
+            parts.append(f"{format_duration(left_s)} left")
         metrics = [f"{name} {float(value):.4g}" for name, value in trainer.progress_bar_metrics.items()]
         print(" · ".join([*parts, *metrics]), file=sys.stderr, flush=True)
 

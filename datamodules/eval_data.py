@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from datamodules.atoms import ATOMS, TENSOR_ATOMS
 from datamodules.batches import LazyTask, TaskPrompt
 from datamodules.prompt_format import encode_prompts
+from datamodules.synthesis.dataset.library import read_library
 from executor.grading.tasks.values import parse_row_json
 
 COLUMNS = ("task_id", "prompt", "language", "solution", "entry_point", "tests", "atoms", "depth")
@@ -99,8 +100,9 @@ def build_task_prompts(
         )
     rows = table.select(evenly_spaced_indices(len(table), num_tasks)).to_list()
     prompts = [row[REWORDED if wording == "unseen" else "prompt"] for row in rows]
+    library = read_library(table)
     return [
-        _task_prompt(row, prompt, ids, wording=wording)
+        _task_prompt(row, prompt, ids, wording=wording, library=library)
         for row, prompt, ids in zip(rows, prompts, encode_prompts(tokenizer, prompts), strict=True)
     ]
 
@@ -128,19 +130,22 @@ def find_topics(atoms: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(known[name].topic for name in atoms if name in known))
 
 
-def _grading_row(row: Mapping[str, Any]) -> dict[str, Any]:
+def _grading_row(row: Mapping[str, Any], library: Mapping[str, str]) -> dict[str, Any]:
     """Take what completions are graded against from a row of a data set, or of a task file (`row`)."""
     if "row" in row:
         return parse_row_json(row["row"])
-    return {key: row[key] for key in ("task_id", "entry_point", "tests", "profile") if key in row}
+    given = {key: row[key] for key in ("task_id", "entry_point", "tests", "profile") if key in row}
+    return {**given, "library": library} if library else given
 
 
-def _task_prompt(row: Mapping[str, Any], prompt: str, prompt_ids: list[int], *, wording: str) -> TaskPrompt:
+def _task_prompt(
+    row: Mapping[str, Any], prompt: str, prompt_ids: list[int], *, wording: str, library: Mapping[str, str]
+) -> TaskPrompt:
     return TaskPrompt(
         task_id=row["task_id"],
         prompt=prompt,
         prompt_ids=prompt_ids,
-        lazy_task=LazyTask(_grading_row(row)),
+        lazy_task=LazyTask(_grading_row(row, library)),
         language=row["language"],
         depth=row["depth"],
         atoms=tuple(row["atoms"]),

@@ -23,7 +23,7 @@ from datamodules.prompt_format import PromptFormat, encode_completions, encode_f
 from datamodules.sampler import MixturePart, MixtureSampler, choose_tasks, compute_sampling_weights
 from datamodules.synthesis.dataset.split import PRETRAINING
 from datamodules.task_files import DEFAULT_SPLIT, TEST, TRAIN, VALIDATION, DataSource, SplitConfig
-from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
+from datamodules.tokenizer import choose_pieces, load_tokenizer, train_tokenizer, training_texts
 
 TRAINABLE_SPLITS = ("atomic", "synthetic_train", PRETRAINING, "tensor_atomic", "tensor_train")
 VAL_SPLIT = "synthetic_val"
@@ -140,7 +140,9 @@ class SFTDataModule(LightningDataModule):
         for split in (*self.mixture, self.val_split):
             get_split(dataset, split, data_dir=self.source.name)
         if self.tokenizer_source is None and self._own_tokenizer() is None:
-            train_tokenizer(training_texts(dataset), self.vocab_size, self._tokenizer_dir())
+            train_tokenizer(
+                training_texts(dataset), self.vocab_size, self._tokenizer_dir(), pieces=choose_pieces(dataset)
+            )
 
     def setup(self, stage: str) -> None:
         dataset = self.source.load(needs_solutions=True)

@@ -4,7 +4,6 @@ The script holds what it completes, so pressing the tab key starts no Python. It
 """
 
 import argparse
-import importlib
 import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -48,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 def whole_parser() -> argparse.ArgumentParser:
     """Put the parsers of all subcommands under one, with every option that they take."""
     from cli.commands import submit
-    from cli.main import LIGHTNING_SUBCOMMANDS, SUBCOMMANDS
+    from cli.main import LIGHTNING_SUBCOMMANDS, SUBCOMMANDS, import_command
 
     parser = argparse.ArgumentParser(prog="atomforge", allow_abbrev=False)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -61,7 +60,7 @@ def whole_parser() -> argparse.ArgumentParser:
         elif name == "submit":
             subparsers.add_parser(name, help=text, parents=[submit.options()], add_help=False)
         else:
-            importlib.import_module(f"cli.commands.{name}").add_parser(subparsers)
+            import_command(name).add_parser(subparsers)
     complete = {"bash": "_atomforge_configs", "zsh": "_atomforge_configs", "tcsh": "f"}
     for subparser in subparsers.choices.values():
         for action in subparser._actions:

@@ -18,9 +18,9 @@ from typing import Any
 import yaml
 
 from cli.config.files import read_yaml
-from cli.errors import UsageError, did_you_mean
-from cli.io import write_json
 from executor.api import BACKENDS
+from executor.commands.errors import UsageError, did_you_mean
+from executor.commands.io import write_json
 
 _GIVEN = ("output", "seed", "data", "backend")
 """Keys of the file that are options, too."""

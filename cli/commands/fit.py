@@ -4,7 +4,7 @@ import signal
 import sys
 
 from cli.config import ranks as launched_rank
-from cli.errors import Interrupted
+from executor.commands.errors import Interrupted
 
 _HINTS = ("Tip:", "TPU available: False", "Loading `train_dataloader` to estimate")
 """Parts of log lines of Lightning that tell a user nothing."""

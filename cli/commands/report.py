@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from cli.errors import UsageError
+from executor.commands.errors import UsageError
 
 if TYPE_CHECKING:
     from cli.study.results import ArmResult

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cli.config.files import read_yaml
-from cli.errors import Interrupted, UsageError
+from executor.commands.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from cli.study.plan import Stage, StudyConfig

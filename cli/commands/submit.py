@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.errors import UsageError
+from executor.commands.errors import UsageError
 
 if TYPE_CHECKING:
     from cli.slurm.plan import Planned
@@ -57,9 +57,9 @@ def run_words(words: list[str]) -> int:
 
 def options() -> argparse.ArgumentParser:
     """Make the parser of what is ours."""
-    from cli.main import LineParser
+    from executor.commands.main import CommandParser
 
-    parser = LineParser(
+    parser = CommandParser(
         prog="atomforge submit",
         usage="atomforge submit [fit|evaluate|study] --config FILE ... [options of the command]",
         description="Hand a command in to Slurm. Options it does not know are those of the command.",
@@ -104,9 +104,9 @@ def _planned_study(
     files: Sequence[str], rest: Sequence[str], settings: SlurmSettings, *, name: str, log: Path
 ) -> list[Planned]:
     from cli.commands.study import arms_of, check_settings, prepare
-    from cli.io import write_json
     from cli.slurm.plan import plan_study
     from cli.study.plan import load_study
+    from executor.commands.io import write_json
 
     if len(files) != 1:
         raise UsageError(f"a study is one file, these are {len(files)}: {', '.join(files)}")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.config.files import read_yaml
-from cli.errors import UsageError
 from executor.api import BACKENDS
+from executor.commands.errors import UsageError
 
 if TYPE_CHECKING:
     from datamodules.synthesis import Manifest
@@ -44,8 +44,8 @@ def run(args: argparse.Namespace) -> int:
     config = parse_config(mapping, source=str(args.config))
     if args.num_workers is not None and args.num_workers < 1:
         raise UsageError(f"--num-workers must be at least 1, not {args.num_workers}")
-    from cli.count_progress import CountProgress
     from datamodules.synthesis.build import is_built, synthesize
+    from executor.commands.progress import CountProgress
 
     if is_built(args.output, config):
         print(f"{args.output} already holds this data set; nothing to do")

@@ -26,10 +26,10 @@ from cli.config.parser_errors import readable
 from cli.config.ranks import is_launched_rank
 from cli.config.resume import CheckpointFacts, differences, read_checkpoint_facts, refuse_changes, refuse_partial
 from cli.config.run_directory import KeepConfig, checkpoint_to_start_from, prepare, resolved_text
-from cli.errors import UsageError, explain, one_line
 from cli.metric_lines import metric_lines
 from cli.model_line import ModelLine
 from cli.progress import PlainProgress, TrainingBar
+from executor.commands.errors import UsageError, explain, one_line
 from lightning_modules.training.checkpointing import DirectCheckpointIO, RunCheckpoint
 from lightning_modules.training.run_logger import RunLogger
 from lightning_modules.training.run_record import RunRecord

@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 
 from cli.config.names import find_config
-from cli.errors import UsageError, did_you_mean, one_line
+from executor.commands import config
+from executor.commands.errors import UsageError, did_you_mean
 
 SUBCLASS = object()
 """Marks, among the known keys, one that holds `class_path` and `init_args`."""
@@ -28,23 +29,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     Raises:
         UsageError: the file is missing or unreadable, is not YAML (with the line), or holds no mapping.
     """
-    try:
-        text = find_config(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UsageError(f"cannot read the config file {path}: {reason}") from error
-    try:
-        loaded = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise UsageError(f"{path}{line}: not valid YAML: {one_line(problem)}") from error
-    if loaded is None:
-        raise UsageError(f"{path}: the config file is empty")
-    if not isinstance(loaded, dict):
-        raise UsageError(f"{path}: a config file holds `key: value` lines, this one holds a {type(loaded).__name__}")
-    return loaded
+    return config.read_yaml(find_config(path), name=path)
 
 
 def given_settings(arguments: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import configs
-from cli.errors import UsageError, did_you_mean
+from executor.commands.errors import UsageError, did_you_mean
 
 SHIPPED = Path(configs.__file__).parent
 

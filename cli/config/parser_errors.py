@@ -3,7 +3,7 @@
 import re
 
 from cli.config.files import KeyCheck
-from cli.errors import one_line
+from executor.commands.errors import one_line
 
 _CLASS_SECTIONS = ("model", "data")
 

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 
-from cli.errors import UsageError
+from executor.commands.errors import UsageError
 
 _LAUNCHER = "ATOMFORGE_LAUNCHER"
 """Environment variable with the process id of the main process."""

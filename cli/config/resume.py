@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from cli.config.files import leaves
-from cli.errors import UsageError
+from executor.commands.errors import UsageError
 from lightning_modules.training.checkpointing import list_checkpoints
 
 CONFIG_KEY = "resolved_config"

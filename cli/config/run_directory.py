@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from cli.config.resume import CONFIG_KEY
-from cli.errors import UsageError
+from executor.commands.errors import UsageError
 from lightning_modules.training.checkpointing import find_latest_checkpoint, list_checkpoints
 from lightning_modules.training.run_logger import RunLogger
 

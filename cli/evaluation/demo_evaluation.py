@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cli.commands.demo import MODELS, DemoConfig
-from cli.count_progress import CountProgress
-from cli.io import write_json
+from executor.commands.io import write_json
+from executor.commands.progress import CountProgress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from cli.commands.demo import MODELS, DemoConfig
 from cli.evaluation.demo_evaluation import read_evaluation
-from cli.io import write_json
+from executor.commands.io import write_json
 
 if TYPE_CHECKING:
     from lightning_modules.evaluation.records import Evaluation

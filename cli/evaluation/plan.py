@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cli.config.records import record_of
-from cli.errors import UsageError
 from datamodules.prompt_format import PromptFormat
+from executor.commands.config import parse_dataclass
+from executor.commands.errors import UsageError
 from executor.convert.registry import find_converter
 
 SEEN, UNSEEN, BOTH = "seen", "unseen", "both"
@@ -83,7 +83,7 @@ class Suite:
     def prompt_format(self, trained: PromptFormat) -> PromptFormat:
         """Lay the keys of `prompt` over a format."""
         fields = {field.name: getattr(trained, field.name) for field in dataclasses.fields(trained)}
-        given = record_of(PromptFormat, self.prompt, source="prompt")
+        given = parse_dataclass(PromptFormat, self.prompt, source="prompt")
         return PromptFormat(**{**fields, **{key: getattr(given, key) for key in self.prompt}})
 
     def parts(self) -> list[tuple[str, Suite]]:
@@ -147,7 +147,7 @@ def plan_of(mapping: Mapping[str, Any], *, source: str) -> EvaluationPlan:
     Raises:
         UsageError: an unknown key or an impossible value; one line naming file and key.
     """
-    return record_of(EvaluationPlan, mapping, source=source)
+    return parse_dataclass(EvaluationPlan, mapping, source=source)
 
 
 def refuse_other_settings(before: Mapping[str, Any], now: Mapping[str, Any], *, where: str) -> None:

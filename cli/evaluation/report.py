@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.evaluation.plan import UNSEEN_SUFFIX
-from cli.io import write_json
+from executor.commands.io import write_json
 from lightning_modules.evaluation.breakdown import GROUPS, GroupScore, breakdown
 from lightning_modules.evaluation.records import Evaluation
 from lightning_modules.evaluation.statistics import Interval, paired_difference, score_interval

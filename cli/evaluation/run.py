@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from cli.count_progress import CountProgress
-from cli.errors import Interrupted, UsageError
 from cli.evaluation.plan import EvaluationPlan, Suite, plan_of, refuse_other_settings
 from cli.evaluation.report import print_results, write_results
 from cli.evaluation.store import EvaluationStore, Kept
 from datamodules.batches import TaskPrompt
 from datamodules.prompt_format import get_format, set_format
 from executor.api import Executor, open_executor
+from executor.commands.errors import Interrupted, UsageError
+from executor.commands.progress import CountProgress
 from executor.types import Status
 from lightning_modules.evaluation.evaluate import Name, collect, evaluate, judge_again
 from lightning_modules.evaluation.records import Evaluation, JudgedSample

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cli.config.ranks import die_with
-from cli.io import write_json
 from cli.study.budget import budget_of
 from cli.study.results import FILE_NAME, ArmResult
+from executor.commands.io import write_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -132,9 +132,9 @@ def _evaluate(
 ) -> dict[str, Evaluation]:
     import torch
 
-    from cli.count_progress import CountProgress
     from datamodules.eval_data import build_task_prompts, get_split, load_dataset
     from executor.api import open_executor
+    from executor.commands.progress import CountProgress
     from lightning_modules.evaluation.evaluate import evaluate
 
     asked = spec["measurement"]
@@ -183,7 +183,7 @@ def _seconds(folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    from cli.errors import explain
+    from executor.commands.errors import explain
 
     try:
         sys.exit(main())

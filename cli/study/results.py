@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.errors import UsageError
-from cli.io import write_json
 from cli.study.budget import Budget
+from executor.commands.errors import UsageError
+from executor.commands.io import write_json
 from lightning_modules.evaluation.records import Evaluation
 
 FORMAT = 2

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cli.io import write_json
 from cli.study.arm import STARTED_BY
 from cli.study.results import FILE_NAME, read_result
+from executor.commands.io import write_json
 
 POLL_S = 0.2
 LOG = "log.txt"

@@ -18,8 +18,9 @@ from datamodules.atoms import TENSOR_ATOMS
 from datamodules.synthesis.composition.canonical import find_function
 from datamodules.synthesis.composition.tree import ENTRY_POINT
 from datamodules.synthesis.config import load_atoms
+from datamodules.synthesis.dataset.library import read_library
 from datamodules.synthesis.dataset.rows import COLUMNS, Row
-from datamodules.synthesis.dataset.split import SPLITS
+from datamodules.synthesis.dataset.split import ATOMIC, SPLITS
 from datamodules.synthesis.manifest import (
     count_containment,
     count_seen_rewordings_of_rows,
@@ -37,6 +38,7 @@ from datamodules.synthesis.overlap import (
 from datamodules.synthesis.verification.oracle import build_batch_run, choose_profile, execute, fingerprint_execution
 from datamodules.synthesis.verification.probes import ProbeCache, Probes
 from executor.api import Executor
+from executor.grading.tasks.library import select_from_library
 
 BATCH_SIZE = 256
 
@@ -71,6 +73,10 @@ def read_splits(directory: Path) -> dict[str, list[Row]]:
     Raises:
         ValueError: the directory is not a data set of atomforge.
     """
+    return {str(name): split.to_list() for name, split in _load(directory).items()}
+
+
+def _load(directory: Path) -> DatasetDict:
     disable_progress_bars()
     read_manifest(directory)
     try:
@@ -82,7 +88,7 @@ def read_splits(directory: Path) -> dict[str, list[Row]]:
     for name, split in loaded.items():
         if absent := [column for column in COLUMNS if column not in split.column_names]:
             raise ValueError(f"{directory}: split {name} lacks the columns {', '.join(absent)}")
-    return {str(name): split.to_list() for name, split in loaded.items()}
+    return loaded
 
 
 def audit_dataset(
@@ -99,10 +105,12 @@ def audit_dataset(
         ValueError: the directory is not a data set of atomforge, a module of plug-in atoms is missing, or a solution is
             not a composition.
     """
-    splits, manifest = read_splits(directory), read_manifest(directory)
+    loaded, manifest = _load(directory), read_manifest(directory)
+    splits = {str(name): split.to_list() for name, split in loaded.items()}
+    library = read_library(loaded[ATOMIC])
     solutions = list(dict.fromkeys(row["solution"] for rows in splits.values() for row in rows))
     probe_cache = ProbeCache({**load_atoms(manifest["config"].get("plugin_atoms", [])), **TENSOR_ATOMS})
-    behaviours = _fingerprint_solutions(solutions, probe_cache, executor, on_progress)
+    behaviours = _fingerprint_solutions(solutions, library, probe_cache, executor, on_progress)
     all_keys = {name: [_compute_keys(row, name, behaviours) for row in rows] for name, rows in splits.items()}
     keys = drop_single_atom_files(all_keys)
     return Audit(
@@ -128,15 +136,20 @@ def choose_probes(solution: str, probe_cache: ProbeCache) -> Probes:
 
 
 def _fingerprint_solutions(
-    solutions: Sequence[str], probe_cache: ProbeCache, executor: Executor, on_progress: Callable[[int], None]
+    solutions: Sequence[str],
+    library: Mapping[str, str],
+    probe_cache: ProbeCache,
+    executor: Executor,
+    on_progress: Callable[[int], None],
 ) -> dict[str, str]:
     found: dict[str, str] = {}
     for start in range(0, len(solutions), BATCH_SIZE):
         batch = solutions[start : start + BATCH_SIZE]
         probes = [choose_probes(solution, probe_cache) for solution in batch]
+        programs = [select_from_library(library, solution) + solution for solution in batch]
         runs = [
-            build_batch_run(solution, probe.calls, profile=choose_profile(probe.type_names))
-            for solution, probe in zip(batch, probes, strict=True)
+            build_batch_run(program, probe.calls, profile=choose_profile(probe.type_names))
+            for program, probe in zip(programs, probes, strict=True)
         ]
         for solution, probe, execution in zip(batch, probes, execute(executor, runs), strict=True):
             found[solution] = fingerprint_execution(probe, execution)

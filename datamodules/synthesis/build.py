@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +19,7 @@ from datamodules.files import replace_atomically
 from datamodules.synthesis.config import SynthesisConfig, load_atoms
 from datamodules.synthesis.dataset.atomic import build_atom_files, build_atomic_rows
 from datamodules.synthesis.dataset.generate import GenerationContext, OnProgress, generate_splits
+from datamodules.synthesis.dataset.library import make_info
 from datamodules.synthesis.dataset.rows import COLUMNS, PROFILE, Row
 from datamodules.synthesis.dataset.split import (
     ATOMIC,
@@ -140,7 +142,11 @@ def build(
     problem = describe_first_overlap(manifest["overlaps"]) or describe_first_seen_rewording(manifest["seen_rewordings"])
     if problem:
         raise ValueError(f"nothing was written: {problem}")
-    write_dataset(directory, splits, manifest)
+    library = {}
+    if config.solution_form == "solve":
+        all_atoms = {**atoms, **({} if config.tensor_counts is None else TENSOR_ATOMS)}
+        library = {atom.name: atom.source for atom in all_atoms.values()}
+    write_dataset(directory, splits, manifest, library=library)
     return manifest
 
 
@@ -159,7 +165,8 @@ def generate_dataset(
     splits: dict[str, list[Row]] = {ATOMIC: build_atomic_rows(atoms, context)}
     streams = plan_streams(atoms, config, held_out)
     for stream in streams:
-        splits.update(generate_splits(stream, context, on_progress))
+        for split, rows in generate_splits(stream, context, on_progress).items():
+            splits.setdefault(split, []).extend(rows)
     if PRETRAINING in splits:
         files = build_atom_files(splits[ATOMIC], atoms, seed=config.seed, used=context.used)
         splits[PRETRAINING] = files + splits[PRETRAINING]
@@ -175,6 +182,9 @@ def generate_dataset(
             splits.update(generate_splits(stream, tensor_context, on_progress))
         held_out, streams = held_out | held_out_tensor_atoms, streams + tensor_streams
     splits = {name: splits[name] for name in (*SPLITS, PRETRAINING, *TENSOR_SPLITS) if name in splits}
+    wanted: Counter[str] = Counter()
+    for stream in streams:
+        wanted.update(stream.sizes)
     manifest = build_manifest(
         config,
         atoms,
@@ -182,21 +192,32 @@ def generate_dataset(
         keys=_compute_keys(splits, context.used.behaviour_by_task),
         held_out=held_out,
         wording=wording,
-        wanted={split: size for stream in streams for split, size in stream.sizes.items()},
+        wanted=wanted,
         rejections=context.used.rejections,
     )
     return splits, manifest
 
 
-def write_dataset(directory: Path, splits: Mapping[str, list[Row]], manifest: Mapping[str, Any]) -> None:
-    """Write a data set atomically; the same rows give the same bytes."""
+def write_dataset(
+    directory: Path, splits: Mapping[str, list[Row]], manifest: Mapping[str, Any], *, library: Mapping[str, str]
+) -> None:
+    """Write a data set atomically; the same rows give the same bytes.
+
+    Args:
+        directory: must not exist.
+        splits: rows by split.
+        manifest: of these rows.
+        library: source by name of functions that solutions call without defining them; stored in the description of
+            every split (`dataset.library`).
+    """
     disable_progress_bars()
     tables = {}
     for name, rows in splits.items():
         columns = (*COLUMNS, PROFILE) if name in TENSOR_SPLITS else COLUMNS
         features = Features(FEATURES | ({PROFILE: Value("string")} if name in TENSOR_SPLITS else {}))
         table = Dataset.from_dict({c: [row[c] for row in rows] for c in columns}, features=features)
-        tables[name] = Dataset(table.data, fingerprint=manifest["sha256"][name][:16])
+        info, fingerprint = make_info(library, features), manifest["sha256"][name][:16]
+        tables[name] = Dataset(table.data, info=info, fingerprint=fingerprint)
     with replace_atomically(directory) as unfinished:
         DatasetDict(tables).save_to_disk(str(unfinished))
         text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
@@ -212,7 +233,11 @@ def _check_writable(directory: Path) -> None:
 
 def _choose_wording(atoms: Mapping[str, Atom], config: SynthesisConfig) -> Wording:
     return choose_wording(
-        atoms, seed=config.seed, num_held_out_frames=config.num_held_out_frames, languages=config.languages
+        atoms,
+        seed=config.seed,
+        num_held_out_frames=config.num_held_out_frames,
+        languages=config.languages,
+        permutes_names=config.solution_form == "solve",
     )
 
 

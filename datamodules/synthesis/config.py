@@ -11,6 +11,8 @@ from datamodules.atoms.registry import LANGUAGES, collect_atoms
 from executor.backends.plugin import load_module
 
 MAX_INPUTS = 200
+MAX_DEPTH = 6
+SOLUTION_FORMS = ("whole", "solve")
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,18 @@ class TensorCounts(SplitSizes):
 
 
 @dataclass(frozen=True)
+class Depths:
+    """Depths of the compositions of each synthetic split, whose tasks are divided evenly among them."""
+
+    train: tuple[int, ...] = (2, 3)
+    rl: tuple[int, ...] = (2, 3)
+    val: tuple[int, ...] = (2, 3)
+    test: tuple[int, ...] = (2, 3)
+    test_deeper: tuple[int, ...] = (4, 5)
+    test_held_out_atoms: tuple[int, ...] = (2, 3)
+
+
+@dataclass(frozen=True)
 class SynthesisConfig:
     """Everything a data set depends on besides the sources of the atoms."""
 
@@ -60,6 +74,13 @@ class SynthesisConfig:
     counts: Counts = field(default_factory=Counts)
     plugin_atoms: tuple[str, ...] = ()
     """Modules with additional atoms, by dotted path (`docs/plugins.md`)."""
+    solution_form: str = "whole"
+    """`whole`: a solution defines the atoms it calls. `solve`: it holds the entry point alone, the atoms are a library
+    of the task, and the variables for results are permuted in each task."""
+    depths: Depths | None = None
+    """None: the defaults of `Depths`, drawn at random from one stream."""
+    extra_train: Mapping[int, int] = field(default_factory=dict)
+    """Training tasks by depth, in addition to `counts.train`: a few of a depth that `depths.train` lacks."""
     tensor_counts: TensorCounts | None = None
     """Sizes of the tensor splits; None = no such splits. The other splits do not depend on it."""
     num_held_out_atoms: int = 8
@@ -77,14 +98,20 @@ class SynthesisConfig:
     def num_tasks(self) -> int:
         """Number of composed tasks wanted, over all splits."""
         groups = [self.counts] if self.tensor_counts is None else [self.counts, self.tensor_counts]
-        return sum(sum(asdict(sizes).values()) for sizes in groups)
+        return sum(sum(asdict(sizes).values()) for sizes in groups) + sum(self.extra_train.values())
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the configuration as JSON values; keys that change nothing are left out."""
         counts = {split: count for split, count in asdict(self.counts).items() if count or split != "pretraining"}
         lists = {"languages": list(self.languages), "plugin_atoms": list(self.plugin_atoms)}
         mapping = {**asdict(self), "counts": counts, **lists}
-        return {key: value for key, value in mapping.items() if value or key not in ("tensor_counts", "plugin_atoms")}
+        mapping["extra_train"] = {str(depth): count for depth, count in self.extra_train.items()}
+        if self.depths is not None:
+            mapping["depths"] = {split: list(depths) for split, depths in asdict(self.depths).items()}
+        if self.solution_form == "whole":
+            del mapping["solution_form"]
+        optional = ("tensor_counts", "plugin_atoms", "depths", "extra_train")
+        return {key: value for key, value in mapping.items() if value or key not in optional}
 
 
 def parse_config(mapping: Mapping[str, Any], *, source: str) -> SynthesisConfig:
@@ -111,8 +138,14 @@ def parse_config(mapping: Mapping[str, Any], *, source: str) -> SynthesisConfig:
     modules = mapping.get("plugin_atoms", [])
     if not isinstance(modules, list) or any(not isinstance(path, str) for path in modules):
         raise ValueError(f"{source}: plugin_atoms must be a list of modules such as my_atoms, not {modules!r}")
+    form = mapping.get("solution_form", "whole")
+    if form not in SOLUTION_FORMS:
+        raise ValueError(f"{source}: solution_form must be one of {', '.join(SOLUTION_FORMS)}, not {form!r}")
     return SynthesisConfig(
         counts=Counts(**counts),
+        solution_form=form,
+        depths=_read_depths(mapping.get("depths"), source=source),
+        extra_train=_read_extra_train(mapping.get("extra_train", {}), source=source),
         tensor_counts=tensor_counts,
         languages=tuple(dict.fromkeys(languages)),
         plugin_atoms=tuple(dict.fromkeys(modules)),
@@ -160,6 +193,29 @@ def _read_counts(counts: Any, record: type, *, source: str, key: str) -> Mapping
         low = 0 if name == "pretraining" else 1
         _check_number(value, source=source, key=f"{key}.{name}", low=low, high=1_000_000)
     return counts
+
+
+def _read_depths(depths: Any, *, source: str) -> Depths | None:
+    if depths is None:
+        return None
+    if not isinstance(depths, Mapping):
+        raise ValueError(f"{source}: depths must be a mapping of split to a list of depths, not {depths!r}")
+    _check_keys(depths, Depths, source=source, prefix="depths.")
+    for split, values in depths.items():
+        if not isinstance(values, list) or not values:
+            raise ValueError(f"{source}: depths.{split} must be a list of depths such as [2, 3], not {values!r}")
+        for value in values:
+            _check_number(value, source=source, key=f"depths.{split}", low=1, high=MAX_DEPTH)
+    return Depths(**{split: tuple(sorted(set(values))) for split, values in depths.items()})
+
+
+def _read_extra_train(extra: Any, *, source: str) -> dict[int, int]:
+    if not isinstance(extra, Mapping):
+        raise ValueError(f"{source}: extra_train must be a mapping of depth to number, not {extra!r}")
+    for depth, count in extra.items():
+        _check_number(depth, source=source, key="extra_train, a depth", low=1, high=MAX_DEPTH)
+        _check_number(count, source=source, key=f"extra_train.{depth}", low=0, high=1_000_000)
+    return {depth: count for depth, count in sorted(extra.items()) if count}
 
 
 def _check_keys(mapping: Mapping[str, Any], record: type, *, source: str, prefix: str) -> None:

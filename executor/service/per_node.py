@@ -84,7 +84,7 @@ class NodeService:
 
     def __init__(self, folder: Path, *, backend: str, log: Path, time_factor: float | None = None):
         if any(importlib.util.find_spec(name) is None for name in ("fastapi", "uvicorn", "prometheus_client")):
-            raise ValueError(f"backend {PREFIX} needs the packages of the service: pip install 'atomforge[serve]'")
+            raise ValueError(f"backend {PREFIX} needs the service: pip install 'atomforge-executor[serve]'")
         folder.mkdir(mode=0o700)
         log.parent.mkdir(parents=True, exist_ok=True)
         self._folder = folder

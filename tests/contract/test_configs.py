@@ -11,13 +11,13 @@ import yaml
 
 from cli.commands.demo import load_config
 from cli.config.cli import AtomforgeCLI
-from cli.config.records import record_of
-from cli.errors import UsageError
 from cli.evaluation.plan import plan_of
 from cli.study.plan import load_study
 from datamodules.sampler import MixtureSampler
 from datamodules.synthesis.config import parse_config
 from datamodules.tokenizer import train_tokenizer
+from executor.commands.config import parse_dataclass
+from executor.commands.errors import UsageError
 from executor.service.settings import ServiceConfig
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 
@@ -67,7 +67,7 @@ def test_every_file_is_of_a_known_kind() -> None:
 
 @pytest.mark.parametrize("path", SERVICE, ids=name_of)
 def test_the_service_s_config_names_every_key_with_its_default(path: Path) -> None:
-    assert record_of(ServiceConfig, content(path), source=path.name) == ServiceConfig()
+    assert parse_dataclass(ServiceConfig, content(path), source=path.name) == ServiceConfig()
     assert list(content(path)) == [field.name for field in fields(ServiceConfig)]
 
 

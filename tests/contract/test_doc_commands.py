@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cli.commands.submit import options
-from cli.main import LIGHTNING_SUBCOMMANDS, SUBCOMMANDS, LineParser, main
+from cli.main import LIGHTNING_SUBCOMMANDS, SUBCOMMANDS, import_command, main
+from executor.commands.main import CommandParser
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*ROOT.glob("*.md"), ROOT / "executor" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -63,11 +64,18 @@ def test_every_command_is_understood(
     elif name == "submit":
         assert main([name, *rest, "--print-script"]) == 0, f"{page}: {capsys.readouterr().err}"
     else:
-        parser = LineParser(prog="atomforge")
-        importlib.import_module(f"cli.{name}").add_parser(parser.add_subparsers())
+        parser = CommandParser(prog="atomforge")
+        import_command(name).add_parser(parser.add_subparsers())
         parser.parse_args([name, *rest])
     for config in (rest[at + 1] for at, word in enumerate(rest[:-1]) if word == "--config"):
         assert not config.startswith("configs/") or (ROOT / config).exists(), f"{page}: {config}"
+
+
+@pytest.mark.parametrize("words", told("atomforge-executor"), ids=lambda words: " ".join(words)[:90])
+def test_every_command_of_the_executor_is_understood(words: tuple[str, ...]) -> None:
+    parser = CommandParser(prog="atomforge-executor")
+    importlib.import_module(f"executor.commands.{words[1]}").add_parser(parser.add_subparsers())
+    parser.parse_args(words[1:])
 
 
 def test_every_script_exists() -> None:

@@ -83,7 +83,8 @@ def _build_candidate(atom: Atom, context: GenerationContext) -> Candidate:
     if inputs is None:
         raise ValueError(f"atom {atom.name}: its parameters have fewer values than tests are wanted")
     probes = context.probe_cache.probes([param.type_name for param in params])
-    return Candidate(tree, render(tree), skeleton(tree), inputs, probes)
+    solution = render(tree, names=context.wording.get_result_names(tree))
+    return Candidate(tree, solution, skeleton(tree), inputs, probes)
 
 
 def _build_rows_of_atom(
@@ -104,6 +105,7 @@ def _build_rows_of_atom(
                 prompt=_draw_new_prompt(candidate, phrasing, language, task_id=task_id, context=context),
                 reworded_prompt=next(reworded),
                 language=language,
+                solution=context.render_solution(candidate),
             )
             rows.append(row)
     return rows
@@ -114,8 +116,9 @@ def _draw_new_prompt(
 ) -> str:
     rng = keyed_random(context.config.seed, "prompt of atom", task_id)
     frames = context.wording.get_seen_frames(language)
+    names = context.wording.get_result_names(candidate.tree)
     for _ in range(PROMPT_ATTEMPTS):
-        prompt = describe(candidate.tree, frame=rng.choice(frames), phrasings=[phrasing])
+        prompt = describe(candidate.tree, frame=rng.choice(frames), phrasings=[phrasing], names=names)
         if prompt not in context.used.prompts:
             break
     context.used.prompts.add(prompt)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from datamodules.seeding import keyed_random
-from datamodules.synthesis.composition.render import render
+from datamodules.synthesis.composition.render import render, render_entry_function
 from datamodules.synthesis.composition.sample import sample_tree
 from datamodules.synthesis.composition.tree import parameters, skeleton
 from datamodules.synthesis.config import SynthesisConfig
@@ -58,6 +58,12 @@ class GenerationContext:
     """The same kind of sandbox with another hash seed."""
     used: UsedKeys = field(default_factory=UsedKeys)
 
+    def render_solution(self, candidate: Candidate) -> str:
+        """Write the solution of a task in the form that the configuration selects."""
+        if self.config.solution_form == "whole":
+            return candidate.solution
+        return render_entry_function(candidate.tree, names=self.wording.get_result_names(candidate.tree))
+
 
 @dataclass(frozen=True)
 class _Draw:
@@ -94,7 +100,7 @@ def generate_splits(stream: Stream, context: GenerationContext, on_progress: OnP
 
 def _choose_batch_size(stream: Stream, used: UsedKeys) -> int:
     """Run twice the missing number, because about two of three candidates are kept, up to `BATCH_SIZE`."""
-    num_missing = sum(size - used.splits[split] for split, size in stream.sizes.items())
+    num_missing = sum(used.count_missing(stream, split) for split in stream.sizes)
     return min(BATCH_SIZE, max(1, 2 * num_missing))
 
 
@@ -121,7 +127,7 @@ class _RejectionBudget:
 def _draw_candidates(stream: Stream, context: GenerationContext, budget: _RejectionBudget) -> Iterator[_Draw]:
     """Yield candidates worth running, until all splits are full or the stream is exhausted."""
     index = -1
-    while budget.count_draw() and any(context.used.splits[split] < size for split, size in stream.sizes.items()):
+    while budget.count_draw() and any(context.used.count_missing(stream, split) > 0 for split in stream.sizes):
         index += 1
         draw = _draw_candidate(index, stream, context)
         if draw is not None:
@@ -136,11 +142,11 @@ def _draw_candidate(index: int, stream: Stream, context: GenerationContext) -> _
         return None
     shape = skeleton(tree)
     split = stream.assign_split(config.seed, shape)
-    if used.splits[split] >= stream.sizes[split] or used.is_closed(shape):
+    if used.count_missing(stream, split) <= 0 or used.is_closed(shape):
         return None
     if used.stream_by_skeleton.get(shape, stream.name) != stream.name:
         return None
-    solution = render(tree)
+    solution = render(tree, names=context.wording.get_result_names(tree))
     if solution in used.programs:
         return None
     if stream.required_atoms and not any(f"def {name}(" in solution for name in stream.required_atoms):
@@ -187,7 +193,7 @@ def _verify(batch: list[_Draw], context: GenerationContext) -> Iterator[tuple[_D
 def _keep(draw: _Draw, outputs: SolutionOutputs, stream: Stream, context: GenerationContext) -> Row | None:
     """Build the row and record its keys; None if its split or skeleton was filled earlier in the batch."""
     config, used, shape = context.config, context.used, draw.candidate.skeleton
-    if used.splits[draw.split] >= stream.sizes[draw.split] or used.is_closed(shape):
+    if used.count_missing(stream, draw.split) <= 0 or used.is_closed(shape):
         return None
     number = used.splits[draw.split]
     language = config.languages[(number + config.seed) % len(config.languages)]
@@ -196,6 +202,7 @@ def _keep(draw: _Draw, outputs: SolutionOutputs, stream: Stream, context: Genera
         used.reject("prompt taken", shape)
         return None
     used.splits[draw.split] += 1
+    used.items_by_stream[stream.name, draw.split] += 1
     used.skeletons[shape] += 1
     used.stream_by_skeleton[shape] = stream.name
     used.behaviours[outputs.fingerprint] = draw.split
@@ -203,7 +210,13 @@ def _keep(draw: _Draw, outputs: SolutionOutputs, stream: Stream, context: Genera
     used.behaviour_by_task[task_id] = outputs.fingerprint
     prompt, reworded = prompts
     return make_row(
-        draw.candidate, outputs, task_id=task_id, prompt=prompt, reworded_prompt=reworded, language=language
+        draw.candidate,
+        outputs,
+        task_id=task_id,
+        prompt=prompt,
+        reworded_prompt=reworded,
+        language=language,
+        solution=context.render_solution(draw.candidate),
     )
 
 

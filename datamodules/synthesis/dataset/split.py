@@ -8,14 +8,14 @@ splits of a stream have the same distribution. Behaviour needs no assignment: no
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import chain, zip_longest
 
 from datamodules.atoms import Atom
 from datamodules.seeding import keyed_fraction, keyed_random
 from datamodules.synthesis.composition.sample import AtomSampler
-from datamodules.synthesis.config import SplitSizes, SynthesisConfig
+from datamodules.synthesis.config import Depths, SplitSizes, SynthesisConfig
 
 ATOMIC = "atomic"
 PRETRAINING = "pretraining"
@@ -80,8 +80,14 @@ class UsedKeys:
     """Rejected items by skeleton."""
     splits: Counter[str] = field(default_factory=Counter)
     """Number of items by split."""
+    items_by_stream: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Number of items by stream and split."""
     rejections: Counter[str] = field(default_factory=Counter)
     """Rejected items by reason."""
+
+    def count_missing(self, stream: Stream, split: str) -> int:
+        """Count the items that a stream has yet to add to a split."""
+        return stream.sizes[split] - self.items_by_stream[stream.name, split]
 
     def is_closed(self, skeleton: str) -> bool:
         """Whether a skeleton has the maximum number of items, or has failed too often without having any."""
@@ -113,16 +119,36 @@ def plan_streams(atoms: Mapping[str, Atom], config: SynthesisConfig, held_out: f
     Files come last, so that no other split depends on whether they exist.
     """
     streams = _plan_streams(atoms, config.counts, held_out, family="synthetic", prefix="")
+    depths = (2, 3)
+    if config.depths is not None or config.extra_train:
+        chosen = config.depths or Depths()
+        depths = chosen.train
+        with_held_out = replace(streams[-1], depths=chosen.test_held_out_atoms)
+        streams = (*_plan_streams_by_depth(streams[0].sampler, config, chosen), with_held_out)
     if not config.counts.pretraining:
         return streams
-    sampler = streams[0].sampler
-    files = Stream(PRETRAINING, sampler, (2, 3), {PRETRAINING: config.counts.pretraining}, has_frames=False)
-    return (*streams, files)
+    sizes = {PRETRAINING: config.counts.pretraining}
+    return (*streams, Stream(PRETRAINING, streams[0].sampler, depths, sizes, has_frames=False))
 
 
 def plan_tensor_streams(atoms: Mapping[str, Atom], counts: SplitSizes, held_out: frozenset[str]) -> tuple[Stream, ...]:
     """Return the streams of the tensor splits."""
     return _plan_streams(atoms, counts, held_out, family="tensor", prefix="tensor ")
+
+
+def _plan_streams_by_depth(sampler: AtomSampler, config: SynthesisConfig, depths: Depths) -> Iterator[Stream]:
+    """Yield one stream per depth, so that the tasks of each split are divided evenly among its depths."""
+    sizes: dict[int, dict[str, int]] = {}
+    for split in ("train", "rl", "val", "test", "test_deeper"):
+        chosen, count = getattr(depths, split), getattr(config.counts, split)
+        for position, depth in enumerate(chosen):
+            share = count // len(chosen) + (position < count % len(chosen))
+            sizes.setdefault(depth, {})[f"synthetic_{split}"] = share
+    for depth, count in config.extra_train.items():
+        of_depth = sizes.setdefault(depth, {})
+        of_depth["synthetic_train"] = of_depth.get("synthetic_train", 0) + count
+    for depth in sorted(sizes):
+        yield Stream(f"compositions of depth {depth}", sampler, (depth,), sizes[depth])
 
 
 def _plan_streams(

@@ -13,7 +13,13 @@ from random import Random
 
 from datamodules.atoms import Atom
 from datamodules.seeding import keyed_fraction, keyed_random
-from datamodules.synthesis.composition.render import argument_name, result_name, signature, step_number
+from datamodules.synthesis.composition.render import (
+    RESULT_NAMES,
+    argument_name,
+    permute_names,
+    signature,
+    step_number,
+)
 from datamodules.synthesis.composition.tree import Call, Constant, Node, Param, parameters, steps
 from datamodules.synthesis.wording.frames import FRAMES, Frame
 
@@ -29,6 +35,12 @@ class Wording:
     """Names of frames by language, in the order of their definition."""
     held_out_phrasings: Mapping[str, Mapping[str, str]]
     """Phrasing by atom and language."""
+    permutes_names: bool = False
+    """Whether the variables for results of steps are permuted in each task."""
+
+    def get_result_names(self, tree: Call) -> str:
+        """Return the variables for the results of the steps, in order; one letter each."""
+        return permute_names(tree) if self.permutes_names else RESULT_NAMES
 
     def get_seen_frames(self, language: str) -> tuple[Frame, ...]:
         """Return the frames of prompts for training."""
@@ -51,7 +63,12 @@ class Wording:
 
 
 def choose_wording(
-    atoms: Mapping[str, Atom], *, seed: int, num_held_out_frames: int, languages: Sequence[str]
+    atoms: Mapping[str, Atom],
+    *,
+    seed: int,
+    num_held_out_frames: int,
+    languages: Sequence[str],
+    permutes_names: bool = False,
 ) -> Wording:
     """Choose held-out frames by a hash of (seed, language), phrasings by a hash of (seed, atom, language)."""
     return Wording(
@@ -60,6 +77,7 @@ def choose_wording(
             atom.name: {language: _choose_phrasing(seed, atom, language) for language in languages}
             for atom in atoms.values()
         },
+        permutes_names,
     )
 
 
@@ -69,7 +87,7 @@ def draw_prompt(
     """Draw seen phrasings and one of the frames until the prompt is new, and add it to `used`; None if that fails."""
     for _ in range(PROMPT_ATTEMPTS):
         phrasings = [rng.choice(wording.get_seen_phrasings(call.atom, language)) for call in steps(tree)]
-        prompt = describe(tree, frame=rng.choice(frames), phrasings=phrasings)
+        prompt = describe(tree, frame=rng.choice(frames), phrasings=phrasings, names=wording.get_result_names(tree))
         if prompt not in used:
             used.add(prompt)
             return prompt
@@ -89,16 +107,18 @@ def build_reworded_prompts(rng: Random, tree: Call, language: str, *, wording: W
     """Write the prompt in every held-out frame, in random order, with the held-out phrasing of every step."""
     frames = wording.get_unseen_frames(language)
     phrasings = [wording.get_unseen_phrasing(call.atom, language) for call in steps(tree)]
-    return [describe(tree, frame=frame, phrasings=phrasings) for frame in rng.sample(frames, len(frames))]
+    names = wording.get_result_names(tree)
+    return [describe(tree, frame=frame, phrasings=phrasings, names=names) for frame in rng.sample(frames, len(frames))]
 
 
-def describe(tree: Call, *, frame: Frame, phrasings: Sequence[str]) -> str:
+def describe(tree: Call, *, frame: Frame, phrasings: Sequence[str], names: str = RESULT_NAMES) -> str:
     """Write the prompt of a composition.
 
     Args:
         tree: the composition.
         frame: template that links the steps.
         phrasings: of each step's atom, in order of evaluation.
+        names: variables for the results of the steps, in the same order; one letter each.
     """
     fields = {
         "typed": signature(tree),
@@ -110,10 +130,10 @@ def describe(tree: Call, *, frame: Frame, phrasings: Sequence[str]) -> str:
     for number, (call, phrasing) in enumerate(zip(calls, phrasings, strict=True)):
         step_fields = {
             **fields,
-            "clause": _write_clause(phrasing, call, tree, frame),
-            "Clause": _write_clause(phrasing[:1].upper() + phrasing[1:], call, tree, frame),
+            "clause": _write_clause(phrasing, call, tree, frame, names),
+            "Clause": _write_clause(phrasing[:1].upper() + phrasing[1:], call, tree, frame, names),
             "number": str(number + 1),
-            "name": result_name(number),
+            "name": names[number],
         }
         parts.append(_fill(_choose_template(frame, number, len(calls)), step_fields))
     return _fill(frame.opening, fields) + frame.joiner.join(parts) + _fill(frame.closing, fields)
@@ -138,20 +158,20 @@ def _choose_template(frame: Frame, number: int, num_steps: int) -> str:
     return frame.first if number == 0 else frame.middle
 
 
-def _write_clause(phrasing: str, call: Call, tree: Call, frame: Frame) -> str:
-    names = [slot.name for slot in call.atom.parameters]
-    words = [_write_argument(arg, call, tree, frame) for arg in call.args]
-    return _fill(phrasing, dict(zip(names, words, strict=True)))
+def _write_clause(phrasing: str, call: Call, tree: Call, frame: Frame, names: str) -> str:
+    slots = [slot.name for slot in call.atom.parameters]
+    words = [_write_argument(arg, call, tree, frame, names) for arg in call.args]
+    return _fill(phrasing, dict(zip(slots, words, strict=True)))
 
 
-def _write_argument(arg: Node, call: Call, tree: Call, frame: Frame) -> str:
+def _write_argument(arg: Node, call: Call, tree: Call, frame: Frame, names: str) -> str:
     if isinstance(arg, Constant):
         return repr(arg.value)
     if isinstance(arg, Param):
         return f"`{argument_name(arg)}`"
     number = step_number(tree, arg)
     template = frame.previous if number == step_number(tree, call) - 1 else frame.earlier
-    return _fill(template, {"number": str(number + 1), "name": result_name(number)})
+    return _fill(template, {"number": str(number + 1), "name": names[number]})
 
 
 def _fill(template: str, fields: dict[str, str]) -> str:

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from cli import main as cli_main
-from cli.errors import Interrupted, UsageError, explain
 from cli.main import main
+from executor.commands.errors import Interrupted, UsageError, explain
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -92,7 +92,7 @@ def test_a_fault_of_ours_keeps_its_traceback(subcommand) -> None:
 @pytest.mark.parametrize(
     ("interrupt", "line"),
     [
-        (KeyboardInterrupt(), "interrupted; run the same command again to go on"),
+        (KeyboardInterrupt(), "interrupted; run the same command again to continue"),
         (Interrupted("interrupted; do this"), "interrupted; do this"),
     ],
 )

@@ -5,9 +5,10 @@ from typing import Any, cast
 import pytest
 from lightning.pytorch import LightningModule, Trainer
 
-from cli import count_progress, progress
-from cli.count_progress import CountProgress, duration
+from cli import progress
 from cli.progress import RunClock, TrainingBar
+from executor.commands import progress as count_progress
+from executor.commands.progress import CountProgress, format_duration
 from tests.support.fake_clock import Clock
 
 
@@ -90,4 +91,4 @@ def test_lines_of_a_job_leave_out_what_was_done_before(clock: Clock, capsys: pyt
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (97.6, "1:38"), (3599.7, "1:00:00"), (7325, "2:02:05")])
 def test_duration(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from lightning.pytorch import Trainer
 
-from cli import count_progress
 from cli.progress import AnswerLines, PlainProgress
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
+from executor.commands import progress as count_progress
 from lightning_modules.generation.generate import Sampling
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl_module import RLModule

@@ -7,7 +7,7 @@ import pytest
 
 from cli.config.files import SUBCLASS, KeyCheck, given_settings, read_yaml
 from cli.config.names import SHIPPED, find_config, with_paths
-from cli.errors import UsageError
+from executor.commands.errors import UsageError
 
 
 @dataclass

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.errors import UsageError
 from cli.study import address as addresses
 from cli.study.address import address, sources_digest
 from cli.study.plan import Stage, StudyConfig, load_study
 from cli.study.schedule import Arm, run_arms, with_measured_times
+from executor.commands.errors import UsageError
 
 STUDY = {
     "name": "tiny",

@@ -35,7 +35,7 @@ def made():
 @pytest.fixture
 def written(made, tmp_path):
     splits, manifest = made
-    write_dataset(tmp_path / "data", splits, manifest)
+    write_dataset(tmp_path / "data", splits, manifest, library={})
     return tmp_path / "data"
 
 
@@ -97,8 +97,8 @@ def test_languages_alternate(made):
 
 def test_same_seed_same_bytes_and_other_seed_other_data(made, tmp_path):
     splits, manifest = make()
-    write_dataset(tmp_path / "one", *made)
-    write_dataset(tmp_path / "two", splits, manifest)
+    write_dataset(tmp_path / "one", *made, library={})
+    write_dataset(tmp_path / "two", splits, manifest, library={})
     one = {p.relative_to(tmp_path / "one"): p.read_bytes() for p in (tmp_path / "one").rglob("*") if p.is_file()}
     two = {p.relative_to(tmp_path / "two"): p.read_bytes() for p in (tmp_path / "two").rglob("*") if p.is_file()}
     assert one == two
@@ -216,7 +216,9 @@ def test_a_doctored_directory_is_caught(made, tmp_path, change, caught, training
     source = next(row for row in splits[training] if re.search(pattern, row["solution"].rpartition("def solve(")[2]))
     doctored = disguise(source, **change)
     assert doctored["solution"] != source["solution"]
-    write_dataset(tmp_path / "data", {**splits, "synthetic_test": [*splits["synthetic_test"], doctored]}, manifest)
+    write_dataset(
+        tmp_path / "data", {**splits, "synthetic_test": [*splits["synthetic_test"], doctored]}, manifest, library={}
+    )
     found = audit_dataset(tmp_path / "data", InProcess())
     assert not found.is_clean
     measures = found.overlaps[f"{training} & synthetic_test"]
@@ -228,7 +230,7 @@ def test_an_atom_passed_off_as_a_composition_is_caught(made, tmp_path):
     splits, manifest = made
     atomic = next(row for row in splits["atomic"] if row["atoms"] == ["quicksort"])
     row = {**disguise(atomic, rewrite=True), "depth": 2}
-    write_dataset(tmp_path / "data", {**splits, "synthetic_val": [row]}, manifest)
+    write_dataset(tmp_path / "data", {**splits, "synthetic_val": [row]}, manifest, library={})
     assert audit_dataset(tmp_path / "data", InProcess()).overlaps["atomic & synthetic_val"]["behaviour"] == 1
 
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from cli.config.files import read_yaml
-from cli.config.records import record_of
+from executor.commands.config import parse_dataclass, read_yaml
 from executor.service.settings import ServiceConfig
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -25,7 +24,7 @@ def test_only_the_service_has_the_engine_socket_and_ports_are_on_loopback():
 
 def test_config_of_the_service_matches_its_mounts_and_ports():
     path = ROOT / "deploy/executor.yaml"
-    settings = record_of(ServiceConfig, read_yaml(path), source=str(path))
+    settings = parse_dataclass(ServiceConfig, read_yaml(path), source=str(path))
     executor = services()["executor"]
     assert settings.backend == "docker"
     assert f"{settings.docker.socket_dir}:{settings.docker.socket_dir}" in executor["volumes"]

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from cli.config.files import read_yaml
-from cli.config.records import record_of
+from executor.commands.config import parse_dataclass, read_yaml
 from executor.service.client import NUM_REPLICAS_HEADER
 from executor.service.settings import ServiceConfig
 
@@ -18,7 +17,7 @@ BALANCER = (FOLDER / "haproxy.cfg").read_text(encoding="utf-8")
 
 def replica_settings() -> ServiceConfig:
     path = FOLDER / "executor.yaml"
-    return record_of(ServiceConfig, read_yaml(path), source=str(path))
+    return parse_dataclass(ServiceConfig, read_yaml(path), source=str(path))
 
 
 def seconds(pattern: str) -> int:

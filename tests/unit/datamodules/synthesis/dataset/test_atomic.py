@@ -60,12 +60,12 @@ def test_the_audit_finds_files_apart(made, tmp_path):
     splits, manifest = made
     assert describe_first_overlap(manifest["overlaps"]) is None
     assert f"synthetic_train & {PRETRAINING}" in manifest["overlaps"]
-    write_dataset(tmp_path / "data", splits, manifest)
+    write_dataset(tmp_path / "data", splits, manifest, library={})
     assert read_splits(tmp_path / "data")[PRETRAINING] == splits[PRETRAINING]
     assert audit_dataset(tmp_path / "data", InProcess()).is_clean
     stolen = [dict(row) for row in splits[PRETRAINING]]
     stolen[-1] = {**splits["synthetic_test"][0], "task_id": stolen[-1]["task_id"]}
-    write_dataset(tmp_path / "stolen", {**splits, PRETRAINING: stolen}, manifest)
+    write_dataset(tmp_path / "stolen", {**splits, PRETRAINING: stolen}, manifest, library={})
     found = audit_dataset(tmp_path / "stolen", InProcess()).overlaps[f"synthetic_test & {PRETRAINING}"]
     assert found == {"prompt": 1, "program": 1, "skeleton": 1, "behaviour": 1}
 

@@ -137,7 +137,7 @@ def test_reworded_prompts_draw_apart_from_prompts(made, monkeypatch):
 
 
 def test_the_tokenizer_is_trained_on_no_reworded_prompt(made, tmp_path):
-    write_dataset(tmp_path / "data", *made)
+    write_dataset(tmp_path / "data", *made, library={})
     texts = set(training_texts(load_from_disk(str(tmp_path / "data"))))
     assert {row["prompt"] for row in made[0]["synthetic_train"]} <= texts
     assert texts.isdisjoint(row["reworded_prompt"] for row in rows_of(made[0]))
@@ -155,7 +155,7 @@ def test_an_audit_finds_a_reworded_prompt_in_training(made, tmp_path, training):
     splits, manifest = made
     leaked = {**splits[training][2], "prompt": splits["synthetic_test"][1]["reworded_prompt"]}
     rows = [*splits[training][:2], leaked, *splits[training][3:]]
-    write_dataset(tmp_path / "data", {**splits, training: rows}, manifest)
+    write_dataset(tmp_path / "data", {**splits, training: rows}, manifest, library={})
     found = audit_dataset(tmp_path / "data", InProcess())
     assert not found.is_clean
     assert {split: number for split, number in found.seen_rewordings.items() if number} == {training: 1}
@@ -163,7 +163,7 @@ def test_an_audit_finds_a_reworded_prompt_in_training(made, tmp_path, training):
 
 
 def test_an_audit_of_an_honest_build_finds_none(made, tmp_path):
-    write_dataset(tmp_path / "data", *made)
+    write_dataset(tmp_path / "data", *made, library={})
     found = audit_dataset(tmp_path / "data", InProcess())
     assert found.is_clean
     assert set(found.seen_rewordings.values()) == {0}
