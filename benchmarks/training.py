@@ -114,25 +114,19 @@ def print_tables(rounds: Sequence[Round], goals: Sequence[Goal]) -> None:
     rows = []
     for goal in goals:
         ratios = [compute_ratio(goal, found) for found in rounds if goal.contestant in found and goal.baseline in found]
-        if ratios and goal.min_ratio is None:
-            rows.append([goal.label, format_spread(ratios, 2), "", ""])
-        elif ratios and goal.min_ratio is not None:
-            rows.append([goal.label, format_spread(ratios, 2), f"at least {goal.min_ratio}",
-                         format_met(median(ratios) >= goal.min_ratio)])  # fmt: skip
+        if ratios:
+            met = "" if goal.min_ratio is None else "met" if median(ratios) >= goal.min_ratio else "**not met**"
+            rows.append([goal.label, format_spread(ratios, 2), str(goal.min_ratio or ""), met])
     name, max_share = EXECUTE_SHARE
     if shares := [found[name]["share_execute"] for found in rounds if name in found]:
-        rows.append(["waiting for the executor, share of a PPO iteration", format_spread(shares, 4),
-                     f"at most {max_share}", format_met(median(shares) <= max_share)])  # fmt: skip
+        met = "met" if median(shares) <= max_share else "**not met**"
+        rows.append(["share of executor waits in PPO", format_spread(shares, 4), f"at most {max_share}", met])
     print(build_table(["ratio", "median (least-greatest)", "goal", ""], rows))
 
 
 def compute_ratio(goal: Goal, found: Round) -> float:
     number, baseline = found[goal.contestant][goal.number], found[goal.baseline][goal.number]
     return baseline / number if goal.number == "step_s" else number / baseline
-
-
-def format_met(is_met: bool) -> str:
-    return "met" if is_met else "**not met**"
 
 
 def main() -> int:

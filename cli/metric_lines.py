@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-FAILURES = "failures/"
+FAILURES = "status/"
 
 
 def metric_lines(metrics: Mapping[str, float]) -> list[str]:

@@ -13,14 +13,14 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 from rich.progress import TaskID
 
 from executor.commands.progress import LINE_EVERY_S, CountLines, format_duration
-from lightning_modules.base_module import OnAnswered, PolicyModule
+from lightning_modules.base_module import PolicyModule, ProgressCallback
 
 
 class AnswerLines(CountLines):
     """Plain lines about answers that are being written."""
 
     def show(self, noun: str, done: int, total: int) -> None:
-        """Print if the last line, or the beginning (`done` 0), is old enough; fits `PolicyModule.on_answered`."""
+        """Print if the last line, or the beginning (`done` 0), is old enough; fits `PolicyModule.progress_callback`."""
         if done == 0:
             self.start()
         super().show(f"{noun}: answers", done, total)
@@ -157,7 +157,7 @@ class PlainProgress(Callback):
         print(" · ".join([*parts, *metrics]), file=sys.stderr, flush=True)
 
 
-def _listen(trainer: Trainer, pl_module: LightningModule, show: OnAnswered) -> None:
+def _listen(trainer: Trainer, pl_module: LightningModule, show: ProgressCallback) -> None:
     """Have the module tell `show` of its answers, on the first rank."""
     if isinstance(pl_module, PolicyModule) and trainer.is_global_zero:
-        pl_module.on_answered = show
+        pl_module.progress_callback = show

@@ -1,7 +1,7 @@
 """The tests that rewards are computed on: stored reward tests, or inputs sampled in every iteration.
 
 New inputs in every iteration keep a policy from memorizing the tests. One of the two kinds of tests makes the reward,
-the other serves as the reward-hacking probe (`TaskPrompt.retest`). Evaluation tests are neither; their inputs are only
+the other serves as the reward-hacking probe (`TaskPrompt.probe`). Evaluation tests are neither; their inputs are only
 excluded from sampling.
 """
 
@@ -57,7 +57,7 @@ def choose_reward_tests(task: RewardTask, *, num_sampled: int, seed: int, iterat
         iteration: of reinforcement learning.
 
     Returns:
-        The prompt with its reward tests, and with the other tests as `retest`; with the stored tests and no `retest` if
+        The prompt with its reward tests, and with the other tests as `probe`; with the stored tests and no `probe` if
         nothing can be sampled.
     """
     stored = task.prompt
@@ -77,7 +77,7 @@ def choose_reward_tests(task: RewardTask, *, num_sampled: int, seed: int, iterat
         return stored
     row = {key: value for key, value in stored.row.items() if key != "tests"}
     sampled = stored._replace(lazy_task=LazyTask({**row, "reference": task.solution, "inputs": inputs}))
-    return sampled._replace(retest=stored) if num_sampled else stored._replace(retest=sampled)
+    return sampled._replace(probe=stored) if num_sampled else stored._replace(probe=sampled)
 
 
 def sample_inputs(

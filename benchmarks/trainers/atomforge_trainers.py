@@ -24,9 +24,8 @@ from datamodules.rl_data import RLDataModule
 from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
 from executor.types import Status, Submission
-from lightning_modules.generation.sampler import Sampling
-from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
-from lightning_modules.rl.kl_control import KLConfig
+from lightning_modules.generation.sampler import SamplingParams
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig
 from lightning_modules.rl_module import RLModule
 from lightning_modules.sft_module import SFTModule
 from lightning_modules.training.optimizers import AdamWConfig
@@ -44,21 +43,21 @@ class Clock(Callback):
         self.parts_s: list[dict[str, float]] = []
         self._last = time.perf_counter()
 
-    def _tick(self) -> None:
+    def _end_step(self) -> None:
         now = time.perf_counter()
         self.steps_s.append(now - self._last)
         self._last = now
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ):
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
         if isinstance(batch, SFTBatch):
-            self._tick()
+            self._end_step()
             self.tokens.append(int(torch.count_nonzero(batch.segment_ids)))
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if isinstance(pl_module, RLModule) and trainer.current_epoch > 0:
-            self._tick()
+            self._end_step()
             logged = trainer.callback_metrics
             self.parts_s.append({part: float(logged[f"time/{part}_s"]) for part in PARTS})
 
@@ -71,24 +70,22 @@ def build_sft(folder: str, num_steps: int, *, batch_size: int) -> tuple[Lightnin
     return SFTModule(init_from=f"{folder}/start", optimizer=AdamWConfig(lr=1e-4)), data
 
 
-def build_rl(folder: str, algorithm: str, mode: str, *, init_from: str, max_new_tokens: int = 64, real: bool = False):
-    """Build module and data of an algorithm; `real`: sample new reward tests and run the probe."""
+def build_rl(
+    folder: str, algorithm: str, mode: str, *, init_from: str, max_new_tokens: int = 64, is_real: bool = False
+):
+    """Build module and data of an algorithm; `is_real`: sample new reward tests and run the probe."""
     trunk = "shared" if mode == "shipped" else "separate"
     critic = CriticConfig(trunk=trunk, warmup_iterations=0) if algorithm == "ppo" else None
-    kl = KLConfig() if algorithm == "ppo" else KLConfig(place="loss", estimator="k3", init_coef=0.02)
+    kl = KLConfig() if algorithm == "ppo" else KLConfig(apply_to="loss", estimator="k3", init_coef=0.02)
+    estimator = "gae" if algorithm == "ppo" else "grpo"
     module = RLModule(
-        init_from=init_from,
-        algorithm=AlgorithmConfig(
-            estimator="gae" if algorithm == "ppo" else "grpo", whiten=algorithm == "ppo", target_kl=None
-        ),
-        critic=critic,
-        kl=kl,
-        sampling=Sampling(max_new_tokens=max_new_tokens),
-        retest_share=0.25 if real else 0.0,
-    )
+        init_from=init_from, critic=critic, kl=kl, sampling=SamplingParams(max_new_tokens=max_new_tokens),
+        algorithm=AlgorithmConfig(estimator=estimator, whiten=algorithm == "ppo", target_kl=None),
+        reward_probe_fraction=0.25 if is_real else 0.0,
+    )  # fmt: skip
     data = RLDataModule(
         f"{folder}/data", prompts_per_iteration=8, samples_per_prompt=4, minibatch_size=32,
-        num_sampled_reward_tests=16 if real else 0,
+        num_sampled_reward_tests=16 if is_real else 0,
     )  # fmt: skip
     return module, data
 
@@ -114,22 +111,22 @@ def fit(module: LightningModule, data: LightningDataModule, folder: str, **optio
     return clock, trainer
 
 
-def main(folder: str, what: str, mode: str, num_steps: str, extra: str = "1") -> None:
+def main(folder: str, algorithm: str, mode: str, num_steps: str, extra: str = "1") -> None:
     warnings.filterwarnings("ignore")
     logging.disable(logging.INFO)
     torch.set_num_threads(1)
-    real = extra == "real"
-    num_ranks = 1 if real else int(extra)
-    if not real:
+    is_real, num_ranks = extra == "real", 1 if extra == "real" else int(extra)
+    if not is_real:
         replace_executor()
-    steps = int(num_steps)
-    if what == "sft":
-        module, data = build_sft(folder, steps, batch_size=BATCH_SIZE * num_ranks)
+    if algorithm == "sft":
+        module, data = build_sft(folder, int(num_steps), batch_size=BATCH_SIZE * num_ranks)
     else:
-        module, data = build_rl(folder, what, mode, init_from=f"{folder}/{'trained' if real else 'start'}", real=real)
+        init_from = f"{folder}/{'trained' if is_real else 'start'}"
+        module, data = build_rl(folder, algorithm, mode, init_from=init_from, is_real=is_real)
     clock, trainer = fit(
         module, data, folder, accelerator="cpu", devices=num_ranks, strategy="ddp" if num_ranks > 1 else "auto",
-        precision="bf16-mixed" if mode == "shipped" else "32-true", max_epochs=1 if what == "sft" else steps + 1,
+        precision="bf16-mixed" if mode == "shipped" else "32-true",
+        max_epochs=1 if algorithm == "sft" else int(num_steps) + 1,
     )  # fmt: skip
     if trainer.is_global_zero:
         print(json.dumps({"steps_s": clock.steps_s, "tokens": clock.tokens, "parts_s": clock.parts_s}))

@@ -48,6 +48,15 @@ def build_options(num_steps, dtype):
     }  # fmt: skip
 
 
+def load_policy(folder):
+    return AutoModelForCausalLM.from_pretrained(f"{folder}/start", dtype=torch.float32)
+
+
+def load_prompts(folder, tokenizer, num):
+    samples = json.loads(Path(folder, "samples.json").read_text())
+    return [tokenizer.decode(samples[i % len(samples)][0][1:]) for i in range(num)]
+
+
 def run_sft(folder, num_steps, dtype, *, packing):
     from trl import SFTConfig, SFTTrainer
 
@@ -62,7 +71,7 @@ def run_sft(folder, num_steps, dtype, *, packing):
         learning_rate=1e-4, **build_options(num_steps, dtype),
     )  # fmt: skip
     trainer = SFTTrainer(
-        AutoModelForCausalLM.from_pretrained(f"{folder}/start", dtype=torch.float32), config,
+        load_policy(folder), config,
         train_dataset=Dataset.from_list(rows), processing_class=AutoTokenizer.from_pretrained(f"{folder}/start"),
         callbacks=[clock],
     )  # fmt: skip
@@ -78,11 +87,6 @@ def run_sft(folder, num_steps, dtype, *, packing):
     return clock
 
 
-def read_prompts(folder, tokenizer, num):
-    samples = json.loads(Path(folder, "samples.json").read_text())
-    return [tokenizer.decode(samples[i % len(samples)][0][1:]) for i in range(num)]
-
-
 def run_grpo(folder, num_steps, dtype):
     from trl import GRPOConfig, GRPOTrainer
 
@@ -93,13 +97,10 @@ def run_grpo(folder, num_steps, dtype):
         **build_options(num_steps, dtype),
     )  # fmt: skip
     trainer = GRPOTrainer(
-        AutoModelForCausalLM.from_pretrained(f"{folder}/start", dtype=torch.float32),
+        load_policy(folder), args=config, processing_class=tokenizer, callbacks=[clock],
         reward_funcs=lambda completions, **_: [float(len(text) % 2) for text in completions],
-        args=config,
-        train_dataset=Dataset.from_list([{"prompt": text} for text in read_prompts(folder, tokenizer, 8 * num_steps)]),
-        processing_class=tokenizer,
-        callbacks=[clock],
-    )
+        train_dataset=Dataset.from_list([{"prompt": text} for text in load_prompts(folder, tokenizer, 8 * num_steps)]),
+    )  # fmt: skip
     trainer.train()
     return clock
 
@@ -116,8 +117,8 @@ class RewardByLength(nn.Module):
 
     @staticmethod
     def _backbone(input_ids, **_):
-        return SimpleNamespace(hidden_states=[(input_ids.sum(1, keepdim=True) % 2)[:, :, None].float().expand(
-            -1, input_ids.shape[1], 1)])  # fmt: skip
+        rewards = (input_ids.sum(1, keepdim=True) % 2)[:, :, None].float()
+        return SimpleNamespace(hidden_states=[rewards.expand(-1, input_ids.shape[1], 1)])
 
     def score(self, hidden):
         return hidden
@@ -127,10 +128,7 @@ def run_ppo(folder, num_steps, dtype):
     from trl.experimental.ppo import PPOConfig, PPOTrainer
 
     tokenizer = AutoTokenizer.from_pretrained(f"{folder}/start", padding_side="left")
-    rows = [{"input_ids": tokenizer(text)["input_ids"]} for text in read_prompts(folder, tokenizer, 32 * num_steps)]
-
-    def model():
-        return AutoModelForCausalLM.from_pretrained(f"{folder}/start", dtype=torch.float32)
+    rows = [{"input_ids": tokenizer(text)["input_ids"]} for text in load_prompts(folder, tokenizer, 32 * num_steps)]
 
     clock = Clock()
     options = {key: value for key, value in build_options(num_steps, dtype).items() if key != "max_steps"}
@@ -140,7 +138,14 @@ def run_ppo(folder, num_steps, dtype):
     )  # fmt: skip
     value_model = AutoModelForSequenceClassification.from_pretrained(f"{folder}/start", num_labels=1)
     trainer = PPOTrainer(
-        config, tokenizer, model(), model(), RewardByLength(), Dataset.from_list(rows), value_model, callbacks=[clock]
+        config,
+        tokenizer,
+        load_policy(folder),
+        load_policy(folder),
+        RewardByLength(),
+        Dataset.from_list(rows),
+        value_model,
+        callbacks=[clock],
     )
     trainer.train()
     return clock

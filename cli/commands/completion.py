@@ -8,8 +8,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cli.config.files import read_yaml
-from cli.config.names import find_config, shipped_names
+from cli.config.files import list_shipped, read_yaml
 
 SHELLS = ("bash", "zsh", "tcsh")
 _HOW = {
@@ -34,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the script."""
     import shtab
 
-    names = " ".join(shipped_names())
+    names = " ".join(list_shipped())
     preamble = {
         "bash": f'_atomforge_configs() {{ compgen -W "{names}" -- "$1"; compgen -f -- "$1"; }}\n',
         "zsh": f"_atomforge_configs() {{ compadd -- {names}; _files; }}\n",
@@ -75,7 +74,7 @@ def _training_options() -> list[str]:
 
     keys = {f"trainer.{name}" for name in inspect.signature(Trainer).parameters}
     for name in ("sft", "ppo"):
-        keys |= set(_leaves(read_yaml(str(find_config(name)))))
+        keys |= set(_leaves(read_yaml(name)))
     return ["--config", "--ckpt_path", "--print_config", *(f"--{key}" for key in sorted(keys))]
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from cli.config.names import find_config
+from cli.config.files import find_config
 from executor.commands import serve
 
 add_parser = serve.add_parser

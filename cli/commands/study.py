@@ -62,7 +62,7 @@ def check_settings(study: StudyConfig) -> None:
     Raises:
         UsageError: naming the file or the stage.
     """
-    from cli.config.parse_only import check_fit
+    from cli.config.cli import build_run_from_arguments
     from cli.study.arm import fit_arguments
     from datamodules.synthesis.config import parse_config
 
@@ -70,7 +70,8 @@ def check_settings(study: StudyConfig) -> None:
     for stage in study.stages:
         spec = _spec(study, stage, study.seeds[0], parent_run=None if stage.parent is None else "parent")
         try:
-            check_fit(fit_arguments({**spec, "folder": "arm"})[1:])
+            arguments = fit_arguments({**spec, "folder": "arm"})[1:]
+            build_run_from_arguments("fit", arguments, stage="parsed")
         except UsageError as error:
             told = str(error).replace("command line: ", "overrides: ")
             raise UsageError(f"stage {stage.name}: {told}") from error

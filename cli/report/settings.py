@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cli.config.files import leaves
+from cli.config.files import flatten
 from cli.study.plan import StudyConfig
 from cli.study.results import ArmResult
 
@@ -60,5 +60,5 @@ def _settings(arm: ArmResult) -> dict[str, Any]:
         split: {key: value for key, value in found.settings.items() if key != "seed"}
         for split, found in arm.evaluation.items()
     }
-    every = leaves({**arm.config, "versions": arm.versions, "evaluation": asked})
+    every = flatten({**arm.config, "versions": arm.versions, "evaluation": asked})
     return {key: value for key, value in every.items() if key not in MAY_DIFFER}

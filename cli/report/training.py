@@ -27,7 +27,7 @@ from cli.study.results import ArmResult
 from executor.types import Status
 
 _PANEL = 300.0
-_REWARD_TAG, _RETEST_TAG, _NUM_RETESTED_TAG = "reward/mean", "reward/retest_gap", "reward/num_retested"
+_REWARD_TAG, _RETEST_TAG, _NUM_RETESTED_TAG = "reward/mean", "reward/probe_fail_rate", "reward/num_probed"
 _LAST = 0.25
 """Share of the iterations that count as the end of a run."""
 _FAILURES = (
@@ -137,7 +137,7 @@ def mean_path(paths: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[floa
 def _failures(study: StudyConfig, arms: Arms) -> Gallery | None:
     panels = []
     for stage in study.stages:
-        prefix = "rollout/status/" if stage.kind == "rl" else "failures/synthetic_val/"
+        prefix = "status/rollout/" if stage.kind == "rl" else "status/synthetic_val/"
         by_status = {
             status.value: dict(mean_curve(curves_of(arms[stage.name], f"{prefix}{status.value}"))) for status in Status
         }

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cli.config.ranks import die_with
+from cli.config.ranks import set_parent_death_signal
 from cli.study.budget import budget_of
 from cli.study.results import FILE_NAME, ArmResult
 from executor.commands.io import write_json
@@ -40,7 +40,7 @@ def main() -> int:
     from cli.main import dispatch
 
     if STARTED_BY in os.environ:
-        die_with(int(os.environ[STARTED_BY]))
+        set_parent_death_signal(int(os.environ[STARTED_BY]))
     spec = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     folder = Path(spec["folder"])
     with time_kept(folder):

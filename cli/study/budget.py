@@ -114,7 +114,7 @@ def budget_of(
         return sum(value for _, value in curves[tag])
 
     return rl_budget(
-        response_tokens=summed("rollout/num_tokens") * num_prompts * data["samples_per_prompt"],
+        response_tokens=summed("completions/mean_length") * num_prompts * data["samples_per_prompt"],
         prompt_tokens=summed("rollout/prompt_tokens") * num_prompts,
         num_ppo_epochs=data["num_ppo_epochs"],
         splits=data["splits"],

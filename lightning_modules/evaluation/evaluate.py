@@ -4,10 +4,8 @@ What was made before (`kept`) is not made again: an evaluation that was interrup
 judged anew. The records are those of `lightning_modules.evaluation.records`.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -18,8 +16,7 @@ from executor.grading.grader import Grading
 from executor.types import DEFAULT_LIMITS, Limits, Outcome, Status, Submission, Task
 from lightning_modules.evaluation.records import GREEDY, Evaluation, JudgedSample, TaskResult
 from lightning_modules.generation.generate import generate
-from lightning_modules.generation.sampler import Generated, Sampling
-from lightning_modules.rl.judging import completion_text
+from lightning_modules.generation.sampler import Completion, SamplingParams, stream_id
 
 Name = tuple[str, int]
 """A completion: task id, and number of the sample or `GREEDY`."""
@@ -106,23 +103,20 @@ def evaluate(
         for part_temperature, is_greedy in ((0.0, True), (temperature, False)):
             part = [i for i, name in enumerate(plan) if (name[1] == GREEDY) == is_greedy and name not in kept]
 
-            def finished(place: int, item: Generated, part: list[int] = part) -> None:
-                prompt = prompt_of[plan[part[place]][0]]
-                verdicts.add(grading, part[place], _written(tokenizer, prompt, item, stop))
+            def finished(place: int, completion: Completion, part: list[int] = part) -> None:
+                verdicts.add(grading, part[place], _written(completion))
 
             with torch.autocast(causal_lm.device.type, enabled=False):
                 generate(
                     causal_lm,
+                    tokenizer,
                     [prompt_of[plan[index][0]].prompt_ids for index in part],
-                    [sample_id(*plan[index]) for index in part],
-                    sampling=Sampling(max_new_tokens=max_new_tokens, temperature=part_temperature, stop=tuple(stop)),
+                    SamplingParams(max_new_tokens=max_new_tokens, temperature=part_temperature, stop=tuple(stop)),
+                    stream_ids=[stream_id(*plan[index]) for index in part],
                     seed=seed,
-                    eos_id=_token_id(tokenizer.eos_token_id),
-                    pad_id=_token_id(tokenizer.pad_token_id),
                     batch_size=batch_size,
-                    tokenizer=tokenizer,
                     dtype=dtype,
-                    on_finished=finished,
+                    on_completion=finished,
                 )
         samples = final | verdicts.samples(grading.outcomes())
     return Evaluation(tasks=collect(prompts, samples, num_samples=num_samples), settings=settings)
@@ -144,12 +138,6 @@ def judge_again(
         for index, name in enumerate(plan):
             verdicts.add(grading, index, kept[name])
         return verdicts.samples(grading.outcomes())
-
-
-def sample_id(task_id: str, number: int) -> int:
-    """Name the random numbers of one completion: 63 bits of a hash of the task and the number of the sample."""
-    digest = hashlib.sha256(f"{task_id}\0{number}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def collect(
@@ -174,14 +162,12 @@ def collect(
     )
 
 
-def _written(
-    tokenizer: PreTrainedTokenizerFast, prompt: TaskPrompt, generated: Generated, stop: Sequence[str]
-) -> JudgedSample:
+def _written(completion: Completion) -> JudgedSample:
     """Make the record of a completion that has no verdict yet."""
     return JudgedSample(
-        completion=completion_text(tokenizer, prompt.prompt_ids, generated.token_ids, stop),
-        num_tokens=len(generated.token_ids),
-        finished=generated.finished,
+        completion=completion.text,
+        num_tokens=len(completion.token_ids),
+        finished=completion.finished,
         status=Status.INFRA.value,
         num_passed=0,
         num_tests=0,
@@ -190,8 +176,3 @@ def _written(
 
 def _judged(written: JudgedSample, outcome: Outcome) -> JudgedSample:
     return replace(written, status=outcome.status.value, num_passed=outcome.num_passed, num_tests=outcome.num_tests)
-
-
-def _token_id(value: Any) -> int:
-    assert isinstance(value, int)  # tokenizers without these are refused when they are loaded
-    return value

@@ -36,12 +36,12 @@ class ValidationScores:
         completions = [task.greedy for task in evaluation.tasks if task.greedy is not None]
         count = len(completions)
         shares = {
-            f"failures/{split}/{status}": number
+            f"status/{split}/{status}": number
             for status, number in evaluation.statuses(greedy=True).items()
             if status != Status.PASSED
         }
-        shares[f"response/{split}/num_tokens"] = sum(item.num_tokens for item in completions)
-        shares[f"response/{split}/finished"] = sum(item.finished for item in completions)
+        shares[f"completions/{split}/mean_length"] = sum(item.num_tokens for item in completions)
+        shares[f"completions/{split}/eos_frac"] = sum(item.finished for item in completions)
         for tag, total in shares.items():
             self.add_mean(tag, total / max(1, count), count)
         self.add_mean(f"time/{split}/evaluate_s", evaluate_s, 1)

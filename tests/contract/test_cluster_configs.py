@@ -10,7 +10,7 @@ import yaml
 from lightning.pytorch.strategies import DDPStrategy
 
 from benchmarks import scaling
-from cli.config.cli import AtomforgeCLI
+from cli.config.cli import build_run_from_arguments
 from datamodules.tokenizer import train_tokenizer
 from lightning_modules.models.sharding import FSDP2Strategy
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
@@ -46,11 +46,11 @@ def test_overlays_fit_sft_and_rl_alike(path: Path, base: str, start: str) -> Non
     arguments = ["--config", str(CONFIGS / f"{base}.yaml"), "--config", str(path), "--model.init_args.init_from", start]
     if trainer["accelerator"] == "gpu" and not torch.cuda.is_available():
         arguments += ["--trainer.accelerator", "cpu"]
-    cli = AtomforgeCLI("fit", arguments, run=False)
+    cli = build_run_from_arguments("fit", arguments, stage="built")
     assert cli.trainer.world_size == trainer["num_nodes"] * trainer["devices"]
     assert isinstance(cli.trainer.strategy, {"ddp": DDPStrategy, "fsdp2": FSDP2Strategy}[trainer["strategy"]])
     if path.stem in COMPUTED:
-        assert cli.model.engine.gradient_checkpointing
+        assert cli.model.compute_config.gradient_checkpointing
 
 
 def test_every_gpu_overlay_has_a_computed_layout() -> None:
@@ -70,6 +70,6 @@ def test_peak_memory_in_the_head_is_the_computed_one(name: str) -> None:
     model, layout = COMPUTED[name]
     head = (CONFIGS / "cluster" / f"{name}.yaml").read_text(encoding="utf-8")
     [(model_name, gib)] = re.findall(r"^# Peak memory of a rank, computed for (\S+) with PPO: (\S+) GiB", head, re.M)
-    memory = scaling.compute_memory(model, scaling.build_run(4096, layout), layout).in_gib()
+    memory = scaling.compute_memory(model, scaling.build_run(4096, layout), layout)
     assert model_name == model.name
-    assert gib == f"{max(memory['generating'], memory['updating']):.1f}"
+    assert gib == f"{max(memory['generating'], memory['updating']) / 2**30:.1f}"

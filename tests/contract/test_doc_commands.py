@@ -1,6 +1,6 @@
 """Every command on every page is one that exists: subcommands, options, keys, their types, configs, scripts, verbs."""
 
-import importlib
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -9,6 +9,7 @@ import pytest
 
 from cli.commands.submit import options
 from cli.main import LIGHTNING_SUBCOMMANDS, SUBCOMMANDS, import_command, main
+from executor.api import BACKENDS
 from executor.commands.main import CommandParser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,11 +79,30 @@ def test_every_command_of_the_executor_is_understood(words: tuple[str, ...]) -> 
     parser.parse_args(words[1:])
 
 
-def test_every_script_exists() -> None:
+@pytest.mark.parametrize("command", ["evaluate", "demo", "synthesize", "audit", "grade"])
+def test_help_lists_the_backends(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    assert main([command, "--help"]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("--backend")]
+    assert all(form in line for form in BACKENDS)
+
+
+def test_help_of_fit_starts_with_its_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--help"]) == 0
+    usage, _, details = capsys.readouterr().out.partition("\n")
+    assert usage.endswith("atomforge fit --config FILE [--config FILE ...] [--KEY VALUE ...] [--ckpt_path last]")
+    assert "rl/grpo" in details
+    assert "--checkpoint.every_n_epochs" in details
+
+
+def test_every_script_and_benchmark_exists() -> None:
     scripts = {words[1]: words[0] for words in told("python") if words[1].endswith(".py")}
-    assert scripts
-    missing = {script: page for script, page in scripts.items() if not (ROOT / script).exists()}
-    assert not missing
+    assert not {script: page for script, page in scripts.items() if not (ROOT / script).exists()}
+    pages = [*PAGES, *(ROOT / "benchmarks").rglob("*.py")]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    modules = set(re.findall(r"python -m (benchmarks[.a-z_]*[a-z])\b", text))
+    assert len(modules) >= 6
+    assert not [name for name in modules if importlib.util.find_spec(name) is None]
 
 
 def test_every_verb_of_make_exists() -> None:

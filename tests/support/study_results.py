@@ -161,7 +161,7 @@ def _sft_curves(dice: random.Random, level: float) -> dict[str, list[list[float]
     steps = range(0, 400, 10)
     loss = [[step, 3.2 * 2.718 ** (-step / 80) + 0.3 + dice.gauss(0, 0.03)] for step in steps]
     held_out = [[step, level * (1 - 2.718 ** (-step / 150))] for step in range(50, 401, 50)]
-    endings = _endings(dice, "failures/synthetic_val", range(50, 401, 50), level)
+    endings = _endings(dice, "status/synthetic_val", range(50, 401, 50), level)
     return {"loss/train": loss, "pass_at_k/synthetic_val/greedy": held_out, **endings}
 
 
@@ -171,8 +171,8 @@ def _rl_curves(dice: random.Random, level: float) -> dict[str, list[list[float]]
     reward = [[step, value + 0.15] for step, value in trained]
     held_out = [[step, level * (0.6 + 0.4 * step / 320)] for step in range(40, 321, 40)]
     gap = [[step, abs(dice.gauss(0.004, 0.004))] for step in steps]
-    found = {"rollout/pass_at_1": trained, "reward/mean": reward, "reward/retest_gap": gap}
-    return found | {"pass_at_k/synthetic_val/greedy": held_out} | _endings(dice, "rollout/status", steps, level)
+    found = {"rollout/pass_at_1": trained, "reward/mean": reward, "reward/probe_fail_rate": gap}
+    return found | {"pass_at_k/synthetic_val/greedy": held_out} | _endings(dice, "status/rollout", steps, level)
 
 
 def _endings(dice: random.Random, prefix: str, steps: range, level: float) -> dict[str, list[list[float]]]:

@@ -236,8 +236,8 @@ def test_curves_of_seeds() -> None:
 
 def test_passes_run_again_count_as_often_as_there_were() -> None:
     curves = {
-        "reward/retest_gap": [[1, 0.5], [2, 0.1], [4, 0.0], [5, 0.25]],  # none was run again in iteration 3
-        "reward/num_retested": [[1, 2], [2, 10], [3, 0], [4, 6], [5, 4]],
+        "reward/probe_fail_rate": [[1, 0.5], [2, 0.1], [4, 0.0], [5, 0.25]],  # none was run again in iteration 3
+        "reward/num_probed": [[1, 2], [2, 10], [3, 0], [4, 6], [5, 4]],
     }
     one, other = arm("base_rl", 0, {}, curves=curves), arm("base_rl", 1, {}, curves={})
     assert retested([one, other]) == (22, pytest.approx(1 + 1 + 0 + 1))
@@ -246,9 +246,9 @@ def test_passes_run_again_count_as_often_as_there_were() -> None:
 
 
 def test_shares_of_endings_that_sum_above_one_are_not_a_negative_pass() -> None:
-    tags = [f"failures/synthetic_val/{status}" for status in Status]
+    tags = [f"status/synthetic_val/{status}" for status in Status]
     curves: dict[str, list[list[float]]] = {tag: [[1, 0.0]] for tag in tags}
-    curves["failures/synthetic_val/wrong"] = [[1, 1.0000001]]
+    curves["status/synthetic_val/wrong"] = [[1, 1.0000001]]
     section = training_section(small(), arms_of_study(small(), [arm("base", 0, {}, curves=curves)]), {"base": "a"})
     (gallery,) = section.blocks
     assert isinstance(gallery, Gallery)

@@ -1,4 +1,4 @@
-"""The Docker backend when the engine fails while it is queried."""
+"""The Docker backend without an engine."""
 
 from types import SimpleNamespace
 

@@ -6,9 +6,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from lightning_modules.generation.decoding import decode, decode_completion
-from lightning_modules.generation.stop_strings import StopStrings
-from lightning_modules.rl.judging import completion_text
+from lightning_modules.generation.text import StopStrings, decode, decode_completion
 
 WORDS = ["def", "▁f", "(", "x", ")", ":", "▁", "▁▁▁", "▁return", "return", "▁x", "▁+", "1", ".", "▁."]
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
@@ -45,7 +43,7 @@ def test_the_first_blank_of_a_completion_stays(llama):
     body = ids(llama, "▁▁▁", "▁return", "▁x", "</s>")
     assert decode(llama, body) == "   return x"  # three blanks of four: a syntax error behind the prompt
     assert decode_completion(llama, prompt, body) == "    return x"
-    assert completion_text(llama, prompt, body) == "    return x"
+    assert decode_completion(llama, prompt, body) == "    return x"
 
 
 def test_the_blank_before_a_word_stays(llama):
@@ -105,6 +103,6 @@ def test_stop_strings_end_what_is_decoded_behind_its_prompt(llama):
     prompt = ids(llama, "<s>", "def", "<0x0A>")
     completion = ids(llama, "▁▁▁", "▁return", "▁x", "<0x0A>", "def", "▁f")
     stops = StopStrings(llama, ["\ndef"])
-    ended = [n for n in range(1, 7) if stops.can_end_with(completion[n - 1]) and stops.is_in_end_of(completion[:n])]
+    ended = [n for n in range(1, 7) if stops.may_match(completion[n - 1]) and stops.matches_suffix(completion[:n])]
     assert ended[0] == 5
-    assert completion_text(llama, prompt, completion[:5], ["\ndef"]) == "    return x"
+    assert decode_completion(llama, prompt, completion[:5], ["\ndef"]) == "    return x"
