@@ -7,7 +7,7 @@ from torch import Tensor
 
 from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch, RolloutStats
 from datamodules.prefix_packing import pack_completions
-from datamodules.sampler import permutation
+from datamodules.seeding import permutation
 from lightning_modules.rl.records import Advantages, Rollout, TokenLogprobs
 
 TOKEN_ARRAYS = ("loss_mask", "old_logprobs", "ref_logprobs", "values", "advantages", "returns")
