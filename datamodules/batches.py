@@ -47,7 +47,7 @@ class TaskPrompt(NamedTuple):
     """Atoms of a composition; empty for other tasks."""
     topics: tuple[str, ...] = ()
     """Distinct topics of the atoms, in order."""
-    wording: str = "seen"
+    wording: str = "in_distribution"
     """`seen`, or `unseen` where the phrasings and the frame of the prompt occur in no training."""
     retest: "TaskPrompt | None" = None
     """The same task with inputs that are disjoint from these; None where there are none."""

@@ -14,9 +14,9 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import TaskPrompt
-from lightning_modules.evaluation.evaluate import evaluate
+from lightning_modules.evaluation.evaluate import EvalConfig, evaluate
+from lightning_modules.evaluation.pass_at_k import ValidationScores
 from lightning_modules.evaluation.records import Evaluation
-from lightning_modules.evaluation.validation_scores import ValidationScores
 from lightning_modules.generation.generate import decoding_dtype
 from lightning_modules.generation.sampler import Sampling
 from lightning_modules.models.compute import EngineSettings, prepare_causal_lm, weights_dtype
@@ -111,22 +111,25 @@ class PolicyModule(LightningModule):
         self.log("optim/grad_norm", norm, on_step=self.logs_each_step, on_epoch=not self.logs_each_step, batch_size=1)
 
     def evaluate_split(self, split: str, prompts: list[TaskPrompt]) -> None:
-        """Complete `prompts` greedily, run them, and keep the verdicts for the end of the epoch."""
+        """Complete `prompts` greedily, grade the programs, and add the outcomes to the scores of the epoch."""
         started_at = time.perf_counter()
         dtype = decoding_dtype(str(self.trainer.precision))
         answered = self.answer_count(split, len(prompts))
-        result = evaluate(
-            self.policy.sampling_model(dtype),
-            self.tokenizer,
-            prompts,
-            self._executor.open(self.trainer),
+        config = EvalConfig(
             num_samples=0,
             max_new_tokens=self._greedy.max_new_tokens,
             seed=self.seed,
             batch_size=self._eval_batch_size,
-            stop=self._greedy.stop,
-            dtype=dtype,
-            on_judged=lambda *_: answered(),
+            stop=tuple(self._greedy.stop),
+            dtype=None if dtype is None else str(dtype).removeprefix("torch."),
+        )
+        result = evaluate(
+            self.policy.sampling_model(dtype),
+            self.tokenizer,
+            prompts,
+            config,
+            executor=self._executor.open(self.trainer),
+            on_graded=lambda *_: answered(),
         )
         self.last_evaluations[split] = result
         self._scores.add_greedy(split, result, evaluate_s=time.perf_counter() - started_at)

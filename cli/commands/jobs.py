@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
 def how_far(run_dir: Path) -> str:
     """Say in a few words where a run stands: its last step and numbers, and whether it has reached its end."""
-    from cli.study.arm import read_curves
+    from lightning_modules.training.run_logger import read_curves
 
     if not run_dir.exists():
         return "not begun"

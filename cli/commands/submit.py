@@ -103,10 +103,9 @@ def _planned(
 def _planned_study(
     files: Sequence[str], rest: Sequence[str], settings: SlurmSettings, *, name: str, log: Path
 ) -> list[Planned]:
-    from cli.commands.study import arms_of, check_settings, prepare
-    from cli.io import write_json
     from cli.slurm.plan import plan_study
     from cli.study.plan import load_study
+    from cli.study.run import build_arms, check_settings, prepare
 
     if len(files) != 1:
         raise UsageError(f"a study is one file, these are {len(files)}: {', '.join(files)}")
@@ -120,11 +119,10 @@ def _planned_study(
             raise UsageError(f"unknown option {rest[0]}: a study takes --output here")
     check_settings(study)
     prepare(study, files[0])
-    arms = arms_of(study)
+    arms = build_arms(study)
     for arm in arms:
         if not arm.is_done:
-            arm.folder.mkdir(parents=True, exist_ok=True)
-            write_json(arm.folder / "spec.json", arm.spec)
+            arm.write_spec()
     return plan_study(arms, settings, name=name, log=log)
 
 

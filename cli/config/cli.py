@@ -33,6 +33,7 @@ from cli.progress import PlainProgress, TrainingBar
 from lightning_modules.training.checkpointing import DirectCheckpointIO, RunCheckpoint
 from lightning_modules.training.run_logger import RunLogger
 from lightning_modules.training.run_record import RunRecord
+from lightning_modules.training.run_result import WriteRunResult
 
 
 class RaisingParser(LightningArgumentParser):
@@ -203,7 +204,7 @@ class AtomforgeCLI(LightningCLI):
         has_own_precision = any(isinstance(plugin, Precision) for plugin in plugins)
         if trainer["precision"] is None and self._machine is not None and not has_own_precision:
             kwargs["precision"] = self._machine.precision
-        callbacks: list[Callback] = []
+        callbacks: list[Callback] = [WriteRunResult(run_dir)] if self._only == "fit" else []
         if trainer["enable_model_summary"] is None:
             callbacks.append(ModelLine(run_dir))
             kwargs["enable_model_summary"] = False

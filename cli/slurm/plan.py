@@ -12,7 +12,7 @@ from cli.config.files import read_yaml
 from cli.errors import UsageError
 from cli.slurm.script import Job
 from cli.slurm.settings import SlurmSettings
-from cli.study.schedule import Arm
+from cli.study.arm import Arm
 
 DATA_KEYS = ("seed_everything", "data.init_args.seed", "model.init_args.seed")
 """Keys that a seed of an array goes into."""

@@ -2,6 +2,7 @@
 
 Only tags of `lightning_modules.training.tags` are named. A chart shows what a run has of its tags.
 """
+# study-fingerprint: ignore (shows or measures results, and does not affect them)
 
 import re
 from collections.abc import Mapping
@@ -24,13 +25,13 @@ SFT_QUESTIONS: Questions = {
     "1 Is it learning?": {
         "loss": ("loss/train", "loss/val"),
         "tasks solved": _HELD_OUT,
-        "how answers end": ("failures/<split>/<status>",),
+        "how answers end": ("status/<split>/<status>",),
     },
     "2 Is it stable?": {
         "gradient norm": ("optim/grad_norm",),
         "learning rate": ("optim/lr",),
-        "answers that end by themselves": ("response/<split>/finished",),
-        "tokens of an answer": ("response/<split>/num_tokens",),
+        "answers that end by themselves": ("completions/<split>/eos_frac",),
+        "tokens of an answer": ("completions/<split>/mean_length",),
     },
     "3 Where does time go?": {
         **_SPEED,

@@ -3,6 +3,7 @@
 The glossary of docs/curves.md is made from `TAGS`. `<split>` stands for the name of a data split and `<status>` for a
 value of `executor.types.Status`; `documented` finds the entry of a real tag.
 """
+# study-fingerprint: ignore (shows or measures results, and does not affect them)
 
 import re
 
@@ -22,9 +23,9 @@ TAGS: dict[str, str] = {
     "pass_at_k/<split>/greedy": "share of tasks whose greedy completion passes all tests; rises, then levels off",
     "pass_at_k/<split>/pass_at_1": "chance that one sample passes, from n samples a task (unbiased); below greedy",
     "pass_at_k/<split>/pass_at_8": "chance that one of eight samples passes (unbiased); above pass_at_1",
-    "failures/<split>/<status>": "share of completions with this verdict; crash and infra near 0, wrong falls last",
-    "response/<split>/num_tokens": "mean tokens of a completion with its end; close to that of the solutions",
-    "response/<split>/finished": "share of completions that ended by themselves; goes to 1",
+    "status/<split>/<status>": "fraction of completions with this status; crash and infra near 0, wrong falls last",
+    "completions/<split>/mean_length": "mean tokens of a completion with its end token; close to that of the solutions",
+    "completions/<split>/eos_frac": "fraction of completions that end with the end token; goes to 1",
     "time/<split>/evaluate_s": "seconds of one evaluation, sampling and execution",
     "samples/<split>": "a few prompts with completions and verdicts, as text",
     # reinforcement learning

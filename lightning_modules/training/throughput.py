@@ -4,6 +4,7 @@ The clock of the speeds runs from the start of an epoch to the end of each train
 validation, checkpoints, and while responses are collected. All speeds are those of one rank. Nothing here changes what
 is trained, and all but `rollout/padding_share` depend on the clock or the machine.
 """
+# study-fingerprint: ignore (shows or measures results, and does not affect them)
 
 import time
 from collections.abc import Mapping

@@ -83,7 +83,7 @@ def test_sft_on_two_ranks_is_sft_on_one(strategy, sft_folder, sft_on_one):
     assert_ranks_are_one(one, two, strategy)
     # three tasks on two ranks, 2 and 1: of tasks 0, 1 and 2 the even ones pass
     assert one["metrics"]["pass_at_k/synthetic_val/greedy"] == pytest.approx(2 / 3)
-    shared = [tag for tag in one["metrics"] if tag.startswith(("pass_at_k/", "failures/", "response/", "loss/val"))]
+    shared = [tag for tag in one["metrics"] if tag.startswith(("pass_at_k/", "status/", "completions/", "loss/val"))]
     assert len(shared) >= 12
     for tag in shared:
         assert two[0]["metrics"][tag] == pytest.approx(one["metrics"][tag].item(), rel=1e-5), tag

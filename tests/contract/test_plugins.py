@@ -10,7 +10,7 @@ import pytest
 import yaml
 from datasets import load_from_disk
 
-from cli.study.arm import read_curves
+from lightning_modules.training.run_logger import read_curves
 from executor.api import open_executor
 from executor.types import Run
 

@@ -188,8 +188,8 @@ def test_loss_falls_and_tags_are_logged_and_documented(data_dir, tmp_path, execu
     assert not [tag for tag in tags if documented(tag) is None]
     expected = {
         "loss/train", "loss/val", "optim/lr", "optim/grad_norm", "data/padding_share", "data/tokens",
-        "throughput/train_tokens_per_s", "pass_at_k/synthetic_val/greedy", "failures/synthetic_val/wrong",
-        "response/synthetic_val/num_tokens", "response/synthetic_val/finished", "time/synthetic_val/evaluate_s",
+        "throughput/train_tokens_per_s", "pass_at_k/synthetic_val/greedy", "status/synthetic_val/wrong",
+        "completions/synthetic_val/mean_length", "completions/synthetic_val/eos_frac", "time/synthetic_val/evaluate_s",
     }  # fmt: skip
     assert expected <= tags
     values = {tag: [event.value for event in events.Scalars(tag)] for tag in tags}
@@ -198,7 +198,7 @@ def test_loss_falls_and_tags_are_logged_and_documented(data_dir, tmp_path, execu
     assert values["loss/train"][-1] < 0.75 * values["loss/train"][0]
     assert values["loss/val"][-1] < values["loss/val"][0]
     assert values["pass_at_k/synthetic_val/greedy"] == [0.5] * 6
-    assert values["failures/synthetic_val/wrong"] == [0.5] * 6
+    assert values["status/synthetic_val/wrong"] == [0.5] * 6
     assert values["optim/lr"][:3] == pytest.approx([1e-2 / 3, 2e-2 / 3, 1e-2])
     assert values["optim/lr"][-1] == pytest.approx(1e-3)
     assert "samples/synthetic_val/text_summary" in events.Tags()["tensors"]
@@ -281,6 +281,6 @@ def test_only_matrices_decay():
 
 def test_every_tag_has_one_short_line():
     assert documented("pass_at_k/synthetic_val/greedy") == TAGS["pass_at_k/<split>/greedy"]
-    assert documented("failures/atomic/wrong") == TAGS["failures/<split>/<status>"]
-    assert documented("failures/wrong") is None
+    assert documented("status/atomic/wrong") == TAGS["status/<split>/<status>"]
+    assert documented("status/wrong") is None
     assert all(20 < len(line) < 120 and "\n" not in line for line in TAGS.values())

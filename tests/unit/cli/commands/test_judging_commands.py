@@ -46,9 +46,9 @@ def test_a_run_stands_for_its_newest_checkpoint(capsys: pytest.CaptureFixture[st
 
 
 def test_metrics_are_lines_by_name_without_failures_that_never_occurred() -> None:
-    metrics = {"loss/val": 0.34712, "failures/a/wrong": 0.25, "failures/a/crash": 0.0, "pass_at_k/a/greedy": 0.0}
+    metrics = {"loss/val": 0.34712, "status/a/wrong": 0.25, "status/a/crash": 0.0, "pass_at_k/a/greedy": 0.0}
     assert metric_lines(metrics) == [
-        "failures/a/wrong    0.25",
+        "status/a/wrong    0.25",
         "loss/val            0.3471",
         "pass_at_k/a/greedy  0",
     ]
