@@ -30,7 +30,7 @@ from datamodules.batches import SFTBatch
 from datamodules.packing import Sample, pack
 from lightning_modules.generation.generate import generate
 from lightning_modules.generation.sampler import Sampling
-from lightning_modules.models.compute import EngineSettings, prepare_causal_lm
+from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm
 from lightning_modules.models.policy import Policy
 from lightning_modules.training.device_peaks import peak_flops_per_s
 from lightning_modules.training.flops import measure_minibatch, minibatch_flops, training_cost
@@ -70,7 +70,7 @@ def sft_utilization(device: torch.device, sizes: Sizes) -> dict[str, float]:
     """Train on packed rows, dense and flex attention, and say which share of the device's peak that is."""
     found: dict[str, float] = {}
     for attention in ("sdpa", "flex") if device.type == "cuda" else ("sdpa",):
-        policy = policy_of(device, sizes, EngineSettings(attention=attention))
+        policy = policy_of(device, sizes, ComputeConfig(attention=attention))
         optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-5, fused=True)
         batch = batch_of(device, sizes)
         steps_s = []
@@ -94,7 +94,7 @@ def sft_utilization(device: torch.device, sizes: Sizes) -> dict[str, float]:
 
 def rollout_speed(device: torch.device, sizes: Sizes) -> dict[str, float]:
     """Sample with `generate` of transformers and with ours; rows stop where a random model happens to stop."""
-    model = policy_of(device, sizes, EngineSettings()).causal_lm.to(torch.bfloat16).eval()
+    model = policy_of(device, sizes, ComputeConfig()).causal_lm.to(torch.bfloat16).eval()
     draw = torch.Generator().manual_seed(0)
     prompts = torch.randint(3, sizes.model["vocab_size"], (sizes.num_prompts, sizes.prompt_tokens), generator=draw)
     rows = {"transformers": [], "ours": []}
@@ -127,7 +127,7 @@ def ppo_shares(device: torch.device, sizes: Sizes, model: str | None) -> dict[st
         _, tokenizer = material.make_data(Path(scratch), vocab_size=TOY["vocab_size"])
         if model is None:
             model = f"{scratch}/start"
-            policy_of(torch.device("cpu"), SMOKE, EngineSettings()).causal_lm.save_pretrained(model)
+            policy_of(torch.device("cpu"), SMOKE, ComputeConfig()).causal_lm.save_pretrained(model)
             tokenizer.save_pretrained(model)
         module, data = ours.rl(scratch, "ppo", "shipped", init_from=model, max_new_tokens=min(128, sizes.new_tokens))
         clock, _ = ours.fit(
@@ -143,16 +143,16 @@ def ppo_shares(device: torch.device, sizes: Sizes, model: str | None) -> dict[st
 def flex_against_dense(device: torch.device, sizes: Sizes) -> dict[str, float]:
     """Compare the logits of packed rows under the two kinds of mask, in float32."""
     batch = batch_of(device, sizes)
-    dense = policy_of(device, SMOKE if device.type == "cpu" else sizes, EngineSettings())
+    dense = policy_of(device, SMOKE if device.type == "cpu" else sizes, ComputeConfig())
     everywhere = batch.segment_ids > 0
     with torch.no_grad():
         one, _ = dense(batch.input_ids, packed_mask(batch.segment_ids, flex=False), batch.position_ids, everywhere)
-        prepare_causal_lm(dense.causal_lm, EngineSettings(attention="flex"))
+        prepare_causal_lm(dense.causal_lm, ComputeConfig(attention="flex"))
         other, _ = dense(batch.input_ids, packed_mask(batch.segment_ids, flex=True), batch.position_ids, everywhere)
     return {"largest_difference": float((one - other).abs().max()), "largest_logit": float(one.abs().max())}
 
 
-def policy_of(device: torch.device, sizes: Sizes, engine: EngineSettings) -> Policy:
+def policy_of(device: torch.device, sizes: Sizes, engine: ComputeConfig) -> Policy:
     """Build a Llama of random weights."""
     torch.manual_seed(0)
     config = LlamaConfig(**sizes.model, max_position_embeddings=4096, tie_word_embeddings=False)

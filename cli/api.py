@@ -114,7 +114,7 @@ def synthesize(
         parsed = parse_config(dict(config), source="config")
     else:
         parsed = parse_config(read_yaml(str(config)), source=str(config))
-    atoms = atoms_with(parsed.outside_atoms)
+    atoms = atoms_with(parsed.plugin_atoms)
     if is_built(Path(output), parsed, atoms):
         return read_manifest(Path(output))
     tests_seed, check_seed = HASH_SEEDS
@@ -171,14 +171,14 @@ def evaluate(
         ValueError: no such checkpoint, data set, split or backend.
     """
     from cli.evaluation.run import evaluate_prompts, load_model, load_tasks, make_prompts
-    from datamodules.prompt_format import format_of
+    from datamodules.prompt_format import get_format
 
     config = config or EvalConfig()
     loaded = model if isinstance(model, tuple) else load_model(model)
     title = "tasks"
     if isinstance(tasks, Suite):
         suite = dataclasses.replace(tasks, max_new_tokens=config.max_new_tokens, stop=config.stop)
-        parts = make_prompts(suite, load_tasks(suite), loaded, trained=format_of(loaded[1]))
+        parts = make_prompts(suite, load_tasks(suite), loaded, trained=get_format(loaded[1]))
         if len(parts) > 1:
             raise UsageError("wording both has two evaluations: call evaluate once with each wording")
         [(title, (_, tasks))] = parts.items()

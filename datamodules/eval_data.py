@@ -15,6 +15,7 @@ from datamodules.atoms import ATOMS
 from datamodules.atoms.tensors import TENSOR_ATOMS
 from datamodules.batches import LazyTask, TaskPrompt
 from datamodules.prompt_format import encode_prompts
+from datamodules.synthesis.dataset.library import read_library
 from executor.grading.tasks.values import parse_row_json
 
 COLUMNS = ("task_id", "prompt", "language", "solution", "entry_point", "tests", "atoms", "depth")
@@ -49,7 +50,7 @@ def load_dataset(data_dir: str | Path) -> DatasetDict:
     return dataset
 
 
-def split_of(dataset: DatasetDict, split: str, *, data_dir: str | Path) -> Any:
+def get_split(dataset: DatasetDict, split: str, *, data_dir: str | Path) -> Any:
     """Pick the table of one split.
 
     Raises:
@@ -60,7 +61,7 @@ def split_of(dataset: DatasetDict, split: str, *, data_dir: str | Path) -> Any:
     return dataset[split]
 
 
-def spread(num_rows: int, num_chosen: int | None) -> list[int]:
+def evenly_spaced_indices(num_rows: int, num_chosen: int | None) -> list[int]:
     """Choose `num_chosen` row numbers at even distances; all of them where `None` or more than there are."""
     if num_chosen is None or num_chosen >= num_rows:
         return list(range(num_rows))
@@ -75,11 +76,11 @@ def load_task_prompts(
     Raises:
         ValueError: no data set, no such split, or `num_tasks` below 1.
     """
-    table = split_of(load_dataset(data_dir), split, data_dir=data_dir)
-    return task_prompts(table, tokenizer, num_tasks)
+    table = get_split(load_dataset(data_dir), split, data_dir=data_dir)
+    return build_task_prompts(table, tokenizer, num_tasks)
 
 
-def task_prompts(
+def build_task_prompts(
     table: Any,
     tokenizer: PreTrainedTokenizerBase,
     num_tasks: int | None = None,
@@ -98,10 +99,11 @@ def task_prompts(
             f"wording is held_out, but the data set has no column {REWORDED}: use wording in_distribution, or rebuild "
             "the data set with `atomforge synthesize`"
         )
-    rows = table.select(spread(len(table), num_tasks)).to_list()
+    rows = table.select(evenly_spaced_indices(len(table), num_tasks)).to_list()
     prompts = [row[REWORDED if wording == "held_out" else "prompt"] for row in rows]
+    library = read_library(table)
     return [
-        _task_prompt(row, prompt, ids, wording=wording)
+        _task_prompt(row, prompt, ids, wording=wording, library=library)
         for row, prompt, ids in zip(rows, prompts, encode_prompts(tokenizer, prompts), strict=True)
     ]
 
@@ -123,28 +125,31 @@ def drop_long_prompts(prompts: Sequence[TaskPrompt], max_length: int | None, *, 
     return kept
 
 
-def topics_of(atoms: Sequence[str]) -> tuple[str, ...]:
+def find_topics(atoms: Sequence[str]) -> tuple[str, ...]:
     """Return the distinct topics of atoms in order; unknown names give none."""
     known = {**ATOMS, **TENSOR_ATOMS}
     return tuple(dict.fromkeys(known[name].topic for name in atoms if name in known))
 
 
-def _grading_row(row: Mapping[str, Any]) -> dict[str, Any]:
+def _grading_row(row: Mapping[str, Any], library: Mapping[str, str]) -> dict[str, Any]:
     """Take what completions are graded against from a row of a data set, or of a task file (`row`)."""
     if "row" in row:
         return parse_row_json(row["row"])
-    return {key: row[key] for key in ("task_id", "entry_point", "tests", "profile") if key in row}
+    given = {key: row[key] for key in ("task_id", "entry_point", "tests", "profile") if key in row}
+    return {**given, "library": library} if library else given
 
 
-def _task_prompt(row: Mapping[str, Any], prompt: str, prompt_ids: list[int], *, wording: str) -> TaskPrompt:
+def _task_prompt(
+    row: Mapping[str, Any], prompt: str, prompt_ids: list[int], *, wording: str, library: Mapping[str, str]
+) -> TaskPrompt:
     return TaskPrompt(
         task_id=row["task_id"],
         prompt=prompt,
         prompt_ids=prompt_ids,
-        lazy_task=LazyTask(_grading_row(row)),
+        lazy_task=LazyTask(_grading_row(row, library)),
         language=row["language"],
         depth=row["depth"],
         atoms=tuple(row["atoms"]),
-        topics=topics_of(row["atoms"]),
+        topics=find_topics(row["atoms"]),
         wording=wording,
     )

@@ -16,7 +16,7 @@ DRAWS_PER_INPUT = 8
 """Draws an input may take until it differs from all others; a domain that needs more is too narrow."""
 
 
-def draw_fresh_inputs(
+def sample_inputs(
     domains: Sequence[Domain], *, seed: int, iteration: int, task_id: str, known: Iterable[list[Any]], num: int
 ) -> tuple[list[Any], ...] | None:
     """Draw `num` different lists of tagged arguments that are not among `known`.

@@ -12,7 +12,7 @@ import torch
 from datamodules.batches import SFTBatch
 
 IGNORE = -100
-SHORT_ROW = 256
+MIN_ROW_LENGTH = 256
 """Rows are no longer than the longest sample or this, whichever is more: attention costs their length squared."""
 
 
@@ -58,7 +58,7 @@ def pack(samples: Sequence[Sample], *, max_length: int, pad_id: int) -> SFTBatch
     lengths = [sample.num_tokens() for sample in samples]
     if max(lengths, default=0) > max_length:
         raise ValueError(f"a sample of {max(lengths)} tokens is longer than max_length {max_length}")
-    rows = first_fit(lengths, min(max_length, max(SHORT_ROW, *lengths, 0)))
+    rows = first_fit(lengths, min(max_length, max(MIN_ROW_LENGTH, *lengths, 0)))
     width = max((sum(lengths[i] for i in row) for row in rows), default=0)
     shape = (len(rows), width)
     input_ids = torch.full(shape, pad_id, dtype=torch.long)

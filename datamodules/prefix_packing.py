@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from datamodules.packing import SHORT_ROW, first_fit
+from datamodules.packing import MIN_ROW_LENGTH, first_fit
 
 
 class PackedAnswers(NamedTuple):
@@ -37,7 +37,7 @@ class _Family(NamedTuple):
 
 
 def pack_answers(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], *, pad_id: int) -> PackedAnswers:
-    """Pack into rows that are no longer than the longest prompt with its answer (or `SHORT_ROW`).
+    """Pack into rows that are no longer than the longest prompt with its answer (or `MIN_ROW_LENGTH`).
 
     Args:
         prompts: N token lists, none empty.
@@ -45,7 +45,7 @@ def pack_answers(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[in
         pad_id: token behind the last family of a row.
     """
     longest = max(len(prompt) + len(answer) for prompt, answer in zip(prompts, answers, strict=True))
-    capacity = max(SHORT_ROW, longest)
+    capacity = max(MIN_ROW_LENGTH, longest)
     families = _families(prompts, answers, capacity)
     lengths = [_length(family, answers) for family in families]
     rows = first_fit(lengths, capacity)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from datamodules.atoms.domain_json import domains_from_json
 from datamodules.atoms.domains import Domain
 from datamodules.batches import LazyTask, TaskPrompt
-from datamodules.input_sampling import draw_fresh_inputs
+from datamodules.input_sampling import sample_inputs
 
 
 class RewardTask(NamedTuple):
@@ -26,7 +26,7 @@ class RewardTask(NamedTuple):
     """One for each parameter; None where the data set does not have them: the stored tests serve."""
 
 
-def reward_tasks(rows: Sequence[Mapping[str, Any]], prompts: Sequence[TaskPrompt]) -> list[RewardTask]:
+def build_reward_tasks(rows: Sequence[Mapping[str, Any]], prompts: Sequence[TaskPrompt]) -> list[RewardTask]:
     """Put rows of a data set and their prompts together.
 
     Args:
@@ -39,12 +39,12 @@ def reward_tasks(rows: Sequence[Mapping[str, Any]], prompts: Sequence[TaskPrompt
     return [_reward_task(row, prompt) for row, prompt in zip(rows, prompts, strict=True)]
 
 
-def prompt_for_reward(task: RewardTask, *, num_fresh: int, seed: int, iteration: int) -> TaskPrompt:
+def choose_reward_tests(task: RewardTask, *, num_sampled: int, seed: int, iteration: int) -> TaskPrompt:
     """Choose what an answer is judged by in an iteration.
 
     Args:
         task: to be answered.
-        num_fresh: inputs to draw; 0 for the stored tests, with as many draws for the retest.
+        num_sampled: inputs to draw; 0 for the stored tests, with as many draws for the retest.
         seed: of the run.
         iteration: of reinforcement learning.
 
@@ -56,19 +56,19 @@ def prompt_for_reward(task: RewardTask, *, num_fresh: int, seed: int, iteration:
         return stored
     tests = json.loads(stored.row["tests"])
     known = [test["args"] for test in (*json.loads(task.evaluation_tests), *tests)]
-    inputs = draw_fresh_inputs(
+    inputs = sample_inputs(
         task.domains,
         seed=seed,
         iteration=iteration,
         task_id=stored.task_id,
         known=known,
-        num=num_fresh or len(tests),
+        num=num_sampled or len(tests),
     )
     if inputs is None:
         return stored
     row = {key: value for key, value in stored.row.items() if key != "tests"}
     drawn = stored._replace(lazy_task=LazyTask({**row, "reference": task.solution, "inputs": inputs}))
-    return drawn._replace(retest=stored) if num_fresh else stored._replace(retest=drawn)
+    return drawn._replace(retest=stored) if num_sampled else stored._replace(retest=drawn)
 
 
 def _reward_task(row: Mapping[str, Any], prompt: TaskPrompt) -> RewardTask:

@@ -19,14 +19,14 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
-from datamodules.eval_data import drop_long_prompts, split_of, task_prompts
+from datamodules.eval_data import build_task_prompts, drop_long_prompts, get_split
 from datamodules.prompt_format import PromptFormat, set_format
-from datamodules.reward_tests import RewardTask, prompt_for_reward, reward_tasks
+from datamodules.reward_tests import RewardTask, build_reward_tasks, choose_reward_tests
 from datamodules.rollout_collate import plan_minibatches, split_minibatch
-from datamodules.sampler import DrawPlan
+from datamodules.sampler import MixtureSampler
 from datamodules.task_files import DEFAULT_SPLIT, TRAIN, VALIDATION, DataSource, SplitConfig
 
-MAX_FRESH_TESTS = 200
+MAX_SAMPLED_TESTS = 200
 _REWARD_COLUMNS = ("solution", "tests", "reward_tests", "domains")
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -62,8 +62,8 @@ class RLDataModule(LightningDataModule):
         minibatch_size: responses of one optimizer step, all ranks together; it must divide the responses of an
             iteration. With `trainer.accumulate_grad_batches: k` a step is computed in k parts.
         num_ppo_epochs: how often an iteration's responses are gone through.
-        fresh_reward_tests: inputs drawn anew for each task in each iteration, on which its responses are judged for
-            reward; 0 = the stored tests of `reward_tests`, which also serve where nothing new can be drawn.
+        num_sampled_reward_tests: inputs sampled for each task in each iteration to compute rewards on; 0 = the stored
+            tests of `reward_tests`, which are also used if the domains hold too few new inputs.
         max_prompt_length: tokens; tasks with longer prompts are left out, with one warning. null = no limit.
         val_split: split of the validation tasks; null = synthetic_val, or validation of `tasks`.
         num_val_tasks: tasks used in validation, evenly spread; null = all.
@@ -83,7 +83,7 @@ class RLDataModule(LightningDataModule):
         samples_per_prompt: int = 4,
         minibatch_size: int = 32,
         num_ppo_epochs: int = 1,
-        fresh_reward_tests: int = 16,
+        num_sampled_reward_tests: int = 16,
         max_prompt_length: int | None = None,
         val_split: str | None = None,
         num_val_tasks: int | None = 128,
@@ -101,8 +101,10 @@ class RLDataModule(LightningDataModule):
         for name, value in sizes.items():
             if value < 1:
                 raise ValueError(f"{name} is {value}: at least 1 is needed")
-        if not 0 <= fresh_reward_tests <= MAX_FRESH_TESTS:
-            raise ValueError(f"fresh_reward_tests is {fresh_reward_tests}: it must be from 0 to {MAX_FRESH_TESTS}")
+        if not 0 <= num_sampled_reward_tests <= MAX_SAMPLED_TESTS:
+            raise ValueError(
+                f"num_sampled_reward_tests is {num_sampled_reward_tests}: it must be from 0 to {MAX_SAMPLED_TESTS}"
+            )
         if splits == []:
             raise ValueError("splits is empty: name at least one split, such as synthetic_rl")
         num_responses = prompts_per_iteration * samples_per_prompt
@@ -117,7 +119,7 @@ class RLDataModule(LightningDataModule):
         self.samples_per_prompt = samples_per_prompt
         self.minibatch_size = minibatch_size
         self.num_ppo_epochs = num_ppo_epochs
-        self.fresh_reward_tests = fresh_reward_tests
+        self.num_sampled_reward_tests = num_sampled_reward_tests
         self.max_prompt_length = max_prompt_length
         self.val_split = val_split or ("synthetic_val" if tasks is None else VALIDATION)
         self.num_val_tasks = num_val_tasks
@@ -129,7 +131,7 @@ class RLDataModule(LightningDataModule):
         if self.source.tasks is None:  # task files are parsed once, in setup
             dataset = self.source.load()
             for split in (*self.splits, self.val_split):
-                split_of(dataset, split, data_dir=self.source.name)
+                get_split(dataset, split, data_dir=self.source.name)
 
     def setup(self, stage: str) -> None:
         self._check_trainer()
@@ -138,9 +140,9 @@ class RLDataModule(LightningDataModule):
         dataset = self.source.load()
         self._tasks = {split: self._reward_tasks(dataset, split) for split in self.splits}
         sizes = {split: len(tasks) for split, tasks in self._tasks.items()}
-        self.plan = DrawPlan(sizes, sizes, batch_size=self.prompts_per_iteration, seed=self.seed)
-        table = split_of(dataset, self.val_split, data_dir=self.source.name)
-        prompts = task_prompts(table, self.tokenizer, self.num_val_tasks)
+        self.plan = MixtureSampler(sizes, sizes, batch_size=self.prompts_per_iteration, seed=self.seed)
+        table = get_split(dataset, self.val_split, data_dir=self.source.name)
+        prompts = build_task_prompts(table, self.tokenizer, self.num_val_tasks)
         self._val_prompts = drop_long_prompts(prompts, self.max_prompt_length, split=self.val_split)
 
     @property
@@ -152,7 +154,7 @@ class RLDataModule(LightningDataModule):
         """List this rank's prompts of an iteration, each as often as it is answered, copies side by side."""
         mine = [self._tasks[split][index] for split, index in self._share_of(self.plan.batch(iteration))]
         prompts = [
-            prompt_for_reward(task, num_fresh=self.fresh_reward_tests, seed=self.seed, iteration=iteration)
+            choose_reward_tests(task, num_sampled=self.num_sampled_reward_tests, seed=self.seed, iteration=iteration)
             for task in mine
         ]
         self._tell_of_stored_tests(prompts, iteration)
@@ -211,8 +213,8 @@ class RLDataModule(LightningDataModule):
         return _as_loader([(self.val_split, self._share_of(self._val_prompts))])
 
     def _reward_tasks(self, dataset: Any, split: str) -> list[RewardTask]:
-        table = split_of(dataset, split, data_dir=self.source.name)
-        prompts = task_prompts(table, self.tokenizer)
+        table = get_split(dataset, split, data_dir=self.source.name)
+        prompts = build_task_prompts(table, self.tokenizer)
         if self.source.tasks is not None:
             tasks = [RewardTask(prompt) for prompt in prompts]
         else:
@@ -220,7 +222,7 @@ class RLDataModule(LightningDataModule):
                 raise ValueError(f"{self.source.name}, split {split}: column reward_tests is missing")
             columns = [column for column in _REWARD_COLUMNS if column in table.column_names]
             try:
-                tasks = reward_tasks(table.select_columns(columns).to_list(), prompts)
+                tasks = build_reward_tasks(table.select_columns(columns).to_list(), prompts)
             except ValueError as error:
                 raise ValueError(f"{self.source.name}, split {split}: {error}") from None
         fitting = drop_long_prompts([task.prompt for task in tasks], self.max_prompt_length, split=split)
@@ -232,15 +234,15 @@ class RLDataModule(LightningDataModule):
         stored = [prompt.task_id for prompt in prompts if "reference" not in prompt.row]
         if (
             self.source.tasks is not None
-            or self.fresh_reward_tests == 0
+            or self.num_sampled_reward_tests == 0
             or not stored
             or self._has_told_of_stored_tests
         ):
             return
         self._has_told_of_stored_tests = True
         _log.warning(
-            "fresh_reward_tests: %d of the %d tasks of iteration %d keep their stored reward tests (%s ...): the data "
-            "set tells no domains of their parameters, or these hold too few new inputs; said once",
+            "num_sampled_reward_tests: %d of the %d tasks of iteration %d keep their stored reward tests (%s ...): the "
+            "data set has no parameter domains for them, or the domains hold too few new inputs; logged once",
             *(len(stored), len(prompts), iteration, stored[0]),
         )
 

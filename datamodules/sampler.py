@@ -37,7 +37,7 @@ def permutation(size: int, *key: object) -> np.ndarray:
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big"))).permutation(size)
 
 
-def chosen_tasks(part: MixturePart, num_tasks: int, *, seed: int, split: str) -> list[int]:
+def choose_tasks(part: MixturePart, num_tasks: int, *, seed: int, split: str) -> list[int]:
     """Row numbers of the tasks of a split that take part, ascending.
 
     Raises:
@@ -50,7 +50,7 @@ def chosen_tasks(part: MixturePart, num_tasks: int, *, seed: int, split: str) ->
     return sorted(permutation(num_tasks, "choose", seed, split)[: part.count].tolist())
 
 
-def shares(parts: Mapping[str, MixturePart], sizes: Mapping[str, int]) -> dict[str, float]:
+def compute_sampling_weights(parts: Mapping[str, MixturePart], sizes: Mapping[str, int]) -> dict[str, float]:
     """Share of the draws by split; sums to 1.
 
     Raises:
@@ -65,7 +65,7 @@ def shares(parts: Mapping[str, MixturePart], sizes: Mapping[str, int]) -> dict[s
     return {split: weight / total for split, weight in weights.items()}
 
 
-def num_drawn(num_draws: int, weights: Sequence[float]) -> list[int]:
+def count_draws_by_source(num_draws: int, weights: Sequence[float]) -> list[int]:
     """How many of the first `num_draws` draws fell on each source; each count only ever grows with `num_draws`.
 
     Source by source, its rounded share of what the sources before it have left: never a whole draw per source away
@@ -82,7 +82,7 @@ def num_drawn(num_draws: int, weights: Sequence[float]) -> list[int]:
     return counts
 
 
-class DrawPlan:
+class MixtureSampler:
     """The tasks of every step: each source is gone through in a new order at every pass, sources at their shares."""
 
     def __init__(self, sizes: Mapping[str, int], weights: Mapping[str, float], *, batch_size: int, seed: int) -> None:
@@ -95,8 +95,8 @@ class DrawPlan:
     def batch(self, step: int) -> list[tuple[str, int]]:
         """(split, number of the task within it) of the `batch_size` draws of global step `step`."""
         shares_in_order = list(self.weights.values())
-        before = num_drawn(step * self.batch_size, shares_in_order)
-        after = num_drawn((step + 1) * self.batch_size, shares_in_order)
+        before = count_draws_by_source(step * self.batch_size, shares_in_order)
+        after = count_draws_by_source((step + 1) * self.batch_size, shares_in_order)
         return [
             (split, self._draw(split, position))
             for split, first, last in zip(self.weights, before, after, strict=True)

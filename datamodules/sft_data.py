@@ -17,14 +17,14 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import SFTBatch, TaskPrompt
-from datamodules.eval_data import split_of, task_prompts
+from datamodules.eval_data import build_task_prompts, get_split
 from datamodules.packing import IGNORE, Sample, pack
 from datamodules.prompt_format import PromptFormat, encode_completions, encode_files, encode_prompts, set_format
-from datamodules.sampler import DrawPlan, MixturePart, chosen_tasks, shares
+from datamodules.sampler import MixturePart, MixtureSampler, choose_tasks, compute_sampling_weights
 from datamodules.synthesis.dataset.split import PRETRAINING
 from datamodules.synthesis.wording.pretraining_files import file_head
 from datamodules.task_files import DEFAULT_SPLIT, TEST, TRAIN, VALIDATION, DataSource, SplitConfig
-from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
+from datamodules.tokenizer import choose_pieces, load_tokenizer, train_tokenizer, training_texts
 
 TRAINABLE_SPLITS = ("atomic", "synthetic_train", PRETRAINING, "tensor_atomic", "tensor_train")
 VAL_SPLIT = "synthetic_val"
@@ -139,15 +139,17 @@ class SFTDataModule(LightningDataModule):
             return
         dataset = self.source.load()
         for split in (*self.mixture, self.val_split):
-            split_of(dataset, split, data_dir=self.source.name)
+            get_split(dataset, split, data_dir=self.source.name)
         if self.tokenizer_source is None and self._own_tokenizer() is None:
-            train_tokenizer(training_texts(dataset), self.vocab_size, self._tokenizer_dir())
+            train_tokenizer(
+                training_texts(dataset), self.vocab_size, self._tokenizer_dir(), pieces=choose_pieces(dataset)
+            )
 
     def setup(self, stage: str) -> None:
         dataset = self.source.load(needs_solutions=True)
         if stage in ("fit", "validate"):
-            val_table = split_of(dataset, self.val_split, data_dir=self.source.name)
-            val_prompts = task_prompts(val_table, self.tokenizer, self.num_val_tasks)
+            val_table = get_split(dataset, self.val_split, data_dir=self.source.name)
+            val_prompts = build_task_prompts(val_table, self.tokenizer, self.num_val_tasks)
             self._asked_in_validation = {self.val_split: val_prompts}
             chosen = {prompt.task_id for prompt in val_prompts}
             rows = [i for i, task_id in enumerate(val_table["task_id"]) if task_id in chosen]
@@ -160,8 +162,8 @@ class SFTDataModule(LightningDataModule):
             self._test_prompts = [
                 (
                     split,
-                    task_prompts(
-                        split_of(dataset, split, data_dir=self.source.name), self.tokenizer, self.num_test_tasks
+                    build_task_prompts(
+                        get_split(dataset, split, data_dir=self.source.name), self.tokenizer, self.num_test_tasks
                     ),
                 )
                 for split in self.test_splits
@@ -237,19 +239,21 @@ class SFTDataModule(LightningDataModule):
         self._train_samples = {}
         for split, part in self.mixture.items():
             table = dataset[split]
-            rows = chosen_tasks(part, len(table), seed=self.seed, split=split)
+            rows = choose_tasks(part, len(table), seed=self.seed, split=split)
             encode = _encode_files if split == PRETRAINING else _encode
             self._train_samples[split] = self._fitting(encode(self.tokenizer, table.select(rows)), split)
         sizes = {split: len(samples) for split, samples in self._train_samples.items()}
-        self.plan = DrawPlan(sizes, shares(self.mixture, sizes), batch_size=self.batch_size, seed=self.seed)
+        self.plan = MixtureSampler(
+            sizes, compute_sampling_weights(self.mixture, sizes), batch_size=self.batch_size, seed=self.seed
+        )
 
     def _trained_prompts(self, dataset: Mapping) -> dict[str, list[TaskPrompt]]:
         """Choose tasks of those that are trained on; empty where none are wanted or only files train."""
         split = next((split for split in ("synthetic_train", "atomic", TRAIN) if split in self.mixture), None)
         if self.num_train_val_tasks == 0 or split is None:
             return {}
-        rows = chosen_tasks(self.mixture[split], len(dataset[split]), seed=self.seed, split=split)
-        return {split: task_prompts(dataset[split].select(rows), self.tokenizer, self.num_train_val_tasks)}
+        rows = choose_tasks(self.mixture[split], len(dataset[split]), seed=self.seed, split=split)
+        return {split: build_task_prompts(dataset[split].select(rows), self.tokenizer, self.num_train_val_tasks)}
 
     def _fitting(self, samples: list[Sample], split: str) -> list[Sample]:
         fitting = [sample for sample in samples if sample.num_tokens() <= self.max_length]

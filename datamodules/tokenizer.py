@@ -2,8 +2,10 @@
 
 Sequences must be short for a model that trains on a laptop, so pieces, which no merge crosses, are large: a line of
 code (a `def` line or an indented one) is one piece, so a line that many solutions share becomes one token; prose is cut
-at white space, at the end of a word with the punctuation after it, and at the border of Chinese text. Nothing is learnt
-from evaluation splits (`training_texts`).
+at white space, at the end of a word with the punctuation after it, and at the border of Chinese text. Where solutions
+are steps that call a library (`solution_form: solve`), a step is cut into its name, its call and its arguments
+(`STEP_PIECES`), so that a step is spelled the same way at every position. Nothing is learnt from evaluation splits
+(`training_texts`).
 """
 
 import json
@@ -18,6 +20,8 @@ from typing import Any
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from datamodules.synthesis.dataset.library import read_library
 
 PAD, BOS, EOS = "<pad>", "<s>", "</s>"
 TRAINING_SPLITS = ("atomic", "synthetic_train")
@@ -35,9 +39,18 @@ PIECES = (
     rf"| ?[^\sA-Za-z0-9_{_CJK}]+"  # punctuation that follows no word
     rf"|\s"  # any other white space, one by one
 )
+_CALL_END = r"[^\n()]*\)(?:\n|\Z)"
+STEP_PIECES = (
+    rf"\n    [a-z] = (?=\w+\({_CALL_END})"  # the name of a step's result, with the new line before it
+    rf"|\n    return (?=\w+\({_CALL_END})"
+    rf"|\w+\((?={_CALL_END})"  # the name of the function that is called
+    rf"|{PIECES}"
+)
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int, directory: Path) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int, directory: Path, *, pieces: str = PIECES
+) -> PreTrainedTokenizerFast:
     """Train a byte-level BPE on `texts` and save it as `directory`, which appears whole or not at all.
 
     A `directory` that holds something is left as it is and loaded.
@@ -50,13 +63,13 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, directory: Path) -> P
         raise ValueError(f"vocab_size is {vocab_size}: a byte-level vocabulary needs at least {MIN_VOCAB_SIZE}")
     directory = Path(directory)
     if not _holds_something(directory):
-        _save_whole(_train(texts, vocab_size), directory, vocab_size)
+        _save_whole(_train(texts, vocab_size, pieces), directory, vocab_size, pieces)
     recipe = _recipe(directory)
     if (saved := recipe["vocab_size"]) != vocab_size:
         raise ValueError(
             f"{directory} was trained with vocab_size {saved}, not {vocab_size}: set vocab_size to {saved} or delete it"
         )
-    if recipe.get("pieces") != PIECES:
+    if recipe.get("pieces") != pieces:
         raise ValueError(f"{directory} was trained by a version that cuts texts into other pieces: delete it")
     return load_tokenizer(directory)
 
@@ -88,19 +101,24 @@ def training_texts(dataset: Any) -> Iterator[str]:
             yield from dataset[split][column]
 
 
-def pre_tokenizer() -> pre_tokenizers.PreTokenizer:
-    """Build the cut into pieces, then bytes; no merge ever crosses a border of `PIECES`."""
+def choose_pieces(dataset: Any) -> str:
+    """Choose how the texts of a DatasetDict are cut: `STEP_PIECES` where its solutions call a library."""
+    return STEP_PIECES if read_library(dataset[TRAINING_SPLITS[0]]) else PIECES
+
+
+def pre_tokenizer(pieces: str = PIECES) -> pre_tokenizers.PreTokenizer:
+    """Build the cut into pieces, then bytes; no merge crosses a border of pieces."""
     return pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(PIECES), behavior="isolated"),
+            pre_tokenizers.Split(Regex(pieces), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
 
 
-def _train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+def _train(texts: Iterable[str], vocab_size: int, pieces: str) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizer()  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizer(pieces)  # type: ignore[assignment]
     tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -113,7 +131,7 @@ def _train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     return tokenizer
 
 
-def _save_whole(tokenizer: Tokenizer, directory: Path, vocab_size: int) -> None:
+def _save_whole(tokenizer: Tokenizer, directory: Path, vocab_size: int, pieces: str) -> None:
     directory.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
     try:
@@ -126,7 +144,7 @@ def _save_whole(tokenizer: Tokenizer, directory: Path, vocab_size: int) -> None:
             split_special_tokens=True,  # the text "</s>" in a prompt is text, not the end of it
         )
         wrapped.save_pretrained(staging)
-        (staging / RECIPE_FILE).write_text(json.dumps({"vocab_size": vocab_size, "pieces": PIECES}) + "\n")
+        (staging / RECIPE_FILE).write_text(json.dumps({"vocab_size": vocab_size, "pieces": pieces}) + "\n")
         staging.chmod(0o755)
         os.rename(staging, directory)
     except OSError:

@@ -211,6 +211,8 @@ class Task:
     """A correct program. Never used for grading."""
     prelude: str | None = None
     """Source that runs before the program in the same namespace, or a name in `grading.tasks.preludes.PRELUDES`."""
+    library: Mapping[str, str] | None = None
+    """Source by function name. Those that a program names run before it, after the prelude."""
     checker: str | None = None
     """Source of a program that judges standard output in place of a comparison."""
     float_tol: float | None = None

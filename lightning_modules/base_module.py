@@ -19,9 +19,9 @@ from lightning_modules.evaluation.pass_at_k import ValidationScores
 from lightning_modules.evaluation.records import Evaluation
 from lightning_modules.generation.generate import decoding_dtype
 from lightning_modules.generation.sampler import Sampling
-from lightning_modules.models.compute import EngineSettings, prepare_causal_lm, weights_dtype
+from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm, weights_dtype
 from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload, load_policy
-from lightning_modules.models.lora import LoRASettings, add_lora
+from lightning_modules.models.lora import LoRAConfig, add_lora
 from lightning_modules.models.policy import Policy, Trunk
 from lightning_modules.training.curve_layout import Questions, write_layout
 from lightning_modules.training.gradient_clipping import check_clipping, clip_by_norm
@@ -58,8 +58,8 @@ class PolicyModule(LightningModule):
     def __init__(
         self,
         *,
-        engine: EngineSettings,
-        lora: LoRASettings | None,
+        engine: ComputeConfig,
+        lora: LoRAConfig | None,
         greedy: Sampling,
         eval_batch_size: int,
         executor_backend: str,

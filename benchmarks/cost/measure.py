@@ -24,7 +24,7 @@ from benchmarks.trainers import material, ours
 from datamodules.batches import RolloutSample, TaskPrompt
 from datamodules.rl_data import RLDataModule
 from lightning_modules.generation.sampler import Sampling
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
 from lightning_modules.rl_module import RLModule
 
@@ -68,7 +68,7 @@ class Clock(Callback):
 def make(folder: Path) -> None:
     """Write data set, tokenizer and first weights."""
     _, tokenizer = material.make_data(folder, vocab_size=VOCAB_SIZE)
-    model = build_causal_lm(Architecture(), tokenizer, 0)
+    model = build_causal_lm(TinyLlamaConfig(), tokenizer, 0)
     model.resize_token_embeddings(VOCAB_SIZE)
     model.save_pretrained(folder / "start")
     tokenizer.save_pretrained(folder / "start")
@@ -89,7 +89,7 @@ def main(folder: str, strategy: str, num_ranks: str, num_prompts: str, num_itera
     num_samples = int(num_prompts) * SAMPLES_PER_PROMPT
     data = RLDataModule(
         f"{folder}/data", prompts_per_iteration=int(num_prompts), samples_per_prompt=SAMPLES_PER_PROMPT,
-        minibatch_size=min(MINIBATCH_SIZE, num_samples), fresh_reward_tests=0,
+        minibatch_size=min(MINIBATCH_SIZE, num_samples), num_sampled_reward_tests=0,
     )  # fmt: skip
     clock = Clock()
     trainer = Trainer(

@@ -11,13 +11,13 @@ from statistics import fmean, median
 from benchmarks.cost.fit import Point
 from benchmarks.cost.layout import Layout, RunSizes, Strategy
 from benchmarks.cost.sizes import ModelSizes, sizes_of
-from lightning_modules.models.tiny_llama import Architecture
+from lightning_modules.models.tiny_llama import TinyLlamaConfig
 
 VOCAB_SIZE = 2000
 NEW_TOKENS = 48
 SAMPLES_PER_PROMPT = 4
 MINIBATCH_SIZE = 32
-TINY = sizes_of(Architecture(), name="tiny", vocab_size=VOCAB_SIZE)
+TINY = sizes_of(TinyLlamaConfig(), name="tiny", vocab_size=VOCAB_SIZE)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lightning_modules.models.tiny_llama import Architecture
+from lightning_modules.models.tiny_llama import TinyLlamaConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,7 @@ class ModelSizes:
         return self.num_layers * self.num_block_weights + self.num_outer_weights
 
 
-def sizes_of(architecture: Architecture, *, name: str, vocab_size: int) -> ModelSizes:
+def sizes_of(architecture: TinyLlamaConfig, *, name: str, vocab_size: int) -> ModelSizes:
     """Take over the sizes of a model from scratch."""
     return ModelSizes(
         name=name,

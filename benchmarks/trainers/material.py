@@ -22,9 +22,9 @@ from datamodules.atoms import ATOMS
 from datamodules.packing import Sample
 from datamodules.prompt_format import encode_completions, encode_prompts
 from datamodules.tokenizer import train_tokenizer
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 
-SIZES = Architecture(
+SIZES = TinyLlamaConfig(
     hidden_size=256, num_layers=6, num_heads=4, num_kv_heads=4, intermediate_size=704, max_position=512,
     tie_embeddings=False,
 )  # fmt: skip

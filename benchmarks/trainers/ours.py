@@ -89,7 +89,7 @@ def rl(folder: str, algorithm: str, mode: str, *, init_from: str, max_new_tokens
     )
     data = RLDataModule(
         f"{folder}/data", prompts_per_iteration=8, samples_per_prompt=4, minibatch_size=32,
-        fresh_reward_tests=16 if real else 0,
+        num_sampled_reward_tests=16 if real else 0,
     )  # fmt: skip
     return module, data
 

@@ -36,13 +36,13 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from lightning_modules.models.loading import load_policy
-    from lightning_modules.models.pretrained import without_bars
+    from lightning_modules.models.pretrained import hide_progress_bars
 
     causal_lm, tokenizer = load_policy(args.checkpoint)
     torch.nn.Module.to(causal_lm, getattr(torch, args.dtype))
     fresh = args.output.with_name(f".{args.output.name}.tmp")
     shutil.rmtree(fresh, ignore_errors=True)
-    with without_bars():
+    with hide_progress_bars():
         causal_lm.save_pretrained(fresh)
     tokenizer.save_pretrained(fresh)
     fresh.rename(args.output)

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from datamodules.synthesis.build import is_built
     from datamodules.synthesis.plugin_atoms import atoms_with
 
-    atoms = atoms_with(config.outside_atoms)
+    atoms = atoms_with(config.plugin_atoms)
     if is_built(args.output, config, atoms):
         print(f"{args.output} already holds this data set; nothing to do")
         return 0

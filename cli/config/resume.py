@@ -14,7 +14,7 @@ import yaml
 
 from cli.config.files import leaves
 from cli.errors import UsageError
-from lightning_modules.training.checkpointing import checkpoints_of
+from lightning_modules.training.checkpointing import list_checkpoints
 
 CONFIG_KEY = "resolved_config"
 """Key of a checkpoint under which the config of its run lies, as YAML text."""
@@ -73,7 +73,7 @@ def _is_whole(content: Mapping[str, Any]) -> bool:
 def _way_out(path: Path, reason: str) -> str:
     """Say how to go on without a damaged checkpoint, where its run has an earlier one."""
     run_dir = path.parent.parent
-    earlier = [checkpoint for checkpoint in checkpoints_of(run_dir) if checkpoint.name < path.name]
+    earlier = [checkpoint for checkpoint in list_checkpoints(run_dir) if checkpoint.name < path.name]
     if path.parent.name != "checkpoints" or not earlier:
         return f" ({reason})"
     return f" ({reason}): delete it, and `--ckpt_path last` goes on from {earlier[-1].name}"

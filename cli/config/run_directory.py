@@ -11,7 +11,7 @@ from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from cli.config.resume import CONFIG_KEY
 from cli.errors import UsageError
-from lightning_modules.training.checkpointing import checkpoints_of, newest_of
+from lightning_modules.training.checkpointing import find_latest_checkpoint, list_checkpoints
 from lightning_modules.training.run_logger import RunLogger
 
 
@@ -34,9 +34,9 @@ def checkpoint_to_start_from(
         UsageError: `fit` without `ckpt_path` in a directory with checkpoints, or from one that is not its newest;
             another one without any model to judge; `last` or a path that does not exist.
     """
-    existing = checkpoints_of(run_dir)
+    existing = list_checkpoints(run_dir)
     if ckpt_path is None:
-        newest = newest_of(run_dir)
+        newest = find_latest_checkpoint(run_dir)
         if subcommand == "fit" and newest is not None:
             raise UsageError(
                 f"{run_dir} already holds {newest.name}: add `--ckpt_path last` to go on, "
@@ -52,13 +52,13 @@ def checkpoint_to_start_from(
     if ckpt_path == "last":
         if subcommand == "fit":
             return existing[-1] if existing else None
-        if newest := newest_of(run_dir):
+        if newest := find_latest_checkpoint(run_dir):
             return newest
         raise UsageError(f"--ckpt_path last: {run_dir} holds no checkpoint yet")
     if not Path(ckpt_path).exists():
         known = f" ({run_dir} holds {', '.join(path.name for path in existing)})" if existing else ""
         raise UsageError(f"no checkpoint at {ckpt_path}{known}")
-    if Path(ckpt_path).is_dir() and (of_run := newest_of(ckpt_path)):
+    if Path(ckpt_path).is_dir() and (of_run := find_latest_checkpoint(ckpt_path)):
         ckpt_path = str(of_run)
     if subcommand == "fit" and existing and Path(ckpt_path).resolve() != existing[-1].resolve():
         raise UsageError(

@@ -21,14 +21,14 @@ from cli.evaluation.plan import HELD_OUT, EvaluationPlan, Suite, check_same_sett
 from cli.evaluation.report import print_results, write_results
 from cli.evaluation.store import EvaluationStore, Stored
 from datamodules.batches import TaskPrompt
-from datamodules.prompt_format import PromptFormat, format_of, set_format
+from datamodules.prompt_format import PromptFormat, get_format, set_format
 from executor.api import Executor, open_executor
 from executor.types import Status
 from lightning_modules.evaluation.evaluate import CompletionKey, EvalConfig, collect_results, evaluate, regrade
 from lightning_modules.evaluation.records import Evaluation, GradedCompletion
 from lightning_modules.models.autotune import has_fast_bf16
-from lightning_modules.models.loading import fingerprint, load_policy, load_tokenizer_of, resolve
-from lightning_modules.models.pretrained import origin_of
+from lightning_modules.models.loading import fingerprint, load_policy, load_policy_tokenizer, resolve
+from lightning_modules.models.pretrained import get_origin
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -66,11 +66,11 @@ def load_tasks(suite: Suite) -> Any:
         return load_benchmark(
             suite.benchmark, columns=suite.columns or None, split=suite.split, tasks_format=suite.tasks_format
         )
-    from datamodules.eval_data import load_dataset, split_of
+    from datamodules.eval_data import get_split, load_dataset
 
     assert suite.data is not None
     assert suite.split is not None
-    return split_of(load_dataset(suite.data), suite.split, data_dir=suite.data)
+    return get_split(load_dataset(suite.data), suite.split, data_dir=suite.data)
 
 
 def make_prompts(
@@ -146,7 +146,7 @@ def evaluate_plan(plan: EvaluationPlan) -> int:
     _build_missing_data(plan)
     tasks = [load_tasks(suite) for suite in plan.suites]
     model = load_model(plan.checkpoint)
-    trained, dtype = format_of(model[1]), resolve_dtype(plan.dtype)
+    trained, dtype = get_format(model[1]), resolve_dtype(plan.dtype)
     suites: dict[str, tuple[Suite, list[TaskPrompt]]] = {}
     for suite, table in zip(plan.suites, tasks, strict=True):
         suites |= make_prompts(suite, table, model, trained=trained)
@@ -175,7 +175,7 @@ def evaluate_plan(plan: EvaluationPlan) -> int:
         if store is None:
             raise
         raise Interrupted(f"interrupted; run the same command again to continue in {store.directory}") from None
-    source = origin_of(model[0]) or plan.checkpoint
+    source = get_origin(model[0]) or plan.checkpoint
     print_results(
         results, plan.ks, title=plan.checkpoint if source == plan.checkpoint else f"{plan.checkpoint} ({source})"
     )
@@ -198,7 +198,7 @@ def regrade_output(directory: Path, *, backend: str | None) -> int:
     known = {field.name for field in dataclasses.fields(EvaluationPlan)}
     mapping = {key: value for key, value in settings.items() if key in known}
     plan = parse_plan(mapping, source=str(directory / "settings.json"))
-    tokenizer = load_tokenizer_of(plan.checkpoint)
+    tokenizer = load_policy_tokenizer(plan.checkpoint)
     stored, results = store.read(), {}
     changes: list[str] = []
     with open_executor(backend or plan.backend) as executor:
@@ -232,10 +232,10 @@ def _render(part: Suite, tasks: Any, tokenizer: PreTrainedTokenizerFast) -> list
         from datamodules.benchmarks.humaneval_mbpp import benchmark_prompts
 
         return benchmark_prompts(tasks, tokenizer, part.num_tasks)
-    from datamodules.eval_data import task_prompts
+    from datamodules.eval_data import build_task_prompts
 
     wording: Literal["in_distribution", "held_out"] = "held_out" if part.wording == HELD_OUT else "in_distribution"
-    return task_prompts(tasks, tokenizer, part.num_tasks, wording=wording)
+    return build_task_prompts(tasks, tokenizer, part.num_tasks, wording=wording)
 
 
 def _drop_too_long(prompts: list[TaskPrompt], part: Suite, causal_lm: PreTrainedModel, title: str) -> list[TaskPrompt]:

@@ -56,7 +56,7 @@ def build_document(study: StudyConfig, results: Sequence[ArmResult], *, counts: 
     """
     arms, colors = group_arms(study, results), choose_colors(study)
     hypotheses = assess_hypotheses(study, arms)
-    split = study.contrasts[0].split if study.contrasts else next(reversed(study.measurement.splits))
+    split = study.contrasts[0].split if study.contrasts else list(study.measurement.splits)[-1]
     scores = scores_section(study, arms, colors)
     figures = [
         functions_figure(study, arms, colors, split=split, counts=counts),

@@ -11,9 +11,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -38,7 +40,7 @@ _PLACEHOLDERS = {
     )
 }
 """Placeholder for each CSS variable."""
-_STYLE = {
+_STYLE: Any = {
     "font.size": 11,
     "svg.fonttype": "none",
     "axes.spines.left": False,
@@ -193,7 +195,7 @@ def line_plot(series: Sequence[Series], axes: PlotAxes, *, width: float = WIDTH,
             plot.vlines(x, low, high, color=color, linewidth=2, clip_on=False)
         marker = "o" if one.with_dots or len(one.points) == 1 else None
         plot.plot(*zip(*one.points, strict=True), color=color, linewidth=2, marker=marker, markersize=7, clip_on=False)
-    _label_ends(plot, [(one.label, one.points[-1], one.color) for one in series if one.label and one.points], height)
+    _label_ends(plot, [(one.label, one.points[-1], one.color) for one in series if one.label and one.points])
     return _to_svg(figure, axes.label)
 
 
@@ -223,7 +225,7 @@ def stacked_area(steps: Sequence[float], layers: Sequence[Layer], *, label: str)
         if last >= 0.005:
             ends.append((f"{layer.label} {100 * last:.0f}%", (steps[-1], floor + last / 2), "ink"))
         floor += last
-    _label_ends(plot, ends, height)
+    _label_ends(plot, ends)
     return _to_svg(figure, label)
 
 
@@ -265,7 +267,7 @@ def _round_ticks(ends: tuple[float, float], most: int) -> list[float]:
     return [float(tick) for tick in ticks if low - room <= tick <= high + room]
 
 
-def _set_ticks(axis: matplotlib.axis.Axis, ticks: Sequence[float], format_value: Callable[[float], str]) -> None:
+def _set_ticks(axis: Axis, ticks: Sequence[float], format_value: Callable[[float], str]) -> None:
     axis.set_ticks(ticks, [format_value(0.0 if abs(tick) < 1e-12 else tick) for tick in ticks])
 
 
@@ -283,50 +285,46 @@ def _find_ranges(series: Sequence[Series], axes: PlotAxes) -> tuple[Point, Point
     return (x_low, x_high if x_high > x_low else x_low + 1.0), (y_low, y_high)
 
 
-def _label_ends(axes: Axes, ends: Sequence[tuple[str, Point, str]], height: float) -> None:
-    """Write labels right of the plot at the height of their points, with thin lines to the points.
+def _label_ends(axes: Axes, ends: Sequence[tuple[str, Point, str]]) -> None:
+    """Write labels right of the plot at the height of their points, with thin lines to points that have a colour.
 
     Args:
         axes: the plot.
         ends: label, point and colour.
-        height: of the picture, pixels.
     """
     if not ends:
         return
-    place = axes.get_position()
+    place, (width, height) = axes.get_position(), _size(axes)
     low, high = axes.get_ylim()
-    scale = height * place.height / (high - low)
-    wanted = [(y - low) * scale for _, (_, y), _ in ends]
-    places = spread_labels(wanted, distance=_LINE_HEIGHT, low=0.0, high=height * place.height)
-    for (label, point, color), pixels in zip(ends, places, strict=True):
+    bottom, scale = height * place.y0, height * place.height / (high - low)
+    heights = spread_labels(
+        [bottom + (y - low) * scale for _, (_, y), _ in ends],
+        distance=_LINE_HEIGHT,
+        low=bottom,
+        high=height * place.y1,
+    )
+    for (label, point, color), y in zip(ends, heights, strict=True):
+        leader = {"arrowstyle": "-", "color": _PLACEHOLDERS[color], "linewidth": 0.8, "alpha": 0.6}
         axes.annotate(
             label,
             xy=point,
-            xycoords="data",
-            xytext=(1, low + pixels / scale),
-            textcoords=axes.get_yaxis_transform(),
+            xytext=(width * place.x1 + 8, y),
+            textcoords="figure points",
             fontsize=11,
             fontweight="bold",
             color=_PLACEHOLDERS[color],
             va="center",
             annotation_clip=False,
-        ).set_x(1 + 8 / (place.width * axes.figure.get_size_inches()[0] * 72))
-        if color != "ink":
-            axes.annotate(
-                "",
-                xy=point,
-                xytext=(1 + 6 / (place.width * axes.figure.get_size_inches()[0] * 72), low + pixels / scale),
-                textcoords=axes.get_yaxis_transform(),
-                annotation_clip=False,
-                arrowprops={
-                    "arrowstyle": "-",
-                    "color": _PLACEHOLDERS[color],
-                    "linewidth": 0.8,
-                    "alpha": 0.6,
-                    "shrinkA": 0,
-                    "shrinkB": 4,
-                },
-            )
+            arrowprops=None if color == "ink" else {**leader, "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 4},
+        )
+
+
+def _size(axes: Axes) -> tuple[float, float]:
+    """Return width and height of the picture, pixels."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    width, height = figure.get_size_inches() * 72
+    return float(width), float(height)
 
 
 def _text(

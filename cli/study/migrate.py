@@ -1,8 +1,8 @@
 """Convert studies of version 0.1 to this version: `python -m cli.study.migrate PATH ...`.
 
 PATH is the YAML file of a study, or its output directory. In a directory, `study.yaml`, the results of the arms and the
-archive are rewritten. Keys of the study, keys and classes of the stored configs, and names of metrics change; numbers do not.
-Converting twice changes nothing.
+archive are rewritten. Keys of the study, keys and classes of the stored configs, and names of metrics change; numbers
+do not. Converting twice changes nothing.
 """
 
 from __future__ import annotations

@@ -71,12 +71,12 @@ def benchmark_prompts(
         ValueError: `num_tasks` is below 1.
     """
     from datamodules.batches import LazyTask, TaskPrompt
-    from datamodules.eval_data import spread
+    from datamodules.eval_data import evenly_spaced_indices
     from datamodules.prompt_format import encode_prompts
 
     if num_tasks is not None and num_tasks < 1:
         raise ValueError(f"num_tasks is {num_tasks}: at least 1 is needed, or null for all")
-    chosen = [tasks[i] for i in spread(len(tasks), num_tasks)]
+    chosen = [tasks[i] for i in evenly_spaced_indices(len(tasks), num_tasks)]
     # the prompt's last line break is the one that encoding puts behind every prompt
     prompt_ids = encode_prompts(tokenizer, [task.prompt.removesuffix("\n") for task in chosen])
     return [

@@ -17,14 +17,16 @@ from datasets import DatasetDict, disable_progress_bars, load_from_disk
 from datamodules.atoms.tensors import TENSOR_ATOMS
 from datamodules.synthesis.composition.skeleton import entry_function
 from datamodules.synthesis.composition.tree import ENTRY_POINT
+from datamodules.synthesis.dataset.library import read_library
 from datamodules.synthesis.dataset.rows import COLUMNS, Row
-from datamodules.synthesis.dataset.split import SPLITS
+from datamodules.synthesis.dataset.split import ATOMIC, SPLITS
 from datamodules.synthesis.manifest import containment, read_manifest, rows_hash, seen_rewordings_of_rows
 from datamodules.synthesis.overlap import Keys, comparable, first_overlap, first_seen_rewording, keys_of, overlaps
 from datamodules.synthesis.plugin_atoms import atoms_with
 from datamodules.synthesis.verification.oracle import behaviour, execute, observer_run, profile_of
 from datamodules.synthesis.verification.probes import ProbeBook, Probes
 from executor.api import Executor
+from executor.grading.tasks.library import select_from_library
 
 BATCH_SIZE = 256
 
@@ -52,6 +54,10 @@ def read_splits(directory: Path) -> dict[str, list[Row]]:
     Raises:
         ValueError: the directory is not a data set of ours.
     """
+    return {str(name): split.to_list() for name, split in _load(directory).items()}
+
+
+def _load(directory: Path) -> DatasetDict:
     disable_progress_bars()
     read_manifest(directory)
     try:
@@ -63,7 +69,7 @@ def read_splits(directory: Path) -> dict[str, list[Row]]:
     for name, split in loaded.items():
         if absent := [column for column in COLUMNS if column not in split.column_names]:
             raise ValueError(f"{directory}: split {name} lacks the columns {', '.join(absent)}")
-    return {str(name): split.to_list() for name, split in loaded.items()}
+    return loaded
 
 
 def audit(directory: Path, executor: Executor, on_run: Callable[[int], None] = lambda num_run: None) -> Audit:
@@ -78,10 +84,13 @@ def audit(directory: Path, executor: Executor, on_run: Callable[[int], None] = l
         ValueError: the directory is not a data set of ours, its outside atoms are not to be found, or a solution in it
             is not a composition.
     """
-    splits = read_splits(directory)
+    loaded = _load(directory)
+    splits = {str(name): split.to_list() for name, split in loaded.items()}
+    library = read_library(loaded[ATOMIC])
     solutions = list(dict.fromkeys(row["solution"] for rows in splits.values() for row in rows))
-    atoms = atoms_with(read_manifest(directory)["config"].get("outside_atoms", []))
-    behaviours = _behaviours(solutions, ProbeBook({**atoms, **TENSOR_ATOMS}), executor, on_run)
+    config = read_manifest(directory)["config"]
+    atoms = atoms_with(config.get("plugin_atoms", config.get("outside_atoms", [])))  # the latter in version 0.1
+    behaviours = _behaviours(solutions, library, ProbeBook({**atoms, **TENSOR_ATOMS}), executor, on_run)
     keys = comparable({name: [_keys(row, name, behaviours) for row in rows] for name, rows in splits.items()})
     hashes = read_manifest(directory)["sha256"]
     return Audit(
@@ -107,14 +116,20 @@ def probes_of_solution(solution: str, book: ProbeBook) -> Probes:
 
 
 def _behaviours(
-    solutions: Sequence[str], book: ProbeBook, executor: Executor, on_run: Callable[[int], None]
+    solutions: Sequence[str],
+    library: Mapping[str, str],
+    book: ProbeBook,
+    executor: Executor,
+    on_run: Callable[[int], None],
 ) -> dict[str, str]:
     found: dict[str, str] = {}
     for start in range(0, len(solutions), BATCH_SIZE):
         batch = solutions[start : start + BATCH_SIZE]
         probes = [probes_of_solution(solution, book) for solution in batch]
         runs = [
-            observer_run(solution, probe.calls, profile=profile_of(probe.type_names))
+            observer_run(
+                select_from_library(library, solution) + solution, probe.calls, profile=profile_of(probe.type_names)
+            )
             for solution, probe in zip(batch, probes, strict=True)
         ]
         for solution, probe, execution in zip(batch, probes, execute(executor, runs), strict=True):

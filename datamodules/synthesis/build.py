@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from datamodules.atoms.tensors import TENSOR_ATOMS
 from datamodules.synthesis.config import SynthesisConfig, TensorCounts
 from datamodules.synthesis.dataset.atomic import atomic_rows
 from datamodules.synthesis.dataset.generate import OnKept, Workshop, fill
+from datamodules.synthesis.dataset.library import make_info
 from datamodules.synthesis.dataset.rows import COLUMNS, PROFILE, Row
 from datamodules.synthesis.dataset.split import (
     ATOMIC,
@@ -108,7 +110,12 @@ def build(
         splits, manifest = make_splits(config, executor=executor, verifier=verifier, atoms=atoms, on_kept=on_kept)
     if line := first_overlap(manifest["overlaps"]) or first_seen_rewording(manifest["seen_rewordings"]):
         raise ValueError(f"nothing was written: {line}")
-    write(directory, splits, manifest)
+    library = {}
+    if config.solution_form == "solve":
+        library = {atom.name: atom.source for atom in atoms.values()}
+        if config.tensor_counts is not None:
+            library |= {atom.name: atom.source for atom in TENSOR_ATOMS.values()}
+    write(directory, splits, manifest, library=library)
     return manifest
 
 
@@ -126,14 +133,16 @@ def make_splits(
         seed=config.seed,
         num_held_out_frames=config.num_held_out_frames,
         languages=config.languages,
+        permutes_names=config.solution_form == "solve",
     )
     workshop = Workshop(config=config, book=ProbeBook(atoms), wording=wording, executor=executor, verifier=verifier)
     held_out = choose_held_out(atoms, seed=config.seed, num_held_out_atoms=config.num_held_out_atoms)
     splits: dict[str, list[Row]] = {ATOMIC: atomic_rows(atoms, workshop)}
-    wanted: dict[str, int] = {}
+    wanted: Counter[str] = Counter()
     for stream in plan_streams(atoms, config, held_out):
         wanted.update(stream.quotas)
-        splits.update(fill(stream, workshop, on_kept))
+        for split, rows in fill(stream, workshop, on_kept).items():
+            splits.setdefault(split, []).extend(rows)
     if PRETRAINING in splits:
         files = files_of_atoms(splits[ATOMIC], atoms, seed=config.seed, taken=workshop.taken)
         splits[PRETRAINING] = files + splits[PRETRAINING]
@@ -154,7 +163,7 @@ def make_splits(
 
 
 def _fill_tensor_splits(
-    splits: dict[str, list[Row]], main: Workshop, counts: TensorCounts, wanted: dict[str, int], on_kept: OnKept
+    splits: dict[str, list[Row]], main: Workshop, counts: TensorCounts, wanted: Counter[str], on_kept: OnKept
 ) -> frozenset[str]:
     """Make the tensor splits, after all others, so that these do not change; return the held-out atoms."""
     config = main.config
@@ -164,6 +173,7 @@ def _fill_tensor_splits(
         seed=config.seed,
         num_held_out_frames=config.num_held_out_frames,
         languages=config.languages,
+        permutes_names=config.solution_form == "solve",
     )
     workshop = replace(main, book=ProbeBook(TENSOR_ATOMS), wording=wording)
     splits[TENSOR_ATOMIC] = atomic_rows(TENSOR_ATOMS, workshop, TENSOR_ATOMIC)
@@ -173,8 +183,18 @@ def _fill_tensor_splits(
     return held_out
 
 
-def write(directory: Path, splits: Mapping[str, list[Row]], manifest: Mapping[str, Any]) -> None:
-    """Write beside the target, then rename; the same rows give the same bytes."""
+def write(
+    directory: Path, splits: Mapping[str, list[Row]], manifest: Mapping[str, Any], *, library: Mapping[str, str]
+) -> None:
+    """Write beside the target, then rename; the same rows give the same bytes.
+
+    Args:
+        directory: where to.
+        splits: rows by split.
+        manifest: of the same rows.
+        library: source by name of the functions that solutions call without defining them; it is kept in the
+            description of every split (`read_library`).
+    """
     disable_progress_bars()
     directory.parent.mkdir(parents=True, exist_ok=True)
     unfinished = directory.parent / f".{directory.name}.unfinished-{os.getpid()}"
@@ -184,7 +204,8 @@ def write(directory: Path, splits: Mapping[str, list[Row]], manifest: Mapping[st
             columns = (*COLUMNS, PROFILE) if name in TENSOR_SPLITS else COLUMNS
             features = Features(FEATURES | ({PROFILE: Value("string")} if name in TENSOR_SPLITS else {}))
             table = Dataset.from_dict({c: [row[c] for row in rows] for c in columns}, features=features)
-            tables[name] = Dataset(table.data, fingerprint=manifest["sha256"][name][:16])
+            info, fingerprint = make_info(library, features), manifest["sha256"][name][:16]
+            tables[name] = Dataset(table.data, info=info, fingerprint=fingerprint)
         DatasetDict(tables).save_to_disk(str(unfinished))
         text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
         (unfinished / FILE_NAME).write_text(text, encoding="utf-8")

@@ -9,6 +9,8 @@ from typing import Any
 from datamodules.atoms.registry import LANGUAGES
 
 MAX_INPUTS = 200
+MAX_DEPTH = 6
+SOLUTION_FORMS = ("whole", "solve")
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,33 @@ class TensorCounts:
 
 
 @dataclass(frozen=True)
+class Depths:
+    """Depths of the compositions in each synthetic split; the tasks of a split are divided evenly among its depths."""
+
+    train: tuple[int, ...] = (2, 3)
+    rl: tuple[int, ...] = (2, 3)
+    val: tuple[int, ...] = (2, 3)
+    test: tuple[int, ...] = (2, 3)
+    test_deeper: tuple[int, ...] = (4, 5)
+    test_held_out_atoms: tuple[int, ...] = (2, 3)
+
+
+@dataclass(frozen=True)
 class SynthesisConfig:
     """Everything a data set depends on besides the atoms."""
 
     seed: int = 0
     """Every draw is a function of it; neighbouring seeds share nothing but the atoms."""
     counts: Counts = field(default_factory=Counts)
-    outside_atoms: tuple[str, ...] = ()
+    plugin_atoms: tuple[str, ...] = ()
     """Modules with further atoms, by dotted path (`docs/plugins.md`)."""
+    solution_form: str = "whole"
+    """`whole`: a solution defines the atoms it calls. `solve`: it holds the entry point alone, the atoms are a library
+    of the task, and the names of results are permuted in each task."""
+    depths: Depths | None = None
+    """None: depths as in `Depths`, drawn at random in one stream."""
+    extra_train: Mapping[int, int] = field(default_factory=dict)
+    """Further training tasks by depth, beside those of `counts.train`: a few of a depth that `depths.train` lacks."""
     tensor_counts: TensorCounts | None = None
     """Tensor tasks beside the others; None = no such splits, and everything else is the same."""
     num_held_out_atoms: int = 8
@@ -62,11 +83,16 @@ class SynthesisConfig:
     def to_mapping(self) -> dict[str, Any]:
         """Return the configuration as JSON has it."""
         counts = {split: count for split, count in asdict(self.counts).items() if count or split != "pretraining"}
-        lists = {"languages": list(self.languages), "outside_atoms": list(self.outside_atoms)}
+        lists = {"languages": list(self.languages), "plugin_atoms": list(self.plugin_atoms)}
         mapping = {**asdict(self), "counts": counts, **lists}
-        for name in ("tensor_counts", "outside_atoms"):
+        mapping["extra_train"] = {str(depth): count for depth, count in self.extra_train.items()}
+        if self.depths is not None:
+            mapping["depths"] = {split: list(depths) for split, depths in asdict(self.depths).items()}
+        if self.solution_form == "whole":
+            del mapping["solution_form"]
+        for name in ("tensor_counts", "plugin_atoms", "depths", "extra_train"):
             if not mapping[name]:
-                del mapping[name]  # data sets without are what they were before there was the key
+                del mapping[name]  # the manifest of a data set without them is what it was before they existed
         return mapping
 
 
@@ -91,14 +117,20 @@ def parse_config(mapping: Mapping[str, Any], *, source: str) -> SynthesisConfig:
     languages = mapping.get("languages", list(LANGUAGES))
     if not isinstance(languages, list) or not languages or any(language not in LANGUAGES for language in languages):
         raise ValueError(f"{source}: languages must be a list of {', '.join(LANGUAGES)}, not {languages!r}")
-    outside = mapping.get("outside_atoms", [])
+    outside = mapping.get("plugin_atoms", [])
     if not isinstance(outside, list) or any(not isinstance(path, str) for path in outside):
-        raise ValueError(f"{source}: outside_atoms must be a list of modules such as my_atoms, not {outside!r}")
+        raise ValueError(f"{source}: plugin_atoms must be a list of modules such as my_atoms, not {outside!r}")
+    form = mapping.get("solution_form", "whole")
+    if form not in SOLUTION_FORMS:
+        raise ValueError(f"{source}: solution_form must be one of {', '.join(SOLUTION_FORMS)}, not {form!r}")
     return SynthesisConfig(
         counts=Counts(**counts),
+        solution_form=form,
+        depths=_depths(mapping.get("depths"), source=source),
+        extra_train=_extra_train(mapping.get("extra_train", {}), source=source),
         tensor_counts=tensor_counts,
         languages=tuple(dict.fromkeys(languages)),
-        outside_atoms=tuple(dict.fromkeys(outside)),
+        plugin_atoms=tuple(dict.fromkeys(outside)),
         **numbers,
     )
 
@@ -120,6 +152,29 @@ def _counts(counts: Any, record: type, *, source: str, key: str) -> Mapping[str,
         low = 0 if name == "pretraining" else 1
         _check_number(value, source=source, key=f"{key}.{name}", low=low, high=1_000_000)
     return counts
+
+
+def _depths(depths: Any, *, source: str) -> Depths | None:
+    if depths is None:
+        return None
+    if not isinstance(depths, Mapping):
+        raise ValueError(f"{source}: depths must be a mapping of split to a list of depths, not {depths!r}")
+    _check_keys(depths, Depths, source=source, prefix="depths.")
+    for split, values in depths.items():
+        if not isinstance(values, list) or not values:
+            raise ValueError(f"{source}: depths.{split} must be a list of depths such as [2, 3], not {values!r}")
+        for value in values:
+            _check_number(value, source=source, key=f"depths.{split}", low=1, high=MAX_DEPTH)
+    return Depths(**{split: tuple(sorted(set(values))) for split, values in depths.items()})
+
+
+def _extra_train(extra: Any, *, source: str) -> dict[int, int]:
+    if not isinstance(extra, Mapping):
+        raise ValueError(f"{source}: extra_train must be a mapping of depth to number, not {extra!r}")
+    for depth, count in extra.items():
+        _check_number(depth, source=source, key="extra_train, a depth", low=1, high=MAX_DEPTH)
+        _check_number(count, source=source, key=f"extra_train.{depth}", low=0, high=1_000_000)
+    return {depth: count for depth, count in sorted(extra.items()) if count}
 
 
 def _check_keys(mapping: Mapping[str, Any], record: type, *, source: str, prefix: str) -> None:

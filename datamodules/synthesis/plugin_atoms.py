@@ -10,7 +10,7 @@ from datamodules.atoms import ATOMS, Atom
 from datamodules.atoms.registry import collect_atoms
 from executor.backends.plugin import load_module
 
-_WHAT = "outside_atoms"
+_WHAT = "plugin_atoms"
 
 
 def atoms_with(modules: Sequence[str]) -> Mapping[str, Atom]:

@@ -19,6 +19,7 @@ from executor.grading.extract import extract_program
 from executor.grading.outcome import grade_execution
 from executor.grading.rewards import RewardConfig, compute_reward
 from executor.grading.stdin import StdinGrading
+from executor.grading.tasks.library import select_from_library
 from executor.grading.tasks.preludes import expand_prelude
 from executor.grading.tasks.tests import count_expected_bytes
 from executor.pool.queue import JobQueue, encode_calls
@@ -135,7 +136,7 @@ class LocalGrading:
             source=source,
             entry_point=task.entry_point,
             calls=task.calls,
-            prelude=expand_prelude(task.prelude),
+            prelude=_build_prelude(task, source),
             profile=task.profile,
         )
         return _Program(task, run, encode_calls(run), self._find_limits(task))
@@ -181,10 +182,11 @@ class LocalGrading:
         """Compute the expected values of a task, once per batch."""
         task = program.task
         assert task.reference is not None
-        key = (task.reference, task.entry_point, task.prelude, task.profile, program.limits, program.calls)
+        prelude = _build_prelude(task, task.reference)
+        key = (task.reference, task.entry_point, prelude, task.profile, program.limits, program.calls)
         with self._changed:
             if key not in self._references:
-                run = replace(program.run, source=task.reference)
+                run = replace(program.run, source=task.reference, prelude=prelude)
                 limits = program.limits.scaled(REFERENCE_LIMIT_FACTOR)
                 execution = self._queue.submit(run, limits, calls=program.calls)
                 self._references[key] = _chain(execution, functools.partial(_build_reference, task.inputs))
@@ -242,6 +244,15 @@ def _resolved(outcome: Outcome) -> Future[Outcome]:
 
 def _build_load_error(task: Task, detail: str) -> Outcome:
     return Outcome(status=Status.LOAD_ERROR, num_passed=0, num_tests=task.num_tests, duration_s=0.0, detail=detail)
+
+
+def _build_prelude(task: Task, source: str) -> str:
+    """Build what runs before a program: the prelude of its task, then what the program names of its library."""
+    prelude = expand_prelude(task.prelude)
+    if not task.library:
+        return prelude
+    library = select_from_library(task.library, source)
+    return f"{prelude}\n\n{library}" if prelude and library else prelude or library
 
 
 def _adjust_limits(task: Task, limits: Limits) -> Limits:

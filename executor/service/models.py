@@ -60,6 +60,7 @@ class TaskRow(RequestModel):
     inputs: list[list[Any]] | None = Field(None, description="argument lists for `reference`")
     prompt: str | None = Field(None, description="code that a completion continues")
     prelude: str | None = Field(None, description="source before the program, or the name of a prelude")
+    library: dict[str, str] | None = Field(None, description="functions that programs may call: name to source")
     checker: str | None = Field(None, description="source of a program that judges standard output")
     float_tol: float | None = Field(None, ge=0, description="tolerance for comparing floats")
     result: str | None = Field(None, description="`args.N`: argument N after each call is compared")

@@ -20,7 +20,7 @@ from lightning_modules.generation.kv_cache import is_drivable, new_cache, select
 from lightning_modules.generation.llama_decoder import LlamaDecoder, can_decode
 from lightning_modules.generation.sampler import Drafts, Generated, Rules, Sampling
 from lightning_modules.generation.stop_strings import StopStrings
-from lightning_modules.models.policy import context_of
+from lightning_modules.models.policy import get_context_length
 
 
 def decoding_dtype(precision: str) -> torch.dtype | None:
@@ -70,7 +70,7 @@ def generate(
     """
     if len(prompt_ids) != len(sample_ids):
         raise ValueError(f"{len(prompt_ids)} prompts but {len(sample_ids)} sample ids; there must be one for each")
-    context = context_of(causal_lm)
+    context = get_context_length(causal_lm)
     for index, prompt in enumerate(prompt_ids):
         if not 0 < len(prompt) < context:
             raise ValueError(f"prompt {index} has {len(prompt)} tokens; the model takes 1 to {context - 1}")

@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-OfLogits = Callable[[Tensor, slice], tuple[Tensor, ...]]
+LogitsFn = Callable[[Tensor, slice], tuple[Tensor, ...]]
 """From logits [m, V] of a part of M positions, and which part it is, to tensors with the part as first dimension."""
 LOGITS_AT_ONCE = 1 << 26
 """256 MiB in float32."""
 
 
-def of_logits_in_parts(head: nn.Module, hidden: Tensor, of_logits: OfLogits, *, vocab_size: int) -> tuple[Tensor, ...]:
+def apply_to_chunked_logits(
+    head: nn.Module, hidden: Tensor, of_logits: LogitsFn, *, vocab_size: int
+) -> tuple[Tensor, ...]:
     """Apply `of_logits` to the logits of hidden states, as many at once as may be held.
 
     Args:

@@ -12,7 +12,7 @@ _TRANSFORMERS_NAME = {"sdpa": "sdpa", "flex": "flex_attention"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineSettings:
+class ComputeConfig:
     """How forward and backward passes are computed.
 
     Args:
@@ -29,7 +29,7 @@ class EngineSettings:
     gradient_checkpointing: bool = False
 
 
-def weights_dtype(settings: EngineSettings, *, trains_adapters: bool) -> torch.dtype:
+def weights_dtype(settings: ComputeConfig, *, trains_adapters: bool) -> torch.dtype:
     """Return the type to load weights in.
 
     Raises:
@@ -37,12 +37,12 @@ def weights_dtype(settings: EngineSettings, *, trains_adapters: bool) -> torch.d
     """
     if settings.dtype == "bfloat16" and not trains_adapters:
         raise ValueError(
-            "engine.dtype bfloat16 is for lora: whole models are trained in float32 (precision: bf16-mixed)"
+            "compute.dtype bfloat16 is for lora: whole models are trained in float32 (precision: bf16-mixed)"
         )
     return getattr(torch, settings.dtype)
 
 
-def prepare_causal_lm(causal_lm: PreTrainedModel, settings: EngineSettings) -> None:
+def prepare_causal_lm(causal_lm: PreTrainedModel, settings: ComputeConfig) -> None:
     """Apply what is a property of the causal LM itself, in place.
 
     Raises:
@@ -50,7 +50,7 @@ def prepare_causal_lm(causal_lm: PreTrainedModel, settings: EngineSettings) -> N
     """
     if settings.gradient_checkpointing:
         if not causal_lm.supports_gradient_checkpointing:
-            raise ValueError(f"engine.gradient_checkpointing: {type(causal_lm).__name__} does not support it")
+            raise ValueError(f"compute.gradient_checkpointing: {type(causal_lm).__name__} does not support it")
         # transformers 5.17 to 5.23: the second name is to replace the first
         enable = getattr(causal_lm, "activation_checkpointing_enable", causal_lm.gradient_checkpointing_enable)
         enable({"use_reentrant": False})

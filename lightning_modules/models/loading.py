@@ -17,11 +17,11 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from lightning_modules.models.lora import LoRASettings, add_lora, merge_lora
+from lightning_modules.models.lora import LoRAConfig, add_lora, merge_lora
 from lightning_modules.models.pretrained import find_source, load_pretrained, load_pretrained_tokenizer
 from lightning_modules.models.sharded_checkpoints import is_sharded, read_meta, read_weights
 from lightning_modules.models.tiny_llama import ATTENTION
-from lightning_modules.training.checkpointing import newest_of
+from lightning_modules.training.checkpointing import find_latest_checkpoint
 
 PAYLOAD_KEY = "atomforge"
 _CAUSAL_LM_PREFIX = "policy.causal_lm."
@@ -29,7 +29,7 @@ _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def checkpoint_payload(
-    causal_lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, lora: LoRASettings | None = None
+    causal_lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, lora: LoRAConfig | None = None
 ) -> dict[str, str]:
     """Describe model and tokenizer as plain strings, for a checkpoint to hold under `PAYLOAD_KEY`."""
     specials = {"clean_up_tokenization_spaces": False, "split_special_tokens": tokenizer.split_special_tokens}
@@ -67,7 +67,7 @@ def load_policy(
     return causal_lm, tokenizer
 
 
-def load_tokenizer_of(path: str | Path) -> PreTrainedTokenizerFast:
+def load_policy_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
     """Load the tokenizer alone of what `load_policy` takes.
 
     Raises:
@@ -110,7 +110,7 @@ def _resolve(path: str | Path) -> tuple[Path | None, str]:
     if place.is_dir():
         if (place / "config.json").exists():
             return None, str(place)
-        if newest := newest_of(place):
+        if newest := find_latest_checkpoint(place):
             return newest, source
         raise ValueError(f"{path} holds no model: no checkpoints/*.ckpt of a run and no config.json of Hugging Face")
     looks_like_file = source.startswith(("/", ".", "~")) or place.suffix == ".ckpt" or source.count("/") > 1
@@ -142,7 +142,7 @@ def rebuild_causal_lm(payload: Mapping[str, str], state: Mapping[str, Tensor]) -
     with torch.random.fork_rng():
         causal_lm = AutoModelForCausalLM.from_config(config, attn_implementation=ATTENTION, dtype=torch.float32)
     if "lora" in payload:
-        add_lora(causal_lm, LoRASettings.from_json(payload["lora"]), seed=0)
+        add_lora(causal_lm, LoRAConfig.from_json(payload["lora"]), seed=0)
     causal_lm.load_state_dict(state)
     if "lora" in payload:
         merge_lora(causal_lm)

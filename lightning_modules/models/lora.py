@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
-class LoRASettings:
+class LoRAConfig:
     """What is adapted, and by how much.
 
     Args:
@@ -43,12 +43,12 @@ class LoRASettings:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> "LoRASettings":
+    def from_json(cls, text: str) -> "LoRAConfig":
         """Read what `to_json` wrote."""
         return cls(**json.loads(text))
 
 
-def add_lora(causal_lm: PreTrainedModel, settings: LoRASettings, *, seed: int) -> None:
+def add_lora(causal_lm: PreTrainedModel, settings: LoRAConfig, *, seed: int) -> None:
     """Wrap the layers in place; only the adapters are trained from then on. The first output is unchanged.
 
     Args:

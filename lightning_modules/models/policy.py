@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from transformers import PreTrainedModel
 
-from lightning_modules.models.chunked_logits import OfLogits, of_logits_in_parts
+from lightning_modules.models.chunked_logits import LogitsFn, apply_to_chunked_logits
 from lightning_modules.models.compute import use_attention, uses_flex_attention
 from lightning_modules.models.lora import has_lora, merge_lora
 from lightning_modules.models.sharding import Unsharded, shard
@@ -49,7 +49,7 @@ class Policy(nn.Module):
         attention_mask: Tensor,
         position_ids: Tensor,
         chosen: Tensor,
-        of_logits: OfLogits | None = None,
+        of_logits: LogitsFn | None = None,
     ) -> tuple[Any, Tensor | None]:
         """Run the heads at the `M` chosen positions alone: logits of a whole prompt cost more than all the rest.
 
@@ -70,7 +70,7 @@ class Policy(nn.Module):
             wanted: Any = head(hidden)
         else:
             vocab_size = self.causal_lm.config.get_text_config().vocab_size
-            wanted = of_logits_in_parts(head, hidden, of_logits, vocab_size=vocab_size)
+            wanted = apply_to_chunked_logits(head, hidden, of_logits, vocab_size=vocab_size)
         if self.value_head is None:
             return wanted, None
         if self.critic_trunk is not None:
@@ -120,6 +120,6 @@ def output_layer(causal_lm: PreTrainedModel) -> nn.Module:
     return layer
 
 
-def context_of(causal_lm: PreTrainedModel) -> int:
+def get_context_length(causal_lm: PreTrainedModel) -> int:
     """Tokens a model can read, prompt and completion together; a very large number where it states none."""
     return getattr(causal_lm.config, "max_position_embeddings", None) or 1 << 30

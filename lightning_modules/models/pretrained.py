@@ -59,7 +59,7 @@ def find_source(source: str) -> str:
     return found[0]
 
 
-def origin_of(causal_lm: PreTrainedModel) -> str | None:
+def get_origin(causal_lm: PreTrainedModel) -> str | None:
     """Say where the weights came from before any training, where it is known."""
     return getattr(causal_lm.config, ORIGIN_KEY, None)
 
@@ -80,7 +80,7 @@ def load_pretrained(source: str, dtype: torch.dtype) -> tuple[PreTrainedModel, P
     try:
         if not is_gguf:
             _check_memory(source, AutoConfig.from_pretrained(source, **options), dtype)
-        with without_bars():
+        with hide_progress_bars():
             causal_lm = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=dtype, attn_implementation=ATTENTION, **options
             )
@@ -88,7 +88,7 @@ def load_pretrained(source: str, dtype: torch.dtype) -> tuple[PreTrainedModel, P
         raise _explained(source, error) from error
     _check_vocabulary(source, causal_lm, tokenizer)
     origin = _gguf_origin(Path(source)) if is_gguf else None
-    setattr(causal_lm.config, ORIGIN_KEY, origin or origin_of(causal_lm) or source)
+    setattr(causal_lm.config, ORIGIN_KEY, origin or get_origin(causal_lm) or source)
     return causal_lm, tokenizer
 
 
@@ -115,7 +115,7 @@ def load_pretrained_tokenizer(source: str) -> PreTrainedTokenizerFast:
 
 
 @contextlib.contextmanager
-def without_bars() -> Iterator[None]:
+def hide_progress_bars() -> Iterator[None]:
     """Show no progress bars where nobody looks: a log would fill with them."""
     if sys.stderr.isatty():
         yield
@@ -173,7 +173,7 @@ def _check_memory(source: str, config: PreTrainedConfig, dtype: torch.dtype) -> 
         num_weights = AutoModelForCausalLM.from_config(config).num_parameters()
     needed, free = num_weights * dtype.itemsize, psutil.virtual_memory().available
     if needed > free:
-        hint = "" if dtype == torch.bfloat16 else "; bfloat16 (engine.dtype, --dtype) takes half"
+        hint = "" if dtype == torch.bfloat16 else "; bfloat16 (compute.dtype, --dtype) takes half"
         raise MemoryShortageError(
             f"{source}: {num_weights / 1e9:.2f} billion weights take {needed / 2**30:.1f} GiB in "
             f"{str(dtype).removeprefix('torch.')}, {free / 2**30:.1f} GiB of memory are free{hint}"

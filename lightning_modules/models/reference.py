@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 from transformers import PreTrainedModel
 
-from lightning_modules.models.chunked_logits import OfLogits
+from lightning_modules.models.chunked_logits import LogitsFn
 from lightning_modules.models.lora import adapters_off, has_lora
 from lightning_modules.models.policy import Policy
 
 
-class Reference:
+class ReferencePolicy:
     """The causal LM of a policy as it is now: a frozen copy, or, where adapters are trained, the policy without them.
 
     It is kept out of the module tree: it has no part in checkpoints or optimizers.
@@ -33,7 +33,7 @@ class Reference:
 
     @torch.no_grad()
     def of_logits(
-        self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, chosen: Tensor, of_logits: OfLogits
+        self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, chosen: Tensor, of_logits: LogitsFn
     ) -> tuple[Tensor, ...]:
         """Read as `Policy.forward` does, on the device of the ids, and return what is made of the logits."""
         if self._is_adapted:

@@ -33,7 +33,7 @@ class FSDP2Strategy(ModelParallelStrategy):
 StrategyRegistry.register("fsdp2", FSDP2Strategy, description="fully sharded over all ranks", override=True)
 
 
-def mesh_of(strategy: Strategy) -> DeviceMesh | None:
+def get_mesh(strategy: Strategy) -> DeviceMesh | None:
     """Return the ranks that a strategy shards over, None for a strategy that does not."""
     return strategy.device_mesh["data_parallel"] if isinstance(strategy, ModelParallelStrategy) else None
 

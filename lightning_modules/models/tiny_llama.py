@@ -12,7 +12,7 @@ INIT_STD = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
-class Architecture:
+class TinyLlamaConfig:
     """Sizes of a Llama-style causal LM (pre-norm, RMSNorm, rotary positions, SwiGLU, grouped-query attention).
 
     Attributes:
@@ -47,7 +47,7 @@ class Architecture:
             )
 
 
-def build_causal_lm(architecture: Architecture, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
+def build_causal_lm(architecture: TinyLlamaConfig, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
     """Build an untrained model whose weights depend on `seed` alone; the global random state is left as it was."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),

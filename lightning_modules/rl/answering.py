@@ -18,7 +18,7 @@ from executor.grading.rewards import RewardConfig
 from executor.types import Outcome
 from lightning_modules.generation.generate import Generated, Sampling, generate
 from lightning_modules.models.policy import Policy
-from lightning_modules.models.reference import Reference
+from lightning_modules.models.reference import ReferencePolicy
 from lightning_modules.rl.judging import Judging
 from lightning_modules.rl.responses import TokenScores
 from lightning_modules.rl.rollout import score_tokens
@@ -49,7 +49,7 @@ class Answers(NamedTuple):
 
 def answer_prompts(
     policy: Policy,
-    reference: Reference,
+    reference: ReferencePolicy,
     tokenizer: PreTrainedTokenizerFast,
     executor: Executor,
     prompts: Sequence[TaskPrompt],

@@ -16,7 +16,7 @@ from datamodules.prefix_packing import PackedAnswers, pack_answers
 from executor.types import Status
 from lightning_modules.models.compute import uses_flex_attention
 from lightning_modules.models.policy import Policy
-from lightning_modules.models.reference import Reference
+from lightning_modules.models.reference import ReferencePolicy
 from lightning_modules.rl.advantages import (
     generalized_advantages,
     group_relative,
@@ -66,7 +66,7 @@ class Collection(NamedTuple):
 @torch.no_grad()
 def score_tokens(
     policy: Policy,
-    reference: Reference,
+    reference: ReferencePolicy,
     prompt_ids: Sequence[list[int]],
     response_ids: Sequence[list[int]],
     *,
@@ -103,7 +103,7 @@ def score_tokens(
 
 
 def _score_packed(
-    policy: Policy, reference: Reference, packed: PackedAnswers, lengths: list[int], *, temperature: float
+    policy: Policy, reference: ReferencePolicy, packed: PackedAnswers, lengths: list[int], *, temperature: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Give [R, T] log-probabilities of policy and reference and values, at the positions that predict a token."""
     device, causal_lm = policy.causal_lm.device, policy.causal_lm

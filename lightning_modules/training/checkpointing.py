@@ -31,7 +31,7 @@ _SHARDED_METADATA = ("meta.pt", ".metadata")
 """Of Lightning and of torch; without either a sharded checkpoint cannot be read."""
 
 
-def checkpoints_of(run_dir: str | Path) -> list[Path]:
+def list_checkpoints(run_dir: str | Path) -> list[Path]:
     """List the complete checkpoints of a run directory, oldest first."""
     folder = Path(run_dir) / "checkpoints"
     if not folder.is_dir():
@@ -40,13 +40,13 @@ def checkpoints_of(run_dir: str | Path) -> list[Path]:
     return [path for _, path in sorted(found) if _is_complete(path)]
 
 
-def newest_of(run_dir: str | Path) -> Path | None:
+def find_latest_checkpoint(run_dir: str | Path) -> Path | None:
     """Find the checkpoint that holds the model of a run: that of its newest whole epoch, or of a later end inside one.
 
     Such an end counts where `max_steps` brought it about, and where no epoch is whole.
     """
     folder = Path(run_dir) / "checkpoints"
-    whole, partial = checkpoints_of(run_dir), folder / PARTIAL_NAME
+    whole, partial = list_checkpoints(run_dir), folder / PARTIAL_NAME
     is_end = not whole or (folder / "final.ckpt").resolve() == partial.resolve()
     if is_end and partial.exists() and _is_complete(partial):
         return partial
@@ -112,7 +112,7 @@ class RunCheckpoint(Checkpoint):
         if trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
             return
         num_epochs = trainer.current_epoch + 1
-        if not _is_whole(trainer):
+        if not _is_epoch_end(trainer):
             self._save(trainer, PARTIAL_NAME)
             if not _has_taken_all_steps(trainer):
                 _log.warning("stopped inside epoch %d: a resumed run goes on from an epoch's end before it", num_epochs)
@@ -123,7 +123,7 @@ class RunCheckpoint(Checkpoint):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Mark the run as finished, unless it stopped inside an epoch (not called after an interrupt or a fault)."""
-        if trainer.max_epochs == 0 and not checkpoints_of(self.run_dir):
+        if trainer.max_epochs == 0 and not list_checkpoints(self.run_dir):
             self._save(trainer, "epoch_00000.ckpt")  # the initial model
         if not trainer.is_global_zero or trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
             return
@@ -148,12 +148,12 @@ class RunCheckpoint(Checkpoint):
         trainer.strategy.barrier("checkpoint in place")
 
     def _link_newest(self, name: str) -> None:
-        existing = checkpoints_of(self.run_dir)
+        existing = list_checkpoints(self.run_dir)
         if existing:
             _link(self.folder / name, existing[-1].name)
 
     def _prune(self) -> None:
-        whole = checkpoints_of(self.run_dir)
+        whole = list_checkpoints(self.run_dir)
         for path in whole[: -self.keep]:
             num_epochs = int(path.stem.removeprefix("epoch_"))
             if self.keep_every_n_epochs is None or num_epochs % self.keep_every_n_epochs:
@@ -163,7 +163,7 @@ class RunCheckpoint(Checkpoint):
                 _remove(path)  # a sharded one that a kill left half removed
 
 
-def _is_whole(trainer: Trainer) -> bool:
+def _is_epoch_end(trainer: Trainer) -> bool:
     """Whether the epoch that ends has had all of its minibatches."""
     return trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
 

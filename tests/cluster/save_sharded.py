@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from datamodules.tokenizer import train_tokenizer
 from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload
 from lightning_modules.models.policy import Policy
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 
 IDS = torch.tensor([[5, 9, 11, 7, 3]])
 
@@ -23,7 +23,7 @@ class ShardedTraining(LightningModule):
 
     def __init__(self, tie_embeddings: bool, scratch: Path) -> None:
         super().__init__()
-        self.sizes = Architecture(
+        self.sizes = TinyLlamaConfig(
             hidden_size=32, num_layers=2, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=64,
             tie_embeddings=tie_embeddings,
         )  # fmt: skip

@@ -16,7 +16,7 @@ from benchmarks.cost.layout import Layout, RunSizes  # noqa: E402
 from benchmarks.cost.memory import rank_memory  # noqa: E402
 from benchmarks.cost.sizes import ModelSizes  # noqa: E402
 from lightning_modules.models.policy import Policy  # noqa: E402
-from lightning_modules.models.reference import Reference  # noqa: E402
+from lightning_modules.models.reference import ReferencePolicy  # noqa: E402
 from lightning_modules.rl.config import RLOptimizerConfig  # noqa: E402
 from lightning_modules.training.optimizers import build_rl_adamw  # noqa: E402
 from lightning_modules.training.packed_loss import packed_mask  # noqa: E402
@@ -45,7 +45,7 @@ def train_once(rank: int, folder: str) -> None:
         vocab_size=300, tie_word_embeddings=True,
     )  # fmt: skip
     policy = Policy(LlamaForCausalLM._from_config(config, attn_implementation="sdpa"), critic="shared")
-    reference = Reference(policy)
+    reference = ReferencePolicy(policy)
     reference.shard(mesh)
     policy.shard(mesh)
     optimizer = build_rl_adamw(policy, RLOptimizerConfig())

@@ -15,11 +15,13 @@ ROOT = Path(__file__).resolve().parents[2]
 from datamodules.eval_data import load_dataset  # noqa: E402
 from datamodules.tokenizer import train_tokenizer, training_texts  # noqa: E402
 from lightning_modules.models.loading import load_policy  # noqa: E402
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm  # noqa: E402
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm  # noqa: E402
 from tests.cluster.ends_of_training import RANKS  # noqa: E402
 from tests.support.small_data import write_small_data  # noqa: E402
 
-TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
+TINY = TinyLlamaConfig(
+    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128
+)
 
 
 def ends_of_training(kind: str, strategy: str, scratch: Path) -> list[dict]:

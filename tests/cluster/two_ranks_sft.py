@@ -4,13 +4,15 @@ import lightning_modules.training.run_executor as run_executor
 from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
 from executor.types import Status, Submission
-from lightning_modules.models.tiny_llama import Architecture
+from lightning_modules.models.tiny_llama import TinyLlamaConfig
 from lightning_modules.sft_module import SFTModule
 from lightning_modules.training.optimizers import AdamWConfig
 from tests.cluster.ends_of_training import arguments, train
 from tests.support.fake_executor import FakeExecutor
 
-TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
+TINY = TinyLlamaConfig(
+    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128
+)
 
 
 def pass_even(submission: Submission) -> Status:

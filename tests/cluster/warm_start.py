@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from datamodules.eval_data import load_dataset
-from datamodules.prompt_format import encode_completion, encode_prompt
+from datamodules.prompt_format import encode_completions, encode_prompts
 from lightning_modules.models.loading import load_policy
 
 NUM_STEPS = 60
@@ -22,7 +22,10 @@ def warm_up(folder: Path) -> None:
     """Train the model in `folder/start` on the solutions of `folder/data`, in place, for some seconds."""
     causal_lm, tokenizer = load_policy(folder / "start")
     rows = load_dataset(folder / "data")["synthetic_rl"]
-    samples = [(encode_prompt(tokenizer, row["prompt"]), encode_completion(tokenizer, row["solution"])) for row in rows]
+    samples = [
+        (encode_prompts(tokenizer, [row["prompt"]])[0], encode_completions(tokenizer, [row["solution"]])[0])
+        for row in rows
+    ]
     length = max(len(prompt) + len(completion) for prompt, completion in samples)
     tokens = torch.zeros(len(samples), length, dtype=torch.long)
     labels = torch.full((len(samples), length), -100)

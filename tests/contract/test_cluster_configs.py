@@ -14,7 +14,7 @@ from benchmarks.cost import tables  # noqa: E402
 from cli.config.cli import AtomforgeCLI  # noqa: E402
 from datamodules.tokenizer import train_tokenizer  # noqa: E402
 from lightning_modules.models.sharding import FSDP2Strategy  # noqa: E402
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm  # noqa: E402
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm  # noqa: E402
 
 CONFIGS = ROOT / "configs"
 OVERLAYS = sorted((CONFIGS / "cluster").glob("*_[0-9]x*.yaml"))
@@ -34,7 +34,7 @@ def trainer_of(path: Path) -> dict[str, Any]:
 def start(tmp_path_factory: pytest.TempPathFactory) -> str:
     policy = tmp_path_factory.mktemp("policy")
     tokenizer = train_tokenizer(["def solve(x): return x"], 280, policy / "tokenizer")
-    sizes = Architecture(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16)
+    sizes = TinyLlamaConfig(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16)
     build_causal_lm(sizes, tokenizer, 0).save_pretrained(policy)
     tokenizer.save_pretrained(policy)
     return str(policy)

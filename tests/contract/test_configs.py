@@ -15,11 +15,11 @@ from cli.config.records import record_of
 from cli.errors import UsageError
 from cli.evaluation.plan import plan_of
 from cli.study.plan import load_study
-from datamodules.sampler import DrawPlan
+from datamodules.sampler import MixtureSampler
 from datamodules.synthesis.config import parse_config
 from datamodules.tokenizer import train_tokenizer
 from executor.service.settings import ServiceConfig
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TRAINING_KEYS = {"model", "data", "trainer", "checkpoint", "num_threads"}
@@ -50,7 +50,7 @@ def required(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """What a config leaves to the command line, as its header says."""
     policy = tmp_path_factory.mktemp("policy")
     tokenizer = train_tokenizer(["def solve(x): return x"], 280, policy / "tokenizer")
-    sizes = Architecture(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16)
+    sizes = TinyLlamaConfig(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16)
     build_causal_lm(sizes, tokenizer, 0).save_pretrained(policy)
     tokenizer.save_pretrained(policy)
     (policy / "tasks.jsonl").write_text("")  # read in setup only
@@ -110,7 +110,7 @@ def test_overlays_of_models_fit_sft_and_rl_alike(path: Path, required: dict[str,
         wanted = content(path)["model"]["init_args"]["lora"]
         assert cli.model.lora is not None
         assert cli.model.lora.r == wanted["r"]
-        assert cli.datamodule.prompt.answer == "fenced"
+        assert cli.datamodule.prompt.completion_format == "fenced"
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=name_of)
@@ -142,7 +142,7 @@ def test_arms_of_f1_see_the_same_synthetic_completions() -> None:
         sizes = {"atomic": 300, "synthetic_train": 2000}
         sizes = {split: sizes[split] for split in mixture}
         weights = {split: part["weight"] or 1.0 for split, part in mixture.items()}
-        plan = DrawPlan(sizes, weights, batch_size=layers[-1]["data"]["init_args"]["batch_size"], seed=3)
+        plan = MixtureSampler(sizes, weights, batch_size=layers[-1]["data"]["init_args"]["batch_size"], seed=3)
         draws[name] = [index for step in range(60) for split, index in plan.batch(step) if split == "synthetic_train"]
     assert len(draws["sft_both"]) >= 60 * 24
     assert draws["sft_both"] == draws["sft_synthetic"] == draws["scratch_both"] == draws["scratch_synthetic"]

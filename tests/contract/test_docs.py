@@ -38,7 +38,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert "atomforge synthesize" in commands
     keys = (tmp_path / "site" / "reference" / "keys" / "index.html").read_text(encoding="utf-8")
     assert "--model.kl.target" in keys
-    assert "--data.fresh_reward_tests" in keys
+    assert "--data.num_sampled_reward_tests" in keys
     modules = (tmp_path / "site" / "reference" / "modules" / "index.html").read_text(encoding="utf-8")
     assert "SFTDataModule" in modules
     assert "crossed_difference" in modules

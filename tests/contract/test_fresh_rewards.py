@@ -5,7 +5,7 @@ import json
 import pytest
 
 from datamodules.batches import TaskPrompt
-from datamodules.reward_tests import prompt_for_reward, reward_tasks
+from datamodules.reward_tests import build_reward_tasks, choose_reward_tests
 from executor.api import open_executor
 from executor.grading.rewards import RewardConfig
 from executor.types import Outcome, Status, Submission
@@ -31,7 +31,7 @@ BROKEN = "def solve(xs:\n"
 PROGRAMS = {"right": SOLUTION, "by heart": LOOKUP, "wrong on some": WRONG_ON_SOME, "broken": BROKEN}
 
 
-def prompt_of(*, num_fresh: int, solution: str = SOLUTION) -> TaskPrompt:
+def prompt_of(*, num_sampled: int, solution: str = SOLUTION) -> TaskPrompt:
     bare = task_prompt("t", "multiply")
     row = {
         "solution": solution,
@@ -39,8 +39,8 @@ def prompt_of(*, num_fresh: int, solution: str = SOLUTION) -> TaskPrompt:
         "reward_tests": json.dumps(STORED[4:]),
         "domains": json.dumps(DOMAINS),
     }
-    [task] = reward_tasks([row], [bare])
-    return prompt_for_reward(task, num_fresh=num_fresh, seed=0, iteration=0)
+    [task] = build_reward_tasks([row], [bare])
+    return choose_reward_tests(task, num_sampled=num_sampled, seed=0, iteration=0)
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,9 @@ def outcomes_of(executor, prompt: TaskPrompt) -> dict[str, Outcome]:
 
 
 def test_stored_tests_are_fooled_and_draws_are_not(executor):
-    stored = outcomes_of(executor, prompt_of(num_fresh=0))
+    stored = outcomes_of(executor, prompt_of(num_sampled=0))
     assert [stored[name].passed for name in PROGRAMS] == [True, True, True, False]
-    fresh = outcomes_of(executor, prompt_of(num_fresh=16))
+    fresh = outcomes_of(executor, prompt_of(num_sampled=16))
     assert [fresh[name].passed for name in PROGRAMS] == [True, False, False, False]
     rewards = {name: outcome.reward.total for name, outcome in fresh.items() if outcome.reward is not None}
     assert rewards["right"] == 1.5
@@ -67,9 +67,9 @@ def test_stored_tests_are_fooled_and_draws_are_not(executor):
     assert 0.0 < rewards["wrong on some"] < 0.5
 
 
-@pytest.mark.parametrize("num_fresh", [0, 16])
-def test_the_meter_tells_who_passes_on_other_inputs(executor, num_fresh):
-    prompt = prompt_of(num_fresh=num_fresh)
+@pytest.mark.parametrize("num_sampled", [0, 16])
+def test_the_meter_tells_who_passes_on_other_inputs(executor, num_sampled):
+    prompt = prompt_of(num_sampled=num_sampled)
     outcomes = list(outcomes_of(executor, prompt).values())
     texts = list(PROGRAMS.values())
 
@@ -77,11 +77,11 @@ def test_the_meter_tells_who_passes_on_other_inputs(executor, num_fresh):
         options = {"share": share, "seed": 0, "iteration": 0}
         return retest(executor, [prompt] * 4, texts, outcomes, [11, 12, 13, 14], **options)
 
-    assert measure(1.0) == ((3, 2) if num_fresh == 0 else (1, 0))
+    assert measure(1.0) == ((3, 2) if num_sampled == 0 else (1, 0))
     assert measure(0.0) == (0, 0)
 
 
 def test_a_reference_that_fails_gives_no_reward_to_anyone(executor):
-    outcomes = outcomes_of(executor, prompt_of(num_fresh=16, solution="def solve(xs, k):\n    return xs[7]\n"))
+    outcomes = outcomes_of(executor, prompt_of(num_sampled=16, solution="def solve(xs, k):\n    return xs[7]\n"))
     assert {outcome.status for outcome in outcomes.values()} == {Status.INFRA}
     assert all(outcome.reward is None for outcome in outcomes.values())

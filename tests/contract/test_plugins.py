@@ -39,11 +39,11 @@ def test_atoms_from_outside_are_composed_and_audited(data: Path, tmp_path: Path)
     assert {"swap_neighbours", "count_near_mean"} <= names
     assert len(names) == 102
     manifest = json.loads((data / "manifest.json").read_text())
-    assert manifest["config"]["outside_atoms"] == ["my_atoms"]
+    assert manifest["config"]["plugin_atoms"] == ["my_atoms"]
     assert str(ROOT) not in json.dumps(manifest)
     assert "every two splits are apart" in atomforge("audit", data)
     said = atomforge("audit", data, folder=tmp_path, code=2)
-    assert "outside_atoms: there is no module my_atoms here or on PYTHONPATH" in said
+    assert "plugin_atoms: there is no module my_atoms here or on PYTHONPATH" in said
 
 
 HEAD = "from datamodules.atoms.registry import atom\n\n\n@atom(\n    en={texts},\n    zh={texts},\n)\n"
@@ -68,7 +68,7 @@ TEXTS = tuple(f"wording {number} of {{values}}" for number in range(4))
 )
 def test_an_atom_that_cannot_be_one_is_told_in_one_line(function: str, line: str, tmp_path: Path) -> None:
     (tmp_path / "more_atoms.py").write_text(HEAD.format(texts=repr(TEXTS)) + function + "\n")
-    config = yaml.safe_load((EXAMPLES / "synthesis.yaml").read_text()) | {"outside_atoms": ["more_atoms"]}
+    config = yaml.safe_load((EXAMPLES / "synthesis.yaml").read_text()) | {"plugin_atoms": ["more_atoms"]}
     (tmp_path / "synthesis.yaml").write_text(yaml.safe_dump(config))
     said = atomforge("synthesize", "--config", "synthesis.yaml", "--output", "data", folder=tmp_path, code=2)
     assert line in said
@@ -78,9 +78,9 @@ def test_an_atom_that_cannot_be_one_is_told_in_one_line(function: str, line: str
 
 def test_a_module_without_atoms_is_told(tmp_path: Path) -> None:
     (tmp_path / "empty_atoms.py").write_text("")
-    (tmp_path / "synthesis.yaml").write_text("outside_atoms: [empty_atoms]\n")
+    (tmp_path / "synthesis.yaml").write_text("plugin_atoms: [empty_atoms]\n")
     said = atomforge("synthesize", "--config", "synthesis.yaml", "--output", "data", folder=tmp_path, code=2)
-    assert "outside_atoms: empty_atoms holds no atom" in said
+    assert "plugin_atoms: empty_atoms holds no atom" in said
 
 
 def test_a_backend_of_ones_own_runs_programs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
 from datamodules.eval_data import load_dataset
 from datamodules.tokenizer import train_tokenizer, training_texts
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.training.checkpointing import is_finished
 from tests.support.small_data import write_small_data
 
@@ -34,7 +34,7 @@ def write_inputs(folder: Path) -> None:
     """Write the data set, a model to start RL from, and an overlay for each base config."""
     data_dir = write_small_data(folder / "data", synthetic_rl=6)
     tokenizer = train_tokenizer(training_texts(load_dataset(data_dir)), 300, folder / "tokenizer")
-    build_causal_lm(Architecture(**SIZES, max_position=128), tokenizer, 1).save_pretrained(folder / "start")
+    build_causal_lm(TinyLlamaConfig(**SIZES, max_position=128), tokenizer, 1).save_pretrained(folder / "start")
     tokenizer.save_pretrained(folder / "start")
     sft = {
         "trainer": {"max_epochs": 20, "log_every_n_steps": 2},
@@ -53,7 +53,7 @@ def write_inputs(folder: Path) -> None:
         },
         "data": {
             "data_dir": str(data_dir), "prompts_per_iteration": 4, "samples_per_prompt": 2, "minibatch_size": 4,
-            "fresh_reward_tests": 2, "num_val_tasks": 2,
+            "num_sampled_reward_tests": 2, "num_val_tasks": 2,
         },
     }  # fmt: skip
     for name, overlay in (("sft", sft), ("ppo", ppo)):

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cli.main import main
-from lightning_modules.training.checkpointing import checkpoints_of
+from lightning_modules.training.checkpointing import list_checkpoints
 
 STEPS_PER_EPOCH = 3
 
@@ -79,7 +79,7 @@ def fit(*arguments: str) -> int:
 
 
 def weights(run_dir: str) -> dict[str, Tensor]:
-    return torch.load(checkpoints_of(run_dir)[-1], weights_only=True)["state_dict"]
+    return torch.load(list_checkpoints(run_dir)[-1], weights_only=True)["state_dict"]
 
 
 def curves(run_dir: str) -> dict[str, list[tuple[int, float]]]:

@@ -1,9 +1,12 @@
 """The program text of a composition: the atoms' own sources, then `solve`, one line a step.
 
-Layout, argument names and variable names are fixed, so equal trees give equal text.
+Equal trees give equal text: layout and argument names are fixed, and variable names are a function of the tree.
 """
 
 from __future__ import annotations
+
+from hashlib import sha256
+from random import Random
 
 from datamodules.synthesis.composition.tree import (
     ENTRY_POINT,
@@ -46,10 +49,29 @@ def shortcuts({arguments}):
 """
 
 
-def render(tree: Call) -> str:
-    """Write the solution: sources of the distinct atoms, innermost first, and the entry point that composes them."""
+def render(tree: Call, *, names: str = RESULT_NAMES) -> str:
+    """Write the whole program: sources of the distinct atoms, innermost first, and the entry point that composes them.
+
+    Args:
+        tree: a composition.
+        names: of the steps' results, in order; one letter each.
+    """
     sources = [atom.source.rstrip("\n") for atom in distinct_atoms(tree)]
-    return "\n\n\n".join([*sources, _entry_function(tree)]) + "\n"
+    return "\n\n\n".join([*sources, render_entry_function(tree, names=names)])
+
+
+def render_entry_function(tree: Call, *, names: str = RESULT_NAMES) -> str:
+    """Write the entry point alone; it calls the atoms without defining them."""
+    calls = steps(tree)
+    lines = [f"{name} = {_expression(call, tree, names)}" for name, call in zip(names, calls[:-1], strict=False)]
+    body = "".join(f"\n    {line}" for line in [*lines, f"return {_expression(tree, tree, names)}"])
+    return f"def {signature(tree)}:{body}\n"
+
+
+def permute_names(tree: Call) -> str:
+    """Permute `RESULT_NAMES` by a hash of the tree, so that a step's name does not tell its position."""
+    seed = int.from_bytes(sha256(_nested(tree).encode()).digest()[:8], "big")
+    return "".join(Random(seed).sample(RESULT_NAMES, len(RESULT_NAMES)))
 
 
 def render_trace(tree: Call) -> str:
@@ -60,7 +82,7 @@ def render_trace(tree: Call) -> str:
     """
     names = RESULT_NAMES[: len(steps(tree))]
     arguments = ", ".join(argument_names(tree))
-    lines = [f"{name} = {_expression(call, tree)}" for name, call in zip(names, steps(tree), strict=True)]
+    lines = [f"{name} = {_expression(call, tree, names)}" for name, call in zip(names, steps(tree), strict=True)]
     lines.append(f"return [shortcuts({arguments}), {', '.join(names)}] if detailed else [{names[-1]}]")
     body = "".join(f"    {line}\n" for line in lines)
     shorter = "".join(f"lambda: {_nested(shortcut)}, " for shortcut in shortcuts(tree))
@@ -94,31 +116,19 @@ def argument_names(tree: Call) -> list[str]:
     return [argument_name(param) for param in parameters(tree)]
 
 
-def result_name(number: int) -> str:
-    """Name the variable that holds the result of step `number`, counted from 0."""
-    return RESULT_NAMES[number]
-
-
 def step_number(tree: Call, call: Call) -> int:
     """Find the place of this very call (by identity: equal sub-trees are steps of their own) among the steps."""
     return next(i for i, step in enumerate(steps(tree)) if step is call)
 
 
-def _entry_function(tree: Call) -> str:
-    calls = steps(tree)
-    lines = [f"{result_name(i)} = {_expression(call, tree)}" for i, call in enumerate(calls[:-1])]
-    body = "".join(f"\n    {line}" for line in [*lines, f"return {_expression(tree, tree)}"])
-    return f"def {signature(tree)}:{body}"
+def _expression(call: Call, tree: Call, names: str) -> str:
+    return f"{call.atom.name}({', '.join(_argument(arg, tree, names) for arg in call.args)})"
 
 
-def _expression(call: Call, tree: Call) -> str:
-    return f"{call.atom.name}({', '.join(_argument(arg, tree) for arg in call.args)})"
-
-
-def _argument(arg: Node, tree: Call) -> str:
+def _argument(arg: Node, tree: Call, names: str) -> str:
     if isinstance(arg, Constant):
         return repr(arg.value)
-    return argument_name(arg) if isinstance(arg, Param) else result_name(step_number(tree, arg))
+    return argument_name(arg) if isinstance(arg, Param) else names[step_number(tree, arg)]
 
 
 def _nested(node: Node) -> str:

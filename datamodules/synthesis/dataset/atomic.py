@@ -69,7 +69,8 @@ def _candidate(atom: Atom, workshop: Workshop) -> Candidate:
     )
     if inputs is None:
         raise ValueError(f"atom {atom.name}: its parameters have fewer values than tests are wanted")
-    return Candidate(tree, render(tree), skeleton(tree), inputs, workshop.book.probes([p.type_name for p in params]))
+    solution = render(tree, names=workshop.wording.result_names(tree))
+    return Candidate(tree, solution, skeleton(tree), inputs, workshop.book.probes([p.type_name for p in params]))
 
 
 def _rows_of_atom(candidate: Candidate, observation: Observation, workshop: Workshop, split: str) -> list[Row]:
@@ -88,6 +89,7 @@ def _rows_of_atom(candidate: Candidate, observation: Observation, workshop: Work
                 prompt=_new_prompt(candidate, phrasing, language, task_id=task_id, workshop=workshop),
                 reworded_prompt=next(reworded),
                 language=language,
+                solution=workshop.solution(candidate),
             )
             rows.append(row)
     return rows
@@ -97,7 +99,8 @@ def _new_prompt(candidate: Candidate, phrasing: str, language: str, *, task_id: 
     rng = generator(workshop.config.seed, "prompt of atom", task_id)
     frames = workshop.wording.seen_frames(language)
     for _ in range(PROMPT_ATTEMPTS):
-        prompt = describe(candidate.tree, frame=rng.choice(frames), phrasings=[phrasing])
+        names = workshop.wording.result_names(candidate.tree)
+        prompt = describe(candidate.tree, frame=rng.choice(frames), phrasings=[phrasing], names=names)
         if prompt not in workshop.taken.prompts:
             break
     workshop.taken.prompts.add(prompt)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from datamodules.synthesis.composition.render import render
+from datamodules.synthesis.composition.render import render, render_entry_function
 from datamodules.synthesis.composition.sample import sample_tree
 from datamodules.synthesis.composition.tree import parameters, skeleton
 from datamodules.synthesis.config import SynthesisConfig
@@ -54,6 +54,12 @@ class Workshop:
     """The same kind of sandbox with another hash seed."""
     taken: Taken = field(default_factory=Taken)
 
+    def solution(self, candidate: Candidate) -> str:
+        """Write the solution of a task in the form that the configuration asks for."""
+        if self.config.solution_form == "whole":
+            return candidate.solution
+        return render_entry_function(candidate.tree, names=self.wording.result_names(candidate.tree))
+
 
 @dataclass(frozen=True)
 class _Draw:
@@ -87,7 +93,7 @@ def fill(stream: Stream, workshop: Workshop, on_kept: OnKept) -> dict[str, list[
 
 def _batch_size(stream: Stream, taken: Taken) -> int:
     """Run twice what is missing, as about two of three candidates are kept, but no more than `BATCH_SIZE`."""
-    num_missing = sum(quota - taken.splits[split] for split, quota in stream.quotas.items())
+    num_missing = sum(taken.num_missing(stream, split) for split in stream.quotas)
     return min(BATCH_SIZE, max(1, 2 * num_missing))
 
 
@@ -113,7 +119,7 @@ class _Patience:
 def _draws(stream: Stream, workshop: Workshop, patience: _Patience) -> Iterator[_Draw]:
     """Yield what is worth running, until all quotas are full or the stream is dry."""
     index = -1
-    while patience.drawn() and any(workshop.taken.splits[split] < quota for split, quota in stream.quotas.items()):
+    while patience.drawn() and any(workshop.taken.num_missing(stream, split) > 0 for split in stream.quotas):
         index += 1
         draw = _draw(index, stream, workshop)
         if draw is not None:
@@ -128,11 +134,11 @@ def _draw(index: int, stream: Stream, workshop: Workshop) -> _Draw | None:
         return None
     shape = skeleton(tree)
     split = stream.owner(config.seed, shape)
-    if taken.splits[split] >= stream.quotas[split] or taken.is_closed(shape):
+    if taken.num_missing(stream, split) <= 0 or taken.is_closed(shape):
         return None
     if taken.stream_of.get(shape, stream.name) != stream.name:
         return None
-    solution = render(tree)
+    solution = render(tree, names=workshop.wording.result_names(tree))
     if solution in taken.programs:
         return None
     if stream.required_atoms and not any(f"def {name}(" in solution for name in stream.required_atoms):
@@ -182,7 +188,7 @@ def _judge(batch: list[_Draw], workshop: Workshop) -> Iterator[tuple[_Draw, Obse
 def _keep(draw: _Draw, observation: Observation, stream: Stream, workshop: Workshop) -> Row | None:
     """Make the row and note what it takes; None where its split or skeleton filled up within the batch."""
     config, taken, shape = workshop.config, workshop.taken, draw.candidate.skeleton
-    if taken.splits[draw.split] >= stream.quotas[draw.split] or taken.is_closed(shape):
+    if taken.num_missing(stream, draw.split) <= 0 or taken.is_closed(shape):
         return None
     number = taken.splits[draw.split]
     language = config.languages[(number + config.seed) % len(config.languages)]
@@ -191,6 +197,7 @@ def _keep(draw: _Draw, observation: Observation, stream: Stream, workshop: Works
         _reject("prompt taken", shape, taken)
         return None
     taken.splits[draw.split] += 1
+    taken.quotas_used[stream.name, draw.split] += 1
     taken.skeletons[shape] += 1
     taken.stream_of[shape] = stream.name
     taken.behaviours[observation.fingerprint] = draw.split
@@ -203,6 +210,7 @@ def _keep(draw: _Draw, observation: Observation, stream: Stream, workshop: Works
         prompt=prompts[0],
         reworded_prompt=prompts[1],
         language=language,
+        solution=workshop.solution(draw.candidate),
     )
 
 

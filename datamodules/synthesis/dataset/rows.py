@@ -39,6 +39,7 @@ def make_row(
     prompt: str,
     reworded_prompt: str,
     language: str,
+    solution: str,
 ) -> Row:
     """Put a task into columns."""
     num_tests = len(candidate.inputs.tests)
@@ -47,7 +48,7 @@ def make_row(
         "prompt": prompt,
         "reworded_prompt": reworded_prompt,
         "language": language,
-        "solution": candidate.solution,
+        "solution": solution,
         "entry_point": ENTRY_POINT,
         "tests": _tests(candidate.inputs.tests, observation.expected[:num_tests]),
         "reward_tests": _tests(candidate.inputs.reward_tests, observation.expected[num_tests:]),

@@ -8,13 +8,13 @@ share one (`Taken`), so none can lie in two splits.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, zip_longest
 
 from datamodules.atoms import Atom
 from datamodules.synthesis.composition.sample import Palette
-from datamodules.synthesis.config import SynthesisConfig, TensorCounts
+from datamodules.synthesis.config import Depths, SynthesisConfig, TensorCounts
 from datamodules.synthesis.dataset.seeding import fraction, generator
 
 ATOMIC = "atomic"
@@ -77,7 +77,14 @@ class Taken:
     failures: Counter[str] = field(default_factory=Counter)
     """Rejected items by skeleton."""
     splits: Counter[str] = field(default_factory=Counter)
+    """Items by split."""
+    quotas_used: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Items by stream and split."""
     rejections: Counter[str] = field(default_factory=Counter)
+
+    def num_missing(self, stream: Stream, split: str) -> int:
+        """Count the items that a stream has yet to give to a split."""
+        return stream.quotas[split] - self.quotas_used[stream.name, split]
 
     def is_closed(self, skeleton: str) -> bool:
         """Whether a skeleton has all the items it may have, or has failed too often to be worth running."""
@@ -106,6 +113,14 @@ def plan_streams(atoms: Mapping[str, Atom], config: SynthesisConfig, held_out: f
     common = Palette(tuple(atom for atom in atoms.values() if atom.name not in held_out))
     everything = Palette(tuple(atoms.values()), favoured=held_out)
     counts = config.counts
+    if config.depths is not None or config.extra_train:
+        depths = config.depths or Depths()
+        quotas = {"synthetic_test_held_out_atoms": counts.test_held_out_atoms}
+        return (
+            *_plan_streams_by_depth(common, config, depths),
+            Stream("held-out", everything, depths.test_held_out_atoms, quotas, held_out),
+            *_plan_pretraining(common, config, depths.train),
+        )
     main = {
         "synthetic_train": counts.train,
         "synthetic_rl": counts.rl,
@@ -117,9 +132,27 @@ def plan_streams(atoms: Mapping[str, Atom], config: SynthesisConfig, held_out: f
         Stream("deeper", common, (4, 5), {"synthetic_test_deeper": counts.test_deeper}),
         Stream("held-out", everything, (2, 3), {"synthetic_test_held_out_atoms": counts.test_held_out_atoms}, held_out),
     )
-    if not counts.pretraining:
-        return streams
-    return (*streams, Stream(PRETRAINING, common, (2, 3), {PRETRAINING: counts.pretraining}, has_frames=False))
+    return (*streams, *_plan_pretraining(common, config, (2, 3)))
+
+
+def _plan_streams_by_depth(palette: Palette, config: SynthesisConfig, depths: Depths) -> Iterator[Stream]:
+    """Lay out one stream for each depth that a split has, so that each depth has its own share of the split."""
+    quotas: dict[int, dict[str, int]] = {}
+    for split in ("train", "rl", "val", "test", "test_deeper"):
+        chosen, count = getattr(depths, split), getattr(config.counts, split)
+        for place, depth in enumerate(chosen):
+            share = count // len(chosen) + (place < count % len(chosen))
+            quotas.setdefault(depth, {})[f"synthetic_{split}"] = share
+    for depth, count in config.extra_train.items():
+        of_depth = quotas.setdefault(depth, {})
+        of_depth["synthetic_train"] = of_depth.get("synthetic_train", 0) + count
+    for depth in sorted(quotas):
+        yield Stream(f"compositions of depth {depth}", palette, (depth,), quotas[depth])
+
+
+def _plan_pretraining(palette: Palette, config: SynthesisConfig, depths: tuple[int, ...]) -> Iterator[Stream]:
+    if config.counts.pretraining:
+        yield Stream(PRETRAINING, palette, depths, {PRETRAINING: config.counts.pretraining}, has_frames=False)
 
 
 def plan_tensor_streams(

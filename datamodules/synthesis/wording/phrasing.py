@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from datamodules.atoms import Atom
+from datamodules.synthesis.composition.render import RESULT_NAMES, permute_names
+from datamodules.synthesis.composition.tree import Call
 from datamodules.synthesis.dataset.seeding import fraction, generator
 from datamodules.synthesis.wording.frames import FRAMES, Frame
 
@@ -22,6 +24,12 @@ class Wording:
     """Names of frames by language, in the order of their definition."""
     held_out_phrasings: Mapping[str, Mapping[str, str]]
     """By atom and language, the phrasing itself."""
+    permutes_names: bool = False
+    """Whether results of steps are named by a permutation of each task's own."""
+
+    def result_names(self, tree: Call) -> str:
+        """Return the names of the steps' results, in order; one letter each."""
+        return permute_names(tree) if self.permutes_names else RESULT_NAMES
 
     def seen_frames(self, language: str) -> tuple[Frame, ...]:
         """Return the frames of prompts that are trained on."""
@@ -44,7 +52,12 @@ class Wording:
 
 
 def choose_wording(
-    atoms: Mapping[str, Atom], *, seed: int, num_held_out_frames: int, languages: Sequence[str]
+    atoms: Mapping[str, Atom],
+    *,
+    seed: int,
+    num_held_out_frames: int,
+    languages: Sequence[str],
+    permutes_names: bool = False,
 ) -> Wording:
     """Choose what is held out: frames by a hash of (seed, language), phrasings by one of (seed, atom, language)."""
     return Wording(
@@ -53,6 +66,7 @@ def choose_wording(
             atom.name: {language: _choose_phrasing(seed, atom, language) for language in languages}
             for atom in atoms.values()
         },
+        permutes_names,
     )
 
 

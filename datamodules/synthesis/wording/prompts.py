@@ -19,7 +19,7 @@ def draw_prompt(
     """Draw seen phrasings and one of the frames until the prompt is new, and remember it; None where that fails."""
     for _ in range(PROMPT_ATTEMPTS):
         phrasings = [rng.choice(wording.seen_phrasings(call.atom, language)) for call in steps(tree)]
-        prompt = describe(tree, frame=rng.choice(frames), phrasings=phrasings)
+        prompt = describe(tree, frame=rng.choice(frames), phrasings=phrasings, names=wording.result_names(tree))
         if prompt not in taken:
             taken.add(prompt)
             return prompt
@@ -30,7 +30,8 @@ def reworded_prompts(rng: Random, tree: Call, language: str, *, wording: Wording
     """Tell the task in every held-out frame, in random order, with the held-out phrasing of every step."""
     frames = wording.unseen_frames(language)
     phrasings = [wording.unseen_phrasing(call.atom, language) for call in steps(tree)]
-    return [describe(tree, frame=frame, phrasings=phrasings) for frame in rng.sample(frames, len(frames))]
+    names = wording.result_names(tree)
+    return [describe(tree, frame=frame, phrasings=phrasings, names=names) for frame in rng.sample(frames, len(frames))]
 
 
 def draw_reworded_prompt(rng: Random, tree: Call, language: str, *, wording: Wording, taken: set[str]) -> str | None:

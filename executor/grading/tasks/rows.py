@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any
 
 from executor.grading.tasks.preludes import PRELUDES
@@ -33,7 +34,7 @@ _STRINGS = (
 )
 _NUMBERED = ("float_tol", "time_limit_s", "memory_mib")
 _KEYS_OF_EVERY_KIND = (
-    *("task_id", "prompt", "solution", "prelude", "time_limit_s", "memory_mib"),
+    *("task_id", "prompt", "solution", "prelude", "library", "time_limit_s", "memory_mib"),
     *("language", "split", "group", "profile", "metadata"),
 )
 _KEYS_OF_KIND = {
@@ -157,6 +158,7 @@ def _parse(given: dict[str, Any]) -> Task:
         raise ValueError(f"metadata must be an object, not {show(given['metadata'])}")
     _check_numbers(given)
     _check_sources(given)
+    _check_library(given.get("library", {}))
     inputs = parse_inputs(given.get("inputs")) if kind is TestKind.REFERENCE else ()
     args_of_calls = inputs or tuple(test.args for test in tests if test.result is None and test.raises is None)
     check_result(given.get("result"), args_of_calls)
@@ -175,6 +177,7 @@ def _parse(given: dict[str, Any]) -> Task:
         inputs=inputs,
         profile=profile,
         metadata=given.get("metadata"),
+        library=given.get("library"),
         result=given.get("result"),
         **{key: given.get(key) for key in (*_STRINGS, *_NUMBERED)},
     )
@@ -227,13 +230,29 @@ def _check_sources(given: Mapping[str, Any]) -> None:
     for key in ("prelude", "checker"):
         if key not in given or (key == "prelude" and prelude in PRELUDES):
             continue
-        try:
-            ast.parse(given[key])
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            reason = error.msg if isinstance(error, SyntaxError) else str(error) or "too deeply nested"
-            raise ValueError(f"{key} is not valid Python: {reason}") from None
+        if problem := _find_syntax_error(given[key]):
+            raise ValueError(f"{key} is not valid Python: {problem}")
     if given.get("checker") is not None and given.get("float_tol") is not None:
         raise ValueError("float_tol does not apply to a task with a checker; remove it")
+
+
+def _check_library(library: Any) -> None:
+    if not isinstance(library, Mapping) or any(type(source) is not str for source in library.values()):
+        raise ValueError(f"library must be an object of function name to source, not {show(library)}")
+    for name, source in library.items():
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise ValueError(f"library: {show(name)} must be the name of a function")
+        if problem := _find_syntax_error(source):
+            raise ValueError(f"library: the source of {name} is not valid Python: {problem}")
+
+
+@lru_cache(maxsize=1024)
+def _find_syntax_error(source: str) -> str | None:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return error.msg if isinstance(error, SyntaxError) else str(error) or "too deeply nested"
+    return None
 
 
 def _choose_profile_of_check(given: Mapping[str, Any]) -> str:

@@ -12,10 +12,10 @@ from benchmarks.cost.layout import Layout, RunSizes  # noqa: E402
 from benchmarks.cost.sizes import QWEN_0_5B, QWEN_1_5B, QWEN_7B, ModelSizes, sizes_of  # noqa: E402
 from lightning_modules.generation.kv_cache import new_cache  # noqa: E402
 from lightning_modules.generation.llama_decoder import LlamaDecoder  # noqa: E402
-from lightning_modules.models.compute import EngineSettings, prepare_causal_lm  # noqa: E402
+from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm  # noqa: E402
 from lightning_modules.models.policy import Policy  # noqa: E402
-from lightning_modules.models.reference import Reference  # noqa: E402
-from lightning_modules.models.tiny_llama import Architecture  # noqa: E402
+from lightning_modules.models.reference import ReferencePolicy  # noqa: E402
+from lightning_modules.models.tiny_llama import TinyLlamaConfig  # noqa: E402
 from lightning_modules.rl.config import RLOptimizerConfig  # noqa: E402
 from lightning_modules.rl.numerics import token_logprobs  # noqa: E402
 from lightning_modules.training.optimizers import build_rl_adamw  # noqa: E402
@@ -70,7 +70,7 @@ def test_weights_gradients_and_moments_are_those_torch_holds(changed, critic):
     )
     moments = [value for state in optimizer.state.values() for name, value in state.items() if name != "step"]
     assert said.optimizer == sum(value.nbytes for value in moments)
-    frozen = Reference(policy)._policy
+    frozen = ReferencePolicy(policy)._policy
     assert said.reference == sum(parameter.nbytes for parameter in frozen.parameters())
     assert (said.ddp_buckets, said.reference_whole, said.gathered) == (0, 0, 0)
 
@@ -109,7 +109,7 @@ def test_activations_are_what_autograd_keeps(sizes, checkpointing):
 def kept_for_backward(sizes: ModelSizes, *, checkpointing: bool) -> dict[str, int]:
     """Train two rows of 64 tokens under bf16 autocast as `rl_loss` does, and count what autograd was given to keep."""
     causal_lm = causal_lm_of(sizes)
-    prepare_causal_lm(causal_lm, EngineSettings(gradient_checkpointing=checkpointing))
+    prepare_causal_lm(causal_lm, ComputeConfig(gradient_checkpointing=checkpointing))
     policy = Policy(causal_lm, critic="shared").train()
     ids = torch.randint(3, sizes.vocab_size, (2, 64), generator=torch.Generator().manual_seed(0))
     segments, positions = torch.ones_like(ids), torch.arange(64).repeat(2, 1)
@@ -157,7 +157,7 @@ def test_a_large_model_by_hand():
 
 
 def test_sizes_of_a_model_from_scratch():
-    sizes = sizes_of(Architecture(), name="tiny", vocab_size=6144)
+    sizes = sizes_of(TinyLlamaConfig(), name="tiny", vocab_size=6144)
     assert sizes.num_weights == sum(parameter.numel() for parameter in causal_lm_of(sizes).parameters())
 
 

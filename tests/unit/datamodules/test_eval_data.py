@@ -1,7 +1,7 @@
 import pytest
 from datasets import Dataset
 
-from datamodules.eval_data import load_dataset, load_task_prompts, task_prompts, topics_of
+from datamodules.eval_data import build_task_prompts, find_topics, load_dataset, load_task_prompts
 from datamodules.tokenizer import train_tokenizer
 from tests.support.small_data import row, write_small_data
 
@@ -17,7 +17,7 @@ def table(tmp_path_factory):
 
 
 def test_unseen_words_are_the_same_tasks_told_otherwise(table, tokenizer):
-    seen, unseen = task_prompts(table, tokenizer, 2), task_prompts(table, tokenizer, 2, wording="held_out")
+    seen, unseen = build_task_prompts(table, tokenizer, 2), build_task_prompts(table, tokenizer, 2, wording="held_out")
     assert [task.task_id for task in seen] == [task.task_id for task in unseen]
     assert [task.prompt for task in seen] == [
         "Write solve(x) that adds 400 to x.",
@@ -31,17 +31,17 @@ def test_unseen_words_are_the_same_tasks_told_otherwise(table, tokenizer):
 
 def test_an_older_data_set_is_read_and_has_no_unseen_words(tmp_path, tokenizer, table):
     older = table.remove_columns("reworded_prompt")
-    assert [task.wording for task in task_prompts(older, tokenizer)] == ["in_distribution"] * 4
-    with pytest.raises(ValueError, match=r"has no column reworded_prompt: .* build the data set anew") as error:
-        task_prompts(older, tokenizer, wording="held_out")
+    assert [task.wording for task in build_task_prompts(older, tokenizer)] == ["in_distribution"] * 4
+    with pytest.raises(ValueError, match=r"has no column reworded_prompt: .* rebuild the data set") as error:
+        build_task_prompts(older, tokenizer, wording="held_out")
     assert "\n" not in str(error.value)
 
 
 def test_topics_are_those_of_the_atoms_each_once_in_order(tokenizer):
-    assert topics_of(["quicksort", "digit_sum", "bubble_pass", "no such atom"]) == ("sorting", "arithmetic")
-    assert topics_of(["add"]) == ()
+    assert find_topics(["quicksort", "digit_sum", "bubble_pass", "no such atom"]) == ("sorting", "arithmetic")
+    assert find_topics(["add"]) == ()
     rows = Dataset.from_list([{**row("synthetic_test", 0), "atoms": ["transpose", "bounce"]}])
-    assert [task.topics for task in task_prompts(rows, tokenizer)] == [("grids", "arithmetic")]
+    assert [task.topics for task in build_task_prompts(rows, tokenizer)] == [("grids", "arithmetic")]
 
 
 def test_too_few_tasks_are_refused(tmp_path, tokenizer):

@@ -6,7 +6,7 @@ import pytest
 from datamodules.atoms import ATOMS
 from datamodules.atoms.domain_json import domains_from_json, domains_to_json
 from datamodules.atoms.domains import Bools, Dicts, Floats, Grids, Ints, Lists, Sentences, Texts, Tuples
-from datamodules.input_sampling import draw_fresh_inputs
+from datamodules.input_sampling import sample_inputs
 
 EVERY_KIND = (
     Ints(-3, 4),
@@ -21,7 +21,7 @@ EVERY_KIND = (
 
 def draw(domains, **changes):
     options = {"seed": 0, "iteration": 0, "task_id": "t", "known": [], "num": 6} | changes
-    return draw_fresh_inputs(domains, **options)
+    return sample_inputs(domains, **options)
 
 
 def test_every_domain_of_the_atoms_survives_json():

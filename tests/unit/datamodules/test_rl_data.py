@@ -167,7 +167,7 @@ def test_copies_of_a_task_are_numbered_over_all_ranks(data_dir, tokenizer):
 
 
 def test_rewards_and_validation_use_their_own_tests(data_dir, tokenizer):
-    data = data_of(data_dir, tokenizer, num_val_tasks=3, fresh_reward_tests=0)
+    data = data_of(data_dir, tokenizer, num_val_tasks=3, num_sampled_reward_tests=0)
     rows = {row["task_id"]: row for split in load_dataset(data_dir).values() for row in split}
     for prompt in data.prompts_of(0):
         assert json.loads(prompt.row["tests"]) == json.loads(rows[prompt.task_id]["reward_tests"])
@@ -209,7 +209,7 @@ def test_fresh_inputs_belong_to_seed_iteration_and_task(data_dir, tokenizer):
 
 
 def test_stored_rewards_are_retested_on_draws(data_dir, tokenizer):
-    [prompt, *_] = data_of(data_dir, tokenizer, fresh_reward_tests=0).prompts_of(0)
+    [prompt, *_] = data_of(data_dir, tokenizer, num_sampled_reward_tests=0).prompts_of(0)
     assert len(prompt.task.tests) == 1
     assert len(prompt.retest.task.inputs) == 1
     assert prompt.retest.task.reference.startswith("def solve")
@@ -239,7 +239,7 @@ def test_without_domains_the_stored_tests_serve_and_one_line_says_so(data_dir, t
             assert (prompt.task.reference, prompt.task.inputs, prompt.retest) == (None, (), None)
     [record] = caplog.records
     assert record.getMessage().startswith(
-        "fresh_reward_tests: 4 of the 4 tasks of iteration 0 keep their stored reward tests (synthetic_rl/"
+        "num_sampled_reward_tests: 4 of the 4 tasks of iteration 0 keep their stored reward tests (synthetic_rl/"
     )
 
 
@@ -278,7 +278,7 @@ def test_a_stale_epoch_collects_nothing(data_dir, tokenizer):
         ({"splits": []}, "splits is empty"),
         ({"splits": ["nothing"]}, "has no split nothing"),
         ({"val_split": "nothing"}, "has no split nothing"),
-        ({"fresh_reward_tests": -1}, "fresh_reward_tests is -1: it must be from 0 to 200"),
+        ({"num_sampled_reward_tests": -1}, "num_sampled_reward_tests is -1: it must be from 0 to 200"),
         ({"samples_per_prompt": 0}, "samples_per_prompt is 0"),
         ({"prompts_per_iteration": 3, "minibatch_size": 6, "world_size": 2}, "prompts_per_iteration 3 does not divide"),
         ({"accumulate": 3}, "minibatch_size 4 does not divide into 1 ranks x accumulate_grad_batches 3"),

@@ -6,8 +6,14 @@ import pytest
 import torch
 from datasets import Dataset, load_from_disk
 
-from datamodules.eval_data import load_task_prompts, spread
-from datamodules.sampler import DrawPlan, MixturePart, chosen_tasks, num_drawn, shares
+from datamodules.eval_data import evenly_spaced_indices, load_task_prompts
+from datamodules.sampler import (
+    MixturePart,
+    MixtureSampler,
+    choose_tasks,
+    compute_sampling_weights,
+    count_draws_by_source,
+)
 from datamodules.sft_data import TEST_SPLITS, SFTDataModule
 from tests.support.small_data import row, write_small_data
 
@@ -40,33 +46,33 @@ def texts_of(data: SFTDataModule, batch) -> list[str]:
 
 def test_ranks_validate_equally_often_and_each_task_once(data_dir):
     # three tasks in batches of one: rank 0 has two, rank 1 one and a batch without labels
-    shares = [
+    compute_sampling_weights = [
         list(ready(data_dir, rank=rank, world_size=2, batch_size=2, num_val_tasks=3).val_dataloader()[0])
         for rank in range(2)
     ]
-    assert [len(batches) for batches in shares] == [1, 1]
-    shares = []
+    assert [len(batches) for batches in compute_sampling_weights] == [1, 1]
+    compute_sampling_weights = []
     for rank in range(2):
         data = ready(data_dir, rank=rank, world_size=2, batch_size=2, num_val_tasks=3)
         data.batch_size = 1
-        shares.append(list(data.val_dataloader()[0]))
-    assert [[batch.num_samples for batch in batches] for batches in shares] == [[1, 1], [1, 0]]
-    assert (shares[1][1].labels == -100).all()
-    assert (shares[1][0].labels != -100).any()
+        compute_sampling_weights.append(list(data.val_dataloader()[0]))
+    assert [[batch.num_samples for batch in batches] for batches in compute_sampling_weights] == [[1, 1], [1, 0]]
+    assert (compute_sampling_weights[1][1].labels == -100).all()
+    assert (compute_sampling_weights[1][0].labels != -100).any()
 
 
 def test_num_drawn_by_hand():
     # 8 draws at 1:3 are 2 and 6; at 1:1:2 they are 2, 2, 4; of 3 draws at 1:3, 0.75 rounds to 1
-    assert num_drawn(8, [1, 3]) == [2, 6]
-    assert num_drawn(8, [1, 1, 2]) == [2, 2, 4]
-    assert num_drawn(3, [1, 3]) == [1, 2]
+    assert count_draws_by_source(8, [1, 3]) == [2, 6]
+    assert count_draws_by_source(8, [1, 1, 2]) == [2, 2, 4]
+    assert count_draws_by_source(3, [1, 3]) == [1, 2]
 
 
 def test_num_drawn_never_goes_back_and_stays_near_the_share():
     weights = [0.013, 0.2, 0.5, 0.287]
     before = [0] * 4
     for total in range(1, 500):
-        counts = num_drawn(total, weights)
+        counts = count_draws_by_source(total, weights)
         assert sum(counts) == total
         assert all(now >= then for now, then in zip(counts, before, strict=True))
         assert all(abs(count - total * weight) < 1.6 for count, weight in zip(counts, weights, strict=True))
@@ -74,7 +80,7 @@ def test_num_drawn_never_goes_back_and_stays_near_the_share():
 
 
 def test_every_pass_shows_every_task_once_and_in_a_new_order():
-    plan = DrawPlan({"a": 6, "b": 9}, {"a": 1.0, "b": 1.0}, batch_size=4, seed=0)
+    plan = MixtureSampler({"a": 6, "b": 9}, {"a": 1.0, "b": 1.0}, batch_size=4, seed=0)
     drawn = [task for step in range(9) for split, task in plan.batch(step) if split == "a"]  # 18 = 3 passes of 6
     passes = [drawn[0:6], drawn[6:12], drawn[12:18]]
     assert all(sorted(one) == list(range(6)) for one in passes)
@@ -83,32 +89,38 @@ def test_every_pass_shows_every_task_once_and_in_a_new_order():
 
 def test_the_plan_has_no_memory():
     def fresh():
-        return DrawPlan({"a": 6, "b": 9}, {"a": 1.0, "b": 2.0}, batch_size=5, seed=3)
+        return MixtureSampler({"a": 6, "b": 9}, {"a": 1.0, "b": 2.0}, batch_size=5, seed=3)
 
     straight = fresh()
     in_order = [straight.batch(step) for step in range(12)]
     assert [fresh().batch(step) for step in range(12)] == in_order
     backwards = fresh()
     assert [backwards.batch(step) for step in reversed(range(12))] == in_order[::-1]
-    assert DrawPlan({"a": 6, "b": 9}, {"a": 1.0, "b": 2.0}, batch_size=5, seed=4).batch(0) != in_order[0]
+    assert MixtureSampler({"a": 6, "b": 9}, {"a": 1.0, "b": 2.0}, batch_size=5, seed=4).batch(0) != in_order[0]
 
 
 def test_counts_are_nested_and_depend_on_the_seed():
-    few = chosen_tasks(MixturePart(count=4), 50, seed=1, split="atomic")
-    more = chosen_tasks(MixturePart(count=9), 50, seed=1, split="atomic")
+    few = choose_tasks(MixturePart(count=4), 50, seed=1, split="atomic")
+    more = choose_tasks(MixturePart(count=9), 50, seed=1, split="atomic")
     assert len(few) == 4
     assert set(few) < set(more)
-    assert few != chosen_tasks(MixturePart(count=4), 50, seed=2, split="atomic")
+    assert few != choose_tasks(MixturePart(count=4), 50, seed=2, split="atomic")
     with pytest.raises(ValueError, match="atomic has 50 tasks, count asks for 51"):
-        chosen_tasks(MixturePart(count=51), 50, seed=1, split="atomic")
+        choose_tasks(MixturePart(count=51), 50, seed=1, split="atomic")
 
 
 def test_shares():
-    assert shares(BOTH, {"atomic": 7, "synthetic_train": 12}) == {"atomic": 0.25, "synthetic_train": 0.75}
+    assert compute_sampling_weights(BOTH, {"atomic": 7, "synthetic_train": 12}) == {
+        "atomic": 0.25,
+        "synthetic_train": 0.75,
+    }
     parts = {"atomic": MixturePart(), "synthetic_train": MixturePart()}
-    assert shares(parts, {"atomic": 5, "synthetic_train": 15}) == {"atomic": 0.25, "synthetic_train": 0.75}
+    assert compute_sampling_weights(parts, {"atomic": 5, "synthetic_train": 15}) == {
+        "atomic": 0.25,
+        "synthetic_train": 0.75,
+    }
     with pytest.raises(ValueError, match="synthetic_train has no weight"):
-        shares({"atomic": MixturePart(weight=1.0), "synthetic_train": MixturePart()}, {})
+        compute_sampling_weights({"atomic": MixturePart(weight=1.0), "synthetic_train": MixturePart()}, {})
 
 
 def test_mixture_keys_change_what_is_trained(data_dir):
@@ -198,8 +210,8 @@ def test_task_prompts_hold_the_evaluation_tests(data_dir):
 
 
 def test_spread():
-    assert spread(10, 4) == [0, 2, 5, 7]
-    assert spread(3, None) == spread(3, 9) == [0, 1, 2]
+    assert evenly_spaced_indices(10, 4) == [0, 2, 5, 7]
+    assert evenly_spaced_indices(3, None) == evenly_spaced_indices(3, 9) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -245,7 +257,7 @@ def test_validation_asks_tasks_that_are_trained_on(data_dir):
     asked = {split: [prompt.task_id for prompt in prompts] for split, prompts in data.val_dataloader()[1]}
     trained = [
         f"synthetic_train/{index}"
-        for index in chosen_tasks(mixture["synthetic_train"], 12, seed=0, split="synthetic_train")
+        for index in choose_tasks(mixture["synthetic_train"], 12, seed=0, split="synthetic_train")
     ]
     assert list(asked) == ["synthetic_val", "synthetic_train"]
     assert [len(asked[split]) for split in asked] == [2, 3]

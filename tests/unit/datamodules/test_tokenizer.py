@@ -3,8 +3,7 @@ import re
 import pytest
 from datasets import load_from_disk
 
-from datamodules import tokenizer as tokenizer_module
-from datamodules.tokenizer import PIECES, load_tokenizer, pre_tokenizer, train_tokenizer, training_texts
+from datamodules.tokenizer import PIECES, STEP_PIECES, load_tokenizer, pre_tokenizer, train_tokenizer, training_texts
 from tests.support.small_data import write_small_data
 
 TEXTS = [
@@ -66,14 +65,13 @@ def test_training_is_deterministic_and_loading_gives_the_same(tmp_path, tokenize
     assert again.get_vocab() == tokenizer.get_vocab() == load_tokenizer(tmp_path / "tokenizer").get_vocab()
 
 
-def test_an_existing_tokenizer_is_kept_and_another_recipe_refused(tmp_path, monkeypatch):
+def test_an_existing_tokenizer_is_kept_and_another_recipe_refused(tmp_path):
     first = train_tokenizer(TEXTS, 300, tmp_path / "tokenizer")
     assert train_tokenizer(["other text"] * 9, 300, tmp_path / "tokenizer").get_vocab() == first.get_vocab()
     with pytest.raises(ValueError, match="vocab_size 300, not 310"):
         train_tokenizer(TEXTS, 310, tmp_path / "tokenizer")
-    monkeypatch.setattr(tokenizer_module, "PIECES", r"\s+")
     with pytest.raises(ValueError, match="cuts texts into other pieces: delete it"):
-        train_tokenizer(TEXTS, 300, tmp_path / "tokenizer")
+        train_tokenizer(TEXTS, 300, tmp_path / "tokenizer", pieces=STEP_PIECES)
     with pytest.raises(ValueError, match="at least 259"):
         train_tokenizer(TEXTS, 100, tmp_path / "small")
     assert [path.name for path in tmp_path.iterdir()] == ["tokenizer"]  # nothing half-made is left
@@ -98,3 +96,19 @@ def test_texts_come_from_training_splits_alone(tmp_path):
     assert "adds 100 to" in texts
     for number in (200, 300, 400, 500, 600):
         assert f" {number}" not in texts
+
+
+def test_steps_are_cut_into_name_call_and_arguments():
+    source = "def solve(a: list[int]) -> int:\n    y = rotate(a, 3)\n    return top(y)\n"
+    pieces = [text for text, _ in pre_tokenizer(STEP_PIECES).pre_tokenize_str(source)]
+    assert [piece.replace("Ġ", " ").replace("Ċ", "\n") for piece in pieces] == [
+        "def solve(a: list[int]) -> int:",
+        "\n    y = ",
+        "rotate(",
+        "a,",
+        " 3)",
+        "\n    return ",
+        "top(",
+        "y)",
+        "\n",
+    ]

@@ -18,8 +18,8 @@ from executor.grading.pass_at_k import pass_at_k
 from executor.types import Status, Submission
 from lightning_modules.generation.generate import Sampling
 from lightning_modules.models.loading import load_policy
-from lightning_modules.models.lora import LoRASettings, adapters_off
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.lora import LoRAConfig, adapters_off
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, RLOptimizerConfig
 from lightning_modules.rl.kl_control import KLConfig, controller_of
 from lightning_modules.rl_module import RLModule
@@ -29,7 +29,9 @@ from lightning_modules.training.tags import documented
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 
-TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
+TINY = TinyLlamaConfig(
+    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128
+)
 PPO = AlgorithmConfig(target_kl=None, entropy_coef=0.01)
 CRITIC = CriticConfig(warmup_iterations=1)
 KL = KLConfig(init_coef=0.1, target=0.5, horizon=50)
@@ -366,7 +368,7 @@ def test_rewards_come_from_draws_and_the_meter_from_the_stored_tests(start, data
     assert trainer.callback_metrics["reward/mean"].item() == 0.0
     assert trainer.callback_metrics["reward/num_retested"].item() == 0
     assert "reward/retest_gap" not in trainer.callback_metrics
-    data = data_of(data_dir, fresh_reward_tests=0)
+    data = data_of(data_dir, num_sampled_reward_tests=0)
     _, trainer = train(start, data_dir, tmp_path, module=module_of(start, retest_share=1.0), data=data, max_epochs=1)
     assert trainer.callback_metrics["reward/mean"].item() == 1.0
     assert trainer.callback_metrics["reward/num_retested"].item() == 8
@@ -421,7 +423,7 @@ def test_the_reward_rises(start, data_dir, tmp_path, monkeypatch):
 
 
 def test_adapters_alone_are_trained_against_the_model_without_them(start, data_dir, tmp_path):
-    module = module_of(start, lora=LoRASettings(r=2), critic=replace(CRITIC, warmup_iterations=0))
+    module = module_of(start, lora=LoRAConfig(r=2), critic=replace(CRITIC, warmup_iterations=0))
     first, _ = load_policy(start)
     ids = torch.tensor([[1, 70, 71, 72]])
     records = Records()

@@ -8,13 +8,15 @@ from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
 from lightning_modules.generation.sampler import Sampling
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl_module import RLModule
 from lightning_modules.training import run_executor
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 
-TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
+TINY = TinyLlamaConfig(
+    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128
+)
 VOWELS = ("a", "e", "i", "o", "u")
 
 

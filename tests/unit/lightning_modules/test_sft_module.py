@@ -14,10 +14,10 @@ from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
 from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, Submission
-from lightning_modules.models.compute import EngineSettings
+from lightning_modules.models.compute import ComputeConfig
 from lightning_modules.models.loading import load_policy
-from lightning_modules.models.lora import LoRASettings, adapters_off
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.lora import LoRAConfig, adapters_off
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.sft_module import SFTModule
 from lightning_modules.training.optimizers import AdamWConfig, build_adamw, lr_factor
 from lightning_modules.training.sample_texts import SampleTexts
@@ -26,7 +26,9 @@ from lightning_modules.training.throughput import Telemetry
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 
-TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
+TINY = TinyLlamaConfig(
+    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128
+)
 FAST = AdamWConfig(lr=1e-2, warmup_steps=2)
 
 
@@ -108,7 +110,7 @@ def test_a_resumed_run_ends_with_bitwise_the_same_parameters(data_dir, tmp_path)
 
 
 def test_dropout_resumes_too(data_dir, tmp_path):
-    lora = LoRASettings(r=2, dropout=0.5)
+    lora = LoRAConfig(r=2, dropout=0.5)
     straight, half, resumed, without = (module_of(lora=one) for one in (lora, lora, lora, replace(lora, dropout=0.0)))
     for module in (straight, without):
         trainer_of(tmp_path).fit(module, data_of(data_dir))
@@ -125,7 +127,7 @@ def test_dropout_resumes_too(data_dir, tmp_path):
 
 def test_adapters_alone_are_trained_and_a_checkpoint_holds_the_merged_model(data_dir, tmp_path):
     path = tmp_path / "adapted.ckpt"
-    module = module_of(lora=LoRASettings(r=2), engine=EngineSettings(gradient_checkpointing=True))
+    module = module_of(lora=LoRAConfig(r=2), compute=ComputeConfig(gradient_checkpointing=True))
     trainer_of(tmp_path, max_epochs=2, callbacks=[SaveAfter(path, 2, stop=False)]).fit(module, data_of(data_dir))
     untrained = build_causal_lm(TINY, module.tokenizer, 0)
     causal_lm = module.policy.causal_lm
@@ -139,7 +141,7 @@ def test_adapters_alone_are_trained_and_a_checkpoint_holds_the_merged_model(data
 
 @pytest.mark.parametrize("change", [{"gradient_checkpointing": True}])
 def test_how_the_model_is_computed_changes_nothing(data_dir, tmp_path, change):
-    plain, other = module_of(), module_of(engine=EngineSettings(**change))
+    plain, other = module_of(), module_of(compute=ComputeConfig(**change))
     for module in (plain, other):
         trainer_of(tmp_path, max_epochs=1).fit(module, data_of(data_dir))
     for a, b in zip(plain.policy.parameters(), other.policy.parameters(), strict=True):

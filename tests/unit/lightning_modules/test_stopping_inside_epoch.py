@@ -13,12 +13,14 @@ from datamodules.eval_data import load_dataset
 from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status
 from lightning_modules.models.loading import load_policy
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
-from lightning_modules.training.checkpointing import checkpoints_of, is_finished
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
+from lightning_modules.training.checkpointing import is_finished, list_checkpoints
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 
-TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
+TINY = TinyLlamaConfig(
+    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128
+)
 COMMON = [
     "--num_threads=1", "--trainer.accelerator=cpu", "--trainer.precision=32-true", "--trainer.limit_val_batches=0",
     "--trainer.callbacks=[]", "--trainer.max_epochs=4", "--data.init_args.data_dir=small",
@@ -31,7 +33,7 @@ SFT = [
 RL = [
     "fit", "--config=ppo", *COMMON, "--model.init_args.init_from=start", "--model.init_args.sampling.max_new_tokens=8",
     "--data.init_args.prompts_per_iteration=3", "--data.init_args.samples_per_prompt=2",
-    "--data.init_args.minibatch_size=2", "--data.init_args.fresh_reward_tests=0",
+    "--data.init_args.minibatch_size=2", "--data.init_args.num_sampled_reward_tests=0",
 ]  # fmt: skip
 
 
@@ -66,7 +68,7 @@ def in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def names(run_dir: str) -> list[str]:
-    return [path.name for path in checkpoints_of(run_dir)]
+    return [path.name for path in list_checkpoints(run_dir)]
 
 
 def parameters(source: str) -> list[torch.Tensor]:

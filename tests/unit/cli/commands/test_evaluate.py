@@ -11,12 +11,12 @@ from cli.evaluation.plan import EvaluationPlan, Suite, plan_of
 from cli.evaluation.report import as_json, as_markdown, scores_of, wording_differences
 from cli.evaluation.store import EvaluationStore
 from cli.main import main
-from datamodules.prompt_format import PromptFormat, format_of
+from datamodules.prompt_format import PromptFormat, get_format
 from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, TestKind
 from lightning_modules.evaluation.records import Evaluation, JudgedSample, TaskResult
 from lightning_modules.models.loading import load_policy
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 
@@ -82,8 +82,8 @@ def test_a_plan_from_a_file() -> None:
         "synthetic_test",
         "synthetic_test_unseen",
     ]
-    trained = PromptFormat(system="Be brief.", answer="fenced")
-    wanted = PromptFormat(system="Be brief.", answer="fenced", user="Do {prompt}")
+    trained = PromptFormat(system="Be brief.", completion_format="fenced")
+    wanted = PromptFormat(system="Be brief.", completion_format="fenced", user="Do {prompt}")
     assert plan.suites[0].prompt_format(trained) == wanted  # what is left out is as trained
     assert plan.suites[0].stop == ("\n\n\n",)
     assert plan.ks == [1, 2]
@@ -155,7 +155,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = write_small_data(folder / "data")
     tokenizer = train_tokenizer(training_texts(load_from_disk(str(data))), 300, folder / "tokenizer")
     sizes = {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "num_kv_heads": 1, "intermediate_size": 16}
-    model = build_causal_lm(Architecture(**sizes, max_position=256), tokenizer, 0)
+    model = build_causal_lm(TinyLlamaConfig(**sizes, max_position=256), tokenizer, 0)
     model.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
     return folder
@@ -271,7 +271,7 @@ def test_each_suite_has_its_format(material: Path, monkeypatch: pytest.MonkeyPat
 
     def noted(tokenizer, prompt_format):
         real(tokenizer, prompt_format)
-        formats.append(format_of(tokenizer))
+        formats.append(get_format(tokenizer))
 
     monkeypatch.setattr(evaluation_run, "set_format", noted)
     assert run(material, "--system", "Be brief.") == 0

@@ -10,9 +10,9 @@ from cli.main import main
 from datamodules.tokenizer import train_tokenizer
 from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload
 from lightning_modules.models.policy import Policy
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 
-TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=64)
+TINY = TinyLlamaConfig(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=64)
 TEXT = "def solve(x): return x\n"
 IDS = torch.tensor([[5, 9, 11, 7]])
 

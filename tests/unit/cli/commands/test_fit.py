@@ -11,7 +11,7 @@ from lightning.pytorch.trainer.connectors.logger_connector import _LoggerConnect
 from cli.config import hardware as machine_settings
 from cli.main import main
 from lightning_modules.models.autotune import Measured
-from lightning_modules.training.checkpointing import checkpoints_of, is_finished
+from lightning_modules.training.checkpointing import is_finished, list_checkpoints
 from tests.support.toy_run import Toy, curves, fit, in_tmp, weights  # noqa: F401
 
 SFT = "lightning_modules.sft_module.SFTModule"
@@ -24,7 +24,7 @@ def test_a_run_leaves_config_curves_and_checkpoints_in_its_directory() -> None:
     names = {path.name for path in Path("run").iterdir()}
     assert {"config.yaml", "hparams.yaml", "machine.yaml", "checkpoints"} < names
     assert len([name for name in names if name.startswith("events.")]) == len(names) - 4 == 1
-    assert [path.name for path in checkpoints_of("run")] == ["epoch_00003.ckpt", "epoch_00004.ckpt"]
+    assert [path.name for path in list_checkpoints("run")] == ["epoch_00003.ckpt", "epoch_00004.ckpt"]
     assert os.readlink("run/checkpoints/last.ckpt") == os.readlink("run/checkpoints/final.ckpt") == "epoch_00004.ckpt"
     assert [step for step, _ in curves("run")["train/loss_step"]] == list(range(12))
     assert [step for step, _ in curves("run")["val/loss"]] == [2, 5, 8, 11]
@@ -47,7 +47,7 @@ def test_ctrl_c_and_resume_are_as_if_never_stopped(capsys: pytest.CaptureFixture
     Toy.interrupt_at_step = 7  # the second step of the third epoch
     assert fit() == 130
     assert "run the same command again with `--ckpt_path last` to go on" in capsys.readouterr().err
-    assert [path.name for path in checkpoints_of("run")] == ["epoch_00001.ckpt", "epoch_00002.ckpt"]
+    assert [path.name for path in list_checkpoints("run")] == ["epoch_00001.ckpt", "epoch_00002.ckpt"]
     assert not is_finished("run")
     assert curves("run")["train/loss_step"][-1][0] == 6  # a point beyond the checkpoint, to be forgotten
     Toy.interrupt_at_step = None
@@ -114,7 +114,7 @@ def test_a_run_killed_between_its_last_checkpoint_and_its_end_is_finished_by_a_r
 def test_which_checkpoints_stay() -> None:
     keys = ["--checkpoint.every_n_epochs=2", "--checkpoint.keep=1", "--checkpoint.keep_every_n_epochs=4"]
     assert fit("--trainer.max_epochs=7", *keys) == 0
-    assert [path.name for path in checkpoints_of("run")] == ["epoch_00004.ckpt", "epoch_00007.ckpt"]
+    assert [path.name for path in list_checkpoints("run")] == ["epoch_00004.ckpt", "epoch_00007.ckpt"]
 
 
 def test_a_save_that_dies_leaves_the_last_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_a_save_that_dies_leaves_the_last_checkpoint(monkeypatch: pytest.MonkeyP
     with pytest.raises(OSError, match="disk gone"):
         fit()
     folder = Path("run/checkpoints")
-    assert [path.name for path in checkpoints_of("run")] == ["epoch_00001.ckpt", "epoch_00002.ckpt"]
+    assert [path.name for path in list_checkpoints("run")] == ["epoch_00001.ckpt", "epoch_00002.ckpt"]
     assert os.readlink(folder / "last.ckpt") == "epoch_00002.ckpt"
     assert (folder / ".epoch_00003.ckpt.tmp").exists()
     assert fit("--ckpt_path=last") == 0
@@ -165,7 +165,7 @@ def test_a_run_killed_right_after_a_checkpoint_keeps_the_epoch_s_points(monkeypa
 
     monkeypatch.setattr(_LoggerConnector, "update_train_epoch_metrics", dies_at_the_second)
     assert fit() == 130
-    assert [path.name for path in checkpoints_of("run")] == ["epoch_00001.ckpt", "epoch_00002.ckpt"]
+    assert [path.name for path in list_checkpoints("run")] == ["epoch_00001.ckpt", "epoch_00002.ckpt"]
     assert fit("--ckpt_path=last") == 0
     assert [step for step, _ in curves("whole")["train/loss_epoch"]] == [2, 5, 8, 11]
     assert curves("run") == curves("whole")
@@ -235,7 +235,7 @@ def test_a_damaged_checkpoint_is_named_with_the_way_round_it(capsys: pytest.Capt
     )
     damaged.unlink()
     assert fit("--ckpt_path=last") == 0
-    assert [path.name for path in checkpoints_of("run")] == ["epoch_00003.ckpt", "epoch_00004.ckpt"]
+    assert [path.name for path in list_checkpoints("run")] == ["epoch_00003.ckpt", "epoch_00004.ckpt"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from torch import nn
 
 from cli.study.budget import num_multiplied_weights, rl_budget, sft_budget
 from datamodules.tokenizer import train_tokenizer
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 
 
 def test_sft_by_hand():
@@ -41,7 +41,7 @@ def tokenizer(tmp_path_factory):
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_an_embedding_counts_where_it_is_the_output_layer_too(tokenizer, tied):
-    sizes = Architecture(hidden_size=8, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=8)
+    sizes = TinyLlamaConfig(hidden_size=8, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=8)
     model = build_causal_lm(sizes, tokenizer, 0)
     if not tied:
         model.set_output_embeddings(nn.Linear(8, model.config.vocab_size, bias=False))

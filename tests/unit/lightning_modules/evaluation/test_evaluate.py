@@ -8,7 +8,7 @@ import torch
 import lightning_modules.evaluation.evaluate as evaluation_module
 import lightning_modules.generation.generate as generation_module
 from datamodules.batches import TaskPrompt
-from datamodules.prompt_format import encode_completion, encode_prompt
+from datamodules.prompt_format import encode_completions, encode_prompts
 from datamodules.tokenizer import train_tokenizer
 from executor.types import Status, Submission
 from lightning_modules.evaluation.evaluate import EvalConfig, evaluate, regrade, sample_id
@@ -21,12 +21,12 @@ from lightning_modules.evaluation.statistics import (
     score_interval,
 )
 from lightning_modules.generation.generate import Generated
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.training.sample_texts import sample_text
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import task_prompt
 
-TINY = Architecture(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16, max_position=96)
+TINY = TinyLlamaConfig(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16, max_position=96)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,8 @@ def model(tokenizer):
 
 def prompts_of(tokenizer, num_tasks: int) -> list[TaskPrompt]:
     return [
-        task_prompt(f"t{i}", f"task {i}", prompt_ids=encode_prompt(tokenizer, f"task {i}")) for i in range(num_tasks)
+        task_prompt(f"t{i}", f"task {i}", prompt_ids=encode_prompts(tokenizer, [f"task {i}"])[0])
+        for i in range(num_tasks)
     ]
 
 
@@ -62,7 +63,7 @@ def scripted(monkeypatch, tokenizer):
             task, number = names[name]
             assert (sampling.temperature == 0.0) == (number == GREEDY)
             text = SCRIPT[task][number + 1]
-            results[index] = Generated(encode_completion(tokenizer, text), [], True)
+            results[index] = Generated(encode_completions(tokenizer, [text])[0], [], True)
             on_finished(index, results[index])
         return [results[index] for index in range(len(sample_ids))]
 

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from lightning_modules.models import chunked_logits as logit_parts
-from lightning_modules.models.chunked_logits import of_logits_in_parts
+from lightning_modules.models.chunked_logits import apply_to_chunked_logits
 
 VOCAB = 50
 
@@ -35,7 +35,7 @@ def losses(head, hidden, labels):
             largest = logits.max(-1).values
         return functional.cross_entropy(logits, labels[part], reduction="none"), largest
 
-    return of_logits_in_parts(head, hidden, of_logits, vocab_size=VOCAB)
+    return apply_to_chunked_logits(head, hidden, of_logits, vocab_size=VOCAB)
 
 
 @pytest.mark.parametrize(("at_once", "rows"), [(10 * VOCAB, [10]), (4 * VOCAB, [4, 4, 2]), (1, [1] * 10)])

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from datamodules.packing import Sample, pack
-from lightning_modules.models.compute import EngineSettings, disable_dropout, prepare_causal_lm
+from lightning_modules.models.compute import ComputeConfig, disable_dropout, prepare_causal_lm
 from lightning_modules.models.policy import Policy
 from lightning_modules.training.packed_loss import block_causal_mask, completion_loss, packed_mask
 
@@ -36,7 +36,7 @@ def model():
     return LlamaForCausalLM(config)
 
 
-def loss_and_gradients(model, settings: EngineSettings) -> tuple[torch.Tensor, list[torch.Tensor]]:
+def loss_and_gradients(model, settings: ComputeConfig) -> tuple[torch.Tensor, list[torch.Tensor]]:
     model = copy.deepcopy(model)
     prepare_causal_lm(model, settings)
     disable_dropout(model)
@@ -72,9 +72,9 @@ def test_dropout_is_gone_from_attention_and_layers(model):
 def test_gradient_checkpointing_computes_twice_and_changes_nothing(model):
     calls = []
     model.model.layers[0].mlp.register_forward_pre_hook(lambda *_: calls.append(1))
-    plain = loss_and_gradients(model, EngineSettings())
+    plain = loss_and_gradients(model, ComputeConfig())
     assert len(calls) == 1
-    again = loss_and_gradients(model, EngineSettings(gradient_checkpointing=True))
+    again = loss_and_gradients(model, ComputeConfig(gradient_checkpointing=True))
     assert len(calls) == 3
     torch.testing.assert_close(again, plain)
 
@@ -93,7 +93,7 @@ def test_flex_masks_say_what_the_dense_ones_say():
 @pytest.mark.parametrize("change", [{"compile": True}])
 def test_compiled_training_is_training(model, change):
     torch.testing.assert_close(
-        loss_and_gradients(model, EngineSettings(**change)), loss_and_gradients(model, EngineSettings()),
+        loss_and_gradients(model, ComputeConfig(**change)), loss_and_gradients(model, ComputeConfig()),
         rtol=1e-4, atol=1e-5,
     )  # fmt: skip
 
@@ -105,7 +105,7 @@ def test_flex_attention_reads_packed_rows_as_dense_attention_does(model):
     logits = {}
     for attention in ("sdpa", "flex"):
         one = copy.deepcopy(model)
-        prepare_causal_lm(one, EngineSettings(attention=attention))
+        prepare_causal_lm(one, ComputeConfig(attention=attention))
         mask = packed_mask(batch.segment_ids, flex=attention == "flex")
         with torch.no_grad():
             logits[attention], _ = Policy(one).eval()(batch.input_ids, mask, batch.position_ids, everywhere)
@@ -116,4 +116,4 @@ def test_flex_attention_reads_packed_rows_as_dense_attention_does(model):
 def test_a_model_without_checkpointing_is_refused(model):
     model.supports_gradient_checkpointing = False
     with pytest.raises(ValueError, match="gradient_checkpointing: LlamaForCausalLM"):
-        prepare_causal_lm(model, EngineSettings(gradient_checkpointing=True))
+        prepare_causal_lm(model, ComputeConfig(gradient_checkpointing=True))

@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from lightning_modules.models.lora import LoRASettings, adapters_off, add_lora, has_lora, merge_lora
+from lightning_modules.models.lora import LoRAConfig, adapters_off, add_lora, has_lora, merge_lora
 from lightning_modules.models.policy import Policy
-from lightning_modules.models.reference import Reference
+from lightning_modules.models.reference import ReferencePolicy
 
 IDS = torch.tensor([[1, 5, 6, 7], [1, 8, 9, 3]])
 READ = (IDS, torch.ones_like(IDS), torch.arange(4).expand(2, 4), torch.ones_like(IDS, dtype=torch.bool))
@@ -32,7 +32,7 @@ def train_adapters(model) -> None:
 def test_adapters_change_nothing_at_first_and_alone_are_trained(model):
     before = model(IDS).logits
     state = torch.random.get_rng_state()
-    add_lora(model, LoRASettings(r=4), seed=3)
+    add_lora(model, LoRAConfig(r=4), seed=3)
     assert torch.equal(torch.random.get_rng_state(), state)
     assert has_lora(model)
     torch.testing.assert_close(model(IDS).logits, before)
@@ -46,7 +46,7 @@ def test_adapters_change_nothing_at_first_and_alone_are_trained(model):
 
 def test_off_is_the_model_before_and_merged_is_the_model_after(model):
     before = model(IDS).logits
-    add_lora(model, LoRASettings(r=2, alpha=4.0), seed=0)
+    add_lora(model, LoRAConfig(r=2, alpha=4.0), seed=0)
     train_adapters(model)
     after = model(IDS).logits
     assert not torch.allclose(after, before, atol=1e-2)
@@ -62,9 +62,9 @@ def test_off_is_the_model_before_and_merged_is_the_model_after(model):
 
 def test_the_reference_of_an_adapted_policy_is_the_policy_without_adapters(model):
     plain = Policy(copy.deepcopy(model))(*READ)[0]
-    add_lora(model, LoRASettings(r=2), seed=0)
+    add_lora(model, LoRAConfig(r=2), seed=0)
     policy = Policy(model, critic="shared")
-    reference = Reference(policy)
+    reference = ReferencePolicy(policy)
     train_adapters(model)
     torch.testing.assert_close(reference.of_logits(*READ, lambda logits, part: (logits,))[0], plain)
     assert not torch.allclose(policy(*READ)[0], plain, atol=1e-2)
@@ -73,7 +73,7 @@ def test_the_reference_of_an_adapted_policy_is_the_policy_without_adapters(model
 
 
 def test_sampling_model_is_plain_and_of_the_present_weights(model):
-    add_lora(model, LoRASettings(r=2), seed=0)
+    add_lora(model, LoRAConfig(r=2), seed=0)
     policy = Policy(model)
     train_adapters(model)
     sampled_from = policy.sampling_model(None)
@@ -87,8 +87,8 @@ def test_sampling_model_is_plain_and_of_the_present_weights(model):
 
 
 def test_settings_choose_layers_and_survive_json(model):
-    settings = LoRASettings(r=3, alpha=1.5, dropout=0.1, target_modules=["q_proj"])
-    assert LoRASettings.from_json(settings.to_json()) == settings
+    settings = LoRAConfig(r=3, alpha=1.5, dropout=0.1, target_modules=["q_proj"])
+    assert LoRAConfig.from_json(settings.to_json()) == settings
     add_lora(model, settings, seed=0)
     assert sum("lora_A" in name for name, _ in model.named_parameters()) == 2
     other = copy.deepcopy(model)
@@ -99,7 +99,7 @@ def test_settings_choose_layers_and_survive_json(model):
 def test_seed_decides_the_first_factors(model):
     models = [copy.deepcopy(model) for _ in range(3)]
     for one, seed in zip(models, (1, 1, 2), strict=True):
-        add_lora(one, LoRASettings(r=2), seed=seed)
+        add_lora(one, LoRAConfig(r=2), seed=seed)
     first, again, other = ([p for n, p in one.named_parameters() if "lora_A" in n] for one in models)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first[0], other[0])
@@ -110,10 +110,10 @@ def test_seed_decides_the_first_factors(model):
 )
 def test_settings_that_cannot_be(change, line):
     with pytest.raises(ValueError, match=line):
-        LoRASettings(**change)
+        LoRAConfig(**change)
 
 
 def test_a_target_that_does_not_exist_is_named_with_those_that_do(model):
     with pytest.raises(ValueError, match="query.*q_proj") as error:
-        add_lora(model, LoRASettings(target_modules=["query"]), seed=0)
+        add_lora(model, LoRAConfig(target_modules=["query"]), seed=0)
     assert "\n" not in str(error.value)

@@ -10,10 +10,10 @@ from datamodules.packing import Sample, pack
 from datamodules.tokenizer import load_tokenizer, train_tokenizer
 from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload, load_policy
 from lightning_modules.models.policy import Policy
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.training.packed_loss import block_causal_mask, completion_loss
 
-TINY = Architecture(hidden_size=32, num_layers=2, num_heads=4, num_kv_heads=2, intermediate_size=48, max_position=64)
+TINY = TinyLlamaConfig(hidden_size=32, num_layers=2, num_heads=4, num_kv_heads=2, intermediate_size=48, max_position=64)
 SAMPLES = [Sample([1, 70, 71], [72, 73, 2]), Sample([1, 80], [81, 82, 83, 2]), Sample([1, 90, 91, 92], [93, 2])]
 
 
@@ -44,13 +44,13 @@ def test_build_has_the_sizes_asked_for(tokenizer):
     assert layer.self_attn.k_proj.weight.shape == (16, 32)  # 2 heads of 8
     assert layer.mlp.up_proj.weight.shape == (48, 32)
     assert model.lm_head.weight is model.model.embed_tokens.weight
-    untied = build_causal_lm(Architecture(**{**vars_of(TINY), "tie_embeddings": False}), tokenizer, 0)
+    untied = build_causal_lm(TinyLlamaConfig(**{**vars_of(TINY), "tie_embeddings": False}), tokenizer, 0)
     assert untied.lm_head.weight is not untied.model.embed_tokens.weight
     assert 0.018 < model.model.embed_tokens.weight.std().item() < 0.022
     assert 0.008 < layer.mlp.down_proj.weight.std().item() < 0.012  # 0.02 / sqrt(2 * 2 layers)
 
 
-def vars_of(architecture: Architecture) -> dict:
+def vars_of(architecture: TinyLlamaConfig) -> dict:
     return {name: getattr(architecture, name) for name in architecture.__dataclass_fields__}
 
 
@@ -60,7 +60,7 @@ def vars_of(architecture: Architecture) -> dict:
 )
 def test_impossible_architecture_is_refused(change, words):
     with pytest.raises(ValueError, match=words):
-        Architecture(**change)
+        TinyLlamaConfig(**change)
 
 
 @pytest.mark.parametrize("prefix", ["policy.", "policy.causal_lm."])

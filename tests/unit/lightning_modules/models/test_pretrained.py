@@ -10,11 +10,11 @@ import torch
 
 from datamodules.tokenizer import train_tokenizer
 from lightning_modules.models import pretrained
-from lightning_modules.models.loading import checkpoint_payload, load_policy, load_tokenizer_of, rebuild_tokenizer
-from lightning_modules.models.pretrained import find_source, origin_of
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.loading import checkpoint_payload, load_policy, load_policy_tokenizer, rebuild_tokenizer
+from lightning_modules.models.pretrained import find_source, get_origin
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 
-TINY = Architecture(hidden_size=32, num_layers=2, num_heads=4, num_kv_heads=2, intermediate_size=48, max_position=64)
+TINY = TinyLlamaConfig(hidden_size=32, num_layers=2, num_heads=4, num_kv_heads=2, intermediate_size=48, max_position=64)
 CHAT = "{% for m in messages %}[{{ m.role }}]{{ m.content }}<end>{% endfor %}"
 
 
@@ -38,8 +38,8 @@ def test_turns_end_padding_and_spare_embeddings(published):
     assert tokenizer.eos_token == "<end>"
     assert tokenizer.pad_token == "<end>"
     assert len(model.get_input_embeddings().weight) == len(tokenizer) + 7
-    assert origin_of(model) == str(published)
-    assert load_tokenizer_of(published).eos_token == "<end>"
+    assert get_origin(model) == str(published)
+    assert load_policy_tokenizer(published).eos_token == "<end>"
 
 
 def test_what_a_tokenizer_is_survives_a_checkpoint(published):

@@ -14,14 +14,16 @@ from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, Submission
 from lightning_modules.generation.sampler import Sampling
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl.config import AlgorithmConfig, RLOptimizerConfig
 from lightning_modules.rl.early_stopping import StepWatch
 from lightning_modules.rl.kl_control import KLConfig
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 
-TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
+TINY = TinyLlamaConfig(
+    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128
+)
 
 
 def step(watch: StepWatch, share: float, *parts: tuple[float, float]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from executor.types import Outcome, Reward, Status
 from lightning_modules.generation.generate import Generated
 from lightning_modules.models.policy import Policy
-from lightning_modules.models.reference import Reference, weights_sha256
+from lightning_modules.models.reference import ReferencePolicy, weights_sha256
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
 from lightning_modules.rl.kl_control import KLConfig
 from lightning_modules.rl.metrics import REWARD_PARTS
@@ -158,7 +158,7 @@ def policy():
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_scores_are_those_of_each_row_alone(policy, batch_size):
     prompts, responses = [[1, 3], [1, 4, 5, 6], [1]], [[7, 8, 2], [9], [2, 3]]
-    reference = Reference(policy)
+    reference = ReferencePolicy(policy)
     scores = score_tokens(policy, reference, prompts, responses, batch_size=batch_size, pad_id=0, temperature=0.5)
     for i, (prompt, answer) in enumerate(zip(prompts, responses, strict=True)):
         ids = torch.tensor([prompt + answer])
@@ -175,7 +175,7 @@ def test_scores_are_those_of_each_row_alone(policy, batch_size):
 
 
 def test_the_reference_stays_when_the_policy_moves(policy):
-    reference = Reference(policy)
+    reference = ReferencePolicy(policy)
     ids = torch.tensor([[1, 2, 3]])
     wanted = torch.tensor([[True, False, True]])
     before = logits_of(reference, ids, torch.ones_like(ids), torch.arange(3)[None], wanted)
@@ -187,5 +187,5 @@ def test_the_reference_stays_when_the_policy_moves(policy):
     assert weights_sha256(policy.causal_lm) != first
 
 
-def logits_of(reference: Reference, *read: torch.Tensor) -> torch.Tensor:
+def logits_of(reference: ReferencePolicy, *read: torch.Tensor) -> torch.Tensor:
     return reference.of_logits(*read, lambda logits, part: (logits,))[0]

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lightning_modules.training.checkpointing import RunCheckpoint, checkpoints_of
+from lightning_modules.training.checkpointing import RunCheckpoint, list_checkpoints
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def save(run_dir: Path, num_epochs: int, written: list[str] | None = None) -> No
 
 
 def names(run_dir: Path) -> list[str]:
-    return [path.name for path in checkpoints_of(run_dir)]
+    return [path.name for path in list_checkpoints(run_dir)]
 
 
 @pytest.mark.parametrize("missing", ["meta.pt", ".metadata"])

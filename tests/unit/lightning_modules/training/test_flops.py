@@ -7,7 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from datamodules.batches import RolloutBatch, SFTBatch
 from datamodules.tokenizer import train_tokenizer
 from lightning_modules.models.policy import Policy
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.training.flops import (
     MinibatchSize,
     TrainingCost,
@@ -30,7 +30,7 @@ def tokenizer(tmp_path_factory):
 
 
 def policy_of(tokenizer, critic=None, **settings) -> Policy:
-    return Policy(build_causal_lm(Architecture(**(SIZES | settings)), tokenizer, 0), critic=critic)
+    return Policy(build_causal_lm(TinyLlamaConfig(**(SIZES | settings)), tokenizer, 0), critic=critic)
 
 
 def sft_batch(segment_ids: list[list[int]], labelled: list[list[int]]) -> SFTBatch:

@@ -16,7 +16,7 @@ from datamodules.sft_data import SFTDataModule
 from datamodules.tokenizer import train_tokenizer, training_texts
 from lightning_modules.generation.generate import Sampling
 from lightning_modules.models.policy import Policy
-from lightning_modules.models.tiny_llama import Architecture, build_causal_lm
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl.config import CriticConfig
 from lightning_modules.rl_module import RLModule
 from lightning_modules.sft_module import SFTModule
@@ -28,7 +28,9 @@ from lightning_modules.training.throughput import Telemetry, time_shares
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 
-TINY = Architecture(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128)
+TINY = TinyLlamaConfig(
+    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128
+)
 SHARES = {f"time/share_{part}" for part in ("generate", "score", "execute", "update", "other")}
 
 
