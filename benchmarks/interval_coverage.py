@@ -10,7 +10,7 @@ import argparse
 
 import numpy as np
 
-from cli.study.verdicts import difference_of
+from cli.study.verdicts import paired_mean_difference
 
 SPREAD_OF_TASKS = 2.5
 
@@ -30,7 +30,7 @@ def main() -> None:
         for _ in range(args.studies):
             hardness = dice.normal(0, SPREAD_OF_TASKS, args.tasks)
             sides = [[_scores(dice, hardness, spread) for _ in range(args.seeds)] for _ in range(2)]
-            interval = difference_of(*sides).interval(args.confidence)
+            interval = paired_mean_difference(*sides).interval(args.confidence)
             held += interval.low <= 0 <= interval.high
         error = (held / args.studies * (1 - held / args.studies) / args.studies) ** 0.5
         print(f"spread of trainings {spread}: {held / args.studies:.1%} hold the truth (standard error {error:.1%})")
