@@ -1,42 +1,36 @@
-"""What needs a GPU to be measured: utilization in SFT, rollouts, the parts of a PPO iteration, flex attention.
+"""Measures on one GPU: SFT (tokens/s, fraction of the peak FLOP/s) and rollouts (tokens/s).
 
-    python benchmarks/gpu.py [--only sft,rollouts,ppo,flex] [--ppo-model FOLDER_OR_ID] [--output FILE.json]
-    python benchmarks/gpu.py --smoke        the same code at toy sizes on a CPU; its numbers mean nothing
+    python -m benchmarks.gpu [--only sft,rollouts,flex] [--output FILE.json]
+    python -m benchmarks.gpu --smoke        the same code at toy sizes, also on a CPU; its numbers mean nothing
 
-Goals on one H100 in bfloat16: 50 % of the peak in SFT of a Llama of 1 billion weights; rollouts 5 times as fast as
-transformers' `generate` at batch 256. Random weights and token ids serve but for `--ppo-model` (SmolLM2-135M).
+`flex` compares the logits of flex attention with those of a dense mask. Weights and token IDs are random. Goals on one
+H100 in bfloat16: 50 % of the peak in SFT of a Llama of 1 billion weights, and rollouts 5 times as fast as `generate` of
+transformers at batch 256. It has not been run on a GPU. The tags `time/*` of a run have the parts of RL.
 """
-
-# ruff: noqa: E402
 
 import argparse
 import json
-import logging
 import platform
 import sys
-import tempfile
 import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
-
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from benchmarks.rounds import build_table
 from datamodules.batches import SFTBatch
 from datamodules.packing import Sample, pack
 from lightning_modules.generation.generate import generate
-from lightning_modules.generation.sampler import Sampling
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm
 from lightning_modules.models.policy import Policy
 from lightning_modules.training.device_peaks import peak_flops_per_s
 from lightning_modules.training.flops import measure_minibatch, minibatch_flops, training_cost
 from lightning_modules.training.packed_loss import completion_loss, packed_mask
-
-CHECKS = ("sft", "rollouts", "ppo", "flex")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +61,12 @@ SMOKE = Sizes(model=TOY, row_tokens=256, num_rows=2, num_prompts=8, prompt_token
 
 
 def sft_utilization(device: torch.device, sizes: Sizes) -> dict[str, float]:
-    """Train on packed rows, dense and flex attention, and say which share of the device's peak that is."""
+    """Train on packed rows with a dense mask and with flex attention."""
     found: dict[str, float] = {}
     for attention in ("sdpa", "flex") if device.type == "cuda" else ("sdpa",):
-        policy = policy_of(device, sizes, ComputeConfig(attention=attention))
+        policy = build_policy(device, sizes, ComputeConfig(attention=attention))
         optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-5, fused=True)
-        batch = batch_of(device, sizes)
+        batch = build_batch(device, sizes)
         steps_s = []
         for _ in range(sizes.num_steps + 3):
             started_at = now(device)
@@ -92,58 +86,46 @@ def sft_utilization(device: torch.device, sizes: Sizes) -> dict[str, float]:
     return found
 
 
+class NumberTokenizer:
+    """What `generate` needs of a tokenizer, for a model without text."""
+
+    def __init__(self, *, eos_id: int, pad_id: int) -> None:
+        self.eos_token_id, self.pad_token_id = eos_id, pad_id
+
+    def decode(self, token_ids: list[int], **_: object) -> str:
+        return " ".join(map(str, token_ids))
+
+
 def rollout_speed(device: torch.device, sizes: Sizes) -> dict[str, float]:
-    """Sample with `generate` of transformers and with ours; rows stop where a random model happens to stop."""
-    model = policy_of(device, sizes, ComputeConfig()).causal_lm.to(torch.bfloat16).eval()
+    """Sample with `generate` of transformers and of this project until a random model ends or the limit."""
+    model = build_policy(device, sizes, ComputeConfig()).causal_lm.to(torch.bfloat16).eval()
     draw = torch.Generator().manual_seed(0)
     prompts = torch.randint(3, sizes.model["vocab_size"], (sizes.num_prompts, sizes.prompt_tokens), generator=draw)
-    rows = {"transformers": [], "ours": []}
+    rates = {"transformers": [], "atomforge": []}
     for _ in range(3):
         started_at = now(device)
         with torch.no_grad():
-            made = model.generate(
+            rows = model.generate(
                 prompts.to(device), do_sample=True, top_k=0, max_new_tokens=sizes.new_tokens, eos_token_id=2,
                 pad_token_id=0,
             )  # fmt: skip
-        num_tokens = int((made[:, sizes.prompt_tokens :] != 0).sum())
-        rows["transformers"].append(num_tokens / (now(device) - started_at))
+        num_tokens = int((rows[:, sizes.prompt_tokens :] != 0).sum())
+        rates["transformers"].append(num_tokens / (now(device) - started_at))
         started_at = now(device)
-        ours = generate(
-            model, prompts.tolist(), list(range(len(prompts))), sampling=Sampling(max_new_tokens=sizes.new_tokens),
-            seed=0, eos_id=2, pad_id=0, batch_size=len(prompts),
+        completions = generate(
+            model, NumberTokenizer(eos_id=2, pad_id=0), prompts.tolist(),
+            SamplingParams(max_new_tokens=sizes.new_tokens), stream_ids=range(len(prompts)), seed=0,
+            batch_size=len(prompts),
         )  # fmt: skip
-        rows["ours"].append(sum(len(one.token_ids) for one in ours) / (now(device) - started_at))
-    speeds = {f"{name}_tokens_per_s": median(values[1:]) for name, values in rows.items()}
-    return speeds | {"ratio": speeds["ours_tokens_per_s"] / speeds["transformers_tokens_per_s"]}
-
-
-def ppo_shares(device: torch.device, sizes: Sizes, model: str | None) -> dict[str, float]:
-    """Run iterations of PPO through the Trainer, and say where their time goes; a toy model where none is named."""
-    from benchmarks.trainers import material, ours
-
-    logging.disable(logging.INFO)
-    ours.judge_at_once()
-    with tempfile.TemporaryDirectory() as scratch:
-        _, tokenizer = material.make_data(Path(scratch), vocab_size=TOY["vocab_size"])
-        if model is None:
-            model = f"{scratch}/start"
-            policy_of(torch.device("cpu"), SMOKE, ComputeConfig()).causal_lm.save_pretrained(model)
-            tokenizer.save_pretrained(model)
-        module, data = ours.rl(scratch, "ppo", "shipped", init_from=model, max_new_tokens=min(128, sizes.new_tokens))
-        clock, _ = ours.fit(
-            module, data, scratch, accelerator=device.type, devices=1, precision="bf16-mixed",
-            max_epochs=sizes.num_steps + 1,
-        )  # fmt: skip
-    step_s = median(clock.steps_s[1:])
-    return {"iteration_s": step_s} | {
-        part: median(parts[part] for parts in clock.parts_s[1:]) / step_s for part in ours.PARTS
-    }
+        rates["atomforge"].append(sum(len(one.token_ids) for one in completions) / (now(device) - started_at))
+    medians = {f"{name}_tokens_per_s": median(values[1:]) for name, values in rates.items()}
+    return medians | {"ratio": medians["atomforge_tokens_per_s"] / medians["transformers_tokens_per_s"]}
 
 
 def flex_against_dense(device: torch.device, sizes: Sizes) -> dict[str, float]:
-    """Compare the logits of packed rows under the two kinds of mask, in float32."""
-    batch = batch_of(device, sizes)
-    dense = policy_of(device, SMOKE if device.type == "cpu" else sizes, ComputeConfig())
+    """Compare the logits of packed rows under both masks in float32."""
+    batch = build_batch(device, sizes)
+    dense = build_policy(device, SMOKE if device.type == "cpu" else sizes, ComputeConfig())
     everywhere = batch.segment_ids > 0
     with torch.no_grad():
         one, _ = dense(batch.input_ids, packed_mask(batch.segment_ids, flex=False), batch.position_ids, everywhere)
@@ -152,7 +134,7 @@ def flex_against_dense(device: torch.device, sizes: Sizes) -> dict[str, float]:
     return {"largest_difference": float((one - other).abs().max()), "largest_logit": float(one.abs().max())}
 
 
-def policy_of(device: torch.device, sizes: Sizes, engine: ComputeConfig) -> Policy:
+def build_policy(device: torch.device, sizes: Sizes, engine: ComputeConfig) -> Policy:
     """Build a Llama of random weights."""
     torch.manual_seed(0)
     config = LlamaConfig(**sizes.model, max_position_embeddings=4096, tie_word_embeddings=False)
@@ -162,7 +144,7 @@ def policy_of(device: torch.device, sizes: Sizes, engine: ComputeConfig) -> Poli
     return Policy(model).train()
 
 
-def batch_of(device: torch.device, sizes: Sizes) -> SFTBatch:
+def build_batch(device: torch.device, sizes: Sizes) -> SFTBatch:
     """Pack samples of a quarter of a row each, half of it completion, into full rows."""
     quarter = sizes.row_tokens // 4
     draw = torch.Generator().manual_seed(0)
@@ -173,7 +155,7 @@ def batch_of(device: torch.device, sizes: Sizes) -> SFTBatch:
 
 
 def now(device: torch.device) -> float:
-    """Read the clock once the device has done all that was asked of it."""
+    """Return the time once the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
@@ -182,35 +164,30 @@ def now(device: torch.device) -> float:
 def main() -> int:
     """Run the checks, print a table and JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default=",".join(CHECKS), help="checks, with commas between")
-    parser.add_argument("--ppo-model", default=None, help="folder or hub id, such as HuggingFaceTB/SmolLM2-135M")
+    parser.add_argument("--only", default="sft,rollouts,flex", help="checks, separated by commas")
     parser.add_argument("--smoke", action="store_true", help="toy sizes, also on a CPU")
     parser.add_argument("--output", type=Path, default=None, help="JSON file")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
-    if unknown := set(args.only.split(",")) - set(CHECKS):
-        parser.error(f"no check {min(unknown)!r}; there are {', '.join(CHECKS)}")
     if not torch.cuda.is_available() and not args.smoke:
-        print("benchmarks/gpu.py: no CUDA device here; --smoke runs the same code at toy sizes", file=sys.stderr)
-        return 2
+        parser.error("no CUDA device; --smoke runs the same code at toy sizes on a CPU")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     sizes = SMOKE if args.smoke else FULL
     checks = {
         "sft": lambda: sft_utilization(device, sizes),
         "rollouts": lambda: rollout_speed(device, sizes),
-        "ppo": lambda: ppo_shares(device, sizes, args.ppo_model),
         "flex": lambda: flex_against_dense(device, sizes),
     }
+    selected = args.only.split(",")
+    if unknown := set(selected) - set(checks):
+        parser.error(f"--only {min(unknown)!r}: checks are {', '.join(checks)}")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    found = {"device": name, "torch": torch.__version__}
-    found |= {check: checks[check]() for check in args.only.split(",")}
-    print(f"{name}, torch {torch.__version__}\n\n| check | number | value |\n|---|---|---|")
-    for check in args.only.split(","):
-        for number, value in found[check].items():
-            print(f"| {check} | {number} | {value:.4g} |")
-    print("\n" + json.dumps(found))
+    found = {check: checks[check]() for check in selected}
+    rows = [[check, key, f"{value:.4g}"] for check in selected for key, value in found[check].items()]
+    print(f"{name}, torch {torch.__version__}\n\n{build_table(['check', 'number', 'value'], rows)}")
     if args.output is not None:
-        args.output.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps({"device": name, "torch": torch.__version__, **found}, indent=1)
+        args.output.write_text(text + "\n", encoding="utf-8")
     return 0
 
 

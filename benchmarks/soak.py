@@ -1,185 +1,246 @@
-"""Run an executor for long, hostile programs among right and wrong ones, and see that nothing grows and nothing drifts.
+"""Grades programs for hours, 2 % of them hostile, and reports wrong outcomes, resources that grow, and drift.
 
-    python benchmarks/soak.py --output runs/soak [--checks 100000] [--in-process] [--backend docker] [--repeat]
-    python benchmarks/soak.py --output runs/kills --checks 10000 --kills 100
+    python -m benchmarks.soak --output runs/soak [--checks 100000] [--backend docker] [--repeat]
+    python -m benchmarks.soak --output runs/kills --checks 10000 --kills 100
 
-Writes samples.csv, soak.svg and verdicts.jsonl into the folder. Two of a hundred programs are hostile (those of
-`tests/sandbox/hostile`), the others are right or wrong and their verdict is known. --repeat runs the same programs a
-second time and compares: verdicts may differ among timeouts alone, and by less than 0.1 %. --kills ends containers
-from outside at random times. The exit code is 1 where anything was not as it should be.
+Every 5 seconds it samples the executor's process tree and containers: memory (MiB, shared pages counted once),
+descriptors, processes, containers. It writes soak.svg and outcomes.jsonl, of the last grading. Hostile
+programs are those of `tests/sandbox/hostile`; the status of the others is known. --repeat grades the same programs
+again: statuses may differ among timeouts only, and by less than 0.1 %. --kills kills containers at random times. The
+exit code is 1 if there was any problem.
 """
-
-# ruff: noqa: E402
 
 import argparse
 import contextlib
 import json
-import os
 import random
 import sys
+import threading
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[0] = str(ROOT)  # this folder has an `executor` of its own
-sys.path.append(str(ROOT / "tests" / "sandbox"))
-from hostile import HOSTILE
-from judging import SQUARE
+import docker
+import psutil
+from matplotlib.figure import Figure
 
-from benchmarks.served import served
-from benchmarks.soak_report import Sample, write_csv, write_svg
-from benchmarks.watch import Watch, killing
-from executor.api import Executor, open_executor
+from benchmarks.service import run_service
+from executor.api import open_executor
+from executor.backends.docker import LABEL
 from executor.types import Limits, Outcome, Status, Submission
+from tests.sandbox.hostile import HOSTILE
+from tests.support.judging import SQUARE
 
-HOSTILE_SHARE = 0.02
+SAMPLE_INTERVAL_S = 5.0
+HOSTILE_FRACTION = 0.02
 BATCH = 512
 MAX_DIFFERENT = 0.001
-GROWTH_ALLOWED = {"memory_mib": 64.0, "num_fds": 32, "num_processes": 8, "num_containers": 1}
-"""From the second fifth of the samples to the last; up to 25 connections to the engine are kept for later."""
+MAX_GROWTH = {"memory_mib": 64.0, "num_fds": 32, "num_processes": 8, "num_containers": 1}
+"""From the second fifth of the samples to the last. The Docker client keeps up to 25 connections open."""
 LIMITS = Limits(cpu_time_s=0.5, wall_time_s=1.5)
-TASK = SQUARE  # those programs are called as their tests call them
 _KNOWN = {
     "passed": "def solve(n):\n    return n * n + 1\n",
     "wrong": "def solve(n):\n    return n * n + 2\n",
     "exception": "def solve(n):\n    return [][n]\n",
     "load_error": "def solve(n)\n    return n\n",
 }
+Programs = Sequence[tuple[str, str]]
+"""(expected status or the name of a hostile program, source)."""
 
 
-def main() -> int:
-    """Soak, write, and say what was not as it should be."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, required=True, help="folder for what is written")
-    parser.add_argument("--checks", type=int, default=100_000)
-    parser.add_argument("--backend", default="docker", choices=("docker", "bubblewrap"))
-    parser.add_argument("--in-process", action="store_true", help="without a service between")
-    parser.add_argument("--num-workers", type=int, default=2)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--repeat", action="store_true", help="run it all twice and compare the verdicts")
-    parser.add_argument("--kills", type=int, default=0, help="containers to end from outside meanwhile")
-    args = parser.parse_args()
-    if args.kills and args.backend != "docker":
-        parser.error("--kills ends containers: it needs --backend docker")
-    args.output.mkdir(parents=True, exist_ok=True)
-    programs = make_programs(args.checks, args.seed)
-    problems: list[str] = []
-    runs = []
-    try:
-        for number in range(1 + args.repeat):
-            outcomes, samples = soak(programs, args)
-            write_all(args.output, "" if number == 0 else "_repeated", programs, outcomes, samples)
-            problems += problems_of(programs, outcomes, () if args.kills else samples)
-            runs.append(outcomes)
-    except KeyboardInterrupt:
-        print("\ninterrupted; nothing was written of the run that was under way", file=sys.stderr)
-        return 130
-    if args.repeat:
-        problems += differences(programs, *runs)
-    for problem in problems[:50]:
-        print(f"PROBLEM: {problem}")
-    print(f"{len(problems)} problems" if problems else "all as it should be")
-    return 1 if problems else 0
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Resources of the executor's process and of all its descendants at a time."""
+
+    seconds: float
+    num_checks: int
+    memory_mib: float
+    num_fds: int
+    num_processes: int
+    num_containers: int
 
 
-def make_programs(num: int, seed: int) -> list[tuple[str, str]]:
-    """Draw (what it must come to, source); a hostile one is named instead, by what `hostile` calls it."""
-    dice = random.Random(seed)
-    names = [*HOSTILE]
+class Monitor:
+    """Samples the process tree of an executor, and kills a container at each of the numbers of programs `kill_at`."""
+
+    def __init__(self, pid: int, backend: str, kill_at: Sequence[int] = ()) -> None:
+        self.samples: list[Sample] = []
+        self.num_checks = self.num_killed = 0
+        self._pid, self._kill_at = pid, kill_at
+        self._started, self._stopped = time.monotonic(), threading.Event()
+        self._client = docker.from_env() if backend == "docker" else None
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["Monitor"]:
+        threads = [threading.Thread(target=self._sample_loop), threading.Thread(target=self._kill_loop)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._stopped.set()
+            for thread in threads:
+                thread.join()
+
+    def _sample_loop(self) -> None:
+        while not self._stopped.wait(SAMPLE_INTERVAL_S):
+            with contextlib.suppress(Exception):  # a process or container ended during the sample
+                self.sample()
+
+    def _kill_loop(self) -> None:
+        while self.num_killed < len(self._kill_at) and not self._stopped.wait(0.005):
+            if self.num_checks >= self._kill_at[self.num_killed] and (containers := self._list_containers()):
+                with contextlib.suppress(Exception):  # the container has just ended: kill another one
+                    random.choice(containers).kill()
+                    self.num_killed += 1
+
+    def sample(self) -> None:
+        containers = self._list_containers()
+        for container in containers:
+            container.reload()
+        roots = [psutil.Process(pid) for pid in (self._pid, *(c.attrs["State"]["Pid"] for c in containers))]
+        tree = {process for root in roots for process in (root, *root.children(recursive=True))}
+        self.samples.append(
+            Sample(
+                seconds=time.monotonic() - self._started,
+                num_checks=self.num_checks,
+                memory_mib=sum(process.memory_full_info().pss for process in tree) / 2**20,
+                num_fds=roots[0].num_fds(),
+                num_processes=len(tree),
+                num_containers=len(containers),
+            )
+        )
+
+    def _list_containers(self) -> list:
+        if self._client is None:
+            return []
+        found = self._client.containers.list(filters={"label": LABEL})
+        return [container for container in found if container.labels[LABEL].startswith(f"{self._pid}.")]
+
+
+def draw_programs(num: int, seed: int) -> Programs:
+    rng = random.Random(seed)
     programs = []
     for number in range(num):
-        if dice.random() < HOSTILE_SHARE:
-            name = dice.choice(names)
+        if rng.random() < HOSTILE_FRACTION:
+            name = rng.choice([*HOSTILE])
             programs.append((name, HOSTILE[name][1]))
         else:
-            status = dice.choices([*_KNOWN], [6, 2, 1, 1])[0]
+            status = rng.choices([*_KNOWN], [6, 2, 1, 1])[0]
             programs.append((status, f"# {number}\n{_KNOWN[status]}"))
     return programs
 
 
-def soak(programs: Sequence[tuple[str, str]], args: argparse.Namespace) -> tuple[list[Outcome], list[Sample]]:
-    """Grade all programs in batches, as a trainer would, and sample meanwhile."""
-    with contextlib.ExitStack() as stack:
-        pid = os.getpid()
-        if args.in_process:
-            executor: Executor = stack.enter_context(open_executor(args.backend, num_workers=args.num_workers))
-        else:
-            url, pid = stack.enter_context(served(args.backend, num_workers=args.num_workers))
-            executor = stack.enter_context(open_executor(url))
-        watch = stack.enter_context(Watch(pid, args.backend).running())
-        if args.kills:
-            stack.enter_context(killing(pid, args.kills, len(programs), watch))
-        outcomes: list[Outcome] = []
+def grade_all(programs: Programs, args: argparse.Namespace) -> tuple[list[Outcome], list[Sample]]:
+    """Grade all programs over HTTP in batches, as a trainer would, and sample meanwhile."""
+    outcomes: list[Outcome] = []
+    kill_at = sorted(random.randrange(len(programs)) for _ in range(args.kills))
+    with (
+        run_service(args.backend, num_workers=2) as (url, pid),
+        open_executor(url) as executor,
+        Monitor(pid, args.backend, kill_at).running() as monitor,
+    ):
+
+        def count(index: int, outcome: Outcome) -> None:
+            monitor.num_checks += 1
+
         for first in range(0, len(programs), BATCH):
-            with executor.grading(LIMITS, on_result=lambda index, outcome: watch.count()) as grading:
+            with executor.grading(LIMITS, on_result=count) as grading:
                 for _, source in programs[first : first + BATCH]:
-                    grading.add(Submission(task=TASK, completion=f"`````python\n{source}\n`````"))
+                    grading.add(Submission(task=SQUARE, completion=f"`````python\n{source}\n`````"))
                 outcomes += grading.outcomes()
-        watch.sample()
-    return outcomes, watch.samples
+        monitor.sample()
+    if args.kills:
+        print(f"{monitor.num_killed} of {args.kills} containers killed")
+    return outcomes, monitor.samples
 
 
-def is_allowed(expected: str, status: str) -> bool:
-    """Whether a program may come to this verdict."""
+def is_expected(expected: str, status: str) -> bool:
     if expected in HOSTILE:
         return status not in ("passed", "infra") and (not HOSTILE[expected][0] or status in HOSTILE[expected][0])
     return status == expected
 
 
-def problems_of(
-    programs: Sequence[tuple[str, str]], outcomes: Sequence[Outcome], samples: Sequence[Sample]
-) -> list[str]:
-    """Say which verdicts are not right, and what grew from the first fifth of the samples to the last."""
-    pairs = enumerate(zip(programs, outcomes, strict=True))
+def find_problems(programs: Programs, outcomes: Sequence[Outcome], samples: Sequence[Sample]) -> list[str]:
+    """List wrong outcomes, and what grew from the second fifth of the samples to the last."""
     problems = [
-        f"program {index} ({expected}) was judged {outcome.status}: {outcome.detail}"
-        for index, ((expected, _), outcome) in pairs
-        if not is_allowed(expected, outcome.status)
+        f"program {index} ({expected}) has status {outcome.status}: {outcome.detail}"
+        for index, ((expected, _), outcome) in enumerate(zip(programs, outcomes, strict=True))
+        if not is_expected(expected, outcome.status)
     ]
     fifth = len(samples) // 5
-    if fifth:
-        for name, room in GROWTH_ALLOWED.items():
-            begin = sum(getattr(sample, name) for sample in samples[fifth : 2 * fifth]) / fifth
-            end = sum(getattr(sample, name) for sample in samples[-fifth:]) / fifth
-            if end > begin + room:
-                problems.append(f"{name} grew from {begin:.0f} to {end:.0f}")
+    for name, growth in MAX_GROWTH.items() if fifth else ():
+        begin = sum(getattr(sample, name) for sample in samples[fifth : 2 * fifth]) / fifth
+        end = sum(getattr(sample, name) for sample in samples[-fifth:]) / fifth
+        if end > begin + growth:
+            problems.append(f"{name} grew from {begin:.0f} to {end:.0f}")
     return problems
 
 
-def differences(programs: Sequence[tuple[str, str]], first: Sequence[Outcome], second: Sequence[Outcome]) -> list[str]:
-    """Compare two runs of the same programs."""
-    different = [
-        index for index, pair in enumerate(zip(first, second, strict=True)) if pair[0].status != pair[1].status
-    ]
-    print(
-        f"{len(different)} of {len(programs)} verdicts differ between the runs ({len(different) / len(programs):.4%})"
-    )
+def find_differences(programs: Programs, first: Sequence[Outcome], second: Sequence[Outcome]) -> list[str]:
+    """List the problems with two gradings of the same programs."""
+    pairs = enumerate(zip(first, second, strict=True))
+    different = [(index, one.status, other.status) for index, (one, other) in pairs if one.status != other.status]
+    print(f"{len(different)} of {len(programs)} outcomes differ ({len(different) / len(programs):.4%})")
     problems = [
-        f"program {index} ({programs[index][0]}) was {first[index].status} and then {second[index].status}"
-        for index in different
-        if Status.TIMEOUT not in (first[index].status, second[index].status)
+        f"program {index} ({programs[index][0]}) has status {one}, then {other}"
+        for index, one, other in different
+        if Status.TIMEOUT not in (one, other)
     ]
-    if len(different) >= MAX_DIFFERENT * len(programs) and different:
-        problems.append(f"{len(different)} verdicts differ; fewer than {MAX_DIFFERENT:.1%} may")
+    if len(different) >= max(1, MAX_DIFFERENT * len(programs)):
+        problems.append(f"{len(different)} outcomes differ; fewer than {MAX_DIFFERENT:.1%} may")
     return problems
 
 
-def write_all(
-    folder: Path,
-    suffix: str,
-    programs: Sequence[tuple[str, str]],
-    outcomes: Sequence[Outcome],
-    samples: Sequence[Sample],
-) -> None:
-    write_csv(folder / f"samples{suffix}.csv", samples)
-    title = f"{len(outcomes)} checks, {HOSTILE_SHARE:.0%} hostile, {samples[-1].seconds:.0f} s"
-    write_svg(folder / f"soak{suffix}.svg", samples, title=title)
-    with (folder / f"verdicts{suffix}.jsonl").open("w", encoding="utf-8") as file:
+def write_results(folder: Path, programs: Programs, outcomes: Sequence[Outcome], samples: Sequence[Sample]) -> None:
+    with (folder / "outcomes.jsonl").open("w", encoding="utf-8") as file:
         for (expected, _), outcome in zip(programs, outcomes, strict=True):
             file.write(json.dumps({"program": expected, "status": outcome.status, "detail": outcome.detail}) + "\n")
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    for axes, name in zip(figure.subplots(len(MAX_GROWTH), sharex=True), MAX_GROWTH, strict=True):
+        axes.plot([sample.num_checks for sample in samples], [getattr(sample, name) for sample in samples])
+        axes.set_ylabel(name)
+        axes.set_ylim(bottom=0)
+    figure.supxlabel("graded programs")
+    figure.savefig(folder / "soak.svg")
     counts = Counter(str(outcome.status) for outcome in outcomes)
-    print(f"{title}: " + ", ".join(f"{count} {status}" for status, count in counts.most_common()))
+    print(
+        f"{len(outcomes)} programs, {samples[-1].seconds:.0f} s: "
+        + ", ".join(f"{n} {s}" for s, n in counts.most_common())
+    )
+
+
+def main() -> int:
+    """Grade, write the results, and print the problems."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--checks", type=int, default=100_000, help="programs to grade")
+    parser.add_argument("--backend", default="docker", choices=("docker", "bubblewrap"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--repeat", action="store_true", help="grade everything twice and compare")
+    parser.add_argument("--kills", type=int, default=0, help="containers to kill meanwhile")
+    args = parser.parse_args()
+    if args.kills and args.backend != "docker":
+        parser.error("--kills needs --backend docker: it kills containers")
+    args.output.mkdir(parents=True, exist_ok=True)
+    programs, problems, runs = draw_programs(args.checks, args.seed), [], []
+    try:
+        for _ in range(1 + args.repeat):
+            outcomes, samples = grade_all(programs, args)
+            write_results(args.output, programs, outcomes, samples)
+            problems += find_problems(programs, outcomes, () if args.kills else samples)
+            runs.append(outcomes)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the results of the current run are not written", file=sys.stderr)
+        return 130
+    if args.repeat:
+        problems += find_differences(programs, *runs)
+    for problem in problems[:50]:
+        print(f"PROBLEM: {problem}")
+    print(f"{len(problems)} problems")
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -9,17 +9,16 @@ four. Progress goes to stderr.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.config.files import read_yaml
-from cli.errors import UsageError
 from cli.evaluation.plan import Suite
 from executor import Executor, Limits, Outcome, RewardConfig, Submission, open_executor, parse_task
 from executor import grade as grade_submissions
+from executor.commands.errors import UsageError
 from executor.types import DEFAULT_LIMITS
 from lightning_modules.evaluation.evaluate import EvalConfig
 from lightning_modules.evaluation.records import Evaluation
@@ -68,13 +67,6 @@ class TrainConfig:
                 return Path(settings["run_dir"])
         raise UsageError("run_dir is missing: set it in overrides or in a file")
 
-    def to_arguments(self) -> list[str]:
-        """Return the options of `atomforge fit`."""
-        arguments = [word for path in self.configs for word in ("--config", str(path))]
-        for key, value in self.overrides.items():
-            arguments += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
-        return arguments
-
 
 def check(config: TrainConfig) -> None:
     """Check files, keys and values of a training; nothing is built.
@@ -82,9 +74,9 @@ def check(config: TrainConfig) -> None:
     Raises:
         UsageError: names file and key.
     """
-    from cli.config.parse_only import check_fit
+    from cli.config.cli import build_run
 
-    check_fit(config.to_arguments())
+    build_run("fit", config.configs, config.overrides, stage="parsed")
 
 
 def synthesize(
@@ -104,11 +96,11 @@ def synthesize(
     Raises:
         ValueError: an invalid config, or an output that holds something else.
     """
-    from cli.count_progress import CountProgress
     from datamodules.synthesis.build import HASH_SEEDS, build, is_built
     from datamodules.synthesis.config import parse_config
     from datamodules.synthesis.manifest import read_manifest
     from datamodules.synthesis.plugin_atoms import atoms_with
+    from executor.commands.progress import CountProgress
 
     if isinstance(config, Mapping):
         parsed = parse_config(dict(config), source="config")
@@ -139,10 +131,12 @@ def train(config: TrainConfig) -> RunResult:
         Interrupted: Ctrl-C; the checkpoints of completed epochs remain.
         SystemExit: the process received SIGTERM.
     """
-    from cli.commands.fit import run
+    from cli.commands.fit import run_trainer
+    from cli.config.cli import build_run
     from lightning_modules.training.run_result import read_result
 
-    code = run("fit", [*config.to_arguments(), "--ckpt_path", "last"])
+    overrides = {**config.overrides, "ckpt_path": "last"}
+    code = run_trainer(lambda: build_run("fit", config.configs, overrides), resumes=True)
     result = read_result(config.run_dir)
     if code != 0 or result is None:
         raise SystemExit(code or 1)

@@ -12,15 +12,15 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from rich.progress import TaskID
 
-from cli.count_progress import LINE_EVERY_S, CountLines, duration
-from lightning_modules.base_module import OnAnswered, PolicyModule
+from executor.commands.progress import LINE_EVERY_S, CountLines, format_duration
+from lightning_modules.base_module import PolicyModule, ProgressCallback
 
 
 class AnswerLines(CountLines):
     """Plain lines about answers that are being written."""
 
     def show(self, noun: str, done: int, total: int) -> None:
-        """Print if the last line, or the beginning (`done` 0), is old enough; fits `PolicyModule.on_answered`."""
+        """Print if the last line, or the beginning (`done` 0), is old enough; fits `PolicyModule.progress_callback`."""
         if done == 0:
             self.start()
         super().show(f"{noun}: answers", done, total)
@@ -88,7 +88,7 @@ class TrainingBar(RichProgressBar):
     ) -> None:
         """Look at the clock."""
         left_s = self._clock.left_s(trainer, epochs_after(trainer, batch_idx))
-        self._left = {} if left_s is None else {"run left": duration(left_s)}
+        self._left = {} if left_s is None else {"run left": format_duration(left_s)}
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def get_metrics(
@@ -152,12 +152,12 @@ class PlainProgress(Callback):
             parts.insert(0, f"epoch {num_epochs:.1f}/{trainer.max_epochs}")
         left_s = self._clock.left_s(trainer, num_epochs)
         if left_s is not None:
-            parts.append(f"{duration(left_s)} left")
+            parts.append(f"{format_duration(left_s)} left")
         metrics = [f"{name} {float(value):.4g}" for name, value in trainer.progress_bar_metrics.items()]
         print(" · ".join([*parts, *metrics]), file=sys.stderr, flush=True)
 
 
-def _listen(trainer: Trainer, pl_module: LightningModule, show: OnAnswered) -> None:
+def _listen(trainer: Trainer, pl_module: LightningModule, show: ProgressCallback) -> None:
     """Have the module tell `show` of its answers, on the first rank."""
     if isinstance(pl_module, PolicyModule) and trainer.is_global_zero:
-        pl_module.on_answered = show
+        pl_module.progress_callback = show

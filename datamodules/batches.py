@@ -1,9 +1,8 @@
-"""The records that cross from data to training: prompts, supervised minibatches, rollouts and their minibatches.
+"""Records that data and training exchange: prompts, supervised minibatches, and minibatches of rollouts.
 
-The only module of `datamodules` that `lightning_modules` imports. It holds shapes and meanings: packing, collation and
-loading are in other modules.
+This module defines shapes and meanings. Packing, collation and loading are in other modules.
 
-Shapes: `R` packed rows, `B` samples, `T` tokens of a row (prompt and response), `L` tokens of one response.
+Shapes: `R` packed rows, `T` tokens of a row (prompts and completions).
 Time index everywhere: position t of a row predicts token t+1, so arrays over predictions have `T - 1` columns.
 """
 
@@ -49,8 +48,8 @@ class TaskPrompt(NamedTuple):
     """Distinct topics of the atoms, in order."""
     wording: str = "in_distribution"
     """`seen`, or `unseen` where the phrasings and the frame of the prompt occur in no training."""
-    retest: "TaskPrompt | None" = None
-    """The same task with inputs that are disjoint from these; None where there are none."""
+    probe: "TaskPrompt | None" = None
+    """The same task with inputs disjoint from these, for the reward probe; None if there are none."""
 
     @property
     def task(self) -> Task:
@@ -81,33 +80,49 @@ class SFTBatch(NamedTuple):
     num_samples: int
 
 
-class RolloutSample(NamedTuple):
-    """One judged response, one number for each of its `L` tokens (`<eos>` counts as one where the model wrote it)."""
+class PromptBatch(NamedTuple):
+    """The prompts of one iteration on this rank: `N` prompts, copies of a prompt next to each other."""
 
-    prompt_ids: Tensor
-    """[P] long"""
-    response_ids: Tensor
-    """[L] long"""
-    loss_mask: Tensor
-    """[L] bool, True = trained; all False where the reward is unknown or the sample is left out"""
-    old_logprobs: Tensor
-    """[L] under the policy that sampled, computed by the training forward pass"""
-    ref_logprobs: Tensor
-    """[L] under the frozen reference"""
-    values: Tensor
-    """[L] the critic's value before each token was chosen"""
-    advantages: Tensor
-    """[L] whitened over the iteration where that is asked for"""
-    returns: Tensor
-    """[L] targets of the critic"""
+    iteration: int
+    prompts: list[TaskPrompt]
+    copy_numbers: list[int]
+    """[N], distinguish the copies of a prompt over all ranks, for their random numbers"""
+    samples_per_prompt: int
+
+
+class MinibatchConfig(NamedTuple):
+    """How the rollouts of an iteration on one rank are divided into minibatches.
+
+    Args:
+        size: Completions per optimizer step on this rank.
+        num_epochs: Passes over the rollouts.
+        num_micro_batches: Micro-batches per optimizer step.
+        seed: Seed of the order.
+    """
+
+    size: int
+    num_epochs: int
+    num_micro_batches: int
+    seed: int
+
+
+class RolloutStats(NamedTuple):
+    """Measurements of the rollouts of an iteration, over all ranks."""
+
+    metrics: Mapping[str, float] = {}
+    """By tag."""
+    kl: float = 0.0
+    """Mean over the completions with a reward of the k1 estimate summed over tokens, nats."""
+    num_rewarded: int = 0
+    """Completions with a reward."""
 
 
 class RolloutBatch(NamedTuple):
-    """A minibatch of rollouts packed into `R` rows, as `datamodules.prefix_packing` says.
+    """A micro-batch of rollouts, packed into `R` rows by `datamodules.prefix_packing`.
 
-    `segment_ids` is 0 on padding and 1, 2, ... for the prompts of a row with their answers. `branch_ids` is 0 on what
-    these answers share and 1, 2, ... on each of them: a token attends to what is shared and to its own branch.
-    Column t of the `[R, T-1]` arrays belongs to the prediction of token t+1; they are 0 outside the responses.
+    `segment_ids` is 0 on padding and 1, 2, ... on the prompts of a row with their completions. `branch_ids` is 0 on a
+    prompt and 1, 2, ... on its completions: a token attends to its prompt and to its own branch. Column t of the
+    `[R, T-1]` arrays belongs to the prediction of token t+1; they are 0 outside the completions.
     """
 
     input_ids: Tensor
@@ -119,16 +134,18 @@ class RolloutBatch(NamedTuple):
     branch_ids: Tensor
     """[R, T] long"""
     loss_mask: Tensor
-    """[R, T-1] bool, True = trained"""
+    """[R, T-1] bool, True = trained; False where the reward is unknown or the completion is filtered out"""
     old_logprobs: Tensor
-    """[R, T-1]"""
+    """[R, T-1] under the policy that sampled, computed by the training forward pass"""
     ref_logprobs: Tensor
-    """[R, T-1]"""
+    """[R, T-1] under the reference policy"""
     values: Tensor
-    """[R, T-1]"""
+    """[R, T-1] of the critic, for the state before each token"""
     advantages: Tensor
     """[R, T-1]"""
     returns: Tensor
-    """[R, T-1]"""
+    """[R, T-1] targets of the critic"""
     num_tokens: Tensor
-    """[] float, trained tokens the loss of this batch is divided by (this rank's share of an optimizer step's)"""
+    """[] float, divides the loss: this micro-batch's share of the trained tokens of its optimizer step on this rank"""
+    stats: RolloutStats = RolloutStats()
+    """Of the whole iteration, the same in all of its batches"""

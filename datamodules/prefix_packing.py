@@ -1,10 +1,12 @@
-"""Packs answers so that a prompt is read once for all of its answers in a minibatch.
+"""Packs completions so that each prompt is computed once for all of its completions in a minibatch.
 
-A row holds families, one behind the other: the prompt without its last token, then a *branch* for each answer, made of
-that last token and the answer. A branch sees the prompt and itself, as it would alone; positions go on from the prompt.
-The copy of the last token predicts the first token of an answer, so position t predicts token t + 1 everywhere.
+A row holds prefix groups, one after the other: the prompt without its last token, then a *branch* per completion, which
+is that last token followed by the completion. A branch attends to the prompt and to itself; its positions continue
+those of the prompt. The copy of the last prompt token predicts the first token of a completion, so position t predicts
+token t + 1 everywhere. `scatter` and `gather` move numbers of tokens between completions and rows. This module builds
+no attention mask.
 
-Shapes: `R` rows, `T` tokens of a row, `N` answers. It builds no attention mask.
+Shapes: `R` rows, `T` tokens of a row, `N` completions, `L` tokens of the longest completion.
 """
 
 from collections.abc import Sequence
@@ -16,48 +18,88 @@ from torch import Tensor
 from datamodules.packing import MIN_ROW_LENGTH, first_fit
 
 
-class PackedAnswers(NamedTuple):
-    """`N` answers in `R` rows; `places[i]` is row and column of the prediction of the first token of answer i."""
+class PackedCompletions(NamedTuple):
+    """`N` completions in `R` rows."""
 
     input_ids: Tensor
     """[R, T] long"""
     position_ids: Tensor
     """[R, T] long"""
     segment_ids: Tensor
-    """[R, T] long, 0 = padding, else the family within the row"""
+    """[R, T] long, 0 = padding, else the prefix group within the row"""
     branch_ids: Tensor
-    """[R, T] long, 0 = prompt, else the answer within the family"""
-    places: list[tuple[int, int]]
+    """[R, T] long, 0 = prompt, else the completion within the group"""
+    offsets: Tensor
+    """[N, 2] long, row and column of the position that predicts the first token of a completion"""
+    lengths: Tensor
+    """[N] long, tokens of each completion"""
+
+    def predicts_completion(self) -> Tensor:
+        """Return [R, T-1] bool, True at the positions that predict a token of a completion."""
+        return self.scatter(completion_mask(self.lengths))
+
+    def scatter(self, values: Tensor) -> Tensor:
+        """Move numbers of the tokens of completions [N, L] to where they are predicted [R, T-1]; 0 elsewhere."""
+        num_rows, width = self.input_ids.shape
+        rows, columns = self._indices()
+        packed = values.new_zeros((num_rows, width - 1))
+        packed[rows, columns] = values[completion_mask(self.lengths, values.shape[1])]
+        return packed
+
+    def gather(self, packed: Tensor) -> Tensor:
+        """Move numbers of predictions [R, T-1] to the tokens of completions [N, L]; 0 behind the end."""
+        mask = completion_mask(self.lengths)
+        values = packed.new_zeros(mask.shape)
+        values[mask] = packed[self._indices()]
+        return values
+
+    def to(self, device: torch.device) -> "PackedCompletions":
+        """Move the rows to a device; `offsets` and `lengths` stay on the CPU."""
+        rows = {name: getattr(self, name).to(device) for name in self._fields[:4]}
+        return self._replace(**rows)
+
+    def _indices(self) -> tuple[Tensor, Tensor]:
+        """Return row and column of the prediction of each token, completion by completion."""
+        within = torch.cat([torch.arange(int(length)) for length in self.lengths])
+        rows, starts = self.offsets.repeat_interleave(self.lengths, 0).unbind(1)
+        return rows, starts + within
 
 
-class _Family(NamedTuple):
+class _PrefixGroup(NamedTuple):
     prompt: Sequence[int]
-    answers: list[int]
-    """Numbers of the answers."""
+    members: list[int]
+    """Indices of the completions."""
 
 
-def pack_answers(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], *, pad_id: int) -> PackedAnswers:
-    """Pack into rows that are no longer than the longest prompt with its answer (or `MIN_ROW_LENGTH`).
+def completion_mask(lengths: Tensor, width: int | None = None) -> Tensor:
+    """Return [N, L] bool, True on the tokens of each completion; L is `width` or else the longest length."""
+    return torch.arange(int(lengths.max()) if width is None else width) < lengths[:, None]
+
+
+def pack_completions(
+    prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], *, pad_id: int
+) -> PackedCompletions:
+    """Pack into rows that are no longer than the longest prompt with its completion (or `MIN_ROW_LENGTH`).
 
     Args:
         prompts: N token lists, none empty.
-        answers: N token lists, none empty.
-        pad_id: token behind the last family of a row.
+        completions: N token lists, none empty.
+        pad_id: Token after the last group of a row.
     """
-    longest = max(len(prompt) + len(answer) for prompt, answer in zip(prompts, answers, strict=True))
+    longest = max(len(prompt) + len(completion) for prompt, completion in zip(prompts, completions, strict=True))
     capacity = max(MIN_ROW_LENGTH, longest)
-    families = _families(prompts, answers, capacity)
-    lengths = [_length(family, answers) for family in families]
+    groups = _group_by_prompt(prompts, completions, capacity)
+    lengths = [_count_tokens(group, completions) for group in groups]
     rows = first_fit(lengths, capacity)
     shape = (len(rows), max(sum(lengths[number] for number in row) for row in rows))
     input_ids = torch.full(shape, pad_id, dtype=torch.long)
     position_ids, segment_ids, branch_ids = (torch.zeros(shape, dtype=torch.long) for _ in range(3))
-    places = [(0, 0)] * len(answers)
+    offsets = torch.zeros((len(completions), 2), dtype=torch.long)
     for r, row in enumerate(rows):
         start = 0
         for segment, number in enumerate(row, start=1):
-            *shared, last = families[number].prompt
-            parts = [(shared, 0), *(([last, *answers[i]], len(shared)) for i in families[number].answers)]
+            *shared, last = groups[number].prompt
+            parts = [(shared, 0), *(([last, *completions[i]], len(shared)) for i in groups[number].members)]
             for branch, (tokens, position) in enumerate(parts):
                 end = start + len(tokens)
                 input_ids[r, start:end] = torch.tensor(tokens)
@@ -65,24 +107,27 @@ def pack_answers(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[in
                 segment_ids[r, start:end] = segment
                 branch_ids[r, start:end] = branch
                 if branch > 0:
-                    places[families[number].answers[branch - 1]] = (r, start)
+                    offsets[groups[number].members[branch - 1]] = torch.tensor([r, start])
                 start = end
-    return PackedAnswers(input_ids, position_ids, segment_ids, branch_ids, places)
+    num_tokens = torch.tensor([len(completion) for completion in completions])
+    return PackedCompletions(input_ids, position_ids, segment_ids, branch_ids, offsets, num_tokens)
 
 
-def _families(prompts: Sequence[Sequence[int]], answers: Sequence[Sequence[int]], capacity: int) -> list[_Family]:
-    """Group the answers by prompt; a family that outgrows a row is followed by another of the same prompt."""
-    families: list[_Family] = []
-    newest: dict[tuple[int, ...], _Family] = {}
+def _group_by_prompt(
+    prompts: Sequence[Sequence[int]], completions: Sequence[Sequence[int]], capacity: int
+) -> list[_PrefixGroup]:
+    """Group completions by prompt; when a group would outgrow a row, a new group of the same prompt begins."""
+    groups: list[_PrefixGroup] = []
+    newest: dict[tuple[int, ...], _PrefixGroup] = {}
     for i, prompt in enumerate(prompts):
         key = tuple(prompt)
-        family = newest.get(key)
-        if family is None or _length(family, answers) + 1 + len(answers[i]) > capacity:
-            family = newest[key] = _Family(prompt, [])
-            families.append(family)
-        family.answers.append(i)
-    return families
+        group = newest.get(key)
+        if group is None or _count_tokens(group, completions) + 1 + len(completions[i]) > capacity:
+            group = newest[key] = _PrefixGroup(prompt, [])
+            groups.append(group)
+        group.members.append(i)
+    return groups
 
 
-def _length(family: _Family, answers: Sequence[Sequence[int]]) -> int:
-    return len(family.prompt) - 1 + sum(1 + len(answers[i]) for i in family.answers)
+def _count_tokens(group: _PrefixGroup, completions: Sequence[Sequence[int]]) -> int:
+    return len(group.prompt) - 1 + sum(1 + len(completions[i]) for i in group.members)

@@ -1,7 +1,7 @@
 """The tasks that rewards are earned on, and which tests an iteration judges them by.
 
 A task can be judged by its stored reward tests or on inputs drawn anew from the domains of its parameters. One of the
-two makes the reward, the other is its `retest`. The evaluation tests are neither: they are only kept out of the draws.
+two makes the reward, the other is its `probe`. The evaluation tests are neither: they are only kept out of the draws.
 """
 
 import json
@@ -44,12 +44,12 @@ def choose_reward_tests(task: RewardTask, *, num_sampled: int, seed: int, iterat
 
     Args:
         task: to be answered.
-        num_sampled: inputs to draw; 0 for the stored tests, with as many draws for the retest.
+        num_sampled: inputs to draw; 0 for the stored tests, with as many draws for the probe.
         seed: of the run.
         iteration: of reinforcement learning.
 
     Returns:
-        The prompt with its tests and its retest; with the stored tests and no retest where nothing could be drawn.
+        The prompt with its tests and its probe; with the stored tests and no probe where nothing could be drawn.
     """
     stored = task.prompt
     if task.domains is None:
@@ -68,7 +68,7 @@ def choose_reward_tests(task: RewardTask, *, num_sampled: int, seed: int, iterat
         return stored
     row = {key: value for key, value in stored.row.items() if key != "tests"}
     drawn = stored._replace(lazy_task=LazyTask({**row, "reference": task.solution, "inputs": inputs}))
-    return drawn._replace(retest=stored) if num_sampled else stored._replace(retest=drawn)
+    return drawn._replace(probe=stored) if num_sampled else stored._replace(probe=drawn)
 
 
 def _reward_task(row: Mapping[str, Any], prompt: TaskPrompt) -> RewardTask:

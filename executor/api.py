@@ -37,7 +37,7 @@ class Executor(Protocol):
 
     @property
     def description(self) -> str:
-        """One line: what runs the programs, and what it does not protect."""
+        """What runs the programs and which protection it lacks."""
         ...
 
     @property
@@ -146,7 +146,7 @@ class LocalExecutor:
         """Return the pool of a profile; open it first if needed and check that it runs a program.
 
         Raises:
-            ValueError: the profile does not work on this machine; one line that says why.
+            ValueError: the profile does not work on this machine.
         """
         with self._lock:
             if profile not in self._profiles:
@@ -196,7 +196,7 @@ def open_executor(
         time_factor: as found before, at least 1.0; None = to be found now. A service keeps its own.
 
     Raises:
-        ValueError: no such backend, or it does not work here; one line that says why.
+        ValueError: no such backend, or it does not work here.
     """
     if backend.startswith(_SERVICES):
         from executor.service.client import HttpExecutor
@@ -274,7 +274,7 @@ def grade(
     *,
     rewards: RewardConfig | None = None,
 ) -> list[Outcome]:
-    """Take the programs out of completions, have them run, and judge what they returned.
+    """Extract the programs of completions, run them, and grade what they return.
 
     Args:
         executor: runs the programs; no sandbox of a program ever sees an expected value.

@@ -1,4 +1,4 @@
-"""The executor's frozen records: programs, limits, what running them gave, tasks and verdicts.
+"""The executor's frozen records: limits, programs and executions, tasks and submissions, outcomes.
 
 Values in `calls`, `args`, `kwargs`, `expected` and `CallResult.value` are tagged (see `executor.sandbox.codec`).
 """
@@ -9,31 +9,24 @@ from enum import StrEnum
 from typing import Any
 
 PROFILES = ("cpu", "torch", "cuda")
-"""What a sandbox has: Python alone; torch beside it, on the CPU; torch and a GPU."""
-
-
+"""Kinds of sandbox: Python alone, with torch on the CPU, with torch and a GPU."""
 START_UP_S = {"cpu": 0.0, "torch": 0.0, "cuda": 5.0}
-"""Seconds a program gets beyond its limits, of CPU and of wall time: a CUDA context takes its own."""
-
-
+"""Seconds added to the CPU and wall time of a program, in which it creates its CUDA context."""
 MAX_TIME_S = 1e6
 MIN_MEMORY_BYTES = 32 << 20
-"""Python alone maps some 20 MiB. With 16 MiB right programs died of a deep call or a list; with 24 they ran."""
+"""Python alone maps about 20 MiB. With 16 MiB, correct programs died of a deep call or a list; with 24 they ran."""
 MAX_MEMORY_BYTES = 1 << 40
 MAX_TEXT_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one program may use, all of its calls together.
-
-    Limits that no right program could keep, or no kernel, are refused here: they would make every verdict a failure.
-    """
+    """What one program may use for all of its calls together. ValueError for limits that no program could keep."""
 
     cpu_time_s: float = 2.0
     wall_time_s: float = 6.0
     memory_bytes: int = 256 << 20
-    """Of all processes of the program together, where the sandbox can measure them."""
+    """Of all processes of the program together, if the sandbox can measure them."""
     output_bytes: int = 1 << 20
     """Encoded results of all calls."""
     source_bytes: int = 256 << 10
@@ -54,15 +47,9 @@ class Limits:
             if type(value) is not int or not least <= value <= most:
                 raise ValueError(f"limits: {name} must be an integer from {least} to {most}, not {value!r:.40}")
 
-    def scaled(self, time_factor: float) -> "Limits":
-        """Return limits whose times are multiplied by `time_factor`."""
-        return self._timed(self.cpu_time_s * time_factor, self.wall_time_s * time_factor)
-
-    def extended_by(self, seconds: float) -> "Limits":
-        """Return limits with `seconds` more CPU and wall time."""
-        return self._timed(self.cpu_time_s + seconds, self.wall_time_s + seconds)
-
-    def _timed(self, cpu_time_s: float, wall_time_s: float) -> "Limits":
+    def scaled(self, time_factor: float, *, extra_s: float = 0.0) -> "Limits":
+        """Return limits with both times multiplied by `time_factor`, plus `extra_s` seconds, at most `MAX_TIME_S`."""
+        cpu_time_s, wall_time_s = self.cpu_time_s * time_factor + extra_s, self.wall_time_s * time_factor + extra_s
         return replace(self, cpu_time_s=min(cpu_time_s, MAX_TIME_S), wall_time_s=min(wall_time_s, MAX_TIME_S))
 
 
@@ -70,17 +57,17 @@ DEFAULT_LIMITS = Limits()
 
 
 class Status(StrEnum):
-    """What became of a program. All but INFRA are facts about the program; INFRA is a fault of ours, and no verdict."""
+    """How a program ended. INFRA is a fault of the executor and says nothing about the program."""
 
     PASSED = "passed"
     WRONG = "wrong"
-    """Some call returned another value than expected or of a type that tests cannot hold, or changed a tensor."""
+    """A call returned another value than expected or one of an unsupported type, or changed a tensor."""
     EXCEPTION = "exception"
     TIMEOUT = "timeout"
     MEMORY = "memory"
     OUTPUT_LIMIT = "output_limit"
     CRASH = "crash"
-    """The process died of a signal, left early, or wrote results that make no sense."""
+    """The process died of a signal, exited early, or wrote malformed results."""
     LOAD_ERROR = "load_error"
     """The source does not compile, raises while loading, or does not define the entry point."""
     SOURCE_TOO_LONG = "source_too_long"
@@ -88,12 +75,11 @@ class Status(StrEnum):
 
 
 UNSUPPORTED_TYPE = "UnsupportedType"
-"""`CallResult.error` of a call that returned, but a value no test can hold (a generator, a subclass of int, ...)."""
+"""`CallResult.error` of a call that returned a value without a tagged form (a generator, a subclass of int, ...)."""
 CHANGED_ARGUMENT = "ChangedArgument"
-"""`CallResult.error` of a call that changed a tensor it was given; the next call would have seen it."""
+"""`CallResult.error` of a call that changed a tensor among its arguments."""
 OVERSIZED_VALUE = "OversizedValue"
-"""`CallResult.error` of a call whose value is over the caps of `executor.sandbox.codec`."""
-
+"""`CallResult.error` of a call whose value exceeds the limits of `executor.sandbox.codec`."""
 
 Call = list | dict[str, Any]
 """One call of an entry point, in the JSON form that the sandbox reads: a list of tagged arguments, or an object with
@@ -102,7 +88,7 @@ Call = list | dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A program and what to do with it: call its entry point, or run it as a whole on a standard input."""
+    """A program, and the calls of its entry point or the standard input on which it runs as a whole."""
 
     source: str
     entry_point: str = ""
@@ -121,7 +107,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallResult:
-    """What one call gave: a tagged value, or the name of an exception type."""
+    """The result of one call: a tagged value, or the name of an exception type."""
 
     value: Any = None
     error: str | None = None
@@ -132,12 +118,12 @@ class CallResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """What running a program gave."""
+    """The result of running a program."""
 
     failure: Status | None
-    """None when every call was answered."""
+    """None if every call returned or raised."""
     results: tuple[CallResult, ...]
-    """In the order of the calls; fewer than them when the program failed on the way."""
+    """In the order of the calls; fewer if the program failed before the last one."""
     stdout: bytes | None = None
     """Standard output of a whole program."""
     exit_code: int | None = None
@@ -145,7 +131,7 @@ class Execution:
     duration_s: float
     detail: str = ""
     queued_s: float = 0.0
-    """From being handed in to being sent to a sandbox."""
+    """Seconds from submission until it was sent to a sandbox."""
 
 
 class TestKind(StrEnum):
@@ -203,7 +189,7 @@ class Task:
     check: str | None = None
     """Source that defines `check(candidate)` and asserts, as in HumanEval; runs apart from the candidate."""
     reference: str | None = None
-    """Source of a right program; what it returns on `inputs` is expected."""
+    """Source of a correct program; what it returns on `inputs` is expected."""
     inputs: tuple[list, ...] = ()
     """Lists of tagged arguments, for `reference`."""
     prompt: str | None = None
@@ -214,7 +200,7 @@ class Task:
     library: Mapping[str, str] | None = None
     """Source by function name. Those that a program names run before it, after the prelude."""
     checker: str | None = None
-    """Source of a program that judges standard output in place of a comparison."""
+    """Source of a program that decides whether standard output is correct, in place of a comparison."""
     float_tol: float | None = None
     """Absolute and relative tolerance of numbers, or None for an exact comparison."""
     result: str | None = None
@@ -257,14 +243,14 @@ class Task:
     def calls(self) -> tuple[Call, ...]:
         """The calls sent to the sandbox, without expected values; empty for checks and stdin tests."""
         if self.reference is not None:
-            return tuple(_call(args, {}, self.result) for args in self.inputs)
-        return tuple(_call(test.args, test.kwargs, self._result_of_call(test)) for test in self.tests)
+            return tuple(_build_call(args, {}, self.result) for args in self.inputs)
+        return tuple(
+            _build_call(test.args, test.kwargs, None if test.raises is not None else test.result or self.result)
+            for test in self.tests
+        )
 
-    def _result_of_call(self, test: Test) -> str | None:
-        return None if test.raises is not None else test.result or self.result
 
-
-def _call(args: list, kwargs: dict[str, Any], result: str | None) -> Call:
+def _build_call(args: list, kwargs: dict[str, Any], result: str | None) -> Call:
     """Build the smallest form of a call: a plain list where there are only positional arguments."""
     if not kwargs and result is None:
         return args
@@ -273,7 +259,7 @@ def _call(args: list, kwargs: dict[str, Any], result: str | None) -> Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A model's text for a task."""
+    """A completion for a task."""
 
     task: Task
     completion: str
@@ -289,7 +275,7 @@ class Reward:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The verdict on a submission."""
+    """The result of grading a submission."""
 
     status: Status
     num_passed: int
@@ -299,7 +285,7 @@ class Outcome:
     detail: str = ""
     queued_s: float = 0.0
     reward: Reward | None = None
-    """Filled where rewards were asked for; stays None for INFRA, which the loss must leave out."""
+    """None without a `RewardConfig`, and for INFRA, which the loss must leave out."""
 
     @property
     def passed(self) -> bool:
@@ -307,18 +293,10 @@ class Outcome:
 
 
 def infra_execution(detail: str) -> Execution:
-    """Build the execution of a program that could not be run for a reason that is not its own."""
+    """Build the execution of a program that an internal fault kept from running."""
     return Execution(failure=Status.INFRA, results=(), duration_s=0.0, detail=detail)
 
 
 def infra_outcome(detail: str, *, num_tests: int) -> Outcome:
-    """Build the outcome of a program that could not be graded for a reason that is not its own."""
+    """Build the outcome of a program that an internal fault kept from being graded."""
     return Outcome(status=Status.INFRA, num_passed=0, num_tests=num_tests, duration_s=0.0, detail=detail)
-
-
-def check_source_size(source: str, limits: Limits) -> str | None:
-    """Describe by how much a source exceeds its limit; None if it does not."""
-    num_bytes = len(source.encode("utf-8", "surrogatepass"))
-    if num_bytes <= limits.source_bytes:
-        return None
-    return f"{num_bytes} bytes of source; {limits.source_bytes} are allowed"

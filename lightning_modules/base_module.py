@@ -1,6 +1,6 @@
-"""What the modules of SFT and reinforcement learning share: the policy in checkpoints, clipping, executed validation.
+"""The base of the modules for SFT and RL: the policy, its checkpoints, gradient clipping and executed validation.
 
-It trains nothing by itself.
+Subclasses define how the policy is trained.
 """
 
 import itertools
@@ -18,59 +18,54 @@ from lightning_modules.evaluation.evaluate import EvalConfig, evaluate
 from lightning_modules.evaluation.pass_at_k import ValidationScores
 from lightning_modules.evaluation.records import Evaluation
 from lightning_modules.generation.generate import decoding_dtype
-from lightning_modules.generation.sampler import Sampling
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm, weights_dtype
 from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload, load_policy
 from lightning_modules.models.lora import LoRAConfig, add_lora
 from lightning_modules.models.policy import Policy, Trunk
-from lightning_modules.training.curve_layout import Questions, write_layout
+from lightning_modules.training.curve_layout import Sections, write_layout
 from lightning_modules.training.gradient_clipping import check_clipping, clip_by_norm
 from lightning_modules.training.run_executor import RunExecutor
 
-OnAnswered = Callable[[str, int, int], None]
-"""Told of a batch of answers while it is written: what it is for, how many are done, of how many."""
-
-
-def nobody_listens(what: str, done: int, total: int) -> None:
-    """Do nothing."""
+ProgressCallback = Callable[[str, int, int], None]
+"""Called with (label, completions done, total) while a batch of completions is generated; maybe from another thread."""
 
 
 class PolicyModule(LightningModule):
-    """Holds a `policy` and its `tokenizer`; subclasses make both and say how it is trained.
+    """Holds a `policy` and its `tokenizer`; subclasses create both and define how the policy is trained.
 
     Args:
-        engine: how the model is computed.
-        lora: adapters to train instead of the whole model; null = none.
-        greedy: length and stop strings of the completions in validation and test.
-        eval_batch_size: completions decoded together there.
-        executor_backend: `auto`, a backend by name or address, or `node`: one service for the ranks of a node.
-        seed: of the adapters' first weights.
+        compute: Attention, precision of weights, compilation and checkpointing of activations.
+        lora: Adapters to train instead of the whole model; None = none.
+        greedy: Length and stop strings of completions in validation and test.
+        eval_batch_size: Completions decoded together in validation and test.
+        executor_backend: `auto`, a backend by name or address, or `per_node`: one service for the ranks of a node.
+        seed: Seed of the initial weights of adapters.
     """
 
     policy: Policy
     logs_each_step: bool
     """Whether `optim/grad_norm` is logged at each step or once an epoch."""
-    questions: Questions
+    sections: Sections
     """How TensorBoard groups the curves."""
-    on_answered: OnAnswered
-    """For who shows progress; it may be called from another thread."""
+    progress_callback: ProgressCallback | None
 
     def __init__(
         self,
         *,
-        engine: ComputeConfig,
+        compute: ComputeConfig,
         lora: LoRAConfig | None,
-        greedy: Sampling,
+        greedy: SamplingParams,
         eval_batch_size: int,
         executor_backend: str,
         seed: int,
     ) -> None:
         super().__init__()
-        self.engine = engine
+        self.compute_config = compute
         self.lora = lora
         self.seed = seed
         self.last_evaluations: dict[str, Evaluation] = {}
-        self.on_answered = nobody_listens
+        self.progress_callback = None
         self._greedy = greedy
         self._eval_batch_size = eval_batch_size
         self._executor = RunExecutor(executor_backend)
@@ -79,26 +74,26 @@ class PolicyModule(LightningModule):
     @property
     @abstractmethod
     def tokenizer(self) -> PreTrainedTokenizerFast:
-        """That of the policy."""
+        """The tokenizer of the policy."""
 
     def load_policy(self, source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-        """Load the model to start from, in the type the engine asks for.
+        """Load the model to start from, in the type that `compute` names.
 
         Raises:
-            ValueError: there is none, or the settings exclude each other; one line.
+            ValueError: There is no model at `source`, or the settings exclude each other.
         """
-        return load_policy(source, dtype=weights_dtype(self.engine, trains_adapters=self.lora is not None))
+        return load_policy(source, dtype=weights_dtype(self.compute_config, trains_adapters=self.lora is not None))
 
     def build_policy(self, causal_lm: PreTrainedModel, *, critic: Trunk | None = None) -> Policy:
-        """Make a causal LM ready for training, in place.
+        """Prepare a causal LM for training, in place.
 
         Raises:
-            ValueError: the model does not support the settings; one line.
+            ValueError: The model does not support the settings.
         """
         if self.lora is not None:
             add_lora(causal_lm, self.lora, seed=self.seed)
-        prepare_causal_lm(causal_lm, self.engine)
-        return Policy(causal_lm, critic=critic, compiled=self.engine.compile).train()
+        prepare_causal_lm(causal_lm, self.compute_config)
+        return Policy(causal_lm, critic=critic, compiled=self.compute_config.compile).train()
 
     def configure_gradient_clipping(
         self,
@@ -106,15 +101,15 @@ class PolicyModule(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip by norm and log the norm."""
+        """Clip by norm and log the norm before clipping."""
         norm = clip_by_norm(self.policy.parameters(), gradient_clip_val)
         self.log("optim/grad_norm", norm, on_step=self.logs_each_step, on_epoch=not self.logs_each_step, batch_size=1)
 
     def evaluate_split(self, split: str, prompts: list[TaskPrompt]) -> None:
-        """Complete `prompts` greedily, grade the programs, and add the outcomes to the scores of the epoch."""
+        """Complete `prompts` greedily, grade the completions, and keep the scores for the end of the epoch."""
         started_at = time.perf_counter()
         dtype = decoding_dtype(str(self.trainer.precision))
-        answered = self.answer_count(split, len(prompts))
+        count = self.count_progress(split, len(prompts))
         config = EvalConfig(
             num_samples=0,
             max_new_tokens=self._greedy.max_new_tokens,
@@ -129,16 +124,19 @@ class PolicyModule(LightningModule):
             prompts,
             config,
             executor=self._executor.open(self.trainer),
-            on_graded=lambda *_: answered(),
+            on_graded=lambda *_: count(),
         )
         self.last_evaluations[split] = result
         self._scores.add_greedy(split, result, evaluate_s=time.perf_counter() - started_at)
 
-    def answer_count(self, what: str, total: int) -> Callable[[], None]:
-        """Begin to count answers for `on_answered`; the function returned is called at each one."""
+    def count_progress(self, label: str, total: int) -> Callable[[], None]:
+        """Start counting completions for `progress_callback`; call the returned function at each one."""
+        show = self.progress_callback
+        if show is None:
+            return lambda: None
         numbers = itertools.count(1)
-        self.on_answered(what, 0, total)
-        return lambda: self.on_answered(what, next(numbers), total)
+        show(label, 0, total)
+        return lambda: show(label, next(numbers), total)
 
     def on_validation_epoch_start(self) -> None:
         self._scores = ValidationScores(self.device)
@@ -159,18 +157,22 @@ class PolicyModule(LightningModule):
         checkpoint[PAYLOAD_KEY] = checkpoint_payload(self.policy.causal_lm, self.tokenizer, self.lora)
 
     def setup(self, stage: str) -> None:
-        """Check the trainer's settings and find the executor.
+        """Check the settings of the trainer and prepare the executor.
 
         Raises:
-            ValueError: the trainer asks for what the modules cannot do; one line.
+            ValueError: A setting of the trainer is not supported.
         """
-        if stage == "fit" and self.engine.attention == "flex" and self.trainer.strategy.root_device.type == "cpu":
-            raise ValueError("engine.attention flex has no gradients on a CPU: use sdpa")
+        if (
+            stage == "fit"
+            and self.compute_config.attention == "flex"
+            and self.trainer.strategy.root_device.type == "cpu"
+        ):
+            raise ValueError("compute.attention flex has no gradients on a CPU; use sdpa")
         check_clipping(self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm)
         self._executor.prepare(self.trainer)
 
     def on_fit_start(self) -> None:
-        write_layout(self.trainer, self.questions)
+        write_layout(self.trainer, self.sections)
 
     def teardown(self, stage: str) -> None:
         self._executor.close()

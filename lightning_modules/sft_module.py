@@ -12,15 +12,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import SFTBatch, TaskPrompt
 from lightning_modules.base_module import PolicyModule
-from lightning_modules.generation.counter_random import derived_seed
-from lightning_modules.generation.sampler import Sampling
+from lightning_modules.generation.sampler import SamplingParams, derive_seed
 from lightning_modules.models.compute import ComputeConfig
 from lightning_modules.models.loading import load_policy_tokenizer
 from lightning_modules.models.lora import LoRAConfig
 from lightning_modules.models.policy import get_context_length
 from lightning_modules.models.sharding import get_mesh
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
-from lightning_modules.training.curve_layout import SFT_QUESTIONS
+from lightning_modules.training.curve_layout import SFT_SECTIONS
 from lightning_modules.training.optimizers import AdamWConfig, build_adamw, build_schedule
 from lightning_modules.training.packed_loss import completion_loss
 
@@ -40,12 +39,12 @@ class SFTModule(PolicyModule):
         lora: adapters to train instead of the whole model; null = none.
         max_new_tokens: longest completion in validation and test, tokens.
         eval_batch_size: completions decoded together in validation and test.
-        executor_backend: `auto`, a backend by name or address, or `node`: one service for the ranks of a node.
+        executor_backend: `auto`, a backend by name or address, or `per_node`: one service for the ranks of a node.
         seed: of the first weights.
     """
 
     logs_each_step = True
-    questions = SFT_QUESTIONS
+    sections = SFT_SECTIONS
 
     def __init__(
         self,
@@ -61,9 +60,9 @@ class SFTModule(PolicyModule):
         seed: int = 0,
     ) -> None:
         super().__init__(
-            engine=compute,
+            compute=compute,
             lora=lora,
-            greedy=Sampling(max_new_tokens=max_new_tokens, temperature=0.0),
+            greedy=SamplingParams(max_new_tokens=max_new_tokens, temperature=0.0),
             eval_batch_size=eval_batch_size,
             executor_backend=executor_backend,
             seed=seed,
@@ -118,7 +117,7 @@ class SFTModule(PolicyModule):
 
     def on_train_batch_start(self, batch: SFTBatch, batch_idx: int) -> None:
         # dropout follows from the step, not from what was drawn before: a resumed run drops what it would have dropped
-        torch.manual_seed(derived_seed(self.seed, self.trainer.current_epoch, batch_idx, self.trainer.global_rank))
+        torch.manual_seed(derive_seed(self.seed, self.trainer.current_epoch, batch_idx, self.trainer.global_rank))
 
     def training_step(self, batch: SFTBatch, batch_idx: int) -> Tensor:
         total, num_labels = completion_loss(self.policy, batch)
@@ -128,7 +127,7 @@ class SFTModule(PolicyModule):
         num_tokens = torch.count_nonzero(batch.segment_ids)
         self.log("loss/train", loss, prog_bar=True, sync_dist=True, batch_size=batch.num_samples)  # of all ranks
         self.log("data/tokens", num_tokens.float(), batch_size=batch.num_samples)
-        self.log("data/padding_share", 1 - num_tokens / batch.segment_ids.numel(), batch_size=batch.num_samples)
+        self.log("data/padding_frac", 1 - num_tokens / batch.segment_ids.numel(), batch_size=batch.num_samples)
         self.log("optim/lr", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=batch.num_samples)
         return loss
 

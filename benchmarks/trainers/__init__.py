@@ -1,1 +1,1 @@
-"""Contestants of `benchmarks/training.py`: each file runs in a process of its own and prints one line of JSON."""
+"""Contestants of `benchmarks/training.py`: each script runs in a process of its own and ends with a line of JSON."""

@@ -31,9 +31,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ValueError: the directory is not a data set of ours; one line.
     """
-    from cli.count_progress import CountProgress
     from datamodules.synthesis.audit import audit, read_splits
     from executor.api import open_executor
+    from executor.commands.progress import CountProgress
 
     splits = read_splits(args.directory)
     num_solutions = len({row["solution"] for rows in splits.values() for row in rows})

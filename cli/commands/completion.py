@@ -4,13 +4,11 @@ The script holds what it completes, so pressing the tab key starts no Python. It
 """
 
 import argparse
-import importlib
 import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cli.config.files import read_yaml
-from cli.config.names import find_config, shipped_names
+from cli.config.files import list_shipped, read_yaml
 
 SHELLS = ("bash", "zsh", "tcsh")
 _HOW = {
@@ -35,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the script."""
     import shtab
 
-    names = " ".join(shipped_names())
+    names = " ".join(list_shipped())
     preamble = {
         "bash": f'_atomforge_configs() {{ compgen -W "{names}" -- "$1"; compgen -f -- "$1"; }}\n',
         "zsh": f"_atomforge_configs() {{ compadd -- {names}; _files; }}\n",
@@ -48,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
 def whole_parser() -> argparse.ArgumentParser:
     """Put the parsers of all subcommands under one, with every option that they take."""
     from cli.commands import submit
-    from cli.main import LIGHTNING_SUBCOMMANDS, SUBCOMMANDS
+    from cli.main import LIGHTNING_SUBCOMMANDS, SUBCOMMANDS, import_command
 
     parser = argparse.ArgumentParser(prog="atomforge", allow_abbrev=False)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -61,7 +59,7 @@ def whole_parser() -> argparse.ArgumentParser:
         elif name == "submit":
             subparsers.add_parser(name, help=text, parents=[submit.options()], add_help=False)
         else:
-            importlib.import_module(f"cli.commands.{name}").add_parser(subparsers)
+            import_command(name).add_parser(subparsers)
     complete = {"bash": "_atomforge_configs", "zsh": "_atomforge_configs", "tcsh": "f"}
     for subparser in subparsers.choices.values():
         for action in subparser._actions:
@@ -76,7 +74,7 @@ def _training_options() -> list[str]:
 
     keys = {f"trainer.{name}" for name in inspect.signature(Trainer).parameters}
     for name in ("sft", "ppo"):
-        keys |= set(_leaves(read_yaml(str(find_config(name)))))
+        keys |= set(_leaves(read_yaml(name)))
     return ["--config", "--ckpt_path", "--print_config", *(f"--{key}" for key in sorted(keys))]
 
 

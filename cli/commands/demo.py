@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.errors import UsageError
 from executor.api import BACKENDS
+from executor.commands.errors import UsageError
+from executor.commands.io import write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,7 +80,6 @@ def print_tables(study: StudyConfig, results: Mapping[str, ArmResult]) -> None:
     """
     from rich.console import Console
 
-    from cli.io import write_json
     from lightning_modules.evaluation.statistics import mean_interval, paired_difference
 
     ks = sorted({1, study.measurement.num_samples})

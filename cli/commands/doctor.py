@@ -1,50 +1,58 @@
-"""`atomforge doctor`: what works on this machine, and the one line that mends each thing that does not."""
-
-from __future__ import annotations
+"""`atomforge doctor`: what training needs, in addition to the checks of `executor.commands.doctor`."""
 
 import argparse
-import json
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+import itertools
+import shutil
+import subprocess
+from collections.abc import Iterator
 
-from cli.doctor_checks import Finding, Level, examine
+from executor.commands import doctor
+from executor.commands.doctor import Finding, Level, check_package, show_findings
 
-if TYPE_CHECKING:
-    from rich.console import Console
+TRAINING_PACKAGES = ("torch", "lightning", "transformers", "datasets", "tensorboard")
 
-_STYLES = {Level.OK: "green", Level.MISSING: "yellow", Level.BROKEN: "bold red"}
-
-
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the options of `doctor`."""
-    parser = subparsers.add_parser(
-        "doctor",
-        help="what works on this machine",
-        description="Look at what works here, and say the line that mends what does not. Exit code 1 where nothing "
-        "can be trained.",
-    )
-    parser.add_argument("--json", action="store_true", help="a JSON line for each finding")
+add_parser = doctor.add_parser
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print every finding as it is made; 1 where a run on the CPU would not work."""
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True)
-    is_broken = False
-    for finding in examine():
-        is_broken |= finding.level is Level.BROKEN
-        if args.json:
-            print(json.dumps(asdict(finding)), flush=True)
-        else:
-            _show(console, finding)
-    return 1 if is_broken else 0
+    """Print every finding as soon as it is made; returns 1 if training on the CPU cannot work."""
+    return show_findings(itertools.chain(doctor.check_executor(), check_training()), as_json=args.json)
 
 
-def _show(console: Console, finding: Finding) -> None:
-    from rich.markup import escape
+def check_training() -> Iterator[Finding]:
+    """Check the packages, the GPUs and Slurm."""
+    for name in TRAINING_PACKAGES:
+        yield check_package(name, fix="make install")
+    yield check_gpus()
+    yield check_slurm()
 
-    style = _STYLES[finding.level]
-    console.print(f"[{style}]{finding.level:<8}[/] {finding.name:<13} {escape(finding.seen)}")
-    if finding.mend:
-        console.print(f"{'':<22} [bold]{escape(finding.mend)}[/]")
+
+def check_gpus() -> Finding:
+    """Check that torch finds the GPUs of this machine."""
+    try:
+        import torch
+    except ImportError:
+        return Finding(name="gpu", level=Level.BROKEN, detail="torch cannot be imported", fix="make install")
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+        return Finding(name="gpu", level=Level.OK, detail=f"{len(names)}: {', '.join(dict.fromkeys(names))}")
+    if shutil.which("nvidia-smi") is None:
+        return Finding(name="gpu", level=Level.MISSING, detail="none; training runs on the CPU")
+    return Finding(
+        name="gpu",
+        level=Level.MISSING,
+        detail=f"there is a driver, but torch {torch.__version__} finds no GPU",
+        fix="pip install torch --index-url https://download.pytorch.org/whl/cu130",
+    )
+
+
+def check_slurm() -> Finding:
+    """Check that Slurm answers, and list its partitions."""
+    if shutil.which("sinfo") is None:
+        return Finding(name="slurm", level=Level.MISSING, detail="not installed; only `atomforge submit` needs it")
+    done = subprocess.run(["sinfo", "--noheader", "--format=%R %D"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        detail = "installed, but no controller answers"
+        return Finding(name="slurm", level=Level.MISSING, detail=detail, fix="scontrol ping")
+    partitions = "; ".join(" with ".join(line.split()) + " nodes" for line in done.stdout.splitlines())
+    return Finding(name="slurm", level=Level.OK, detail=f"partitions: {partitions}")

@@ -13,9 +13,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from cli.commands.grade import add_format
-from cli.errors import UsageError
 from executor.api import BACKENDS
+from executor.commands.errors import UsageError
+from executor.commands.grade import add_format
 
 _SUITE_OPTIONS = ("benchmark", "tasks_format", "data", "wording", "num_tasks", "max_new_tokens")
 _PLAN_OPTIONS = ("checkpoint", "num_samples", "k", "temperature", "batch_size", "seed", "backend", "dtype")

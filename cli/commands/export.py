@@ -8,7 +8,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from cli.errors import UsageError
+from executor.commands.errors import UsageError
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

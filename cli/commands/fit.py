@@ -1,54 +1,87 @@
-"""`atomforge fit | validate | test`: Lightning's Trainer from YAML configs."""
+"""`atomforge fit | validate | test`: run Lightning's Trainer from YAML configs."""
+
+from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from cli.config import ranks as launched_rank
-from cli.errors import Interrupted
+from executor.commands.errors import Interrupted
 
-_HINTS = ("Tip:", "TPU available: False", "Loading `train_dataloader` to estimate")
-"""Parts of log lines of Lightning that tell a user nothing."""
+if TYPE_CHECKING:
+    from cli.config.cli import AtomforgeCLI
+
+_TIPS = ("Tip:", "TPU available: False", "Loading `train_dataloader` to estimate")
+"""Parts of log lines of Lightning that are irrelevant here."""
 
 
 def run(subcommand: str, arguments: list[str]) -> int:
     """Run one Trainer method.
 
     Raises:
-        UsageError: whatever is wrong with the request.
-        Interrupted: Ctrl-C; the checkpoints of the epochs completed are on disk.
+        UsageError: the settings are wrong.
+        Interrupted: Ctrl-C; the checkpoints of complete epochs are on disk.
     """
-    launched_rank.begin()
-    from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-    from cli.config.cli import AtomforgeCLI
+    def build() -> AtomforgeCLI:
+        from cli.config.cli import build_run_from_arguments
 
-    _without_advertising()
-    try:
-        AtomforgeCLI(subcommand, arguments)
-    except SIGTERMException:
-        print("atomforge: terminated; run it again with `--ckpt_path last` to go on", file=sys.stderr)
-        return 128 + signal.SIGTERM
-    except SystemExit as leave:
-        if isinstance(leave.__context__, KeyboardInterrupt):
-            # Lightning catches Ctrl-C, shuts down, ignores further signals and leaves with exit code 1.
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            raise Interrupted(_how_to_go_on(subcommand, arguments)) from leave
-        return int(leave.code or 0)
-    except KeyboardInterrupt as interrupt:
-        raise Interrupted(_how_to_go_on(subcommand, arguments)) from interrupt
-    except Exception as error:
-        if not came_of_interrupt(error):
-            raise
-        # Ctrl-C between two epochs: Lightning's own clean-up fails on loaders that are not built yet
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        raise Interrupted(_how_to_go_on(subcommand, arguments)) from error
-    finally:
-        launched_rank.end()
+        return build_run_from_arguments(subcommand, arguments)
+
+    resumes = subcommand != "fit" or any(argument.startswith("--ckpt_path") for argument in arguments)
+    return run_trainer(build, resumes=resumes)
+
+
+def run_trainer(build: Callable[[], AtomforgeCLI], *, resumes: bool) -> int:
+    """Build a run and run its Trainer method.
+
+    Args:
+        build: returns the run.
+        resumes: whether the same command resumes the run after Ctrl-C.
+
+    Raises:
+        UsageError: the settings are wrong.
+        Interrupted: Ctrl-C; the checkpoints of complete epochs are on disk.
+    """
+    from cli.config.ranks import rank_process
+
+    with rank_process(), _raise_interrupts(resumes=resumes):
+        from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+        _suppress_lightning_tips()
+        try:
+            build().run()
+        except SIGTERMException:
+            print("atomforge: terminated; run it again with `--ckpt_path last` to resume", file=sys.stderr)
+            return 128 + signal.SIGTERM
+        except SystemExit as leave:  # after --help and --print_config
+            if isinstance(leave.__context__, KeyboardInterrupt):
+                raise
+            return int(leave.code or 0)
     return 0
 
 
-def came_of_interrupt(error: BaseException | None) -> bool:
-    """Whether an error was raised while a Ctrl-C was being handled."""
+@contextmanager
+def _raise_interrupts(*, resumes: bool) -> Iterator[None]:
+    """Raise `Interrupted` after Ctrl-C, in whatever form it arrives here.
+
+    Lightning catches Ctrl-C, shuts down, ignores further signals and exits with code 1. Between two epochs its own
+    clean-up fails on dataloaders that do not exist yet.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, Exception) as error:
+        if not is_keyboard_interrupt(error):
+            raise
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        how = "" if resumes else "with `--ckpt_path last` "
+        raise Interrupted(f"interrupted; run the same command again {how}to resume") from error
+
+
+def is_keyboard_interrupt(error: BaseException | None) -> bool:
+    """Return whether an error is a Ctrl-C, or was raised while one was handled."""
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
             return True
@@ -56,8 +89,8 @@ def came_of_interrupt(error: BaseException | None) -> bool:
     return False
 
 
-def _without_advertising() -> None:
-    """Drop Lightning's hints on products of its makers, on TPUs, on srun (ours is `submit`) and on its own code."""
+def _suppress_lightning_tips() -> None:
+    """Suppress Lightning's tips on other products, on TPUs, on srun (`submit` does this) and on its own code."""
     import logging
     import warnings
 
@@ -65,12 +98,5 @@ def _without_advertising() -> None:
     warnings.filterwarnings("ignore", message=r"The `srun` command is available")
 
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
-        lambda record: not any(hint in record.getMessage() for hint in _HINTS)
+        lambda record: not any(tip in record.getMessage() for tip in _TIPS)
     )
-
-
-def _how_to_go_on(subcommand: str, arguments: list[str]) -> str:
-    resumes = any(argument.startswith("--ckpt_path") for argument in arguments)
-    if subcommand == "fit" and not resumes:
-        return "interrupted; run the same command again with `--ckpt_path last` to go on"
-    return "interrupted; run the same command again to go on"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import yaml
 
-from cli.errors import UsageError
-from cli.io import open_atomic
+from executor.commands.errors import UsageError
+from executor.commands.io import open_atomic
 
 STUDY_FILE = "study.yaml"
 PAGE_FILE = "report.html"

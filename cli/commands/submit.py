@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.errors import UsageError
+from executor.commands.errors import UsageError
 
 if TYPE_CHECKING:
     from cli.slurm.plan import Planned
@@ -57,9 +57,9 @@ def run_words(words: list[str]) -> int:
 
 def options() -> argparse.ArgumentParser:
     """Make the parser of what is ours."""
-    from cli.main import LineParser
+    from executor.commands.main import CommandParser
 
-    parser = LineParser(
+    parser = CommandParser(
         prog="atomforge submit",
         usage="atomforge submit [fit|evaluate|study] --config FILE ... [options of the command]",
         description="Hand a command in to Slurm. Options it does not know are those of the command.",
@@ -82,7 +82,7 @@ def _planned(
     *,
     log: Path,
 ) -> list[Planned]:
-    from cli.config.parse_only import check_fit
+    from cli.config.cli import build_run_from_arguments
     from cli.slurm.plan import plan_evaluation, plan_fit
 
     seeds = _seeds(asked.seeds)
@@ -93,7 +93,8 @@ def _planned(
     name = asked.name or f"{command}-{Path(files[0]).stem}"
     if command == "fit":
         planned = plan_fit(files, rest, settings, name=name, log=log, seeds=seeds)
-        check_fit([*(word for path in files for word in ("--config", path)), *rest])
+        words = [*(word for path in files for word in ("--config", path)), *rest]
+        build_run_from_arguments("fit", words, stage="parsed")
         return [planned]
     if command == "evaluate":
         return [plan_evaluation(files, rest, settings, name=name, log=log)]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.config.files import read_yaml
-from cli.errors import UsageError
 from executor.api import BACKENDS
+from executor.commands.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,9 +62,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace, config: "SynthesisConfig", atoms: "Mapping[str, Atom]") -> dict[str, Any]:
-    from cli.count_progress import CountProgress
     from datamodules.synthesis.build import HASH_SEEDS, build
     from executor.api import open_executor
+    from executor.commands.progress import CountProgress
 
     tests_seed, check_seed = HASH_SEEDS
     both = [config.counts, *([] if config.tensor_counts is None else [config.tensor_counts])]

@@ -1,12 +1,14 @@
-"""The LightningCLI of atomforge: YAML and options to model, data and Trainer.
+"""From YAML files and options to model, data and Trainer of `fit`, `validate` and `test`: a LightningCLI.
 
-Our rules for keys, resume and run directory take the place of Lightning's. It runs one Trainer method. Errors of the
-user leave it as `UsageError`.
+Its rules for keys, resuming and run directories replace Lightning's. Errors of the user are `UsageError`. Signals and
+the command line of the process are not touched.
 """
 
 import sys
 import warnings
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -17,133 +19,174 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins import CheckpointIO, Precision
 
-from cli.config.files import SUBCLASS, KeyCheck, given_settings
-from cli.config.fit_help import introduce
-from cli.config.hardware import settle
-from cli.config.names import with_paths
-from cli.config.nulls import with_nulls
-from cli.config.parser_errors import readable
-from cli.config.ranks import is_launched_rank
-from cli.config.resume import CheckpointFacts, differences, read_checkpoint_facts, refuse_changes, refuse_partial
-from cli.config.run_directory import KeepConfig, checkpoint_to_start_from, prepare, resolved_text
-from cli.errors import UsageError, explain, one_line
+from cli.config import resume
+from cli.config.errors import SUBCLASS, KeyCheck, describe
+from cli.config.files import Source, list_shipped, read_arguments, read_sources
+from cli.config.ranks import is_launched_rank, resolve_hardware_settings
+from cli.config.run_directory import SaveRunConfig, dump_config, find_checkpoint, prepare
 from cli.metric_lines import metric_lines
 from cli.model_line import ModelLine
 from cli.progress import PlainProgress, TrainingBar
+from executor.commands.errors import UsageError, explain, one_line
 from lightning_modules.training.checkpointing import DirectCheckpointIO, RunCheckpoint
 from lightning_modules.training.run_logger import RunLogger
 from lightning_modules.training.run_record import RunRecord
 from lightning_modules.training.run_result import WriteRunResult
 
+Stage = Literal["parsed", "built", "ready"]
+_ABOUT = {
+    "fit": "Train a model: supervised (`--config sft`) or by reinforcement learning (`--config ppo`).",
+    "validate": "Run the validation of a config on a checkpoint.",
+    "test": "Run the test of a config on a checkpoint.",
+}
+_HOW = (
+    "Every key below can be set in a YAML file or on the command line; later files override earlier ones, and options "
+    "override files. A file is given by its path or, if it is shipped, by its name: {names}. The comments in these "
+    "files describe the keys. --print_config prints the resulting config. Keys of model and data: "
+    "--model.help lightning_modules.sft_module.SFTModule (or .rl_module.RLModule), "
+    "--data.help datamodules.sft_data.SFTDataModule (or .rl_data.RLDataModule)."
+)
+_CKPT_PATH = {
+    True: "last: resume from the newest checkpoint of run_dir, or start if there is none; or the path of a .ckpt",
+    False: "what is evaluated: last, the newest checkpoint of run_dir; the directory of another run; or a .ckpt file",
+}
+"""What `--ckpt_path` takes: of `fit`, and of the other two."""
+_FILES_OF_TRAINING = ("sft", "ppo", "rl/", "code_", "model/", "cluster/", "tensor_")
+
+
+def build_run(
+    subcommand: str,
+    configs: Sequence[str | Path],
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    stage: Stage = "ready",
+) -> "AtomforgeCLI":
+    """Build a run from config files and overrides; `run()` of the result runs it.
+
+    Args:
+        subcommand: fit, validate or test.
+        configs: paths, or names of shipped files; later files override earlier ones.
+        overrides: values by dotted key, such as `{"data.tasks": "tasks.jsonl", "model.init_args.lora": None}`.
+        stage: as for `AtomforgeCLI`.
+
+    Raises:
+        UsageError: a file, a key or a value is wrong; the message names it.
+    """
+    return AtomforgeCLI(subcommand, read_sources(configs, overrides or {}), stage=stage)
+
+
+def build_run_from_arguments(subcommand: str, arguments: Sequence[str], *, stage: Stage = "ready") -> "AtomforgeCLI":
+    """Build a run from the words of a command line after the subcommand.
+
+    Raises:
+        UsageError: as `build_run`.
+    """
+    return AtomforgeCLI(subcommand, list(read_arguments(arguments)), stage=stage)
+
 
 class RaisingParser(LightningArgumentParser):
-    """A parser that raises one line where its base prints the usage and exits."""
+    """A parser that raises its errors instead of printing the usage and exiting."""
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
-        """Raise instead of printing.
-
-        Raises:
-            UsageError: always; the message is still the parser's own.
-        """
+        """Raise a UsageError with the report of the parser."""
         raise UsageError(str(message)) from ex
 
 
 class AtomforgeCLI(LightningCLI):
-    """Parses and runs `fit`, `validate` or `test`.
+    """Parses the settings of `fit`, `validate` or `test`, builds model, data and Trainer, and runs the Trainer.
 
     Args:
-        subcommand: which of the three.
-        arguments: the command line after it.
-        run: False to stop after parsing and building (for tests of configs).
+        subcommand: fit, validate or test.
+        sources: settings; later ones override earlier ones.
+        stage: how far to go: `parsed`, the config only; `built`, also model, data and Trainer; `ready`, also the run
+            directory, the checkpoint to start from, and the hardware settings.
     """
 
-    def __init__(self, subcommand: str, arguments: list[str], *, run: bool = True) -> None:
-        arguments = with_paths(arguments)
-        self._only = subcommand
-        self._arguments = arguments
-        self._run = run
-        self._facts: CheckpointFacts | None = None
-        self._goes_on = False
-        self._machine: RunRecord | None = None
+    def __init__(self, subcommand: str, sources: Sequence[Source], *, stage: Stage = "ready") -> None:
+        self._name = subcommand
+        self._sources = sources
+        self._stage = stage
+        self._facts: resume.CheckpointFacts | None = None
+        self._hardware: RunRecord | None = None
         super().__init__(
             LightningModule,
             LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
-            save_config_callback=KeepConfig,
+            save_config_callback=SaveRunConfig,
             parser_class=RaisingParser,
-            parser_kwargs={"prog": "atomforge"},
+            parser_kwargs={"prog": f"atomforge {subcommand}"},
             auto_configure_optimizers=False,
-            args=[subcommand, *with_nulls(arguments)],
+            run=False,
+            args=[word for source in sources for word in source.words],
         )
 
-    def subcommands(self) -> dict[str, set[str]]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Only the one asked for: each costs a parser over the whole Trainer signature."""
-        return {self._only: LightningCLI.subcommands()[self._only]}
-
-    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the keys of ours beside `trainer`, `model` and `data`."""
-        parser.add_argument(
-            "--run_dir", type=str, required=True, help="directory of the run: events, config, checkpoints"
-        )
-        parser.add_argument(
-            "--num_threads", type=int | None, default=None, help="CPU threads of torch; null = the fastest, measured"
-        )
-        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
-        parser.link_arguments("run_dir", "checkpoint.run_dir")
-
-    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Check the keys of every file and option, then let the parser check values.
+    def run(self) -> None:
+        """Run the Trainer; `validate` and `test` print their metrics.
 
         Raises:
-            UsageError: anything wrong with either.
+            UsageError: the checkpoint belongs to another model.
         """
-        introduce(self._subcommand_parsers[self._only], self._only)
-        check = KeyCheck(_known_keys(self._subcommand_parsers[self._only]))
-        classes: dict[str, str] = {}
-        for origin, settings in given_settings(self._arguments):
-            check.check(settings, origin=origin)
-            if isinstance(named := (settings.get("model") or {}), dict) and "class_path" in named:
-                classes[origin] = str(named["class_path"])
+        quiet = {} if self._name == "fit" else {"verbose": False}  # this prints the metrics instead
+        try:
+            getattr(self.trainer, self._name)(
+                self.model,
+                datamodule=self.datamodule,
+                ckpt_path=self.config.ckpt_path,
+                weights_only=True,  # a checkpoint is data: nothing in it is run
+                **quiet,
+            )
+        except (RuntimeError, ValueError) as error:
+            if self._facts is not None and _is_mismatch(error):
+                detail = one_line(str(error).partition("\n")[2] or str(error))
+                raise UsageError(f"{self._facts.path} is the checkpoint of another model: {detail[:200]}") from error
+            raise
+        if self._name != "fit" and self.trainer.is_global_zero:
+            metrics = {tag: float(value) for tag, value in self.trainer.callback_metrics.items()}
+            print(*metric_lines(metrics), sep="\n")
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the keys besides `trainer`, `model` and `data`."""
+        is_fit = self._name == "fit"
+        parser.add_argument("--run_dir", type=str, required=True, help="directory of events, config and checkpoints")
+        parser.add_argument(
+            "--num_threads", type=int | None, default=None, help="CPU threads of torch; null: measure the fastest"
+        )
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help=_CKPT_PATH[is_fit])
+        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
+        parser.link_arguments("run_dir", "checkpoint.run_dir")
+        names = [name for name in list_shipped() if name.startswith(_FILES_OF_TRAINING) and name != "cluster/slurm"]
+        checkpoint = "[--ckpt_path last]" if is_fit else "--ckpt_path last|RUN|FILE.ckpt"
+        parser.usage = f"atomforge {self._name} --config FILE [--config FILE ...] [--KEY VALUE ...] {checkpoint}"
+        parser.description = f"{_ABOUT[self._name]} {_HOW.format(names=', '.join(names))}"
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Check the keys of every source, then parse.
+
+        Raises:
+            UsageError: a key or a value is wrong.
+        """
+        check = KeyCheck({**parser.get_defaults().as_dict(), "model": SUBCLASS, "data": SUBCLASS})
+        models: dict[str, str] = {}
+        for source in self._sources:
+            check.check(source.settings, origin=source.origin)
+            model = source.settings.get("model")
+            if isinstance(model, Mapping) and "class_path" in model:
+                models[source.origin] = str(model["class_path"])
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
                 super().parse_arguments(parser, args)
         except UsageError as error:
-            line = readable(str(error), check)
-            if len(set(classes.values())) > 1:
-                line = f"{' and '.join(classes)} are for different models, and one of them is wanted: {line}"
+            line = describe(str(error), check)
+            if len(set(models.values())) > 1:
+                line = f"{' and '.join(models)} are for different models; give one of them: {line}"
             raise UsageError(line) from error
-        _check_ranges(self.config[self._only])
+        _check_ranges(self.config)
 
-    def _parse_ckpt_path(self) -> None:
-        """Our rule in place of Lightning's, which lets the checkpoint's hyperparameters win over the YAML."""
-        if not self._run:
-            return
-        config = self.config[self._only]
-        self._goes_on = config.ckpt_path is not None
-        path = checkpoint_to_start_from(
-            config.run_dir,
-            subcommand=self._only,
-            ckpt_path=config.ckpt_path,
-            has_model=(config.model.get("init_args") or {}).get("init_from") is not None,
-        )
-        if config.ckpt_path == "last" and path is None and not is_launched_rank():
-            print(f"atomforge: no checkpoint in {config.run_dir} yet, starting at the beginning", file=sys.stderr)
-        config.ckpt_path = None if path is None else str(path)
-        config.weights_only = True  # a checkpoint is data: nothing in it is run
-        if self._only != "fit":
-            config.verbose = False  # our own lines come in the place of the table
-        if path is None:
-            return
-        self._facts = read_checkpoint_facts(path)
-        given = yaml.safe_load(resolved_text(self._subcommand_parsers[self._only], config))
-        if self._only == "fit":
-            refuse_partial(self._facts)
-            refuse_changes(self._facts, given)
-        elif self._facts.config is not None:
-            for line in differences(self._facts.config, given):
-                print(f"atomforge: note: differs from the checkpoint's config: {line}", file=sys.stderr)
+    def _set_seed(self) -> None:
+        if self._stage != "parsed":
+            super()._set_seed()
 
     def before_instantiate_classes(self) -> None:
         """Make the run directory, set the threads, choose the precision.
@@ -151,30 +194,57 @@ class AtomforgeCLI(LightningCLI):
         Raises:
             UsageError: the directory cannot be written.
         """
-        config = self.config[self._only]
-        if not self._run:
+        if self._stage != "ready":
             return
-        if self._only == "fit":
+        config = self.config
+        if self._name == "fit":
             prepare(config.run_dir)
         precision, accelerator = config.trainer.precision, config.trainer.accelerator
-        self._machine = settle(
+        self._hardware = resolve_hardware_settings(
             num_threads=config.num_threads,
             precision=None if precision is None else str(precision),
             accelerator=accelerator if isinstance(accelerator, str) else "other",
             devices=config.trainer.devices,
             num_nodes=config.trainer.num_nodes,
-            recorded_in=config.run_dir if self._goes_on or self._only != "fit" else None,
-            record_in=self._log_folder(config.run_dir),
+            recorded_in=config.run_dir if self._is_resumed or self._name != "fit" else None,
+            record_in=self._log_directory,
         )
-        assert self._machine.num_threads is not None
-        torch.set_num_threads(self._machine.num_threads)
+        assert self._hardware.num_threads is not None
+        torch.set_num_threads(self._hardware.num_threads)
+
+    def _parse_ckpt_path(self) -> None:
+        """Find the checkpoint. Lightning's method lets the hyperparameters of the checkpoint override the config."""
+        if self._stage != "ready":
+            return
+        config = self.config
+        self._is_resumed = config.ckpt_path is not None
+        path = find_checkpoint(
+            config.run_dir,
+            subcommand=self._name,
+            ckpt_path=config.ckpt_path,
+            has_model=(config.model.get("init_args") or {}).get("init_from") is not None,
+        )
+        if config.ckpt_path == "last" and path is None and not is_launched_rank():
+            print(f"atomforge: no checkpoint in {config.run_dir} yet, starting at the beginning", file=sys.stderr)
+        config.ckpt_path = None if path is None else str(path)
+        if path is None:
+            return
+        self._facts = resume.read_checkpoint_facts(path)
+        given = yaml.safe_load(dump_config(self.parser, config))
+        if self._name == "fit":
+            resume.check(self._facts, given)
+        elif self._facts.config is not None:
+            for line in resume.differences(self._facts.config, given):
+                print(f"atomforge: note: differs from the checkpoint's config: {line}", file=sys.stderr)
 
     def instantiate_classes(self) -> None:
         """Build model, data and Trainer.
 
         Raises:
-            UsageError: a constructor of ours refused its settings (the parser wraps its error in a report).
+            UsageError: a constructor rejects its settings (the parser wraps its error in a report).
         """
+        if self._stage == "parsed":
+            return
         try:
             super().instantiate_classes()
         except ValueError as error:
@@ -186,59 +256,46 @@ class AtomforgeCLI(LightningCLI):
             raise UsageError(explain(cause)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Build the Trainer with our logger, checkpoints and progress where the config does not name others.
+        """Build the Trainer, with the logger, checkpoints and progress of atomforge unless the config names others.
 
         Raises:
-            UsageError: the Trainer refuses its settings.
+            UsageError: the Trainer rejects its settings.
         """
-        config = self.config_init[self._only]
-        trainer, run_dir = config["trainer"], config["run_dir"]
+        trainer, run_dir = self.config_init["trainer"], self.config_init["run_dir"]
         kwargs["default_root_dir"] = trainer["default_root_dir"] or run_dir
         if trainer["logger"] in (None, True):
-            step = self._facts.global_step if self._facts is not None else 0
-            kwargs["logger"] = RunLogger(self._log_folder(run_dir), purge_step=step if self._only == "fit" else 0)
+            step = self._facts.global_step if self._facts is not None and self._name == "fit" else 0
+            kwargs["logger"] = RunLogger(self._log_directory, purge_step=step)
         plugins = trainer["plugins"] or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             kwargs["plugins"] = [*plugins, DirectCheckpointIO()]
         has_own_precision = any(isinstance(plugin, Precision) for plugin in plugins)
-        if trainer["precision"] is None and self._machine is not None and not has_own_precision:
-            kwargs["precision"] = self._machine.precision
-        callbacks: list[Callback] = [WriteRunResult(run_dir)] if self._only == "fit" else []
+        if trainer["precision"] is None and self._hardware is not None and not has_own_precision:
+            kwargs["precision"] = self._hardware.precision
+        callbacks: list[Callback] = [WriteRunResult(run_dir)] if self._name == "fit" else []
         if trainer["enable_model_summary"] is None:
             callbacks.append(ModelLine(run_dir))
             kwargs["enable_model_summary"] = False
         if trainer["enable_progress_bar"] is not False:
-            terminal = sys.stderr.isatty() and sys.stdout.isatty()
-            callbacks.append(TrainingBar() if terminal else PlainProgress())
-            kwargs["enable_progress_bar"] = terminal
+            is_terminal = sys.stderr.isatty() and sys.stdout.isatty()
+            callbacks.append(TrainingBar() if is_terminal else PlainProgress())
+            kwargs["enable_progress_bar"] = is_terminal
         self.trainer_defaults["callbacks"] = callbacks
         try:
             return super().instantiate_trainer(**kwargs)
         except (ValueError, MisconfigurationException) as error:
             raise UsageError(f"trainer: {error}") from error
 
-    def _log_folder(self, run_dir: str) -> str:
-        """Where events go; those of `validate` and `test` stay apart from the curves of the run."""
-        return run_dir if self._only == "fit" else f"{run_dir}/{self._only}"
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        if not self._run:
-            return
-        try:
-            super()._run_subcommand(subcommand)
-            if subcommand != "fit" and self.trainer.is_global_zero:
-                metrics = {tag: float(value) for tag, value in self.trainer.callback_metrics.items()}
-                print(*metric_lines(metrics), sep="\n")
-        except (RuntimeError, ValueError) as error:
-            if self._facts is not None and _is_mismatch(error):
-                detail = one_line(str(error).partition("\n")[2] or str(error))
-                raise UsageError(f"{self._facts.path} is the checkpoint of another model: {detail[:200]}") from error
-            raise
+    @property
+    def _log_directory(self) -> str:
+        """Directory of events; those of `validate` and `test` do not mix with the curves of the run."""
+        run_dir = self.config.run_dir
+        return run_dir if self._name == "fit" else f"{run_dir}/{self._name}"
 
 
 def _check_ranges(config: Namespace) -> None:
-    """Refuse what Lightning and torch take and then fall over.
+    """Check values that Lightning and torch accept and then fail on.
 
     Raises:
         UsageError: naming the key.
@@ -257,21 +314,5 @@ def _check_ranges(config: Namespace) -> None:
 
 
 def _is_mismatch(error: Exception) -> bool:
-    """Whether torch could not put the checkpoint's weights or optimizer state into what was built."""
+    """Return whether torch could not load the weights or the optimizer state of the checkpoint."""
     return str(error).startswith(("Error(s) in loading state_dict", "loaded state dict"))
-
-
-def _known_keys(parser: LightningArgumentParser) -> dict[str, Any]:
-    """Nest the names of a subcommand's parser."""
-    known: dict[str, Any] = {}
-    for action in parser._actions:
-        if action.dest.endswith(".help"):
-            continue
-        *path, name = action.dest.split(".")
-        level = known
-        for part in path:
-            if not isinstance(level.get(part), dict):
-                level[part] = {}
-            level = level[part]
-        level.setdefault(name, None)
-    return {**known, "model": SUBCLASS, "data": SUBCLASS}

@@ -1,190 +1,173 @@
-"""Read the YAML files of a command and check their keys: an unknown one is a line with its file and a near match.
+"""Find and read config files, and collect the settings of a command in the order in which they apply.
 
-The parser of LightningCLI checks types and values afterwards; it takes an unknown key with an empty value, and a number
-where a section belongs, without a word, and its messages name no file. This module knows nothing of what the keys mean.
+A file is given by its path or, if it is shipped, by its name: `sft`, `rl/grpo`, `studies/smoke`. Nothing here knows
+what the keys mean.
 """
 
-import dataclasses
-import importlib
-import inspect
-import types
-import typing
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
-from cli.config.names import find_config
-from cli.errors import UsageError, did_you_mean, one_line
+import configs
+from cli.config.renamed import RENAMED_KEYS
+from executor.commands import config
+from executor.commands.errors import UsageError, did_you_mean
 
-SUBCLASS = object()
-"""Marks, among the known keys, one that holds `class_path` and `init_args`."""
+SHIPPED = Path(configs.__file__).parent
+Config = TypeVar("Config")
+_NULLS = ("null", "None", "~")
+_NESTED = re.compile(r"(model|data)\.(init_args\.)?(?!init_args\b)\w+\.[\w.]+")
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read the mapping of a YAML file, given by its path or by its name among those shipped.
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Settings that were given in one place."""
+
+    origin: str
+    """The file, or `command line`; for error messages."""
+    settings: Mapping[str, Any]
+    """Nested mapping; empty for words without settings, such as `--help`."""
+    words: Sequence[str]
+    """The same for the parser. The content of a file is passed as text, so that the file is read once."""
+
+
+def find_config(name: str | Path) -> Path:
+    """Find a file by its path or by its name among the shipped files, with or without `.yaml`; a path comes first.
+
+    `configs/sft.yaml` is such a name, too, so that files which name others work in every directory.
+
+    Raises:
+        UsageError: there is no such file; with the nearest name.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    wanted = str(name).removeprefix("configs/")
+    for candidate in (SHIPPED / wanted, SHIPPED / f"{wanted}.yaml"):
+        if candidate.is_file() and candidate.suffix == ".yaml":
+            return candidate
+    if path.exists():
+        raise UsageError(f"cannot read the config file {name}: it is not a file")
+    hint = did_you_mean(wanted.removesuffix(".yaml"), list_shipped())
+    raise UsageError(f"cannot read the config file {name}: No such file or directory{hint}")
+
+
+def list_shipped() -> list[str]:
+    """List the names of the shipped files."""
+    return sorted(str(path.relative_to(SHIPPED).with_suffix("")) for path in SHIPPED.rglob("*.yaml"))
+
+
+def read_yaml(name: str | Path) -> dict[str, Any]:
+    """Read the mapping of a file.
+
+    Args:
+        name: as for `find_config`.
 
     Raises:
         UsageError: the file is missing or unreadable, is not YAML (with the line), or holds no mapping.
     """
-    try:
-        text = find_config(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UsageError(f"cannot read the config file {path}: {reason}") from error
-    try:
-        loaded = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        problem = getattr(error, "problem", None) or str(error)
-        raise UsageError(f"{path}{line}: not valid YAML: {one_line(problem)}") from error
-    if loaded is None:
-        raise UsageError(f"{path}: the config file is empty")
-    if not isinstance(loaded, dict):
-        raise UsageError(f"{path}: a config file holds `key: value` lines, this one holds a {type(loaded).__name__}")
-    return loaded
+    return config.read_yaml(find_config(name), name=name)
 
 
-def given_settings(arguments: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (where from, nested mapping) for every `--config FILE` and `--a.b VALUE`, in their order."""
+def load_config(cls: type[Config], name: str | Path, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read a file into a dataclass; keys of `overrides` replace those of the file.
+
+    Raises:
+        UsageError: as `read_yaml` and `parse_config`.
+    """
+    return parse_config(cls, {**read_yaml(name), **(overrides or {})}, source=str(name))
+
+
+def parse_config(cls: type[Config], settings: Mapping[str, Any], *, source: str, prefix: str = "") -> Config:
+    """Build a dataclass from a mapping, as `executor.commands.config.parse_dataclass`, and name renamed keys.
+
+    Raises:
+        UsageError: a key is unknown, renamed or missing, or a value is wrong; the message names it and the source.
+    """
+    return config.parse_dataclass(cls, settings, source=source, prefix=prefix, renamed=RENAMED_KEYS)
+
+
+def read_sources(files: Sequence[str | Path], overrides: Mapping[str, Any]) -> list[Source]:
+    """Read files and apply overrides on top of them.
+
+    Args:
+        files: as for `find_config`; later files override earlier ones.
+        overrides: values by dotted key; `model.lr` is short for `model.init_args.lr`.
+
+    Raises:
+        UsageError: a file cannot be read.
+    """
+    return [*(_read_file(file) for file in files), *(_override(key, value) for key, value in overrides.items())]
+
+
+def read_arguments(arguments: Sequence[str]) -> Iterator[Source]:
+    """Read the files and options of a command line.
+
+    Raises:
+        UsageError: a file cannot be read, or `--config` names none.
+    """
     rest = iter(arguments)
-    for argument in rest:
-        if not argument.startswith("-") or argument in ("-h", "--help", "--print_config"):
-            continue
-        name, equals, value = argument.partition("=")
-        if name in ("--config", "-c"):
-            path = value if equals else next(rest, None)
-            if path is None:
+    for word in rest:
+        option, equals, value = word.partition("=")
+        key = option[2:].rstrip("+")
+        if option in ("--config", "-c"):
+            file = value if equals else next(rest, None)
+            if file is None:
                 raise UsageError("--config needs a file")
-            yield path, read_yaml(path)
-        elif name.startswith("--") and not name.startswith("--print_config") and not name.endswith(".help"):
-            nested: Any = _loaded(value if equals else next(rest, None))
-            for part in reversed(name[2:].rstrip("+").split(".")):
-                nested = {part: nested}
-            yield "command line", nested
+            yield _read_file(file)
+        elif not option.startswith("--") or key in ("help", "print_config") or key.endswith(".help"):
+            yield Source(origin="command line", settings={}, words=[word])
+        else:
+            given = value if equals else next(rest, None)
+            if given in _NULLS and _NESTED.fullmatch(key):
+                # jsonargparse rejects null on the command line for a key of a group of model and data
+                yield _override(key, None)
+            else:
+                words = [word] if equals or given is None else [word, given]
+                yield Source(origin="command line", settings=_nest(key, _parse_value(given)), words=words)
 
 
-def leaves(value: Any, key: str = "") -> dict[str, Any]:
-    """Give each value below `key` its dotted name; an empty mapping is a value."""
+def flatten(value: Any, key: str = "") -> dict[str, Any]:
+    """Return each value below `key` by its dotted name; an empty mapping is a value."""
     if isinstance(value, Mapping) and value:
         return {
             name: leaf
             for part, inner in value.items()
-            for name, leaf in leaves(inner, f"{key}.{part}" if key else str(part)).items()
+            for name, leaf in flatten(inner, f"{key}.{part}" if key else str(part)).items()
         }
     return {key: value}
 
 
-def _loaded(value: str | None) -> Any:
-    """Parse the value of an option: YAML, or the string itself where it is none."""
+def _read_file(name: str | Path) -> Source:
+    settings = read_yaml(name)
+    return Source(origin=str(name), settings=settings, words=["--config", _dump(settings)])
+
+
+def _override(key: str, value: Any) -> Source:
+    section, _, rest = key.partition(".")
+    if section in ("model", "data") and rest and rest.split(".")[0] not in ("class_path", "init_args", "dict_kwargs"):
+        key = f"{section}.init_args.{rest}"
+    settings = _nest(key, value)
+    return Source(origin="command line", settings=settings, words=["--config", _dump(settings)])
+
+
+def _nest(key: str, value: Any) -> dict[str, Any]:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
+
+
+def _dump(settings: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True)
+
+
+def _parse_value(text: str | None) -> Any:
+    """Parse the value of an option: YAML, or the text itself if it is not YAML."""
     try:
-        return yaml.safe_load(value or "")
+        return yaml.safe_load(text or "")
     except yaml.YAMLError:
-        return value
-
-
-class KeyCheck:
-    """Checks settings against known keys, one after the other, and remembers where each key came from.
-
-    Args:
-        known: nested mapping of names; a leaf is `SUBCLASS`, a dataclass (whose fields are the keys below), or anything
-            else, which is not looked into.
-    """
-
-    def __init__(self, known: Mapping[str, Any]) -> None:
-        self.known = known
-        self.origins: dict[str, str] = {}
-        self._class_paths: dict[str, str] = {}
-
-    def check(self, settings: Mapping[str, Any], *, origin: str) -> None:
-        """Check one file or one option.
-
-        Raises:
-            UsageError: an unknown key, or a section that holds no mapping.
-        """
-        self._walk(settings, self.known, prefix="", origin=origin)
-
-    def origin_of(self, key: str) -> str | None:
-        """Where a dotted key, or the nearest section above it, was last set; None if nowhere."""
-        while key and key not in self.origins:
-            key = key.rpartition(".")[0]
-        return self.origins.get(key)
-
-    def _walk(self, value: Any, known: Any, *, prefix: str, origin: str) -> None:
-        if prefix:
-            self.origins[prefix.removesuffix(".")] = origin
-        if known is SUBCLASS:
-            self._walk_subclass(value, prefix=prefix, origin=origin)
-            return
-        names = known if isinstance(known, Mapping) else _record_keys(known)
-        if names is None:
-            return
-        if not isinstance(value, Mapping):
-            if isinstance(known, Mapping) or (dataclasses.is_dataclass(known) and value is not None):
-                raise UsageError(f"{origin}: {prefix.removesuffix('.')} takes keys of its own, got {value!r}")
-            return
-        for name, inner in value.items():
-            if name not in names:
-                raise UsageError(f"{origin}: unknown key {prefix}{name}{did_you_mean(str(name), names)}")
-            self._walk(inner, names[name], prefix=f"{prefix}{name}.", origin=origin)
-
-    def _walk_subclass(self, value: Any, *, prefix: str, origin: str) -> None:
-        if isinstance(value, str):
-            value = {"class_path": value}
-        if not isinstance(value, Mapping):
-            raise UsageError(f"{origin}: {prefix.removesuffix('.')} needs class_path and init_args, got {value!r}")
-        structural = {"class_path", "init_args", "dict_kwargs"}
-        if not structural & set(value):
-            value = {"init_args": value}
-        for name in value:
-            if name not in structural:
-                hint = did_you_mean(name, structural)
-                raise UsageError(f"{origin}: unknown key {prefix}{name}{hint or ' (put it under init_args)'}")
-        if "class_path" in value:
-            self._class_paths[prefix] = value["class_path"]
-            self.origins[f"{prefix}class_path"] = origin
-        cls = _import_class(self._class_paths.get(prefix), key=f"{prefix}class_path", origin=origin)
-        if "init_args" in value and not isinstance(value["init_args"], Mapping):
-            raise UsageError(f"{origin}: {prefix}init_args takes keys ({{}} for none), got {value['init_args']!r}")
-        if cls is not None and "init_args" in value:
-            self._walk(value["init_args"], _constructor_keys(cls), prefix=f"{prefix}init_args.", origin=origin)
-
-
-def _import_class(path: Any, *, key: str, origin: str) -> type | None:
-    """Import the class of a dotted path; None where the parser should have its say."""
-    if not isinstance(path, str) or "." not in path:
-        return None
-    module_name, _, name = path.rpartition(".")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and module_name.startswith(error.name):
-            raise UsageError(f"{origin}: {key} is {path}, but there is no module {module_name}") from error
-        raise
-    found = getattr(module, name, None)
-    if found is None:
-        classes = [n for n, obj in vars(module).items() if inspect.isclass(obj) and obj.__module__ == module_name]
-        hint = did_you_mean(name, classes)
-        raise UsageError(f"{origin}: {key} is {path}, but {module_name} has no class {name}{hint}")
-    return found if inspect.isclass(found) else None
-
-
-def _constructor_keys(cls: type) -> dict[str, Any] | None:
-    """Names and annotations the constructor takes as keys; None where any name may be right."""
-    parameters = list(inspect.signature(cls).parameters.values())
-    if any(p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) for p in parameters):
-        return None
-    hints = typing.get_type_hints(cls.__init__)
-    return {p.name: hints.get(p.name) for p in parameters}
-
-
-def _record_keys(annotation: Any) -> dict[str, Any] | None:
-    """Fields of the dataclass an annotation names (alone or as an option of a union); None for any other annotation."""
-    is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
-    for option in typing.get_args(annotation) if is_union else (annotation,):
-        if inspect.isclass(option) and dataclasses.is_dataclass(option):
-            hints = typing.get_type_hints(option)
-            return {field.name: hints[field.name] for field in dataclasses.fields(option)}
-    return None
+        return text

@@ -1,8 +1,7 @@
-"""What a checkpoint says about the run it belongs to, and whether a config may go on from it.
+"""Check that a run can be resumed: what a checkpoint records about its run, and how it differs from a config.
 
-Lightning merges the hyperparameters of the checkpoint over the YAML, so that a changed key is dropped without a word.
-Here a changed key of the model, the data or the seed is refused; those of trainer, checkpoints and run directory may
-change freely.
+Lightning merges the hyperparameters of the checkpoint over the YAML, so a changed key would have no effect. Here a
+changed key of the model, the data or the seed is an error; keys of trainer, checkpoints and run directory may change.
 """
 
 from collections.abc import Mapping
@@ -12,21 +11,21 @@ from typing import Any
 
 import yaml
 
-from cli.config.files import leaves
-from cli.errors import UsageError
+from cli.config.files import flatten
+from executor.commands.errors import UsageError
 from lightning_modules.training.checkpointing import list_checkpoints
 
 CONFIG_KEY = "resolved_config"
-"""Key of a checkpoint under which the config of its run lies, as YAML text."""
+"""Key of a checkpoint with the config of its run, as YAML text."""
 
 _FIXED_SECTIONS = ("seed_everything", "model", "data")
 _FREE_NAMES = frozenset({"executor_backend", "num_executor_workers", "num_workers"})
-"""Keys of model and data that say where the work is done, not which."""
+"""Keys of model and data that do not affect results."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointFacts:
-    """What is read from a checkpoint before anything is built."""
+    """What a checkpoint records about its run."""
 
     path: Path
     global_step: int
@@ -54,7 +53,9 @@ def read_checkpoint_facts(path: str | Path) -> CheckpointFacts:
     except PermissionError:
         raise
     except Exception as error:  # torch raises RuntimeError, UnpicklingError, EOFError, ... for one and the same reason
-        raise UsageError(f"{path} is damaged or not a checkpoint{_way_out(path, type(error).__name__)}") from error
+        raise UsageError(
+            f"{path} is damaged or not a checkpoint{_recovery_hint(path, type(error).__name__)}"
+        ) from error
     if not isinstance(content, dict) or "global_step" not in content:
         raise UsageError(f"{path} is not a checkpoint of a training run")
     text = content.get(CONFIG_KEY)
@@ -65,27 +66,27 @@ def read_checkpoint_facts(path: str | Path) -> CheckpointFacts:
 
 
 def _is_whole(content: Mapping[str, Any]) -> bool:
-    """Read from Lightning's own progress whether all minibatches of the epoch had been trained on."""
+    """Read from Lightning's progress whether training had used all minibatches of the epoch."""
     loop = (content.get("loops") or {}).get("fit_loop", {})
     return loop.get("epoch_loop.batch_progress", {}).get("is_last_batch", True)
 
 
-def _way_out(path: Path, reason: str) -> str:
-    """Say how to go on without a damaged checkpoint, where its run has an earlier one."""
+def _recovery_hint(path: Path, reason: str) -> str:
+    """Describe how to resume from an earlier checkpoint of the run, if there is one."""
     run_dir = path.parent.parent
     earlier = [checkpoint for checkpoint in list_checkpoints(run_dir) if checkpoint.name < path.name]
     if path.parent.name != "checkpoints" or not earlier:
         return f" ({reason})"
-    return f" ({reason}): delete it, and `--ckpt_path last` goes on from {earlier[-1].name}"
+    return f" ({reason}): delete it, and `--ckpt_path last` resumes from {earlier[-1].name}"
 
 
 def differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
-    """List `key: old -> new` for every leaf of seed, model and data that differs; empty if the run may go on."""
+    """List `key: old -> new` for every value of seed, model and data that differs."""
     old: dict[str, Any] = {}
     new: dict[str, Any] = {}
     for section in _FIXED_SECTIONS:
-        old.update(leaves(saved.get(section), section))
-        new.update(leaves(given.get(section), section))
+        old.update(flatten(saved.get(section), section))
+        new.update(flatten(given.get(section), section))
     keys = [key for key in dict.fromkeys([*old, *new]) if key.rpartition(".")[2] not in _FREE_NAMES]
     return [
         f"{key}: {_show(old, key)} -> {_show(new, key)}"
@@ -94,34 +95,29 @@ def differences(saved: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]
     ]
 
 
-def refuse_partial(facts: CheckpointFacts) -> None:
-    """Refuse to go on from inside an epoch: Lightning would take the epoch for done and leave its rest out.
+def check(facts: CheckpointFacts, config: Mapping[str, Any]) -> None:
+    """Check that training can resume from a checkpoint with a config.
+
+    Args:
+        facts: of the checkpoint.
+        config: the resolved config.
 
     Raises:
-        UsageError: naming the way out.
+        UsageError: the checkpoint was written inside an epoch, whose rest Lightning would skip; or model, data or seed
+            differ, with every changed key and both values.
     """
     if not facts.is_whole:
         raise UsageError(
-            f"{facts.path} was written inside an epoch, so a run cannot go on from it: "
-            "`--ckpt_path last` in its own run_dir goes on from the last whole epoch"
+            f"{facts.path} was written inside an epoch, so training cannot resume from it: "
+            "`--ckpt_path last` in its own run_dir resumes from the last complete epoch"
         )
-
-
-def refuse_changes(facts: CheckpointFacts, given: Mapping[str, Any]) -> None:
-    """Refuse to go on from a checkpoint with another model, other data or another seed.
-
-    Raises:
-        UsageError: naming every changed key with its old and new value.
-    """
-    if facts.config is None:
-        return
-    changed = differences(facts.config, given)
+    changed = differences(facts.config, config) if facts.config is not None else []
     if changed:
         raise UsageError(
-            f"the config differs from the one {facts.path} was trained with ({'; '.join(changed)}); "
-            "set these back to go on, or start a new run in another run_dir"
+            f"the config differs from the config of {facts.path} ({'; '.join(changed)}); "
+            "restore these values to resume, or start a new run in another run_dir"
         )
 
 
-def _show(leaves: Mapping[str, Any], key: str) -> str:
-    return repr(leaves[key]) if key in leaves else "(absent)"
+def _show(values: Mapping[str, Any], key: str) -> str:
+    return repr(values[key]) if key in values else "(absent)"

@@ -1,4 +1,4 @@
-"""One directory a run: its config, events and checkpoints, and the rules for starting and going on in it."""
+"""The directory of a run: where a command starts from, and the config that it writes there."""
 
 import os
 from pathlib import Path
@@ -10,42 +10,41 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from cli.config.resume import CONFIG_KEY
-from cli.errors import UsageError
+from executor.commands.errors import UsageError
+from executor.commands.io import open_atomic
 from lightning_modules.training.checkpointing import find_latest_checkpoint, list_checkpoints
 from lightning_modules.training.run_logger import RunLogger
 
 
-def checkpoint_to_start_from(
-    run_dir: str, *, subcommand: str, ckpt_path: str | None, has_model: bool = False
-) -> Path | None:
-    """Find where `fit`, `validate` or `test` starts from; None for the beginning.
+def find_checkpoint(run_dir: str, *, subcommand: str, ckpt_path: str | None, has_model: bool = False) -> Path | None:
+    """Find the checkpoint from which `fit`, `validate` or `test` starts; None for the beginning.
 
-    `last` is the newest checkpoint of the run directory, for `fit` the newest of a whole epoch, and in a directory
-    without one the beginning, so that the same command serves the first start and every restart. The directory of
-    another run stands for its newest one.
+    `last` is the newest checkpoint of the run directory, for `fit` the newest of a complete epoch, or the beginning if
+    there is none, so that the same command starts and restarts a run. A directory of a run stands for its newest
+    checkpoint.
 
     Args:
         run_dir: directory of this run.
         subcommand: fit, validate or test.
         ckpt_path: as given.
-        has_model: whether the config names a model to begin with, which can be judged as it is.
+        has_model: whether the config names a pretrained model, which can be evaluated without a checkpoint.
 
     Raises:
         UsageError: `fit` without `ckpt_path` in a directory with checkpoints, or from one that is not its newest;
-            another one without any model to judge; `last` or a path that does not exist.
+            `validate` or `test` without a model; `last` or a path that does not exist.
     """
     existing = list_checkpoints(run_dir)
     if ckpt_path is None:
         newest = find_latest_checkpoint(run_dir)
         if subcommand == "fit" and newest is not None:
             raise UsageError(
-                f"{run_dir} already holds {newest.name}: add `--ckpt_path last` to go on, "
-                "or give another --run_dir to start anew"
+                f"{run_dir} already holds {newest.name}: add `--ckpt_path last` to resume, "
+                "or give another --run_dir to start a new run"
             )
         if subcommand != "fit" and not has_model:
             here = "" if newest is None else f" (here {newest.name})"
             raise UsageError(
-                f"{subcommand} judges a checkpoint: add `--ckpt_path last`, the newest of {run_dir}{here}, or "
+                f"{subcommand} needs a checkpoint: add `--ckpt_path last`, the newest of {run_dir}{here}, or "
                 "another run or .ckpt"
             )
         return None
@@ -62,30 +61,30 @@ def checkpoint_to_start_from(
         ckpt_path = str(of_run)
     if subcommand == "fit" and existing and Path(ckpt_path).resolve() != existing[-1].resolve():
         raise UsageError(
-            f"{run_dir} already holds {existing[-1].name}: go on from it with `--ckpt_path last`, "
+            f"{run_dir} already holds {existing[-1].name}: resume from it with `--ckpt_path last`, "
             f"or give another --run_dir to start from {ckpt_path}"
         )
     return Path(ckpt_path)
 
 
 def prepare(run_dir: str) -> None:
-    """Make the directory and see that it can be written.
+    """Make the directory and check that it can be written.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: it cannot be made or written.
     """
     try:
         Path(run_dir).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot create run_dir {run_dir}: {error.strerror}") from error
     if not os.access(run_dir, os.W_OK | os.X_OK):
-        raise UsageError(f"cannot write into run_dir {run_dir}: permission denied")
+        raise UsageError(f"cannot write to run_dir {run_dir}: permission denied")
 
 
-class KeepConfig(SaveConfigCallback):
-    """Writes the resolved config to `RUN_DIR/config.yaml` and into every checkpoint, and its leaves to the logger.
+class SaveRunConfig(SaveConfigCallback):
+    """Writes the resolved config to `RUN_DIR/config.yaml`, to every checkpoint and to the logger.
 
-    A resumed run may write it again: by the rule of `cli.config.resume` it then differs in free keys only.
+    A resumed run writes it again: `cli.config.resume.check` allows only differences that do not affect the model.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -94,21 +93,20 @@ class KeepConfig(SaveConfigCallback):
             return
         self.already_saved = True
         target = Path(self.config.run_dir) / self.config_filename
-        fresh = target.with_name(f".{target.name}.tmp")
-        fresh.write_text(self._text(), encoding="utf-8")
-        fresh.replace(target)
+        with open_atomic(target) as file:
+            file.write(self._text())
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger):
                 logger.log_hyperparams(yaml.safe_load(self._text()))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Leave the config where `cli.config.resume` finds it."""
+        """Store the config for `cli.config.resume`."""
         checkpoint[CONFIG_KEY] = self._text()
 
     def _text(self) -> str:
-        return resolved_text(self.parser, self.config)
+        return dump_config(self.parser, self.config)
 
 
-def resolved_text(parser: LightningArgumentParser, config: Namespace) -> str:
-    """Write a config out in full, as YAML; two configs mean the same if and only if these say the same."""
+def dump_config(parser: LightningArgumentParser, config: Namespace) -> str:
+    """Write a config with all its defaults as YAML; equal configs have equal texts."""
     return parser.dump(config, skip_none=False, skip_link_targets=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.evaluation.plan import HELD_OUT_SUFFIX
-from cli.io import open_atomic, write_json
+from executor.commands.io import open_atomic, write_json
 from lightning_modules.evaluation.records import Evaluation
 from lightning_modules.evaluation.statistics import (
     GROUPS,

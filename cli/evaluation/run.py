@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from cli.count_progress import CountProgress
-from cli.errors import Interrupted, UsageError
 from cli.evaluation.plan import HELD_OUT, EvaluationPlan, Suite, check_same_settings, parse_plan
 from cli.evaluation.report import print_results, write_results
 from cli.evaluation.store import EvaluationStore, Stored
 from datamodules.batches import TaskPrompt
 from datamodules.prompt_format import PromptFormat, get_format, set_format
 from executor.api import Executor, open_executor
+from executor.commands.errors import Interrupted, UsageError
+from executor.commands.progress import CountProgress
 from executor.types import Status
 from lightning_modules.evaluation.evaluate import CompletionKey, EvalConfig, collect_results, evaluate, regrade
 from lightning_modules.evaluation.records import Evaluation, GradedCompletion

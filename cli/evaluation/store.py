@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cli.errors import UsageError
-from cli.io import open_atomic, write_json
+from executor.commands.errors import UsageError
+from executor.commands.io import open_atomic, write_json
 from lightning_modules.evaluation.evaluate import CompletionKey
 from lightning_modules.evaluation.records import GradedCompletion
 

@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cli.errors import UsageError
-from cli.io import open_atomic
 from cli.report.document import Document, Section, render_html, render_markdown
 from cli.report.evidence import assess_hypotheses, group_arms
 from cli.report.format import minutes
@@ -20,6 +18,8 @@ from cli.report.tensorboard import FOLDER, check_replaceable, write_arms
 from cli.report.training import training_section
 from cli.study.plan import StudyConfig
 from cli.study.results import ArmResult, load_results
+from executor.commands.errors import UsageError
+from executor.commands.io import open_atomic
 
 MANIFEST = "manifest.json"
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cli.config.files import leaves
+from cli.config.files import flatten
 from cli.study.plan import Comparison, Contrast, Gate, StudyConfig
 from cli.study.results import ArmResult
 from cli.study.verdicts import CrossedMean, Verdict, crossed_mean, decide, holm_confidences, paired_mean_difference
@@ -170,7 +170,7 @@ def _settings(arm: ArmResult) -> dict[str, Any]:
         split: {key: value for key, value in found.settings.items() if key != "seed"}
         for split, found in arm.evaluation.items()
     }
-    flat = leaves({**arm.config, "versions": arm.versions, "evaluation": evaluation})
+    flat = flatten({**arm.config, "versions": arm.versions, "evaluation": evaluation})
     return {key: value for key, value in flat.items() if key not in MAY_DIFFER}
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from cli.errors import UsageError
 from cli.study.results import ArmResult
+from executor.commands.errors import UsageError
 
 FOLDER = "tensorboard"
 _KEYS = {

@@ -9,10 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from cli.config.files import read_yaml
-from cli.errors import UsageError
 from cli.slurm.script import Job
 from cli.slurm.settings import SlurmSettings
 from cli.study.arm import Arm
+from executor.commands.errors import UsageError
 
 DATA_KEYS = ("seed_everything", "data.init_args.seed", "model.init_args.seed")
 """Keys that a seed of an array goes into."""

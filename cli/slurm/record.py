@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cli.errors import UsageError
-from cli.io import write_json
+from executor.commands.errors import UsageError
+from executor.commands.io import write_json
 
 
 @dataclass(frozen=True, kw_only=True)

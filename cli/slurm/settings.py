@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cli.config.files import read_yaml
-from cli.config.records import record_of
-from cli.errors import UsageError
+from executor.commands.config import parse_dataclass
+from executor.commands.errors import UsageError
 
 _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<hours>\d{1,2}):(?P<minutes>\d\d):(?P<seconds>\d\d)")
 
@@ -105,4 +105,4 @@ def read_settings(files: list[str]) -> tuple[SlurmSettings, list[str]]:
         source = path
     if not source:
         raise UsageError("no --config has a section `slurm`; add configs/cluster/slurm.yaml, or your own copy")
-    return record_of(SlurmSettings, merged, source=source, prefix="slurm."), others
+    return parse_dataclass(SlurmSettings, merged, source=source, prefix="slurm."), others

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 
-from cli.errors import UsageError, one_line
+from executor.commands.errors import UsageError, one_line
 
 ENDED = "ended"
 """State of a job that Slurm does not know any more."""

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.config.ranks import die_with
-from cli.io import write_json
+from cli.config.ranks import set_parent_death_signal
 from cli.study.results import FILE_NAME, ArmResult
+from executor.commands.io import write_json
 
 if TYPE_CHECKING:
     from cli.api import TrainConfig
@@ -95,7 +95,7 @@ class Arm:
 def main() -> int:
     """Run the arm of the specification given on the command line."""
     if PARENT_PROCESS in os.environ:
-        die_with(int(os.environ[PARENT_PROCESS]))
+        set_parent_death_signal(int(os.environ[PARENT_PROCESS]))
     run_arm(Arm.read_spec(Path(sys.argv[1])))
     return 0
 
@@ -195,7 +195,7 @@ def _read_seconds(folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    from cli.errors import explain
+    from executor.commands.errors import explain
 
     try:
         sys.exit(main())

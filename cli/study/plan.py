@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.config.files import read_yaml
-from cli.config.records import record_of
-from cli.errors import UsageError, did_you_mean
 from datamodules.synthesis.dataset.split import PRETRAINING, SPLITS
 from executor.api import BACKENDS, is_backend
+from executor.commands.config import parse_dataclass
+from executor.commands.errors import UsageError, did_you_mean
 
 KNOWN_SPLITS = (*SPLITS, PRETRAINING)
 METRICS = ("pass@1 greedy", "pass@1 sampled")
@@ -244,7 +244,7 @@ def load_study(path: str) -> StudyConfig:
     """
     mapping = read_study(path)
     _check_renamed(mapping, path)
-    return record_of(StudyConfig, mapping, source=path)
+    return parse_dataclass(StudyConfig, mapping, source=path)
 
 
 def read_study(path: str) -> dict[str, Any]:

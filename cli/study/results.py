@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cli.errors import UsageError
-from cli.io import write_json
+from executor.commands.errors import UsageError
+from executor.commands.io import write_json
 from lightning_modules.evaluation.records import Evaluation
 from lightning_modules.training.budget import Budget
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cli.config.files import read_yaml
-from cli.errors import Interrupted, UsageError
-from cli.io import open_atomic
 from cli.study.arm import Arm
 from cli.study.plan import Stage, StudyConfig, read_study
 from cli.study.schedule import run_arms, with_measured_times
+from executor.commands.errors import Interrupted, UsageError
+from executor.commands.io import open_atomic
 
 if TYPE_CHECKING:
     from cli.api import TrainConfig

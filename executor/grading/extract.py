@@ -16,16 +16,16 @@ No text makes the extraction raise, and its time is linear in the length of the 
 """
 
 import ast
+import functools
 import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from executor.grading.extraction.answer import cut_end_tokens, drop_reasoning, normalize
-from executor.grading.extraction.fences import Block, Document, leaves_fence_open, split_document
+from executor.grading.extraction.fences import Block, Document, split_document
 from executor.grading.extraction.names import (
     Definition,
-    EntryPoint,
     bound_names,
     called_names,
     find_definition,
@@ -35,11 +35,11 @@ from executor.grading.extraction.names import (
 )
 from executor.grading.extraction.parsing import MAX_SOURCE, Parser
 from executor.grading.extraction.prompt import (
-    PromptStart,
+    TaskContext,
     append_body,
     continue_start,
-    find_start,
     join_sources,
+    read_task,
     replace_start,
 )
 from executor.grading.extraction.prose import cut_unfinished, strip_prose
@@ -78,26 +78,17 @@ def extract_program(completion: str, entry_point: str | None, *, prompt: str | N
     answer = drop_reasoning(normalize(completion), None if prompt is None else normalize(prompt))
     if answer is None:
         return Extraction("", NO_ANSWER)
-    return Extraction(_Extractor(entry_point, prompt).extract(answer))
+    return Extraction(_Extractor(read_task(entry_point, prompt)).extract(answer))
 
 
 class _Extractor:
-    """Extracts one program; holds what is known of the task."""
+    """Extracts one program."""
 
-    def __init__(self, entry_point: str | None, prompt: str | None) -> None:
+    def __init__(self, task: TaskContext) -> None:
         self._parser = Parser()
-        self._mended: dict[Block, str] = {}
-        self._entry = None if entry_point is None else EntryPoint.from_text(entry_point)
-        self._start: PromptStart | None = None
-        self._begins_inside = False
-        if prompt is not None and len(prompt) <= MAX_SOURCE:
-            prompt = normalize(prompt)
-            if "```" in prompt or "~~~" in prompt:
-                self._begins_inside = leaves_fence_open(prompt, self._parser)
-            if self._entry is not None:
-                self._start = find_start(prompt, self._entry, self._parser)
-        name = "" if self._entry is None else self._entry.name
-        self._looks_defined = _definition_pattern(name, with_assignment=self._start is None)
+        self._repaired: dict[Block, str] = {}
+        self._entry, self._start, self._known_names = task.entry, task.start, task.known_names
+        self._begins_inside = task.begins_inside
 
     def extract(self, answer: str) -> str:
         if len(answer) > MAX_ANSWER:
@@ -106,11 +97,9 @@ class _Extractor:
                 return answer
             answer = end
         if self._is_program(answer):
-            program = answer
-            answer = strip_prose(answer, self._parser, known=self._known_names())
-            if self._is_program(answer):
-                return self._finish(answer)
-            answer = program
+            program = strip_prose(answer, self._parser, known=self._known_names)
+            if program == answer or self._is_program(program):
+                return self._finish(program)
         answer = cut_end_tokens(answer)
         document = split_document(
             answer, self._parser, begins_inside=self._begins_inside, is_program=self._may_be_begun
@@ -119,7 +108,7 @@ class _Extractor:
             return self._extract_script(document, answer)
         program = self._find_function(document, answer)
         if program is not None:
-            return self._finish(program)
+            return program
         if self._start is not None:
             body = self._choose_body(document, answer)
             return continue_start(self._start, body, self._parser) or append_body(self._start, body, self._parser)
@@ -131,7 +120,7 @@ class _Extractor:
         blocks = [block for block in document.blocks if block.label and block.may_be_python] or [
             block for block in document.blocks if block.may_be_python
         ]
-        sources = [self._mend(block) for block in blocks]
+        sources = [self._repair(block) for block in blocks]
         whole = [source for source in sources if self._does(source, _READS) and self._does(source, _WRITES)]
         working = [source for source in sources if self._is_program(source)]
         if whole and working and not self._does(working[-1], _READS):
@@ -146,27 +135,27 @@ class _Extractor:
         return sources[-1] if sources else answer
 
     def _find_function(self, document: Document, answer: str) -> str | None:
-        """Find the source that defines the entry point."""
+        """Find the source that defines the entry point, and finish it."""
         blocks = [block for block in document.blocks if block.may_be_python and block.label != "inline"]
         for least in (Definition.FULL, Definition.IMPORT):
             for block in reversed(blocks):
-                source = self._mend(block)
+                source = self._repair(block)
                 if self._definition(source) >= least:
-                    return self._join(source, document)
+                    return self._finish(self._join(source, document))
         for block in reversed(document.blocks):
-            source = self._mend(block)
+            source = self._repair(block)
             if self._parser.parse(source) is not None and self._definition(source):
-                return source
+                return self._finish(source)
         outside = document.outside if document.blocks else answer
         if self._start is not None and outside.lstrip("\n")[:1] in (" ", "\t"):
             program = continue_start(self._start, outside, self._parser)
             if program is not None:
-                return None  # the answer continues the prompt, whatever it defines after that
+                return program  # the answer continues the prompt, whatever it defines after that
         for variant in _dedented(outside):
-            source = strip_prose(variant, self._parser, known=self._known_names())
+            source = strip_prose(variant, self._parser, known=self._known_names)
             if self._definition(source):
                 finished = cut_unfinished(source, self._parser)
-                return finished if self._definition(finished) else source
+                return self._finish(finished if self._definition(finished) else source)
         return None
 
     def _choose_body(self, document: Document, answer: str) -> str:
@@ -183,16 +172,18 @@ class _Extractor:
                 return content
         return next((content for content in reversed(blocks) if content[:1] in (" ", "\t")), blocks[0])
 
-    def _mend(self, block: Block) -> str:
-        if block not in self._mended:
-            self._mended[block] = self._mend_block(block)
-        return self._mended[block]
+    def _repair(self, block: Block) -> str:
+        if block not in self._repaired:
+            self._repaired[block] = self._repair_block(block)
+        return self._repaired[block]
 
-    def _mend_block(self, block: Block) -> str:
+    def _repair_block(self, block: Block) -> str:
         """Return the source of a block; where it does not parse, with what is often wrong with it put right."""
         content = _LABEL_LINE.sub("", block.content, count=1) if _LABEL_LINE.match(block.content) else block.content
         if block.is_session:
             return _read_session(content)
+        if self._parser.parse(content) is not None:
+            return content
         variants = list(_dedented(content))
         if _SESSION_LINE.match(content.lstrip("\n")):
             variants.append(_read_session(content))
@@ -202,11 +193,13 @@ class _Extractor:
 
     def _join(self, source: str, document: Document) -> str:
         """Put the blocks that define names which a source lacks around it, in the order of the answer."""
+        if len(document.blocks) == 1:
+            return source
         tree = self._parser.parse(source)
-        missing = set() if tree is None else missing_names([tree]) - self._known_names() - bound_names(tree)
+        missing = set() if tree is None else missing_names([tree]) - self._known_names - bound_names(tree)
         if not missing:
             return source
-        others = [self._mend(block) for block in document.blocks if block.may_be_python]
+        others = [self._repair(block) for block in document.blocks if block.may_be_python]
         place = max((i for i, other in enumerate(others) if other == source), default=len(others))
         joined: dict[int, str] = {}
         for i in (*range(place - 1, -1, -1), *range(place + 1, len(others))):
@@ -222,12 +215,10 @@ class _Extractor:
     def _finish(self, program: str) -> str:
         return program if self._start is None else replace_start(self._start, program)
 
-    def _known_names(self) -> set[str]:
-        tree = None if self._start is None else self._parser.parse(self._start.before)
-        return set() if tree is None else bound_names(tree)
-
     def _is_program(self, source: str) -> bool:
         """Say whether a source parses and is what the task asks for."""
+        if self._entry is not None and self._entry.name not in source and source.isascii():
+            return False
         tree = self._parser.parse(source)
         if tree is None or returns_outside_function(tree):
             return False
@@ -239,12 +230,13 @@ class _Extractor:
         if tree is not None:
             is_body = self._start is not None and returns_outside_function(tree)
             return Definition.NONE if is_body else find_definition(tree, self._entry)
-        return Definition.FULL if self._looks_defined.search(source) else Definition.NONE
+        pattern = _definition_pattern(self._entry.name, with_assignment=self._start is None)
+        return Definition.FULL if pattern.search(source) else Definition.NONE
 
     def _may_be_begun(self, text: str) -> bool:
         """Say whether a text before a closing fence is a program, or the rest of a function that the prompt begins."""
         if self._start is not None:
-            source = strip_prose(textwrap.dedent(text), self._parser, known=self._known_names())
+            source = strip_prose(textwrap.dedent(text), self._parser, known=self._known_names)
             tree = self._parser.parse(source)
             return tree is not None and has_statements(tree) and len(source.strip()) * 2 > len(text.strip())
         source = strip_prose(text, self._parser)
@@ -255,6 +247,7 @@ class _Extractor:
         return tree is not None and not what.isdisjoint(called_names(tree))
 
 
+@functools.lru_cache(maxsize=1024)
 def _definition_pattern(name: str, *, with_assignment: bool) -> re.Pattern[str]:
     """Return what a definition looks like in text that does not parse; a function's body may assign to its name."""
     name = re.escape(name)

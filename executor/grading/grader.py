@@ -7,7 +7,6 @@ outcomes, not the values that programs returned. It starts no sandbox and knows 
 """
 
 import functools
-import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,20 +16,14 @@ from typing import Any, Protocol, TypeVar
 
 from executor.grading.extract import extract_program
 from executor.grading.outcome import grade_execution
+from executor.grading.prepare import PreparedTask, prepare_task
 from executor.grading.rewards import RewardConfig, compute_reward
 from executor.grading.stdin import StdinGrading
-from executor.grading.tasks.library import select_from_library
-from executor.grading.tasks.preludes import expand_prelude
-from executor.grading.tasks.tests import count_expected_bytes
-from executor.pool.queue import JobQueue, encode_calls
+from executor.pool.queue import JobQueue
 from executor.types import Execution, Limits, Outcome, Run, Status, Submission, Task, Test, TestKind, infra_outcome
 
 REFERENCE_LIMIT_FACTOR = 3.0
 """The reference program of a task may take this many times the limits of a program."""
-WALL_TIME_FACTOR = 3.0
-"""Wall time per second of a task's own time limit, which is CPU time."""
-OUTPUT_SLACK_BYTES = 64 << 10
-"""Output allowed beyond twice the expected one."""
 _NOT_SHARED = (Status.TIMEOUT, Status.INFRA)
 
 OnOutcome = Callable[[int, Outcome], None]
@@ -58,12 +51,22 @@ class Grading(Protocol):
 
 @dataclass(frozen=True)
 class _Program:
-    """A program, its encoded calls, and the task it is graded against."""
+    """A program and the task it is graded against."""
 
-    task: Task
+    prepared: PreparedTask
     run: Run
-    calls: bytes
-    limits: Limits
+
+    @property
+    def task(self) -> Task:
+        return self.prepared.task
+
+    @property
+    def calls(self) -> bytes:
+        return self.prepared.calls
+
+    @property
+    def limits(self) -> Limits:
+        return self.prepared.limits
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class LocalGrading:
         self._first: dict[tuple, Future[Outcome]] = {}
         """Of equal programs, the one that was added first."""
         self._references: dict[tuple, Future[_Reference]] = {}
-        self._task_limits: dict[int, tuple[Task, Limits]] = {}
+        self._prepared: dict[int, PreparedTask] = {}
         """By the identity of a task, which lives as long as its entry."""
         self._error: BaseException | None = None
         self._changed = threading.Condition(threading.RLock())
@@ -113,14 +116,14 @@ class LocalGrading:
     def add(self, submission: Submission) -> int:
         task = submission.task
         extraction = extract_program(submission.completion, task.entry_point or None, prompt=task.prompt)
-        program = self._build_program(task, extraction.source) if extraction.problem is None else None
+        prepared = self._prepare(task)
         with self._changed:
             index = self._num_added
             self._num_added += 1
-            if program is None:
-                graded = _resolved(_build_load_error(task, extraction.problem or ""))
+            if extraction.problem is not None:
+                graded = _resolved(_build_load_error(task, extraction.problem))
             else:
-                graded = self._grade_shared(program)
+                graded = self._grade_shared(_Program(prepared, prepared.build_run(extraction.source)))
         graded.add_done_callback(functools.partial(self._deliver, index))
         return index
 
@@ -131,26 +134,15 @@ class LocalGrading:
                 raise self._error
             return [self._outcomes[index] for index in range(self._num_added)]
 
-    def _build_program(self, task: Task, source: str) -> _Program:
-        run = Run(
-            source=source,
-            entry_point=task.entry_point,
-            calls=task.calls,
-            prelude=_build_prelude(task, source),
-            profile=task.profile,
-        )
-        return _Program(task, run, encode_calls(run), self._find_limits(task))
-
-    def _find_limits(self, task: Task) -> Limits:
-        """Return the limits of a task's programs: those of the batch, changed by its own."""
-        known = self._task_limits.get(id(task))
-        if known is None:
-            known = self._task_limits[id(task)] = (task, _adjust_limits(task, self._limits))
-        return known[1]
+    def _prepare(self, task: Task) -> PreparedTask:
+        prepared = self._prepared.get(id(task))
+        if prepared is None:
+            prepared = self._prepared[id(task)] = prepare_task(task, self._limits)
+        return prepared
 
     def _grade_shared(self, program: _Program) -> Future[Outcome]:
         """Grade a program, or wait for an equal one that was added before."""
-        key = _build_dedup_key(program)
+        key = (program.run.source, *program.prepared.key)
         if key not in self._first:
             self._first[key] = self._grade(program)
             return self._first[key]
@@ -182,11 +174,10 @@ class LocalGrading:
         """Compute the expected values of a task, once per batch."""
         task = program.task
         assert task.reference is not None
-        prelude = _build_prelude(task, task.reference)
-        key = (task.reference, task.entry_point, prelude, task.profile, program.limits, program.calls)
+        key = (task.reference, *program.prepared.key)
         with self._changed:
             if key not in self._references:
-                run = replace(program.run, source=task.reference, prelude=prelude)
+                run = program.prepared.build_run(task.reference)
                 limits = program.limits.scaled(REFERENCE_LIMIT_FACTOR)
                 execution = self._queue.submit(run, limits, calls=program.calls)
                 self._references[key] = _chain(execution, functools.partial(_build_reference, task.inputs))
@@ -202,7 +193,8 @@ class LocalGrading:
                 outcome = replace(outcome, reward=compute_reward(outcome, self._rewards))
             with self._changed:
                 self._outcomes[index] = outcome
-                self._changed.notify_all()
+                if len(self._outcomes) == self._num_added:
+                    self._changed.notify_all()
             if self._on_result is not None:
                 self._on_result(index, outcome)
         except Exception as error:
@@ -244,44 +236,6 @@ def _resolved(outcome: Outcome) -> Future[Outcome]:
 
 def _build_load_error(task: Task, detail: str) -> Outcome:
     return Outcome(status=Status.LOAD_ERROR, num_passed=0, num_tests=task.num_tests, duration_s=0.0, detail=detail)
-
-
-def _build_prelude(task: Task, source: str) -> str:
-    """Build what runs before a program: the prelude of its task, then what the program names of its library."""
-    prelude = expand_prelude(task.prelude)
-    if not task.library:
-        return prelude
-    library = select_from_library(task.library, source)
-    return f"{prelude}\n\n{library}" if prelude and library else prelude or library
-
-
-def _adjust_limits(task: Task, limits: Limits) -> Limits:
-    """Apply a task's own limits. A time limit holds for each stdin test, and for all calls of a program together."""
-    changes: dict[str, Any] = {}
-    if task.time_limit_s is not None:
-        num_shared = 1 if task.kind is TestKind.STDIN else max(1, task.num_tests)
-        changes["cpu_time_s"] = task.time_limit_s * num_shared
-        changes["wall_time_s"] = task.time_limit_s * num_shared * WALL_TIME_FACTOR
-    if task.memory_mib is not None:
-        changes["memory_bytes"] = task.memory_mib << 20
-    needed = 2 * count_expected_bytes(task.stdin_tests or task.tests) + OUTPUT_SLACK_BYTES
-    if needed > limits.output_bytes:
-        changes["output_bytes"] = needed
-    return replace(limits, **changes) if changes else limits
-
-
-def _build_dedup_key(program: _Program) -> tuple:
-    """Return what decides an outcome: programs with equal keys have equal outcomes."""
-    task, run = program.task, program.run
-    key = (run.source, run.entry_point, run.profile, run.prelude, program.calls, program.limits)
-    if task.check is not None:
-        return *key, "check", task.check, task.prompt
-    if task.reference is not None:
-        return *key, "reference", task.reference, task.float_tol
-    if task.stdin_tests:
-        return *key, "stdin", task.stdin_tests, task.float_tol, task.checker
-    expected = json.dumps([test.raises or [test.expected] for test in task.tests])
-    return *key, "tests", expected, task.float_tol
 
 
 def _build_reference(inputs: tuple[list, ...], execution: Execution) -> _Reference:

@@ -1,4 +1,4 @@
-"""Grades whole programs: one run for each stdin test, its standard output compared here or judged by a checker.
+"""Grades whole programs: one run for each stdin test, its standard output compared here or by a checker.
 
 Tests run in order, a few ahead of the first unfinished one. After a timeout or a load error no further tests count, so
 that a program that never ends costs one time limit and not one per test. Expected output enters no sandbox in which a

@@ -2,8 +2,8 @@
 
 What the test expects stays in the harness's sandbox. Every line of either side is parsed within caps and serialized
 again before it is relayed; nothing is compared or executed here. The sides take turns, and each has its own time: the
-candidate's runs while it loads or answers a call, the harness's while it computes. It never blocks: the slot feeds it
-messages and looks at the clock.
+candidate's runs while it loads or answers a call, the harness's while it computes. Both load at the same time, which
+counts as the candidate's turn. It never blocks: the slot feeds it messages and looks at the clock.
 """
 
 import json
@@ -68,12 +68,14 @@ class CheckSession:
         self._candidate = _Side(candidate, job.limits.wall_time_s)
         self._harness = _Side(harness, harness_time_s)
         self._session_s = job.limits.wall_time_s + harness_time_s + GRACE_S
+        self._is_loaded = False
         self._num_answers = 0
         self._speaker = self._candidate
         self._turn_started = now
         self._was_overdue = False
         self._end_deadline = 0.0
         self._start_candidate()
+        self._start_harness()
 
     @property
     def has_ended(self) -> bool:
@@ -165,10 +167,10 @@ class CheckSession:
                     self._conclude(line)
                 self._candidate.connection.send_line(self._parse_call(line))
                 self._switch_to(self._candidate, now)
-            elif not self._harness.has_started:
+            elif not self._is_loaded:
                 if line[:1] != b"r":
                     self._fail_to_load(line)
-                self._start_harness()
+                self._is_loaded = True
                 self._switch_to(self._harness, now)
             else:
                 self._harness.connection.send_line(self._parse_answer(line))
@@ -202,7 +204,7 @@ class CheckSession:
     def _handle_ends(self) -> None:
         if self._candidate.reply is not None:
             raise _CheckFinished(*describe_end(self.job.limits, self._candidate.reply))
-        if self._harness.reply is not None:
+        if self._harness.reply is not None and self._is_loaded:
             status, detail = describe_end(self.job.limits, self._harness.reply)
             self._blame_values(status, detail)
             self._blame_check(f"it ended without a result: {detail}")

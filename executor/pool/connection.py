@@ -107,7 +107,7 @@ class SandboxConnection(Generic[Ticket]):
         self._incoming += chunk
         messages: list[Message[Ticket]] = []
         try:
-            while (message := self._next_message()) is not None:
+            while self._incoming and (message := self._next_message()) is not None:
                 messages.append(message)
         except (ValueError, KeyError, TypeError) as error:
             self._protocol_error = f"protocol error from the sandbox: {error}"

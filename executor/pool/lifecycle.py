@@ -100,6 +100,8 @@ class SandboxLifecycle:
         self._selector = selector
         self._threads = threads
         self._wake = wake
+        self._is_watched = False
+        """Whether the selector watches the connection for writability."""
         self._start_at = 0.0
         self._starting: Future[Sandbox] | None = None
         self._ending: Future[Teardown] | None = None
@@ -150,23 +152,23 @@ class SandboxLifecycle:
     def watch_writable(self) -> None:
         """Have the selector watch for writability exactly while there is something to write."""
         connection = self.connection
-        if connection is None:
+        if connection is None or connection.wants_to_write == self._is_watched:
             return
-        fd = connection.sandbox.requests_fd
-        is_watched = fd in self._selector.get_map()
-        if connection.wants_to_write and not is_watched:
-            self._selector.register(fd, selectors.EVENT_WRITE, (self._owner, connection))
-        elif is_watched and not connection.wants_to_write:
-            self._selector.unregister(fd)
+        self._is_watched = connection.wants_to_write
+        if self._is_watched:
+            self._selector.register(connection.sandbox.requests_fd, selectors.EVENT_WRITE, (self._owner, connection))
+        else:
+            self._selector.unregister(connection.sandbox.requests_fd)
 
     def tear_down(self, suspects: Sequence[Any] = (), *, reason: str = "") -> None:
         """End the sandbox, if there is one, in a thread; `advance` returns the teardown when it is done."""
         connection, self.connection = self.connection, None
         if connection is None:
             return
-        for fd in (connection.sandbox.replies_fd, connection.sandbox.requests_fd):
-            if fd in self._selector.get_map():
-                self._selector.unregister(fd)
+        self._selector.unregister(connection.sandbox.replies_fd)
+        if self._is_watched:
+            self._selector.unregister(connection.sandbox.requests_fd)
+            self._is_watched = False
         self._ending = self._threads.submit(_end_sandbox, connection.sandbox, suspects, reason)
         self._ending.add_done_callback(lambda _: self._wake())
 

@@ -21,7 +21,7 @@ from executor.backends.base import Backend
 from executor.pool.lifecycle import PoolCounters, PoolStats, SandboxLifecycle
 from executor.pool.queue import AnyJob, JobQueue, run_all
 from executor.pool.slot import Slot
-from executor.types import DEFAULT_LIMITS, START_UP_S, Execution, Limits, Run, Status, check_source_size
+from executor.types import DEFAULT_LIMITS, START_UP_S, Execution, Limits, Run, Status
 
 _WINDOW = 2
 """Programs sent to a sandbox at once, so that it never waits for the host; it runs them one by one."""
@@ -145,18 +145,19 @@ class SandboxPool:
             RuntimeError: the pool is closed.
         """
         if self.time_factor != 1.0 or self._start_up_s:
-            job.limits = job.limits.scaled(self.time_factor).extended_by(self._start_up_s)
+            job.limits = job.limits.scaled(self.time_factor, extra_s=self._start_up_s)
         with self._lock:
             if self._is_closed:
                 raise RuntimeError("the executor is closed")
             is_cancelled = job.queue.is_cancelled
+            must_wake = not self._waiting
             if not is_cancelled:
                 jobs = self._waiting.setdefault(job.queue, deque())
                 jobs.appendleft(job) if job.is_next else jobs.append(job)
                 self._unfinished.add(job)
         if is_cancelled:
             job.future.cancel()
-        else:
+        elif must_wake:  # else a wake-up is pending, or all slots are full
             self._wake()
 
     def drop(self, queue: JobQueue) -> None:
@@ -240,7 +241,7 @@ class SandboxPool:
         while True:
             with self._lock:
                 job = self._pop_waiting()
-            detail = None if job is None else check_source_size(job.source, job.limits)
+            detail = None if job is None else job.check_source_size()
             if job is None or detail is None:
                 return job
             self.fail(job, Status.SOURCE_TOO_LONG, detail)
@@ -265,7 +266,7 @@ class SandboxPool:
         """Fail the suspects of slots whose sandboxes do not start, and all waiting jobs if this holds for all slots."""
         failed = [slot for slot in self._slots if slot.candidates.has_failed_permanently]
         for slot in failed:
-            slot.fail_suspects("no sandbox could be started to retry it alone")
+            slot.suspects.fail_all("no sandbox could be started to retry it alone")
         if len(failed) == len(self._slots):
             while (job := self._next_job()) is not None:
                 self.fail(job, Status.INFRA, f"no sandbox could be started: {self.last_loss}")

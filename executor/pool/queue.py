@@ -5,12 +5,15 @@ resolved in the pool's thread. Nothing here knows how sandboxes work.
 """
 
 import json
+import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
+from executor.pool.lifecycle import PoolCounters, Teardown
 from executor.sandbox.framing import pack_frame
 from executor.types import Execution, Limits, Outcome, Run, Status, Task
 
@@ -18,6 +21,8 @@ Result = TypeVar("Result", Execution, Outcome)
 MAX_CRASHES = 2
 """Sandboxes a job may lose for no reason known from outside; the first one may not be its fault."""
 MAX_EXTERNAL_KILLS = 20
+
+_log = logging.getLogger(__name__)
 
 
 def encode_calls(run: Run) -> bytes:
@@ -73,6 +78,11 @@ class Job(Generic[Result]):
         if self.num_external_kills >= MAX_EXTERNAL_KILLS:
             return Status.INFRA, f"its sandbox was killed from outside {MAX_EXTERNAL_KILLS} times"
         return None
+
+    def check_source_size(self) -> str | None:
+        """Describe by how much the source exceeds its limit; None if it does not."""
+        num_bytes, max_bytes = len(self.source.encode("utf-8", "surrogatepass")), self.limits.source_bytes
+        return None if num_bytes <= max_bytes else f"{num_bytes} bytes of source; {max_bytes} are allowed"
 
     def count_loss(self, *, is_harness: bool, was_killed_externally: bool) -> None:
         """Count a sandbox that was lost while this job ran."""
@@ -158,6 +168,38 @@ class JobSource(Protocol):
     def fail(self, job: AnyJob, status: Status, detail: str) -> None: ...
 
     def has_waiting(self) -> bool: ...
+
+
+class Suspects:
+    """The jobs of a slot that may have broken a sandbox, or that ran in a broken one; each is retried alone."""
+
+    def __init__(self, jobs: JobSource, counters: PoolCounters):
+        self.waiting: deque[AnyJob] = deque()
+        self._jobs = jobs
+        self._counters = counters
+
+    def add(self, *jobs: AnyJob) -> None:
+        """Retry jobs, or fail those that have lost too many sandboxes."""
+        for job in jobs:
+            if job.loss_limit_reached is not None:
+                self._jobs.fail(job, *job.loss_limit_reached)
+            else:
+                self._counters.num_retried += 1
+                self.waiting.append(job)
+
+    def add_lost(self, teardown: Teardown, *, is_harness: bool) -> None:
+        """Count a lost sandbox against the jobs that may have killed it, then retry or fail them."""
+        if teardown.suspects:
+            note = " (killed from outside)" if teardown.was_killed_externally else ""
+            _log.warning("sandbox replaced: %s%s", teardown.reason, note)
+        for job in teardown.suspects:
+            job.count_loss(is_harness=is_harness, was_killed_externally=teardown.was_killed_externally)
+            self.add(job)
+
+    def fail_all(self, detail: str) -> None:
+        """Fail all jobs, because no sandbox can be started for them."""
+        while self.waiting:
+            self._jobs.fail(self.waiting.popleft(), Status.INFRA, detail)
 
 
 class JobQueue:

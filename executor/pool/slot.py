@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable
 from executor.pool.canary import Canary, UnconfirmedFailures
 from executor.pool.check_runner import CheckRunner
 from executor.pool.connection import ConnectionLost, Message, SandboxConnection
-from executor.pool.lifecycle import MAX_PROGRAMS_PER_SANDBOX, PoolCounters, SandboxLifecycle, Teardown
-from executor.pool.queue import AnyJob, CheckJob, JobSource, RunJob
+from executor.pool.lifecycle import MAX_PROGRAMS_PER_SANDBOX, PoolCounters, SandboxLifecycle
+from executor.pool.queue import AnyJob, CheckJob, JobSource, RunJob, Suspects
 from executor.pool.results import parse_execution
 from executor.types import Execution, Outcome, Status
 
@@ -46,7 +46,7 @@ class Slot:
         self._profile = profile
         self._jobs = jobs
         self._counters = counters
-        self._suspects: deque[AnyJob] = deque()
+        self.suspects = Suspects(jobs, counters)
         self._alone: AnyJob | None = None
         self._unconfirmed: UnconfirmedFailures[tuple[AnyJob, Execution | Outcome]] = UnconfirmedFailures()
         self._checks = CheckRunner(
@@ -56,8 +56,7 @@ class Slot:
     @property
     def is_busy(self) -> bool:
         connection = self.candidates.connection
-        is_running = connection is not None and bool(connection.in_flight)
-        return is_running or self._checks.is_busy
+        return self._checks.is_busy or (connection is not None and bool(connection.in_flight))
 
     @property
     def last_loss(self) -> str:
@@ -71,30 +70,33 @@ class Slot:
             connection is not None
             and len(connection.in_flight) <= num_ahead
             and not self._checks.is_busy
-            and not self._suspects
+            and not self.suspects.waiting
             and self._alone is None
             and connection.num_replies + len(connection.in_flight) < MAX_PROGRAMS_PER_SANDBOX
         )
 
+    @property
+    def _connection(self) -> SandboxConnection[Ticket]:
+        """The connection to the candidates' sandbox, where there is one."""
+        assert self.candidates.connection is not None
+        return self.candidates.connection
+
     def send(self, job: AnyJob) -> None:
         """Send a program, or keep a check until both sandboxes are idle."""
-        connection = self.candidates.connection
-        assert connection is not None
         if isinstance(job, CheckJob) or job.is_trusted:
             self._checks.waiting = job
         else:
             job.sent_at = time.monotonic()
-            connection.send(job, *job.request)
+            self._connection.send(job, *job.request)
 
     def advance(self, now: float) -> None:
         """Handle starts and teardowns that have finished, and start a sandbox if one is due."""
         for sandboxes in (self.candidates, self._harnesses):
             if (teardown := sandboxes.advance()) is not None:
-                self._attribute_loss(teardown, is_harness=sandboxes is self._harnesses)
-        place = self.candidates
-        was_replaced = place.was_ready and not place.num_failed_starts
-        if self._suspects or self._jobs.has_waiting() or was_replaced:
-            place.start_if_vacant(now)
+                self.suspects.add_lost(teardown, is_harness=sandboxes is self._harnesses)
+        was_replaced = self.candidates.was_ready and not self.candidates.num_failed_starts
+        if self.suspects.waiting or self._jobs.has_waiting() or was_replaced:
+            self.candidates.start_if_vacant(now)
 
     def feed(self, now: float) -> None:
         """Send what is due: a suspect alone, a check, a canary; then write."""
@@ -102,13 +104,13 @@ class Slot:
         if connection is None:
             return
         is_quiet = not self.is_busy and not self._unconfirmed
-        if self._suspects and is_quiet:
-            self._alone = self._suspects.popleft()
+        if self.suspects.waiting and is_quiet:
+            self._alone = self.suspects.waiting.popleft()
             self.send(self._alone)
             if not self._checks.is_busy:
-                self._send_canary(connection)
+                self._send_canary()
         elif self._needs_canary(connection, now):
-            self._send_canary(connection)
+            self._send_canary()
         elif is_quiet and connection.num_replies >= MAX_PROGRAMS_PER_SANDBOX:
             self._counters.num_recycled += 1
             self.candidates.tear_down()
@@ -120,7 +122,7 @@ class Slot:
 
     def on_writable(self, connection: SandboxConnection[Ticket]) -> None:
         if (sandboxes := self._find(connection)) is None:
-            return  # replaced a moment ago
+            return
         try:
             connection.write()
         except ConnectionLost as loss:
@@ -129,7 +131,7 @@ class Slot:
 
     def on_readable(self, connection: SandboxConnection[Ticket]) -> None:
         if (sandboxes := self._find(connection)) is None:
-            return  # replaced a moment ago
+            return
         try:
             messages = deque(connection.read())
         except ConnectionLost as loss:
@@ -139,8 +141,8 @@ class Slot:
             sandboxes.confirm_ready()
         while messages and sandboxes.connection is connection:
             self._handle(connection, messages.popleft())
-        # After a failed canary, further replies of the same sandbox count for nothing.
-        self._jobs.give_back(ticket for ticket, _, _ in messages if isinstance(ticket, RunJob))
+        if messages:  # after a failed canary, further replies of the same sandbox count for nothing
+            self._jobs.give_back(ticket for ticket, _, _ in messages if isinstance(ticket, RunJob))
 
     def check_deadlines(self, now: float) -> None:
         if not self._checks.check_deadline(now):
@@ -152,18 +154,16 @@ class Slot:
                 except ConnectionLost as loss:
                     self._lose(sandboxes, str(loss))
 
-    def fail_suspects(self, detail: str) -> None:
-        """Fail the jobs that were to be retried alone: no sandbox can be started for them."""
-        while self._suspects:
-            self._jobs.fail(self._suspects.popleft(), Status.INFRA, detail)
-
     def close(self) -> None:
         """End the sandboxes; blocks until they have ended."""
         self.candidates.close()
         self._harnesses.close()
 
     def _find(self, connection: SandboxConnection[Ticket]) -> SandboxLifecycle | None:
-        return next((place for place in (self.candidates, self._harnesses) if place.connection is connection), None)
+        """Return where a connection belongs; None if it was closed a moment ago."""
+        if self.candidates.connection is connection:
+            return self.candidates
+        return self._harnesses if self._harnesses.connection is connection else None
 
     def _handle(self, connection: SandboxConnection[Ticket], message: Message[Ticket]) -> None:
         ticket, header, body = message
@@ -205,12 +205,10 @@ class Slot:
         self._jobs.fail(job, Status.INFRA, detail)
 
     def _replace_unclean(self) -> None:
-        connection = self.candidates.connection
-        assert connection is not None
         self._counters.num_replaced += 1
         _log.info("sandbox replaced: a clean reset could not be proven")
         self._confirm()
-        self._give_back(connection)
+        self._give_back()
         self.candidates.tear_down()
 
     def _confirm(self) -> None:
@@ -223,32 +221,29 @@ class Slot:
             return False
         if any(isinstance(ticket, Canary) for ticket in connection.in_flight):
             return False
-        is_last = connection.num_replies >= MAX_PROGRAMS_PER_SANDBOX
-        is_idle = not connection.in_flight and (is_last or not self._jobs.has_waiting())
+        has_more = self._jobs.has_waiting() and connection.num_replies < MAX_PROGRAMS_PER_SANDBOX
+        is_idle = not connection.in_flight and not has_more
         return is_idle or self._alone is not None or self._unconfirmed.needs_canary_now(now)
 
-    def _send_canary(self, connection: SandboxConnection[Ticket]) -> None:
+    def _send_canary(self) -> None:
         canary = Canary(self._profile)
-        connection.send(canary, *canary.request)
+        self._connection.send(canary, *canary.request)
         self._counters.num_canaries += 1
 
     def _quarantine(self) -> None:
         """After a failed canary, retry all unconfirmed jobs; a job that ran alone is to blame."""
-        connection = self.candidates.connection
-        assert connection is not None
         self._counters.num_failed_canaries += 1
         self._counters.num_replaced += 1
-        reason = "a known-good program failed in it"
-        _log.warning("sandbox replaced: %s; %d failures are retried", reason, len(self._unconfirmed))
         jobs = [job for job, _ in self._unconfirmed.pop_all()]
+        reason = "a known-good program failed in it"
+        _log.warning("sandbox replaced: %s; %d failures are retried", reason, len(jobs))
         if self._alone is not None:
             self._alone.count_loss(is_harness=False, was_killed_externally=False)
-            self._retry_alone(self._alone)
+            self.suspects.add(self._alone)
             self._alone = None
         else:
-            self._suspects.extend(jobs)
-            self._counters.num_retried += len(jobs)
-        self._give_back(connection)
+            self.suspects.add(*jobs)
+        self._give_back()
         self.candidates.tear_down(reason=reason)
 
     def _lose(self, sandboxes: SandboxLifecycle, reason: str) -> None:
@@ -258,24 +253,23 @@ class Slot:
         self._counters.num_replaced += 1
         if not connection.is_ready:
             sandboxes.count_failed_start()
-        is_harness = sandboxes is self._harnesses
-        suspects = self._stop_harness() if is_harness else self._stop_candidate(connection)
+        suspects = self._stop_harness() if sandboxes is self._harnesses else self._stop_candidate()
         sandboxes.tear_down(suspects, reason=reason)
 
-    def _stop_candidate(self, connection: SandboxConnection[Ticket]) -> list[AnyJob]:
+    def _stop_candidate(self) -> list[AnyJob]:
         """Give back the other jobs of a lost candidate sandbox; return those that may have killed it."""
-        alone, undecided = self._alone, self._checks.stop()
+        connection, alone, undecided = self._connection, self._alone, self._checks.stop()
         suspects: list[AnyJob] = []
         if undecided is not None:
             suspects = [undecided]
         elif alone is not None and (not connection.is_ready or alone is self._checks.waiting):
-            self._suspects.appendleft(alone)
+            self.suspects.waiting.appendleft(alone)
         elif alone is not None:
             suspects = [alone]
         elif connection.is_ready and connection.in_flight and isinstance(connection.in_flight[0], RunJob):
             suspects = [connection.in_flight[0]]
         self._release_unconfirmed()
-        self._give_back(connection, excluded=(*suspects, alone))
+        self._give_back(excluded=(*suspects, alone))
         self._alone = None
         return suspects
 
@@ -296,24 +290,8 @@ class Slot:
         """Run unconfirmed jobs again: their sandbox died before a canary could confirm them."""
         self._jobs.give_back([job for job, _ in self._unconfirmed.pop_all() if job is not self._alone])
 
-    def _give_back(self, connection: SandboxConnection[Ticket], excluded: Iterable[AnyJob | None] = ()) -> None:
-        jobs: list[AnyJob] = [ticket for ticket in connection.in_flight if isinstance(ticket, RunJob)]
+    def _give_back(self, excluded: Iterable[AnyJob | None] = ()) -> None:
+        jobs: list[AnyJob] = [ticket for ticket in self._connection.in_flight if isinstance(ticket, RunJob)]
         if (waiting := self._checks.withdraw()) is not None:
             jobs.append(waiting)
-        self._jobs.give_back([job for job in jobs if not any(job is other for other in excluded)])
-
-    def _attribute_loss(self, teardown: Teardown, *, is_harness: bool) -> None:
-        """Count a lost sandbox against the jobs that may have killed it, then retry or fail them."""
-        if teardown.suspects:
-            note = " (killed from outside)" if teardown.was_killed_externally else ""
-            _log.warning("sandbox replaced: %s%s", teardown.reason, note)
-        for job in teardown.suspects:
-            job.count_loss(is_harness=is_harness, was_killed_externally=teardown.was_killed_externally)
-            self._retry_alone(job)
-
-    def _retry_alone(self, job: AnyJob) -> None:
-        if job.loss_limit_reached is not None:
-            self._jobs.fail(job, *job.loss_limit_reached)
-        else:
-            self._counters.num_retried += 1
-            self._suspects.append(job)
+        self._jobs.give_back([job for job in jobs if job not in excluded])

@@ -10,8 +10,7 @@ themselves, and named tuples, i.e. direct subclasses of tuple with `_fields` tha
 accessors. Other subclasses have no tagged form.
 
 The extended form, used between a program and a check, adds `{"$complex": [real, imaginary]}`, `{"$frozenset": [...]}`,
-`{"$type": "int"}`, and encodes instances of all subclasses as the builtin value they hold. Comparing values is the task
-of `executor.grading.compare`.
+`{"$type": "int"}`, and encodes instances of all subclasses as the builtin value they hold. Nothing is compared here.
 """
 
 import json
@@ -29,8 +28,7 @@ MAX_INT_BITS = 1 << 22
 MAX_PLAIN_INT_BITS = 14_000
 """Longest integer in decimal: below the 4300 digits beyond which Python does not print or parse one by default."""
 MAX_EQUAL_HASHES = 64
-"""Limit on distinct elements with the same hash in one set or dict: building it takes quadratic time, and integers with
-the same hash are easy to write down."""
+"""Limit on distinct elements with the same hash in one set or dict, since building it takes quadratic time."""
 
 _PLAIN_INT_BOUND = 1 << MAX_PLAIN_INT_BITS
 _HEX = re.compile(r"-?0x[0-9a-f]+")
@@ -52,7 +50,7 @@ _BUILTIN_VALUES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (set, lambda value: set().union(value)),
     (frozenset, lambda value: frozenset().union(value)),
 )
-"""For each builtin base: makes the builtin value of an instance of a subclass, without calling its methods."""
+"""By builtin base: makes the builtin value of an instance of a subclass, without calling its methods."""
 
 
 def encode_value(value: object, *, extended: bool = False) -> Any:
@@ -78,9 +76,7 @@ def _encode(value: Any, depth: int, budget: list[int], extended: bool) -> Any:
     if kind is int:
         return value if -_PLAIN_INT_BOUND < value < _PLAIN_INT_BOUND else _encode_long_int(value)
     if kind is float:
-        if value - value == 0.0:
-            return value
-        return encode_non_finite(value)
+        return value if value - value == 0.0 else encode_non_finite(value)
     if kind is not list and kind is not tuple and kind is not dict and kind is not set:
         return _encode_foreign(value, depth, budget, extended)
     budget[0] -= len(value)
@@ -104,12 +100,9 @@ def _encode_foreign(value: Any, depth: int, budget: list[int], extended: bool) -
     if _is_named_tuple(value):
         return _encode(tuple.__getitem__(value, slice(None)), depth, budget, extended)
     if kind is NodeValue:
-        if len(value.values) > MAX_NODES or any(
-            type(item) is int and abs(item) >= _PLAIN_INT_BOUND for item in value.values
-        ):
-            raise ValueError(
-                f"more than {MAX_NODES} nodes, or an integer of more than {MAX_PLAIN_INT_BITS} bits in one"
-            )
+        has_long_int = any(type(item) is int and abs(item) >= _PLAIN_INT_BOUND for item in value.values)
+        if has_long_int or len(value.values) > MAX_NODES:
+            raise ValueError(f"over {MAX_NODES} nodes, or an integer of over {MAX_PLAIN_INT_BITS} bits in one")
         return {value.tag: list(value.values)}
     if kind is TensorValue:
         budget[0] -= len(value.data)
@@ -152,8 +145,7 @@ def _is_named_tuple(value: Any) -> bool:
 def _encode_dict(value: dict, depth: int, budget: list[int], extended: bool) -> dict:
     if all(type(key) is str and not key.startswith("$") for key in value):
         return {key: _encode(item, depth, budget, extended) for key, item in value.items()}
-    pairs = [[_encode(part, depth, budget, extended) for part in pair] for pair in value.items()]
-    return {"$dict": pairs}
+    return {"$dict": [[_encode(part, depth, budget, extended) for part in pair] for pair in value.items()]}
 
 
 def _set_order(item: Any) -> tuple[str, Any]:
@@ -253,9 +245,9 @@ def _decode_extended(tag: str, content: Any, depth: int) -> Any:
     if tag == "$frozenset":
         return frozenset(_decode_tag("$set", content, depth, True))
     if tag == "$complex" and type(content) is list and len(content) == 2:
-        parts = [_decode(part, depth, True) for part in content]
-        if all(type(part) is float for part in parts):
-            return complex(*parts)
+        real, imaginary = (_decode(part, depth, True) for part in content)
+        if type(real) is type(imaginary) is float:
+            return complex(real, imaginary)
     raise ValueError(f"malformed tag {_abbreviate({tag: content})}")
 
 
@@ -280,18 +272,20 @@ def parse_json(text: str) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def _reject_constant(name: str) -> NoReturn:
+def reject_constant(name: str) -> NoReturn:
+    """Raise ValueError for NaN or an infinity in JSON: a `parse_constant`."""
     raise ValueError(f'{name} is not JSON; write {{"$float": ...}}')
 
 
-def _parse_finite(text: str) -> float:
+def parse_finite(text: str) -> float:
+    """Parse the text of a JSON number, or raise ValueError if it exceeds the range of float: a `parse_float`."""
     value = float(text)
     if value - value != 0.0:
-        raise ValueError(f'{text[:40]} exceeds the range of float; write {{"$float": "inf"}}')
+        raise ValueError(f'{text[:40]} is out of range for a float; write {{"$float": "inf"}}')
     return value
 
 
-_STRICT = json.JSONDecoder(parse_constant=_reject_constant, parse_float=_parse_finite)
+_STRICT = json.JSONDecoder(parse_constant=reject_constant, parse_float=parse_finite)
 
 
 def parse_tagged(text: str, *, extended: bool = False) -> Any:

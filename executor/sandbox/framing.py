@@ -65,7 +65,7 @@ def take_frame(buffer: bytearray, *, max_body_bytes: int) -> tuple[dict[str, Any
     end = LENGTHS.size + header_size + body_size
     if len(buffer) < end:
         return None
-    header = json.loads(bytes(buffer[LENGTHS.size : LENGTHS.size + header_size]))
+    header = json.loads(str(buffer[LENGTHS.size : LENGTHS.size + header_size], "ascii"))
     body = bytes(buffer[LENGTHS.size + header_size : end])
     del buffer[:end]
     return header, body

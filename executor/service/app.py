@@ -44,6 +44,7 @@ VERSION = "v1"
 _LARGE_BODY_BYTES = 1 << 16
 """Larger bodies are parsed in a thread, so that they do not block other requests."""
 _MAX_RETRY_AFTER_S = 30
+_REFERENCE = "#/components/schemas/{model}"
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorRow, "description": description}
     for status, description in {
@@ -195,9 +196,8 @@ def create_app(executor: LocalExecutor, config: ServiceConfig, token: str | None
     async def healthz(request: Request) -> Response:
         if "authorization" in request.headers:
             service.check_token(request)
-        status = "draining" if service.is_draining else "ok" if executor.is_open else "failed"
         health = Health(
-            status=status,
+            status="draining" if service.is_draining else "ok" if executor.is_open else "failed",
             description=executor.description,
             time_factor=executor.time_factor,
             num_slots=executor.stats().num_slots,
@@ -206,7 +206,7 @@ def create_app(executor: LocalExecutor, config: ServiceConfig, token: str | None
             max_waiting_programs=config.max_waiting_programs,
             version=VERSION,
         )
-        return JSONResponse(health.model_dump(), status_code=200 if status == "ok" else 503)
+        return JSONResponse(health.model_dump(), status_code=200 if health.status == "ok" else 503)
 
     @app.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
     async def metrics(request: Request) -> Response:
@@ -272,25 +272,19 @@ def create_app(executor: LocalExecutor, config: ServiceConfig, token: str | None
     return app
 
 
-def _describe_bodies(request: type[BaseModel], *lines: type[BaseModel]) -> dict[str, Any]:
+def _describe_bodies(*models: type[BaseModel]) -> dict[str, Any]:
     """Describe the request body and the streamed lines of a route in OpenAPI, by reference to their schemas."""
-
-    def refer(model: type[BaseModel]) -> dict[str, str]:
-        return {"$ref": _REFERENCE.format(model=model.__name__)}
-
+    request, *lines = ({"$ref": _REFERENCE.format(model=model.__name__)} for model in models)
     return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": refer(request)}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
         "responses": {
             "200": {
                 "description": "One JSON object per line; empty lines are heartbeats. "
                 "Without the last line, which has `done`, the response was interrupted.",
-                "content": {"application/x-ndjson": {"schema": {"anyOf": [refer(line) for line in lines]}}},
+                "content": {"application/x-ndjson": {"schema": {"anyOf": lines}}},
             }
         },
     }
-
-
-_REFERENCE = "#/components/schemas/{model}"
 
 
 def _add_schemas(app: FastAPI, *models: type[BaseModel]) -> None:

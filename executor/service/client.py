@@ -4,84 +4,25 @@ A batch is sent in parts while it grows, so that programs run while others are s
 the service gives no result become INFRA, never a wrong answer. Nothing is graded here.
 """
 
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import count
 from typing import Any, Generic, Self, TypeVar
 
 from executor.grading.grader import OnOutcome
 from executor.grading.rewards import RewardConfig
-from executor.service.connection import (
-    Overloaded,
-    ServiceConnection,
-    ServiceError,
-    ServiceInfo,
-    backoff_s,
-    post_with_retries,
-)
+from executor.service.connection import ServiceConnection, post_with_retries
+from executor.service.info import ServiceInfo, fetch_service_info
 from executor.service.protocol import encode_grade_request, encode_run_request, parse_execution, parse_outcome
-from executor.service.settings import TOKEN_VARIABLE
 from executor.types import DEFAULT_LIMITS, Execution, Limits, Outcome, Run, Submission, infra_execution, infra_outcome
 
 GRACE_S = 300.0
 """Added to the longest time that the programs of a request can take, before the request is given up."""
-MAX_BATCH_SIZE = 256
-"""Programs per request."""
-CONNECTIONS_PER_REPLICA = 2
-"""Concurrent requests of a batch for each replica of the service."""
-MAX_CONNECTIONS = 64
-NUM_REPLICAS_HEADER = "Atomforge-Replicas"
-"""Header of /healthz in which a load balancer gives the number of replicas; without it there is one."""
-START_TIMEOUT_S = 60.0
-"""Time for which `fetch_service_info` retries an address that answers 503."""
 _PROBE = Run(source="def solve(x):\n    return x + 1\n", entry_point="solve", calls=([41],))
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-def fetch_service_info(url: str, token: str | None) -> ServiceInfo:
-    """Fetch /healthz of a service; arguments as for `HttpExecutor`.
-
-    Raises:
-        ValueError: there is no service, or it is not ready within a minute; one line.
-    """
-    token = os.environ.get(TOKEN_VARIABLE) if token is None else token
-    deadline = time.monotonic() + START_TIMEOUT_S
-    connection = ServiceConnection(url, token)
-    try:
-        for num_failures in count():
-            try:
-                health, headers = connection.get("/healthz")
-                break
-            except Overloaded as error:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(min(error.retry_after_s, backoff_s(num_failures)))
-    except ServiceError as error:
-        raise ValueError(f"no executor service: {error}") from None
-    finally:
-        connection.close()
-    replicas = headers.get(NUM_REPLICAS_HEADER, "1")
-    num_replicas = max(1, int(replicas) if replicas.isdigit() else 1)
-    try:
-        return ServiceInfo(
-            url=url,
-            token=token,
-            description=str(health["description"]),
-            hash_seed=int(health["hash_seed"]),
-            time_factor=float(health["time_factor"]),
-            num_slots=int(health["num_slots"]),
-            # a request leaves room in the queue for other clients
-            max_batch_size=max(1, min(MAX_BATCH_SIZE, int(health["max_waiting_programs"]) // 4)),
-            max_body_bytes=int(health["max_body_bytes"]),
-            num_connections=min(MAX_CONNECTIONS, CONNECTIONS_PER_REPLICA * num_replicas),
-        )
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(f"{url} is not an executor service") from None
 
 
 class ConnectionCache:
@@ -114,7 +55,7 @@ class HttpExecutor:
         hash_seed: PYTHONHASHSEED that the programs must have.
 
     Raises:
-        ValueError: there is no service, the token is wrong, its hash seed differs, or it runs no program; one line.
+        ValueError: there is no service, the token is wrong, its hash seed differs, or it runs no program.
     """
 
     def __init__(self, url: str, *, token: str | None = None, hash_seed: int = 0):

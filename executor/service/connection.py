@@ -10,13 +10,10 @@ import random
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import httpx
-
-from executor.types import Limits
 
 MAX_ATTEMPTS = 7
 """Consecutive requests without a response line before giving up; with the pauses, about half a minute."""
@@ -49,29 +46,6 @@ class Overloaded(ServiceError):
     def __init__(self, message: str, retry_after_s: float):
         super().__init__(message)
         self.retry_after_s = retry_after_s
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceInfo:
-    """Address of a service, and what its /healthz says."""
-
-    url: str
-    token: str | None
-    description: str
-    hash_seed: int
-    """PYTHONHASHSEED of the programs."""
-    time_factor: float
-    num_slots: int
-    """Programs that run at the same time in one replica."""
-    max_batch_size: int
-    """Programs per request."""
-    max_body_bytes: int
-    num_connections: int
-    """Concurrent requests of a batch."""
-
-    def timeout_s(self, limits: Limits) -> float:
-        """Return the seconds that each program of a request adds to its deadline."""
-        return 2.0 * limits.wall_time_s * self.time_factor / self.num_slots
 
 
 class ServiceConnection:

@@ -61,7 +61,7 @@ class TaskRow(RequestModel):
     prompt: str | None = Field(None, description="code that a completion continues")
     prelude: str | None = Field(None, description="source before the program, or the name of a prelude")
     library: dict[str, str] | None = Field(None, description="functions that programs may call: name to source")
-    checker: str | None = Field(None, description="source of a program that judges standard output")
+    checker: str | None = Field(None, description="source of a program that decides whether standard output is correct")
     float_tol: float | None = Field(None, ge=0, description="tolerance for comparing floats")
     result: str | None = Field(None, description="`args.N`: argument N after each call is compared")
     time_limit_s: float | None = Field(None, description="seconds for each test")
@@ -190,7 +190,7 @@ def override(defaults: Settings, row: LimitsRow | RewardsRow | None) -> Settings
     """Return a copy of `defaults` with the values that a request sets.
 
     Raises:
-        ValueError: a value is out of range; one line that names it.
+        ValueError: a value is out of range.
     """
     return defaults if row is None else replace(defaults, **row.model_dump(exclude_none=True))
 

@@ -26,8 +26,8 @@ from executor.api import LOCAL_BACKENDS, Executor, open_executor, open_local
 from executor.service.connection import ServiceConnection, ServiceError, backoff_s
 from executor.service.settings import ServiceConfig
 
-PREFIX = "node"
-"""The backend `node` or `node:BACKEND` is one service per node that runs BACKEND, by default `auto`."""
+PREFIX = "per_node"
+"""The backend `per_node` or `per_node:BACKEND` is one service per node that runs BACKEND, by default `auto`."""
 START_TIMEOUT_S = 180.0
 """Time for a service to start its sandboxes and to measure the speed of the machine."""
 STOP_TIMEOUT_S = 10.0
@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 
 def parse_node_backend(backend: str) -> str | None:
-    """Return the backend that a per-node service must run; None if `backend` is not `node` or `node:BACKEND`.
+    """Return the backend that a per-node service must run; None if `backend` is not `per_node` or `per_node:BACKEND`.
 
     Raises:
         ValueError: a service cannot have the backend.
@@ -62,7 +62,7 @@ def open_node_executor(folder: Path) -> Executor:
     """Connect to the service of this node, when it is ready.
 
     Raises:
-        ValueError: it is not ready after three minutes; one line.
+        ValueError: it is not ready after three minutes.
     """
     if _wait_for_health(_get_url(folder), lambda: False) is None:
         raise ValueError(f"the first rank of this node has not started an executor service in {START_TIMEOUT_S:g} s")
@@ -84,7 +84,7 @@ class NodeService:
 
     def __init__(self, folder: Path, *, backend: str, log: Path, time_factor: float | None = None):
         if any(importlib.util.find_spec(name) is None for name in ("fastapi", "uvicorn", "prometheus_client")):
-            raise ValueError(f"backend {PREFIX} needs the packages of the service: pip install 'atomforge[serve]'")
+            raise ValueError(f"backend {PREFIX} needs the service: pip install 'atomforge-executor[serve]'")
         folder.mkdir(mode=0o700)
         log.parent.mkdir(parents=True, exist_ok=True)
         self._folder = folder
@@ -108,7 +108,7 @@ class NodeService:
         """Connect to the service, when it is ready.
 
         Raises:
-            ValueError: it does not start; one line.
+            ValueError: it does not start.
         """
         self._has_started.wait()
         if self._failure is not None:

@@ -7,13 +7,14 @@ them, since pydantic cannot encode lone surrogates; a test compares the two.
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from executor.grading.pass_at_k import PassAtKSummary
 from executor.grading.rewards import RewardConfig
 from executor.grading.tasks import task_to_row
+from executor.sandbox.codec import parse_finite, reject_constant
 from executor.service.models import LimitsRow, ProgramRow, RequestModel, RewardsRow, Sample
 from executor.types import CallResult, Execution, Limits, Outcome, Reward, Run, Status, Submission, Task
 
@@ -33,7 +34,7 @@ def parse_request(model: type[Request], body: bytes) -> Request:
 
     Raises:
         MalformedBody: the body is not JSON.
-        ValueError: a key or value is wrong; one line that names it.
+        ValueError: a key or value is wrong.
     """
     try:
         content = _DECODER.decode(body.decode("utf-8"))
@@ -161,18 +162,7 @@ def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return built
 
 
-def _reject_constant(name: str) -> NoReturn:
-    raise ValueError(f'{name} is not JSON; write {{"$float": ...}}')
-
-
-def _parse_float(text: str) -> float:
-    value = float(text)
-    if value - value != 0.0:
-        raise ValueError(f'{text[:40]} is out of range; write {{"$float": "inf"}}')
-    return value
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_build_object, parse_constant=_reject_constant, parse_float=_parse_float)
+_DECODER = json.JSONDecoder(object_pairs_hook=_build_object, parse_constant=reject_constant, parse_float=parse_finite)
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _ITEMS: dict[str | int, type[RequestModel]] = {
     "samples": Sample, "runs": ProgramRow, "limits": LimitsRow, "rewards": RewardsRow

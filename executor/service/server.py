@@ -142,7 +142,7 @@ async def _serve(server: _Server, listener: socket.socket) -> None:
 
 
 def compute_max_connections(num_slots: int) -> int:
-    """Raise the soft limit on file descriptors if needed; returns how many connections fit beside the sandboxes."""
+    """Raise the soft limit on file descriptors if needed; return how many connections it leaves to clients."""
     reserve = OTHER_DESCRIPTORS + _BACKLOG + DESCRIPTORS_PER_SLOT * num_slots
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_CONNECTIONS + reserve
@@ -157,7 +157,7 @@ def listen(config: ServiceConfig) -> tuple[socket.socket, str]:
     """Open the listening socket; returns it and the URL for clients.
 
     Raises:
-        ValueError: the address is in use or invalid; one line.
+        ValueError: the address is in use or invalid.
     """
     if config.unix_socket is not None:
         return _listen_unix(Path(config.unix_socket)), f"http+unix://{Path(config.unix_socket).absolute()}"

@@ -4,7 +4,6 @@ Completions that already exist are not generated again, so an interrupted evalua
 be regraded. The module loads no model and writes no file; the records are in `lightning_modules.evaluation.records`.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,8 +17,7 @@ from executor.grading.grader import Grading
 from executor.types import DEFAULT_LIMITS, Limits, Outcome, Status, Submission
 from lightning_modules.evaluation.records import GREEDY, Evaluation, GradedCompletion, TaskResult
 from lightning_modules.generation.generate import generate
-from lightning_modules.generation.sampler import Generated, Sampling
-from lightning_modules.rl.judging import completion_text
+from lightning_modules.generation.sampler import Completion, SamplingParams, stream_id
 
 CompletionKey = tuple[str, int]
 """Task id, and the number of the sample or `GREEDY`."""
@@ -118,23 +116,20 @@ def evaluate(
         for temperature in (0.0, config.temperature):
             missing = [key for key in keys if (key[1] == GREEDY) == (temperature == 0.0) and key not in known]
 
-            def finished(index: int, item: Generated, missing: list[CompletionKey] = missing) -> None:
-                key = missing[index]
-                queue.add(grading, key, _decode(tokenizer, prompt_by_id[key[0]], item, config.stop))
+            def finished(index: int, completion: Completion, missing: list[CompletionKey] = missing) -> None:
+                queue.add(grading, missing[index], _ungraded(completion))
 
             with torch.autocast(causal_lm.device.type, enabled=False):
                 generate(
                     causal_lm,
+                    tokenizer,
                     [prompt_by_id[task_id].prompt_ids for task_id, _ in missing],
-                    [sample_id(*key) for key in missing],
-                    sampling=Sampling(max_new_tokens=config.max_new_tokens, temperature=temperature, stop=config.stop),
+                    SamplingParams(max_new_tokens=config.max_new_tokens, temperature=temperature, stop=config.stop),
+                    stream_ids=[stream_id(*key) for key in missing],
                     seed=config.seed,
-                    eos_id=_token_id(tokenizer.eos_token_id),
-                    pad_id=_token_id(tokenizer.pad_token_id),
                     batch_size=config.batch_size,
-                    tokenizer=tokenizer,
                     dtype=None if config.dtype is None else getattr(torch, config.dtype),
-                    on_finished=finished,
+                    on_completion=finished,
                 )
         graded |= queue.collect(grading.outcomes())
     tasks = collect_results(prompts, graded, num_samples=config.num_samples)
@@ -155,12 +150,6 @@ def regrade(
         for key, completion in known.items():
             queue.add(grading, key, completion)
         return queue.collect(grading.outcomes())
-
-
-def sample_id(task_id: str, number: int) -> int:
-    """Hash a task id and the number of a sample to 63 bits, which select the random numbers of the completion."""
-    digest = hashlib.sha256(f"{task_id}\0{number}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
 
 
 def collect_results(
@@ -210,14 +199,11 @@ class _GradingQueue:
         return {key: _with_outcome(completion, outcome) for (key, completion), outcome in pairs}
 
 
-def _decode(
-    tokenizer: PreTrainedTokenizerFast, prompt: TaskPrompt, generated: Generated, stop: Sequence[str]
-) -> GradedCompletion:
-    """Make the record of a completion that has not been graded yet."""
+def _ungraded(completion: Completion) -> GradedCompletion:
     return GradedCompletion(
-        completion=completion_text(tokenizer, prompt.prompt_ids, generated.token_ids, stop),
-        num_tokens=len(generated.token_ids),
-        finished=generated.finished,
+        completion=completion.text,
+        num_tokens=len(completion.token_ids),
+        finished=completion.finished,
         status=Status.INFRA.value,
         num_passed=0,
         num_tests=0,
@@ -226,8 +212,3 @@ def _decode(
 
 def _with_outcome(completion: GradedCompletion, outcome: Outcome) -> GradedCompletion:
     return replace(completion, status=outcome.status.value, num_passed=outcome.num_passed, num_tests=outcome.num_tests)
-
-
-def _token_id(value: Any) -> int:
-    assert isinstance(value, int)  # load_tokenizer rejects tokenizers without these
-    return value

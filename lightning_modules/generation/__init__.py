@@ -1,1 +1,1 @@
-"""Sampling completions from a causal language model."""
+"""Generation of completions from a causal language model."""

@@ -1,7 +1,7 @@
-"""A key/value cache that is written in place while it grows, for decoding token by token.
+"""A key/value cache in preallocated buffers, for decoding token by token.
 
-transformers' own growing cache copies everything at each token; this one copies only when its buffer is full. Layers
-with sliding windows keep the transformers layer made for them; models with other state are not driven with it.
+The growing cache of transformers copies everything at each token; this one copies only when its buffer is full. Layers
+with sliding windows keep the layer class of transformers. Models with other state are not supported.
 """
 
 import inspect
@@ -31,7 +31,7 @@ class BufferedLayer(DynamicLayer):
         length = self.get_seq_length()
         total = length + key_states.shape[-2]
         if self._key_buffer is None or self._key_buffer.shape[-2] < total:
-            self._move(self.keys, self.values, room=max(self.capacity, total))
+            self._reallocate(self.keys, self.values, capacity=max(self.capacity, total))
         assert self._key_buffer is not None
         assert self._value_buffer is not None
         self._key_buffer[:, :, length:total] = key_states
@@ -41,13 +41,13 @@ class BufferedLayer(DynamicLayer):
         return self.keys, self.values
 
     def select(self, rows: Tensor) -> None:
-        """Keep `rows`, in that order; rows may repeat. Rows that stay where they are cost nothing."""
+        """Keep `rows`, in that order; rows may repeat. Rows that stay in place are not copied."""
         assert self._key_buffer is not None
         assert self._value_buffer is not None
         assert self.keys is not None
         assert self.values is not None
         if len(rows) > len(self.keys):
-            self._move(self.keys[rows], self.values[rows], room=self._key_buffer.shape[-2])
+            self._reallocate(self.keys[rows], self.values[rows], capacity=self._key_buffer.shape[-2])
             return
         self._key_buffer, self._value_buffer = self._key_buffer[: len(rows)], self._value_buffer[: len(rows)]
         keys, values = self.keys[: len(rows)], self.values[: len(rows)]
@@ -56,30 +56,30 @@ class BufferedLayer(DynamicLayer):
             keys[moved], values[moved] = self.keys[rows[moved]], self.values[rows[moved]]
         self.keys, self.values = keys, values
 
-    def _move(self, keys: Tensor | None, values: Tensor | None, *, room: int) -> None:
-        """Put `[B, H, T, D]` keys and values into new buffers with `room` positions."""
+    def _reallocate(self, keys: Tensor | None, values: Tensor | None, *, capacity: int) -> None:
+        """Copy `[B, H, T, D]` keys and values into new buffers with `capacity` positions."""
         assert keys is not None
         assert values is not None
         batch, heads, length, _ = keys.shape
-        self._key_buffer = keys.new_empty((batch, heads, room, keys.shape[3]))
-        self._value_buffer = values.new_empty((batch, heads, room, values.shape[3]))
+        self._key_buffer = keys.new_empty((batch, heads, capacity, keys.shape[3]))
+        self._value_buffer = values.new_empty((batch, heads, capacity, values.shape[3]))
         self._key_buffer[:, :, :length] = keys
         self._value_buffer[:, :, :length] = values
         self.keys = self._key_buffer[:, :, :length]
         self.values = self._value_buffer[:, :, :length]
 
 
-def is_drivable(causal_lm: PreTrainedModel) -> bool:
-    """Say whether a model keeps its state in such a cache alone, and takes positions and padding with it."""
-    asked = {"input_ids", "attention_mask", "position_ids", "past_key_values", "logits_to_keep"}
-    if causal_lm._is_stateful or not asked <= set(inspect.signature(causal_lm.forward).parameters):
+def supports_buffered_cache(causal_lm: PreTrainedModel) -> bool:
+    """Whether a model keeps all its state in such a cache, and takes positions and a padding mask with it."""
+    required = {"input_ids", "attention_mask", "position_ids", "past_key_values", "logits_to_keep"}
+    if causal_lm._is_stateful or not required <= set(inspect.signature(causal_lm.forward).parameters):
         return False
     known = (DynamicLayer, DynamicSlidingWindowLayer, DummyLayer)
     return all(type(layer) in known for layer in DynamicCache(config=causal_lm.config).layers)
 
 
 def new_cache(config: PreTrainedConfig, capacity: int) -> DynamicCache:
-    """Make an empty cache for a model of this config, with room for `capacity` positions."""
+    """Create an empty cache for a model, with buffers of `capacity` positions."""
     cache = DynamicCache(config=config)
     cache.layers = [BufferedLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache

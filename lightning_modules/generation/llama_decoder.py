@@ -1,11 +1,11 @@
-"""Decoding of Llama-style models with few operations a token: for small models most of the time is not arithmetic.
+"""Forward pass of Llama-style models with few operations per token: small models are bound by overhead.
 
-Computes what `LlamaForCausalLM` and `Qwen2ForCausalLM` compute, from their own weights: projections that read the same
-input are one matrix, and with weights in bfloat16 all else stays in float32, as under autocast (on CPUs attention of a
-single query is five times as slow in bfloat16 as in float32; on GPUs attention and its cache have the type of the
-weights). It has no backward pass.
+Computes the function of `LlamaForCausalLM` and `Qwen2ForCausalLM` from their weights. Projections with the same input
+are stacked to one matrix. With weights in bfloat16 everything else stays in float32, as under autocast: on CPUs
+attention of a single query is five times as slow in bfloat16 as in float32. On GPUs attention and its cache have the
+type of the weights. There is no backward pass.
 
-Shapes: `B` rows, `n` new tokens, `T` tokens read so far, `H` query heads, `K` key heads, `D` their size.
+Shapes: `B` rows, `n` new tokens, `T` cached tokens, `H` query heads, `K` key heads, `D` their size.
 """
 
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from lightning_modules.models.policy import output_layer
 
 
 class Projection(NamedTuple):
-    """Weights of linear layers that read the same input, stacked."""
+    """Stacked weights of linear layers with the same input."""
 
     weight: Tensor
     bias: Tensor | None
@@ -41,17 +41,17 @@ class Block(NamedTuple):
 
 
 class Logits(NamedTuple):
-    """What the causal LMs of transformers return, as far as decoding reads it."""
+    """The output of a causal LM of transformers, without the fields that decoding does not use."""
 
     logits: Tensor
 
 
 class LlamaDecoder:
-    """Reads tokens and gives the logits after the last of them; a snapshot of the model's present weights.
+    """Returns the logits after the last of some tokens; a snapshot of the model's current weights.
 
     Args:
-        causal_lm: for which `can_decode` holds.
-        dtype: of the projections; None = that of the model.
+        causal_lm: Model for which `can_decode` holds.
+        dtype: Of the projections; None = that of the model.
     """
 
     def __init__(self, causal_lm: PreTrainedModel, dtype: torch.dtype | None) -> None:
@@ -70,18 +70,18 @@ class LlamaDecoder:
         self._embedding = trunk.embed_tokens.weight.detach()
         self._norm = trunk.norm.weight.detach().float()
         self._head = _stack([output_layer(causal_lm)], dtype)
-        self._blocks = [_block_of(layer, dtype) for layer in trunk.layers]
+        self._blocks = [_stack_block(layer, dtype) for layer in trunk.layers]
 
     def __call__(
         self, *, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, past_key_values: DynamicCache
     ) -> Logits:
-        """Read on.
+        """Run `n` more tokens through the model.
 
         Args:
             input_ids: [B, n].
             attention_mask: [B, T + n], 0 = padding on the left.
             position_ids: [B, n].
-            past_key_values: keys and values of `T` tokens; `n` more are added.
+            past_key_values: Keys and values of `T` tokens; `n` more are appended.
 
         Returns:
             Logits [B, 1, V] after the last token.
@@ -89,13 +89,13 @@ class LlamaDecoder:
         hidden = functional.embedding(input_ids, self._embedding).float()
         cos, sin = self._rotary(hidden, position_ids)
         sin = torch.cat([-sin[..., : self._head_dim // 2], sin[..., self._head_dim // 2 :]], dim=-1)
-        mask = _mask_of(attention_mask, input_ids.shape[1])
+        mask = _build_mask(attention_mask, input_ids.shape[1])
         for number, block in enumerate(self._blocks):
             attended = self._attend(block, number, hidden, cos[:, None], sin[:, None], mask, past_key_values)
             hidden = hidden + block.output(attended)
-            gate, up = block.gate_up(self._normed(hidden, block.mlp_norm)).chunk(2, dim=-1)
+            gate, up = block.gate_up(self._rms_norm(hidden, block.mlp_norm)).chunk(2, dim=-1)
             hidden = hidden + block.down(self._activation(gate) * up)
-        return Logits(self._head(self._normed(hidden[:, -1:], self._norm)))
+        return Logits(self._head(self._rms_norm(hidden[:, -1:], self._norm)))
 
     def _attend(
         self,
@@ -110,14 +110,14 @@ class LlamaDecoder:
         """[B, n, hidden] -> [B, n, H * D]."""
         num_rows, length, _ = hidden.shape
         heads, kv_heads = self._num_heads, self._num_kv_heads
-        qkv = block.qkv(self._normed(hidden, block.norm))
+        qkv = block.qkv(self._rms_norm(hidden, block.norm))
         qkv = qkv.view(num_rows, length, heads + 2 * kv_heads, self._head_dim).transpose(1, 2)
-        turned = qkv[:, : heads + kv_heads]
-        turned = turned * cos + turned.roll(self._head_dim // 2, dims=-1) * sin
-        turned, values = turned.to(self._attention_dtype), qkv[:, heads + kv_heads :].to(self._attention_dtype)
-        keys, values = cache.update(turned[:, heads:], values, number)
-        queries = turned[:, :heads]
-        if length == 1:  # the queries that share a key head, side by side
+        rotated = qkv[:, : heads + kv_heads]
+        rotated = rotated * cos + rotated.roll(self._head_dim // 2, dims=-1) * sin
+        rotated, values = rotated.to(self._attention_dtype), qkv[:, heads + kv_heads :].to(self._attention_dtype)
+        keys, values = cache.update(rotated[:, heads:], values, number)
+        queries = rotated[:, :heads]
+        if length == 1:  # group the queries that share a key head
             queries = queries.view(num_rows, kv_heads, heads // kv_heads, self._head_dim)
         attended = functional.scaled_dot_product_attention(
             queries, keys, values, attn_mask=mask, scale=self._scale, enable_gqa=length > 1 and heads != kv_heads
@@ -127,18 +127,18 @@ class LlamaDecoder:
             return attended.reshape(num_rows, 1, heads * self._head_dim)
         return attended.transpose(1, 2).reshape(num_rows, length, heads * self._head_dim)
 
-    def _normed(self, hidden: Tensor, weight: Tensor) -> Tensor:
+    def _rms_norm(self, hidden: Tensor, weight: Tensor) -> Tensor:
         return functional.rms_norm(hidden, weight.shape, weight, self._eps)
 
 
 def can_decode(causal_lm: PreTrainedModel) -> bool:
-    """Whether `LlamaDecoder` computes this very model."""
+    """Whether `LlamaDecoder` supports a model."""
     return type(causal_lm) in (LlamaForCausalLM, Qwen2ForCausalLM) and not getattr(
         causal_lm.config, "use_sliding_window", False
     )
 
 
-def _block_of(layer: Any, dtype: torch.dtype | None) -> Block:
+def _stack_block(layer: Any, dtype: torch.dtype | None) -> Block:
     attention, mlp = layer.self_attn, layer.mlp
     return Block(
         norm=layer.input_layernorm.weight.detach().float(),
@@ -159,11 +159,11 @@ def _stack(layers: list[Any], dtype: torch.dtype | None) -> Projection:
     return Projection(weight, torch.cat(filled).to(weight))
 
 
-def _mask_of(attention_mask: Tensor, num_new: int) -> Tensor | None:
-    """[B, T + n] with 0 = padding -> [B, 1, n, T + n] bool, True = may attend; None where every token may see all."""
+def _build_mask(attention_mask: Tensor, num_new: int) -> Tensor | None:
+    """[B, T + n] with 0 = padding -> [B, 1, n, T + n] bool, True = may attend; None if no mask is needed."""
     if num_new == 1:
         return None if bool(attention_mask.all()) else attention_mask.bool()[:, None, None]
     total = attention_mask.shape[1]
-    may_see = torch.ones((num_new, total), dtype=torch.bool, device=attention_mask.device).tril(total - num_new)
-    mask = may_see & attention_mask.bool()[:, None, None]
-    return mask | ~mask.any(-1, keepdim=True)  # a query of padding would otherwise attend to nothing
+    allowed = torch.ones((num_new, total), dtype=torch.bool, device=attention_mask.device).tril(total - num_new)
+    mask = allowed & attention_mask.bool()[:, None, None]
+    return mask | ~mask.any(-1, keepdim=True)  # a padding query would otherwise attend to nothing

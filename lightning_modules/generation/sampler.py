@@ -1,28 +1,33 @@
-"""The completions of a batch while they are written: how tokens are drawn, and when a completion ends.
+"""Sampling of tokens: parameters, random numbers, and the state of a batch of completions.
 
-Every draw is a function of (seed, iteration, sample id, position), so a sample does not depend on its neighbours. No
-model is run here. There is no top-k or top-p: they would make the sampling distribution differ from the trained one.
+Every random number is a function of (seed, iteration, stream id, position). A completion therefore does not depend on
+the batch it is decoded in, on the number of ranks, or on whether a run was resumed. This module runs no model. There is
+no top-k or top-p: they would make the sampling distribution differ from the one that is trained.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_modules.generation.counter_random import uniforms
-from lightning_modules.generation.stop_strings import StopStrings
+from lightning_modules.generation.text import StopStrings
+
+_MASK = 0xFFFFFFFFFFFFFFFF
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How completions are drawn.
+class SamplingParams:
+    """How completions are sampled.
 
     Args:
-        max_new_tokens: A completion is cut off after so many tokens.
-        temperature: Divides the logits before the softmax; 0.0 takes the most likely token each time.
-        stop: A completion ends when its text has one of these; they are no part of the program, but their tokens stay.
+        max_new_tokens: Maximum length of a completion in tokens.
+        temperature: Divides the logits before the softmax; 0.0 always takes the most likely token.
+        stop: A completion ends when its text contains one of these strings. The string is removed from the text; its
+            tokens are kept.
     """
 
     max_new_tokens: int
@@ -38,91 +43,105 @@ class Sampling:
             raise ValueError(f"stop must be a list of texts, none of them empty, got {self.stop!r}")
 
 
-class Generated(NamedTuple):
-    """One completion: its tokens (with `<eos>` where it stopped), their log-probabilities, and whether it stopped.
+class Completion(NamedTuple):
+    """A generated completion."""
 
-    `logprobs` are under the sampling distribution; of a greedy completion they are the model's own (temperature 1).
-    A completion that a stop string ended has stopped, too; the tokens of that string are its last ones.
-    """
-
+    text: str
+    """Without special tokens, up to the first stop string."""
     token_ids: list[int]
+    """`L` tokens, with `<eos>` or the tokens of the stop string at the end if the completion is finished."""
     logprobs: list[float]
+    """`L` log-probabilities under the sampling distribution; at temperature 1 for greedy completions."""
     finished: bool
+    """Ended by `<eos>` or a stop string; False if it was truncated at the maximum length."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What draws and ends completions, the same for all batches of a call of `generate`."""
-
-    temperature: float
-    seed: int
-    iteration: int
-    eos_id: int
-    stops: StopStrings | None
-
-
-class Drafts:
-    """`N` completions, written one token at a time from position 0 on.
+class GenerationState:
+    """Tokens of `N` completions that are sampled in step, one position at a time.
 
     Args:
-        sample_ids: [N] uint64, names of random numbers.
-        budget: [N] tokens each may have.
-        rules: how tokens are drawn and what ends a completion.
+        stream_ids: [N] uint64, the random stream of each completion.
+        max_new_tokens: [N] maximum length of each completion.
+        temperature: Of sampling; 0.0 is greedy.
+        seed: Seed of the run.
+        iteration: Iteration of reinforcement learning, else 0.
+        eos_id: Token that ends a completion.
+        stop_strings: Strings that end a completion; None for none.
     """
 
-    def __init__(self, sample_ids: np.ndarray, budget: np.ndarray, rules: Rules) -> None:
-        self._sample_ids = sample_ids
-        self._budget = budget
-        self._rules = rules
-        self._num_written = 0
-        self._tokens = np.zeros((len(budget), int(budget.max())), dtype=np.int64)
+    def __init__(
+        self,
+        stream_ids: NDArray[np.uint64],
+        max_new_tokens: NDArray[np.int64],
+        *,
+        temperature: float,
+        seed: int,
+        iteration: int,
+        eos_id: int,
+        stop_strings: StopStrings | None,
+    ) -> None:
+        self._stream_ids = stream_ids
+        self._max_new_tokens = max_new_tokens
+        self._temperature = temperature
+        self._key = (seed, iteration)
+        self._eos_id = eos_id
+        self._stop_strings = stop_strings
+        self._position = 0
+        self._tokens = np.zeros((len(stream_ids), self.capacity), dtype=np.int64)
         self._logprobs = np.zeros(self._tokens.shape, dtype=np.float64)
+        self._lengths = np.zeros(len(stream_ids), dtype=np.int64)
+        self._finished = np.zeros(len(stream_ids), dtype=bool)
 
-    def write(self, logits: Tensor, places: np.ndarray) -> tuple[Tensor, np.ndarray, np.ndarray]:
-        """Draw the next token of some completions that have not ended.
+    @property
+    def capacity(self) -> int:
+        """Maximum length of the longest completion in tokens."""
+        return int(self._max_new_tokens.max())
+
+    def step(self, logits: Tensor, rows: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.bool_]]:
+        """Sample the next token of the completions that have not ended.
 
         Args:
             logits: [B, V].
-            places: [B] their numbers, from 0 to N - 1.
+            rows: [B] indices of the completions, from 0 to N - 1.
 
         Returns:
-            [B] tokens; [B] bool, True = ended; [B] bool, True = ended by `<eos>` or a stop string.
+            [B] tokens, and [B] bool, True where a completion has ended.
         """
-        rules, position = self._rules, self._num_written
-        random = uniforms(rules.seed, rules.iteration, self._sample_ids[places], position)
-        tokens, logprobs = draw_tokens(logits, temperature=rules.temperature, random=random)
+        random = uniforms(*self._key, self._stream_ids[rows], self._position)
+        tokens, logprobs = sample_tokens(logits, temperature=self._temperature, random=random)
         ids = tokens.cpu().numpy()
-        self._tokens[places, position] = ids
-        self._logprobs[places, position] = logprobs.cpu().numpy()
-        self._num_written += 1
-        stopped = ids == rules.eos_id
-        if rules.stops is not None:
-            stopped |= self._have_stop_string(rules.stops, ids, places)
-        return tokens, stopped | (self._budget[places] == self._num_written), stopped
+        self._tokens[rows, self._position] = ids
+        self._logprobs[rows, self._position] = logprobs.cpu().numpy()
+        self._position += 1
+        self._lengths[rows] = self._position
+        finished = (ids == self._eos_id) | self._match_stop_strings(ids, rows)
+        self._finished[rows] = finished
+        return tokens, finished | (self._max_new_tokens[rows] == self._position)
 
-    def completion(self, place: int, *, finished: bool) -> Generated:
-        """Return a completion with the token that was written last as its last one."""
-        length = self._num_written
-        return Generated(self._tokens[place, :length].tolist(), self._logprobs[place, :length].tolist(), finished)
+    def result(self, row: int) -> tuple[list[int], list[float], bool]:
+        """Return token ids, log-probabilities and `finished` of a completion."""
+        length = self._lengths[row]
+        return self._tokens[row, :length].tolist(), self._logprobs[row, :length].tolist(), bool(self._finished[row])
 
-    def _have_stop_string(self, stops: StopStrings, ids: np.ndarray, places: np.ndarray) -> np.ndarray:
-        found = np.zeros(len(ids), dtype=bool)
-        for row, token_id in enumerate(ids.tolist()):
-            if stops.can_end_with(token_id):
-                found[row] = stops.is_in_end_of(self._tokens[places[row], : self._num_written].tolist())
-        return found
+    def _match_stop_strings(self, ids: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        matches = np.zeros(len(ids), dtype=bool)
+        if self._stop_strings is not None:
+            for i, token_id in enumerate(ids.tolist()):
+                if self._stop_strings.may_match(token_id):
+                    matches[i] = self._stop_strings.matches_suffix(self._tokens[rows[i], : self._position].tolist())
+        return matches
 
 
-def draw_tokens(logits: Tensor, *, temperature: float, random: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Choose a token for each row by inverting the cumulative distribution.
+def sample_tokens(logits: Tensor, *, temperature: float, random: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
+    """Sample a token per row by inverting the cumulative distribution.
 
     Args:
         logits: [B, V].
         temperature: Divides the logits; 0.0 takes the most likely token.
-        random: [B] numbers in [0, 1), not used where `temperature` is 0.0.
+        random: [B] numbers in [0, 1), unused if `temperature` is 0.0.
 
     Returns:
-        [B] tokens and [B] their log-probabilities in float32, at temperature 1 where `temperature` is 0.0.
+        [B] tokens and [B] their log-probabilities in float32, at temperature 1 if `temperature` is 0.0.
     """
     logits = logits.float()
     if temperature == 0.0:
@@ -132,9 +151,48 @@ def draw_tokens(logits: Tensor, *, temperature: float, random: np.ndarray) -> tu
         cumulative = torch.softmax(logits, -1).cumsum(-1)
         total = cumulative[:, -1:]
         threshold = torch.from_numpy(random).to(cumulative)[:, None] * total
-        # in float32 a number near 1 may be rounded to 1, and nothing is above the total
+        # float32 may round a number near 1 up to 1, and no cumulative probability exceeds the total
         threshold = torch.minimum(threshold, torch.nextafter(total, torch.zeros_like(total)))
-        # the first token whose cumulative probability is above the threshold; it has a probability above zero
+        # the first token whose cumulative probability exceeds the threshold has a probability above zero
         tokens = torch.searchsorted(cumulative, threshold, right=True)[:, 0].clamp(max=logits.shape[-1] - 1)
     logprobs = logits.gather(-1, tokens[:, None])[:, 0] - logits.logsumexp(-1)
     return tokens, logprobs
+
+
+def stream_id(task_id: str, number: int) -> int:
+    """Return the random stream of a completion: 63 bits of a hash of its task and its number within the task."""
+    digest = hashlib.sha256(f"{task_id}\0{number}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def uniforms(seed: int, iteration: int, stream_ids: NDArray[np.uint64], position: int) -> NDArray[np.float64]:
+    """Return one number in [0, 1) per stream, with 53 random bits. Not for cryptography.
+
+    Args:
+        seed: Seed of the run.
+        iteration: Iteration of reinforcement learning, or 0.
+        stream_ids: [B].
+        position: Index of the token within its completion.
+
+    Returns:
+        [B] numbers.
+    """
+    key = _mix(_mix(np.array([seed & _MASK], dtype=np.uint64)) ^ np.uint64(iteration & _MASK))
+    hashed = _mix(_mix(key ^ stream_ids.astype(np.uint64)) ^ np.uint64(position))
+    return (hashed >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def derive_seed(*numbers: int) -> int:
+    """Hash several numbers to one 64-bit seed, for torch's own generators (dropout)."""
+    state = np.zeros(1, dtype=np.uint64)
+    for number in numbers:
+        state = _mix(state ^ np.uint64(number & _MASK))
+    return int(state[0])
+
+
+def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """[B] -> [B]: one step of splitmix64 (Steele, Lea and Flood 2014), a bijection of 64-bit integers."""
+    state = state + np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))

@@ -1,6 +1,6 @@
 """How this machine computes best: its number of CPU threads, and whether bfloat16 pays, by measurement.
 
-Nothing is kept here: `run_record` keeps the choice of a run, `cli.config.hardware` decides when to measure.
+Nothing is kept here: `run_record` keeps the choice of a run, `cli.config.ranks` decides when to measure.
 """
 
 import os

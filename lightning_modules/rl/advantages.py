@@ -1,22 +1,59 @@
-"""From rewards of responses to advantages and returns of tokens: pure functions on tensors.
+"""Advantages and returns of tokens from rewards of completions: pure functions on tensors.
 
-Shapes: `B` responses padded on the right to `L` tokens; `mask` is True on the tokens of a response.
+Shapes: `B` completions padded on the right to `L` tokens; `mask` is True on the tokens of a completion.
 """
 
 import torch
 from torch import Tensor
 
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
+from lightning_modules.rl.records import TokenLogprobs
 
-def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, *, kl_coef: float) -> Tensor:
-    """Reward of each token: the price of leaving the reference, and the response's reward on its last token.
 
-    Equation 2 of Ziegler et al. 2019 (arXiv 1909.08593), the penalty given out token by token.
+def estimate_advantages(
+    rewards: Tensor,
+    logprobs: TokenLogprobs,
+    known: Tensor,
+    group_ids: Tensor,
+    algorithm: AlgorithmConfig,
+    critic: CriticConfig | None,
+) -> tuple[Tensor, Tensor]:
+    """Estimate advantages by the estimator of `algorithm`.
+
+    Estimators that compare whole completions compare the sums of their token rewards.
 
     Args:
-        scores: [B] reward of each response.
-        kl: [B, L] estimate of the divergence from the reference at each token.
+        rewards: [B, L] of tokens.
+        logprobs: Values and mask, [B, L] each.
+        known: [B] bool, True if the completion has a reward.
+        group_ids: [B] long, the prompt of each completion.
+        algorithm: Estimator and discount.
+        critic: Of `gae`.
+
+    Returns:
+        Advantages [B, L], and returns [B, L], which are 0 without a critic.
+    """
+    mask, gamma = logprobs.mask, algorithm.gamma
+    if algorithm.estimator == "gae":
+        assert critic is not None
+        return generalized_advantages(rewards, logprobs.values, mask, gamma=gamma, gae_lambda=critic.gae_lambda)
+    if algorithm.estimator == "reinforce_pp":
+        return rewards_to_go(rewards, mask, gamma=gamma), torch.zeros_like(rewards)
+    compare = {"grpo": group_relative, "rloo": leave_one_out}[algorithm.estimator]
+    advantages = compare(rewards.sum(1), known, group_ids)
+    return torch.where(mask, advantages[:, None], 0.0), torch.zeros_like(rewards)
+
+
+def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, *, kl_coef: float) -> Tensor:
+    """Distribute rewards to tokens: the KL penalty of each token, and the completion's reward on its last token.
+
+    Equation 2 of Ziegler et al. 2019 (arXiv 1909.08593), with the penalty per token.
+
+    Args:
+        scores: [B] reward of each completion.
+        kl: [B, L] KL estimate of each token.
         mask: [B, L] bool.
-        kl_coef: Price of one nat.
+        kl_coef: KL coefficient.
 
     Returns:
         [B, L], 0 outside the mask.
@@ -31,11 +68,11 @@ def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, *, kl_coef: float) -
 def generalized_advantages(
     rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float, gae_lambda: float
 ) -> tuple[Tensor, Tensor]:
-    """GAE (Schulman et al. 2015, arXiv 1506.02438, equation 16); the value after the last token is 0.
+    """Compute GAE (Schulman et al. 2015, arXiv 1506.02438, equation 16); the value after the last token is 0.
 
     Args:
         rewards: [B, L].
-        values: [B, L] value of the state each token was chosen in.
+        values: [B, L] value of the state before each token.
         mask: [B, L] bool.
         gamma: Discount of one token.
         gae_lambda: 0 gives one-step errors, 1 gives returns minus values.
@@ -57,7 +94,7 @@ def generalized_advantages(
 
 
 def rewards_to_go(rewards: Tensor, mask: Tensor, *, gamma: float) -> Tensor:
-    """Discounted sum of a token's reward and of those after it (REINFORCE++, arXiv 2501.03262, equation 9).
+    """Sum the discounted rewards of a token and of those after it (REINFORCE++, arXiv 2501.03262, equation 9).
 
     Args:
         rewards: [B, L].
@@ -77,55 +114,55 @@ def rewards_to_go(rewards: Tensor, mask: Tensor, *, gamma: float) -> Tensor:
 
 
 def group_relative(scores: Tensor, known: Tensor, group_ids: Tensor, *, eps: float = 1e-4) -> Tensor:
-    """Reward minus the mean of its group, over the group's standard deviation (GRPO, arXiv 2402.03300, section 4.1.2).
+    """Return (reward - mean of the group) / standard deviation of the group (GRPO, arXiv 2402.03300, section 4.1.2).
 
     Args:
         scores: [B] rewards.
-        known: [B] bool, False where the reward is unknown; such samples take no part.
-        group_ids: [B] long, equal for the samples of one prompt, 0 .. G - 1.
-        eps: Added to the standard deviation, which is that of the sample (n - 1), as in the authors' code.
+        known: [B] bool, False if the reward is unknown; such completions are ignored.
+        group_ids: [B] long, equal for the completions of one prompt, 0 .. G - 1.
+        eps: Added to the standard deviation, which divides by n - 1, as in the authors' code.
 
     Returns:
-        [B], 0 where the reward is unknown or the group has no second one.
+        [B], 0 if the reward is unknown or the only known one of its group.
     """
     count, mean = _group_means(scores, known, group_ids)
-    centred = torch.where(known, scores - mean[group_ids], 0.0)
-    squares = torch.zeros_like(mean).index_add_(0, group_ids, centred.square())
+    centered = torch.where(known, scores - mean[group_ids], 0.0)
+    squares = torch.zeros_like(mean).index_add_(0, group_ids, centered.square())
     deviation = (squares / (count - 1).clamp(min=1)).sqrt()
-    return torch.where(count[group_ids] > 1, centred / (deviation[group_ids] + eps), 0.0)
+    return torch.where(count[group_ids] > 1, centered / (deviation[group_ids] + eps), 0.0)
 
 
 def leave_one_out(scores: Tensor, known: Tensor, group_ids: Tensor) -> Tensor:
-    """Reward minus the mean of the others of its group (RLOO, arXiv 2402.14740, equation 6); arguments as above.
+    """Return reward - mean of the others of the group (RLOO, arXiv 2402.14740, equation 6); arguments as above.
 
     Returns:
-        [B], 0 where the reward is unknown or the group has no second one.
+        [B], 0 if the reward is unknown or the only known one of its group.
     """
     count, mean = _group_means(scores, known, group_ids)
     # r - (n m - r) / (n - 1) = (r - m) n / (n - 1)
     factor = count / (count - 1).clamp(min=1)
-    alone = ~known | (count[group_ids] < 2)
-    return torch.where(alone, 0.0, (scores - mean[group_ids]) * factor[group_ids])
+    excluded = ~known | (count[group_ids] < 2)
+    return torch.where(excluded, 0.0, (scores - mean[group_ids]) * factor[group_ids])
 
 
 def _group_means(scores: Tensor, known: Tensor, group_ids: Tensor) -> tuple[Tensor, Tensor]:
-    """[G] known samples of each group, and [G] the mean of their rewards, 0 of none."""
+    """Return [G] number of known rewards of each group, and [G] their mean, 0 if there are none."""
     empty = torch.zeros(int(group_ids.max()) + 1, dtype=scores.dtype, device=scores.device)
     count = empty.index_add(0, group_ids, known.to(scores.dtype))
     total = empty.index_add(0, group_ids, torch.where(known, scores, 0.0))
     return count, total / count.clamp(min=1)
 
 
-def uniform_groups(scores: Tensor, known: Tensor, group_ids: Tensor) -> Tensor:
-    """Mark the samples of groups whose rewards are all the same: such a group says nothing about what is better.
+def find_zero_variance_groups(scores: Tensor, known: Tensor, group_ids: Tensor) -> Tensor:
+    """Mark the completions of groups whose known rewards are all equal; they have no group-relative advantage.
 
     Args:
         scores: [B] rewards.
-        known: [B] bool, False where the reward is unknown; such samples are left out of the comparison.
-        group_ids: [B] long, equal for the samples of one prompt, 0 .. G - 1.
+        known: [B] bool, False if the reward is unknown; such rewards are ignored.
+        group_ids: [B] long, equal for the completions of one prompt, 0 .. G - 1.
 
     Returns:
-        [B] bool, True = belongs to a uniform group.
+        [B] bool.
     """
     num_groups = int(group_ids.max()) + 1
     infinity = torch.full((num_groups,), torch.inf, dtype=scores.dtype, device=scores.device)

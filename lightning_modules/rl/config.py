@@ -1,45 +1,53 @@
-"""The settings of reinforcement learning, grouped by what they are about."""
+"""Settings of reinforcement learning."""
 
 from dataclasses import dataclass
 from typing import Literal
 
+from executor.grading.rewards import RewardConfig
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.policy import Trunk
+from lightning_modules.rl.custom_reward import RewardFunction
 
 Estimator = Literal["gae", "grpo", "rloo", "reinforce_pp"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlgorithmConfig:
-    """What is made of rewards, and how a step is held near the policy that sampled.
+    """How advantages are estimated and how the policy is updated.
 
     Args:
-        estimator: of the advantages: `gae` (PPO, needs a critic), `grpo`, `rloo`, `reinforce_pp` (these take none).
-        gamma: discount of one token; of `gae` and `reinforce_pp`.
-        whiten: centre and scale the advantages over the iteration.
-        clip_low: the probability ratio is held above 1 - clip_low.
-        clip_high: the probability ratio is held below 1 + clip_high.
-        entropy_coef: weight of the entropy that is rewarded.
-        target_kl: once a minibatch is further than this (k3, nats a token) from the policy that sampled, the rest of
-            the iteration changes nothing; null = never.
-        drop_uniform_groups: leave out the responses to a prompt which all earned the same reward.
-        mask_truncated: leave out the responses that were cut off at the length limit.
+        estimator: Of the advantages: `gae` (PPO, needs a critic), `grpo`, `rloo` or `reinforce_pp` (without a critic).
+        gamma: Discount per token, for `gae` and `reinforce_pp`.
+        whiten: Center and scale the advantages over the iteration.
+        clip_ratio_low: The probability ratio is clipped below at 1 - clip_ratio_low.
+        clip_ratio_high: The probability ratio is clipped above at 1 + clip_ratio_high.
+        entropy_coef: Weight of the entropy bonus.
+        target_kl: When the KL of a minibatch from the policy that sampled (k3, nats per token) exceeds this, the other
+            minibatches of the iteration are skipped; null = never.
+        filter_zero_variance_groups: Do not train on prompts whose completions all have the same reward.
+        mask_truncated_completions: Do not train on completions that were truncated at the maximum length.
     """
 
     estimator: Estimator = "gae"
     gamma: float = 1.0
     whiten: bool = True
-    clip_low: float = 0.2
-    clip_high: float = 0.2
+    clip_ratio_low: float = 0.2
+    clip_ratio_high: float = 0.2
     entropy_coef: float = 0.0
     target_kl: float | None = 0.05
-    drop_uniform_groups: bool = False
-    mask_truncated: bool = False
+    filter_zero_variance_groups: bool = False
+    mask_truncated_completions: bool = False
 
     def __post_init__(self) -> None:
-        _at_least_zero("algorithm", clip_low=self.clip_low, clip_high=self.clip_high, entropy_coef=self.entropy_coef)
+        _check_at_least_zero(
+            "algorithm",
+            clip_ratio_low=self.clip_ratio_low,
+            clip_ratio_high=self.clip_ratio_high,
+            entropy_coef=self.entropy_coef,
+        )
         if self.target_kl is not None and self.target_kl <= 0:
             raise ValueError(f"algorithm.target_kl must be above 0.0, or null, got {self.target_kl}")
-        _a_share("algorithm", gamma=self.gamma)
+        _check_fraction("algorithm", gamma=self.gamma)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +55,11 @@ class CriticConfig:
     """The critic of `gae`.
 
     Args:
-        trunk: `shared`: a head on the hidden states of the language model; `separate`: a second model with a head.
-        coef: weight of the critic's loss.
-        clip: the critic is held within this distance of its value at sampling; null = not held.
+        trunk: `shared`: a head on the hidden states of the policy; `separate`: a second model with a head.
+        coef: Weight of the value loss.
+        clip: Values are clipped to this distance from the value at sampling; null = no clipping.
         gae_lambda: 0 = one-step errors, 1 = returns minus values.
-        warmup_iterations: iterations at the start in which only the critic is trained (with a shared trunk its head).
+        warmup_iterations: Iterations at the start that train only the critic (its head, if the trunk is shared).
     """
 
     trunk: Trunk = "shared"
@@ -61,39 +69,99 @@ class CriticConfig:
     warmup_iterations: int = 3
 
     def __post_init__(self) -> None:
-        _at_least_zero("critic", coef=self.coef, warmup_iterations=self.warmup_iterations)
+        _check_at_least_zero("critic", coef=self.coef, warmup_iterations=self.warmup_iterations)
         if self.clip is not None and self.clip <= 0:
             raise ValueError(f"critic.clip must be above 0.0, or null, got {self.clip}")
-        _a_share("critic", gae_lambda=self.gae_lambda)
+        _check_fraction("critic", gae_lambda=self.gae_lambda)
 
 
-def check_together(algorithm: AlgorithmConfig, critic: CriticConfig | None) -> None:
-    """Refuse settings that contradict each other.
+@dataclass(frozen=True, kw_only=True)
+class KLConfig:
+    """The KL penalty, which keeps the policy near the reference policy.
+
+    Args:
+        apply_to: `reward` subtracts the penalty from the reward of each token; `loss` adds it to the loss.
+        estimator: Of the KL at a token: `k1` (unbiased, may be negative) or `k3` (never negative). In the loss it must
+            be `k3`: the expected gradient of k1 is zero.
+        init_coef: Initial KL coefficient, reward per nat.
+        target: KL per completion in nats that an adaptive coefficient aims at; null = fixed. The coefficient adapts by
+            factors, so it must not start at 0.0.
+        horizon: Completions over which the coefficient adapts; larger is slower.
+    """
+
+    apply_to: Literal["reward", "loss"] = "reward"
+    estimator: Literal["k1", "k3"] = "k1"
+    init_coef: float = 0.05
+    target: float | None = None
+    horizon: int = 10_000
+
+    def __post_init__(self) -> None:
+        if self.init_coef < 0:
+            raise ValueError(f"kl.init_coef must be at least 0.0, got {self.init_coef}")
+        if self.target is not None and self.target <= 0:
+            raise ValueError(f"kl.target must be above 0.0, or null for a fixed coefficient, got {self.target}")
+        if self.horizon < 1:
+            raise ValueError(f"kl.horizon must be at least 1, got {self.horizon}")
+        if self.apply_to == "loss" and self.estimator == "k1":
+            raise ValueError("kl.estimator k1 has no gradient in the loss: use k3, or kl.apply_to: reward")
+        if self.target is not None and self.init_coef == 0:
+            raise ValueError(
+                f"kl.init_coef is 0.0, which kl.target {self.target} cannot change: raise it, or set kl.target to null"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutConfig:
+    """How rollouts are collected and turned into training data: the part of the settings that `collect_rollouts` uses.
 
     Raises:
-        ValueError: naming both keys.
+        ValueError: Two settings contradict each other, or a value is out of range; the message names the keys.
     """
-    if algorithm.estimator == "gae" and critic is None:
-        raise ValueError("algorithm.estimator is gae, which needs a critic, and critic is null: name one of the two")
-    if algorithm.estimator != "gae" and critic is not None:
-        raise ValueError(f"algorithm.estimator is {algorithm.estimator}, which takes no critic: set critic to null")
-    if algorithm.estimator in ("grpo", "rloo") and algorithm.gamma != 1.0:
-        raise ValueError(
-            f"algorithm.gamma is {algorithm.gamma}: {algorithm.estimator} gives every token of a response the same "
-            "advantage and discounts nothing; set it to 1.0"
-        )
+
+    algorithm: AlgorithmConfig
+    critic: CriticConfig | None
+    kl: KLConfig
+    sampling: SamplingParams
+    reward: RewardConfig
+    reward_function: RewardFunction | None = None
+    rollout_batch_size: int = 128
+    """Completions decoded together."""
+    logprob_batch_size: int = 32
+    """Completions per forward pass when log-probabilities are computed."""
+    reward_probe_fraction: float = 0.25
+    """Fraction of passing completions that are graded again on held-out inputs."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        estimator, critic = self.algorithm.estimator, self.critic
+        if estimator == "gae" and critic is None:
+            raise ValueError("algorithm.estimator is gae, which needs a critic, but critic is null: change one of them")
+        if estimator != "gae" and critic is not None:
+            raise ValueError(f"algorithm.estimator is {estimator}, which takes no critic: set critic to null")
+        if estimator in ("grpo", "rloo") and self.algorithm.gamma != 1.0:
+            raise ValueError(
+                f"algorithm.gamma is {self.algorithm.gamma}, but {estimator} does not discount: all tokens of a "
+                "completion have the same advantage; set it to 1.0"
+            )
+        if self.sampling.temperature == 0.0:
+            raise ValueError("sampling.temperature is 0.0, so all completions of a prompt are equal; 1.0 is usual")
+        for name in ("rollout_batch_size", "logprob_batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not 0.0 <= self.reward_probe_fraction <= 1.0:
+            raise ValueError(f"reward_probe_fraction is {self.reward_probe_fraction}; it must be from 0.0 (off) to 1.0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RLOptimizerConfig:
-    """AdamW over the language model and the critic.
+    """AdamW for policy and critic.
 
     Args:
-        lr: learning rate of the language model.
-        value_lr: learning rate of the critic: of its head, and of its trunk where that is its own.
-        betas: decay rates of AdamW's moments.
-        weight_decay: of the language model.
-        warmup_iterations: iterations in which the language model's rate rises to `lr`, after the critic's warm-up.
+        lr: Learning rate of the policy.
+        value_lr: Learning rate of the critic: of its head, and of its trunk if that is separate.
+        betas: Decay rates of AdamW's moments.
+        weight_decay: Of the policy.
+        warmup_iterations: Iterations of linear warm-up of `lr`, after the critic's warm-up.
     """
 
     lr: float = 3e-5
@@ -103,7 +171,7 @@ class RLOptimizerConfig:
     warmup_iterations: int = 3
 
     def __post_init__(self) -> None:
-        _at_least_zero(
+        _check_at_least_zero(
             "optimizer",
             lr=self.lr,
             value_lr=self.value_lr,
@@ -113,27 +181,27 @@ class RLOptimizerConfig:
         check_betas(self.betas)
 
     def lr_at(self, iteration: int) -> float:
-        """Rate of the language model in its own iteration `iteration` (0 = the first it is trained in)."""
+        """Return the learning rate in iteration `iteration` of the policy (0 = the first that trains it)."""
         return self.lr * min(1.0, (iteration + 1) / max(1, self.warmup_iterations))
 
 
 def check_betas(betas: tuple[float, float]) -> None:
-    """Refuse decay rates of AdamW that torch would not take.
+    """Check decay rates of AdamW.
 
     Raises:
-        ValueError: one of them is no share below 1.
+        ValueError: One of them is not in [0, 1).
     """
     if not all(0 <= beta < 1 for beta in betas):
         raise ValueError(f"optimizer.betas are {list(betas)}: each must be at least 0.0 and below 1.0")
 
 
-def _at_least_zero(group: str, **values: float) -> None:
+def _check_at_least_zero(group: str, **values: float) -> None:
     for name, value in values.items():
         if not value >= 0:
             raise ValueError(f"{group}.{name} must be at least 0, got {value}")
 
 
-def _a_share(group: str, **values: float) -> None:
+def _check_fraction(group: str, **values: float) -> None:
     for name, value in values.items():
         if not 0 <= value <= 1:
             raise ValueError(f"{group}.{name} must be from 0.0 to 1.0, got {value}")

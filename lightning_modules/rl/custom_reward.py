@@ -1,7 +1,7 @@
-"""A reward function of the user's, by dotted path: what it returns is a further part of the reward, `own`.
+"""A user-defined reward function, by import path: its value is added to the reward as the part `custom`.
 
-It sees answers that have a verdict; one that a fault of the sandbox left without one never gets here. It runs in the
-training process, so it must be quick.
+It is called for completions that have a reward, not after an infra fault. It runs in the training process, so it should
+be fast.
 """
 
 import math
@@ -12,72 +12,62 @@ from typing import Protocol
 from datamodules.batches import TaskPrompt
 from executor.backends.plugin import load_object
 from executor.types import Outcome, Reward
+from lightning_modules.generation.sampler import Completion
 
-PART = "own"
-_WHAT = "reward_function"
+CUSTOM_PART = "custom"
+_KEY = "reward_function"
 
 
 class RewardFunction(Protocol):
-    """What is to be written: a pure function of one answer."""
+    """The interface of a custom reward: a pure function of one completion."""
 
     def __call__(self, *, prompt: TaskPrompt, completion: str, outcome: Outcome) -> float:
-        """Return what is added to the reward.
+        """Return the number to add to the reward.
 
         Args:
-            prompt: the task as the model saw it, with its atoms, depth and language.
-            completion: the text of the answer.
-            outcome: its verdict: `status`, `num_passed` of `num_tests`, `duration_s`, and `reward` so far.
+            prompt: The task, with its prompt, atoms, depth and language.
+            completion: Text of the completion.
+            outcome: `status`, `num_passed` of `num_tests`, `duration_s`, and the `reward` so far.
         """
         ...
 
 
 def load_reward_function(path: str) -> RewardFunction:
-    """Import a reward function.
+    """Import a reward function, such as `my_module.my_function`.
 
     Raises:
-        ValueError: there is none at `path`; one line.
+        ValueError: There is no function at `path`.
     """
-    function: RewardFunction = load_object(path, what=_WHAT)
+    function: RewardFunction = load_object(path, what=_KEY)
     if not isinstance(function, Callable):
-        raise ValueError(f"{_WHAT}: {path} is no function but {type(function).__name__}")
+        raise ValueError(f"{_KEY}: {path} is not a function but {type(function).__name__}")
     return function
 
 
-def with_own_reward(
+def add_custom_reward(
     outcomes: Sequence[Outcome],
     prompts: Sequence[TaskPrompt],
-    completions: Sequence[str],
+    completions: Sequence[Completion],
     function: RewardFunction,
 ) -> list[Outcome]:
-    """Add the function's part to every known reward.
+    """Add the value of `function` to each reward that is known.
 
     Raises:
-        ValueError: it failed, or returned something that is no finite number; one line with the task.
+        ValueError: The function failed or did not return a finite number; the message names the task.
     """
     return [
-        outcome
-        if outcome.reward is None
-        else replace(outcome, reward=_added(outcome.reward, _own(function, outcome, prompt, completion)))
+        outcome if outcome.reward is None else _add(outcome, outcome.reward, prompt, completion.text, function)
         for outcome, prompt, completion in zip(outcomes, prompts, completions, strict=True)
     ]
 
 
-def total_own(outcomes: Sequence[Outcome]) -> tuple[float, int]:
-    """Add the part up over the known rewards, and count these."""
-    parts = [outcome.reward.parts[PART] for outcome in outcomes if outcome.reward is not None]
-    return sum(parts), len(parts)
-
-
-def _own(function: RewardFunction, outcome: Outcome, prompt: TaskPrompt, completion: str) -> float:
+def _add(outcome: Outcome, reward: Reward, prompt: TaskPrompt, text: str, function: RewardFunction) -> Outcome:
     try:
-        value = function(prompt=prompt, completion=completion, outcome=outcome)
+        value = function(prompt=prompt, completion=text, outcome=outcome)
     except Exception as error:
-        said = " ".join(str(error).split())[:200]
-        raise ValueError(f"{_WHAT} failed on task {prompt.task_id}: {type(error).__name__}: {said}") from error
+        message = " ".join(str(error).split())[:200]
+        raise ValueError(f"{_KEY} failed on task {prompt.task_id}: {type(error).__name__}: {message}") from error
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{_WHAT} must return a finite number; on task {prompt.task_id} it returned {value!r:.60}")
-    return float(value)
-
-
-def _added(reward: Reward, own: float) -> Reward:
-    return Reward(total=reward.total + own, parts={**reward.parts, PART: own})
+        raise ValueError(f"{_KEY} must return a finite number; on task {prompt.task_id} it returned {value!r:.60}")
+    parts = {**reward.parts, CUSTOM_PART: float(value)}
+    return replace(outcome, reward=Reward(total=reward.total + float(value), parts=parts))

@@ -1,18 +1,19 @@
-"""Judges the optimizer steps of an iteration, each by means over its trained tokens: of all its parts and all ranks.
+"""Decides which optimizer steps of an iteration are skipped: steps without a trained token, and all after a large KL.
 
-A step without a trained token has no means, and must move nothing; nor may those after a step that went too far.
+A step is judged by means over its trained tokens, of all micro-batches and ranks. It skips nothing by itself:
+`RLModule` drops the gradients.
 """
 
 import torch
 from torch import Tensor
 
 
-class StepWatch:
-    """Watches the steps of one iteration after the other.
+class KLEarlyStopping:
+    """State of the optimizer steps of one iteration.
 
     Args:
-        target_kl: nats a token from the policy that sampled, beyond which the rest of an iteration stands still; None
-            = never.
+        target_kl: Nats per token from the policy that sampled, above which the rest of the iteration is skipped; None =
+            never.
     """
 
     def __init__(self, target_kl: float | None) -> None:
@@ -20,43 +21,43 @@ class StepWatch:
         self.start_iteration()
 
     def start_iteration(self) -> None:
-        """Forget the iteration before."""
+        """Reset the state."""
         self.is_stopped = False
-        """Whether a step of this iteration was too far."""
+        """Whether a step of this iteration exceeded `target_kl`."""
         self.is_empty = False
-        """Whether the present step has no trained token."""
-        self._knows_first_ratio = False
-        self._parts: list[Tensor] = []
+        """Whether the current step has no trained token."""
+        self._has_first_ratio = False
+        self._micro_batches: list[Tensor] = []
 
     @property
-    def stands_still(self) -> bool:
-        """Whether the present step must move nothing."""
+    def skip_step(self) -> bool:
+        """Whether the current step must not change any weight."""
         return self.is_stopped or self.is_empty
 
-    def start_part(self, share: Tensor) -> Tensor:
-        """Begin a part of a step.
+    def start_micro_batch(self, num_tokens: Tensor) -> Tensor:
+        """Begin a micro-batch.
 
         Args:
-            share: scalar, the trained tokens of the step that fall to each of its parts and ranks.
+            num_tokens: Scalar, trained tokens of the step per micro-batch and rank.
 
         Returns:
-            What the sums of the part are divided by: the share, or 1 in an empty step.
+            The divisor of the micro-batch's sums: `num_tokens`, or 1 in an empty step.
         """
-        self.is_empty = not bool(share > 0)
-        return torch.ones_like(share) if self.is_empty else share
+        self.is_empty = not bool(num_tokens > 0)
+        return torch.ones_like(num_tokens) if self.is_empty else num_tokens
 
-    def end_part(self, distances: Tensor) -> None:
-        """Keep [2] approximate KL and ratio of a part, sums divided by the share, averaged over ranks."""
-        self._parts.append(distances)
+    def end_micro_batch(self, kl_and_ratio: Tensor) -> None:
+        """Record [2] approximate KL and ratio of a micro-batch, averaged over ranks."""
+        self._micro_batches.append(kl_and_ratio)
 
     def end_step(self) -> dict[str, Tensor | float]:
-        """Judge the step by all its parts, and give what is to be logged of it, by tag."""
-        approx_kl, ratio = torch.stack(self._parts).mean(0)
-        self._parts = []
+        """Decide whether to stop, and return the metrics of the step by tag."""
+        approx_kl, ratio = torch.stack(self._micro_batches).mean(0)
+        self._micro_batches = []
         if self._target_kl is not None and bool(approx_kl > self._target_kl):
             self.is_stopped = True
-        metrics: dict[str, Tensor | float] = {"policy/stopped_share": float(self.is_stopped)}
-        if not self.is_empty and not self._knows_first_ratio:  # what comes before it has moved nothing
-            self._knows_first_ratio = True
-            metrics["policy/first_ratio"] = ratio
+        metrics: dict[str, Tensor | float] = {"policy/early_stopped_frac": float(self.is_stopped)}
+        if not self.is_empty and not self._has_first_ratio:  # empty steps before this one changed nothing
+            self._has_first_ratio = True
+            metrics["policy/ratio_first_minibatch"] = ratio
         return metrics

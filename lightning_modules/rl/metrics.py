@@ -1,7 +1,7 @@
-"""What is measured on the responses of an iteration, by tag, over all ranks together: nothing here trains.
+"""Metrics of the rollouts of an iteration, by tag, over all ranks. Nothing here affects training.
 
-Ranks hold unequal numbers of responses with a reward and of tokens, so a mean is made of sums and counts that add up
-over ranks. It is nan where nothing was counted on any rank. All ranks must call these functions alike.
+Ranks hold different numbers of rewards and tokens, so means are computed from sums and counts over all ranks. A mean is
+nan if nothing was counted on any rank. All ranks must call these functions with the same tags.
 """
 
 import math
@@ -12,36 +12,81 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
+from datamodules.batches import RolloutStats
+from executor.grading.pass_at_k import pass_at_k
 from executor.grading.rewards import RewardConfig
 from executor.types import Status
-from lightning_modules.rl.numerics import SumOverRanks, explained_variance, kl_k1, kl_k3, variance
-from lightning_modules.rl.responses import Response, TokenScores
+from lightning_modules.rl.config import RolloutConfig
+from lightning_modules.rl.custom_reward import CUSTOM_PART
+from lightning_modules.rl.kl import kl_k1, kl_k3
+from lightning_modules.rl.numerics import SumOverRanks, explained_variance, masked_mean, variance
+from lightning_modules.rl.records import Advantages, Rollout, TokenLogprobs
+from lightning_modules.rl.reward_probe import ProbeCounts
 
 REWARD_PARTS = tuple(field.name.removesuffix("_coef") for field in fields(RewardConfig))
-"""The same on every rank, also on one without a reward, for ranks must log the same tags."""
+"""The same on all ranks, also on one without any reward, because ranks must log the same tags."""
 TotalAndCount = tuple[float, float]
 
 
-def means_over_ranks(parts: Mapping[str, TotalAndCount], sum_over_ranks: SumOverRanks) -> dict[str, float]:
-    """Divide the totals of all ranks by the counts of all ranks; ranks give the same tags in the same order."""
-    sums = sum_over_ranks(torch.tensor(list(parts.values()), dtype=torch.float64)).tolist()
-    return {tag: total / count if count else math.nan for tag, (total, count) in zip(parts, sums, strict=True)}
+def measure_rollouts(
+    rollouts: Sequence[Rollout],
+    logprobs: TokenLogprobs,
+    targets: Advantages,
+    probe: ProbeCounts | None,
+    config: RolloutConfig,
+    seconds: Mapping[str, float],
+    samples_per_prompt: int,
+    sum_over_ranks: SumOverRanks,
+) -> RolloutStats:
+    """Measure the rollouts of an iteration.
+
+    Args:
+        rollouts: N rollouts of this rank.
+        logprobs: [N, L] each.
+        targets: [N, L] each.
+        probe: Counts of the reward probe; None if it is off.
+        config: Whether there are a critic and a custom reward.
+        seconds: Wall time of the stages `generate`, `logprob` and `execute`.
+        samples_per_prompt: pass@k is measured for k = 1 and this k.
+        sum_over_ranks: Sums a tensor over all ranks.
+    """
+    known = torch.tensor([rollout.reward is not None for rollout in rollouts])
+    kl, num_rewarded = sequence_kl(logprobs, known, sum_over_ranks)
+    num_tokens = sum(len(rollout.completion.token_ids) for rollout in rollouts)
+    trained = targets.loss_mask.any(1)
+    fractions: dict[str, TotalAndCount] = {
+        "rollout/zero_variance_frac": (float(targets.zero_variance.sum()), len(rollouts)),
+        "rollout/trained_frac": (float(trained.sum()), len(rollouts)),
+        **_sum_pass_at_k(rollouts, sorted({1, samples_per_prompt})),
+    }
+    if config.reward_function is not None:
+        custom = [rollout.reward.parts[CUSTOM_PART] for rollout in rollouts if rollout.reward is not None]
+        fractions["reward/custom"] = (sum(custom), len(custom))
+    metrics = (
+        completion_metrics(rollouts, sum_over_ranks)
+        | token_metrics(rollouts, logprobs, None if config.critic is None else targets.returns, known, sum_over_ranks)
+        | means_over_ranks(fractions, sum_over_ranks)
+        | ({} if probe is None else probe.metrics(sum_over_ranks))
+        | {f"time/{stage}_s": duration for stage, duration in seconds.items()}
+        | {"throughput/rollout_tokens_per_s": num_tokens / seconds["generate"], "kl/sequence": kl}
+    )
+    return RolloutStats(metrics, kl, num_rewarded)
 
 
-def response_metrics(responses: Sequence[Response], sum_over_ranks: SumOverRanks) -> dict[str, float]:
-    """Measure rewards and their parts, verdicts and lengths. Unknown rewards are left out."""
-    rewards = [response.reward for response in responses if response.reward is not None]
+def completion_metrics(rollouts: Sequence[Rollout], sum_over_ranks: SumOverRanks) -> dict[str, float]:
+    """Measure rewards and their parts, statuses and lengths; unknown rewards are ignored."""
+    rewards = [rollout.reward for rollout in rollouts if rollout.reward is not None]
     totals = torch.tensor([reward.total for reward in rewards], dtype=torch.float64)
-    statuses = Counter(response.outcome.status for response in responses)
-    num, num_known = len(responses), len(rewards)
+    statuses = Counter(rollout.outcome.status for rollout in rollouts)
+    num, num_known = len(rollouts), len(rewards)
     parts = {
         "reward/mean": (float(totals.sum()), num_known),
         "reward/pass_rate": (statuses[Status.PASSED], num_known),
         **{f"reward/{name}": (sum(reward.parts[name] for reward in rewards), num_known) for name in REWARD_PARTS},
-        **{f"rollout/status/{status}": (statuses[status], num) for status in Status if status is not Status.PASSED},
-        "rollout/num_tokens": (sum(len(response.generated.token_ids) for response in responses), num),
-        "rollout/prompt_tokens": (sum(len(response.prompt_ids) for response in responses), num),
-        "rollout/finished": (sum(response.generated.finished for response in responses), num),
+        **{f"status/rollout/{status}": (statuses[status], num) for status in Status if status is not Status.PASSED},
+        "completions/mean_length": (sum(len(rollout.completion.token_ids) for rollout in rollouts), num),
+        "completions/mean_prompt_length": (sum(len(rollout.prompt.prompt_ids) for rollout in rollouts), num),
+        "completions/eos_frac": (sum(rollout.completion.finished for rollout in rollouts), num),
     }
     num_infra = sum_over_ranks(torch.tensor([statuses[Status.INFRA]], dtype=torch.float64))
     return means_over_ranks(parts, sum_over_ranks) | {
@@ -51,41 +96,62 @@ def response_metrics(responses: Sequence[Response], sum_over_ranks: SumOverRanks
 
 
 def token_metrics(
-    scores: TokenScores,
-    sampled: Tensor,
+    rollouts: Sequence[Rollout],
+    logprobs: TokenLogprobs,
     returns: Tensor | None,
     known: Tensor,
     sum_over_ranks: SumOverRanks,
 ) -> dict[str, float]:
-    """Measure divergence from the reference, distance from the sampling distribution, and the critic.
+    """Measure the KL from the reference, the difference between sampling and training log-probabilities, and values.
 
     Args:
-        scores: [N, L] each.
-        sampled: [N, L] log-probabilities of sampling.
-        returns: [N, L], None without a critic.
-        known: [N] bool, True = has a reward.
-        sum_over_ranks: adds a tensor up over all ranks.
+        rollouts: N rollouts.
+        logprobs: [N, L] each.
+        returns: [N, L]; None without a critic.
+        known: [N] bool, True if the completion has a reward.
+        sum_over_ranks: Sums a tensor over all ranks.
     """
-    known_tokens = scores.mask & known[:, None]
+    known_tokens = logprobs.mask & known[:, None]
+    sampled = torch.zeros_like(logprobs.logprobs)
+    sampled[logprobs.mask] = torch.tensor([value for rollout in rollouts for value in rollout.completion.logprobs])
     parts = {
-        "kl/k1": _total_and_count(kl_k1(scores.logprobs, scores.ref_logprobs), known_tokens),
-        "kl/k3": _total_and_count(kl_k3(scores.logprobs, scores.ref_logprobs), known_tokens),
-        "rollout/logprob_gap": _total_and_count((sampled - scores.logprobs).abs(), scores.mask),
+        "kl/k1": _total_and_count(kl_k1(logprobs.logprobs, logprobs.ref_logprobs), known_tokens),
+        "kl/k3": _total_and_count(kl_k3(logprobs.logprobs, logprobs.ref_logprobs), known_tokens),
+        "rollout/logprob_diff": _total_and_count((sampled - logprobs.logprobs).abs(), logprobs.mask),
     }
     if returns is None:
         return means_over_ranks(parts, sum_over_ranks)
-    parts["value/mean"] = _total_and_count(scores.values, known_tokens)
-    explained = explained_variance(scores.values, returns, known_tokens, sum_over_ranks)
+    parts["value/mean"] = _total_and_count(logprobs.values, known_tokens)
+    explained = explained_variance(logprobs.values, returns, known_tokens, sum_over_ranks)
     return means_over_ranks(parts, sum_over_ranks) | {"value/explained_variance": float(explained)}
 
 
-def share_metrics(uniform: Tensor, kept: Tensor, sum_over_ranks: SumOverRanks) -> dict[str, float]:
-    """Measure which share of the responses is in uniform groups, and which is trained on: [N] bool each."""
-    parts = {
-        "rollout/uniform_share": (float(uniform.sum()), len(uniform)),
-        "rollout/trained_share": (float(kept.sum()), len(kept)),
-    }
-    return means_over_ranks(parts, sum_over_ranks)
+def sequence_kl(logprobs: TokenLogprobs, known: Tensor, sum_over_ranks: SumOverRanks) -> tuple[float, int]:
+    """Return the mean KL of a completion with a reward (k1 summed over its tokens, nats), and their number."""
+    per_completion = (kl_k1(logprobs.logprobs, logprobs.ref_logprobs) * logprobs.mask).sum(1)
+    count = int(known.sum())
+    total = float(masked_mean(per_completion, known)) * count
+    sums = sum_over_ranks(torch.tensor([total, count], dtype=torch.float64))
+    return float(sums[0] / sums[1].clamp(min=1)), int(sums[1])
+
+
+def means_over_ranks(parts: Mapping[str, TotalAndCount], sum_over_ranks: SumOverRanks) -> dict[str, float]:
+    """Divide the totals of all ranks by the counts of all ranks; all ranks pass the same tags in the same order."""
+    sums = sum_over_ranks(torch.tensor(list(parts.values()), dtype=torch.float64)).tolist()
+    return {tag: total / count if count else math.nan for tag, (total, count) in zip(parts, sums, strict=True)}
+
+
+def _sum_pass_at_k(rollouts: Sequence[Rollout], ks: Sequence[int]) -> dict[str, TotalAndCount]:
+    """Sum the unbiased pass@k of the tasks that have at least k graded completions."""
+    graded: dict[int, list[bool]] = {}
+    for rollout in rollouts:
+        if rollout.outcome.status is not Status.INFRA:
+            graded.setdefault(rollout.group, []).append(rollout.outcome.passed)
+    sums = {}
+    for k in ks:
+        estimates = [pass_at_k(len(passed), sum(passed), k) for passed in graded.values() if len(passed) >= k]
+        sums[f"rollout/pass_at_{k}"] = (sum(estimates), len(estimates))
+    return sums
 
 
 def _total_and_count(values: Tensor, mask: Tensor) -> TotalAndCount:

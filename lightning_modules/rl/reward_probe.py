@@ -1,71 +1,67 @@
-"""The hacking meter: some of the programs that passed are run again on inputs that are disjoint from their tests.
+"""Reward-hacking probe: grades some passing completions again, on inputs that are disjoint from their tests.
 
-A program that solves the task passes both; one that knows the tests fails the second time. What is measured trains
-nothing.
+A program that solves the task passes both times; one that memorized the tests fails. The result is measured and not
+used for training.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from datamodules.batches import TaskPrompt
 from executor.api import Executor
-from executor.types import Outcome, Status, Submission
-from lightning_modules.generation.counter_random import uniforms
+from executor.types import Status, Submission
+from lightning_modules.generation.sampler import uniforms
+from lightning_modules.rl.config import RolloutConfig
+from lightning_modules.rl.numerics import SumOverRanks
+from lightning_modules.rl.records import Rollout
 
 _POSITION = 1 << 40
-"""Names the random numbers of this choice, where those of a response's tokens have their positions."""
+"""Position of the random numbers of this choice in a completion's stream; those of its tokens are smaller."""
 
 
-class Retest(NamedTuple):
-    """How many passes were run again and judged, and how many of those failed."""
+class ProbeCounts(NamedTuple):
+    """How many passing completions were graded again, and how many of those failed; infra faults are not counted."""
 
-    num_retested: int
+    num_probed: int
     num_failed: int
 
-    def metrics(self, sum_over_ranks: Callable[[Tensor], Tensor]) -> dict[str, float]:
-        """Give the counts of all ranks by tag; no gap where no pass was run again."""
-        num_retested, num_failed = sum_over_ranks(torch.tensor(self, dtype=torch.float64)).tolist()
-        gap = {"reward/retest_gap": num_failed / num_retested} if num_retested else {}
-        return {"reward/num_retested": num_retested, **gap}
+    def metrics(self, sum_over_ranks: SumOverRanks) -> dict[str, float]:
+        """Return the counts of all ranks by tag; no failure rate if no completion was probed."""
+        num_probed, num_failed = sum_over_ranks(torch.tensor(self, dtype=torch.float64)).tolist()
+        rate = {"reward/probe_fail_rate": num_failed / num_probed} if num_probed else {}
+        return {"reward/num_probed": num_probed, **rate}
 
 
-def retest(
-    executor: Executor,
-    prompts: Sequence[TaskPrompt],
-    completions: Sequence[str],
-    outcomes: Sequence[Outcome],
-    sample_ids: Sequence[int],
-    *,
-    share: float,
-    seed: int,
-    iteration: int,
-) -> Retest:
-    """Run a share of the passes again.
+def probe_rewards(
+    executor: Executor, rollouts: Sequence[Rollout], stream_ids: Sequence[int], config: RolloutConfig, *, iteration: int
+) -> ProbeCounts | None:
+    """Grade a fraction of the passing completions again.
 
     Args:
-        executor: runs them.
-        prompts: N; those without a `retest` are left out.
-        completions: N texts.
-        outcomes: N verdicts, the first ones.
-        sample_ids: N names of random numbers; whether a pass is chosen depends on (seed, iteration, its name) alone.
-        share: of the passes, expected; 0.0 to 1.0.
-        seed: of the run.
-        iteration: of reinforcement learning.
+        executor: Runs the programs.
+        rollouts: N rollouts; those whose prompt has no `probe` are ignored.
+        stream_ids: N random streams. Whether a completion is chosen depends on (seed, iteration, its stream) only.
+        config: `reward_probe_fraction`, the expected fraction of the passing completions, and the seed.
+        iteration: Of reinforcement learning.
 
     Returns:
-        The counts, infrastructure faults left out.
+        The counts of this rank; None if the probe is off.
     """
-    draws = uniforms(seed, iteration, np.array(sample_ids, dtype=np.uint64), _POSITION)
-    passes = [i for i, outcome in enumerate(outcomes) if outcome.passed and draws[i] < share]
-    chosen = [(again, completions[i]) for i in passes if (again := prompts[i].retest) is not None]
+    fraction = config.reward_probe_fraction
+    if fraction == 0.0:
+        return None
+    random = uniforms(config.seed, iteration, np.array(stream_ids, dtype=np.uint64), _POSITION)
+    chosen = [
+        Submission(task=rollout.prompt.probe.task, completion=rollout.completion.text)
+        for rollout, number in zip(rollouts, random, strict=True)
+        if rollout.outcome.passed and number < fraction and rollout.prompt.probe is not None
+    ]
     if not chosen:
-        return Retest(0, 0)
+        return ProbeCounts(0, 0)
     with executor.grading() as grading:
-        for again, completion in chosen:
-            grading.add(Submission(task=again.task, completion=completion))
-        judged = [outcome for outcome in grading.outcomes() if outcome.status is not Status.INFRA]
-    return Retest(len(judged), sum(not outcome.passed for outcome in judged))
+        for submission in chosen:
+            grading.add(submission)
+        outcomes = [outcome for outcome in grading.outcomes() if outcome.status is not Status.INFRA]
+    return ProbeCounts(len(outcomes), sum(not outcome.passed for outcome in outcomes))

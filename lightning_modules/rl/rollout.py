@@ -1,232 +1,257 @@
-"""From prompts, completions and verdicts to the samples that are trained on. Nothing here generates or executes.
+"""One iteration of reinforcement learning up to its optimizer steps: from prompts to minibatches.
 
-Shapes: `N` responses of an iteration on this rank, padded on the right to `L` tokens, `T` tokens of a row with its
-prompt. The value of a token is that of the state it was chosen in. An infrastructure fault is no reward: such a
-response is left out of the loss, of whitening and of every mean.
+`collect_rollouts` is the algorithm; the functions below it are its steps. Nothing here changes the policy, so the
+result is a function of the policy, the prompts and (seed, iteration).
+
+Shapes: `N` completions of an iteration on this rank, padded on the right to `L` tokens.
 """
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
-from datamodules.batches import RolloutSample
-from datamodules.prefix_packing import PackedAnswers, pack_answers
-from executor.types import Status
+from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch, TaskPrompt
+from datamodules.prefix_packing import completion_mask, pack_completions
+from executor.api import Executor
+from executor.grading.grader import Grading
+from executor.types import Outcome, Submission
+from lightning_modules.generation.generate import generate
+from lightning_modules.generation.sampler import Completion, stream_id
 from lightning_modules.models.compute import uses_flex_attention
+from lightning_modules.models.packed_forward import packed_forward
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import ReferencePolicy
-from lightning_modules.rl.advantages import (
-    generalized_advantages,
-    group_relative,
-    leave_one_out,
-    rewards_to_go,
-    token_rewards,
-    uniform_groups,
-)
-from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
-from lightning_modules.rl.kl_control import KLConfig
-from lightning_modules.rl.metrics import response_metrics, share_metrics, token_metrics
-from lightning_modules.rl.numerics import (
-    SumOverRanks,
-    alone,
-    kl_estimate,
-    kl_k1,
-    masked_mean,
-    moment_sums,
-    token_logprobs,
-    whiten,
-)
-from lightning_modules.rl.responses import Response, TokenScores
-from lightning_modules.training.packed_loss import packed_mask
+from lightning_modules.rl.advantages import estimate_advantages, find_zero_variance_groups, token_rewards
+from lightning_modules.rl.config import RolloutConfig
+from lightning_modules.rl.custom_reward import add_custom_reward
+from lightning_modules.rl.kl import kl_estimate
+from lightning_modules.rl.metrics import measure_rollouts
+from lightning_modules.rl.minibatches import build_minibatches
+from lightning_modules.rl.numerics import SumOverRanks, moment_sums, no_reduce, token_logprobs, whiten
+from lightning_modules.rl.records import Advantages, Rollout, TokenLogprobs
+from lightning_modules.rl.reward_probe import probe_rewards
 
 
-class Collection(NamedTuple):
-    """The samples of an iteration on this rank, and what was measured on those of all ranks: a number for each tag."""
+class Runtime(NamedTuple):
+    """What the trainer provides to `collect_rollouts`."""
 
-    samples: list[RolloutSample]
-    metrics: dict[str, float]
-    kl_per_response: float
-    """Mean over the responses of this rank with a reward of the summed k1, nats."""
-    num_known: int
-    """Responses of this rank with a reward."""
-    num_judged: Tensor
-    """[G] long, responses with a verdict, by group (n of pass@k)"""
-    num_correct: Tensor
-    """[G] long, responses that passed (c of pass@k)"""
-
-    def kl_over_ranks(self, sum_over_ranks: SumOverRanks) -> tuple[float, int]:
-        """Mean divergence of the responses with a reward, in nats, and how many there are, over all ranks."""
-        total, count = self.kl_per_response * self.num_known, self.num_known
-        sums = sum_over_ranks(torch.tensor([total, count], dtype=torch.float64))
-        return float(sums[0] / sums[1].clamp(min=1)), int(sums[1])
+    decoding_dtype: torch.dtype | None
+    """Of the weights while decoding; None = as they are."""
+    autocast: Callable[[], AbstractContextManager]
+    """The precision of training, in which log-probabilities are computed."""
+    sum_over_ranks: SumOverRanks
+    on_completion: Callable[[], None]
+    """Called when a completion ends, before it is graded."""
 
 
 @torch.no_grad()
-def score_tokens(
+def collect_rollouts(
     policy: Policy,
     reference: ReferencePolicy,
-    prompt_ids: Sequence[list[int]],
-    response_ids: Sequence[list[int]],
+    tokenizer: PreTrainedTokenizerFast,
+    executor: Executor,
+    batch: PromptBatch,
+    config: RolloutConfig,
+    minibatches: MinibatchConfig,
+    runtime: Runtime,
     *,
-    batch_size: int,
+    kl_coef: float,
+) -> list[RolloutBatch]:
+    """Complete and grade the prompts of an iteration, and build the minibatches to train on.
+
+    Returns:
+        The micro-batches of this rank, in the order of training.
+    """
+    pad_id = tokenizer.pad_token_id
+    assert isinstance(pad_id, int)  # checked when the tokenizer is loaded
+    timer = StageTimer()
+    streams = [stream_id(prompt.task_id, n) for prompt, n in zip(batch.prompts, batch.copy_numbers, strict=True)]
+    with executor.grading(rewards=config.reward) as grading:
+        # 1. Generate. Each program runs as soon as its completion ends, while others are still being generated.
+        grader = CompletionGrader(grading, batch.prompts, runtime.on_completion)
+        completions = generate(
+            policy.sampling_model(runtime.decoding_dtype),
+            tokenizer,
+            [prompt.prompt_ids for prompt in batch.prompts],
+            config.sampling,
+            stream_ids=streams,
+            seed=config.seed,
+            iteration=batch.iteration,
+            batch_size=config.rollout_batch_size,
+            dtype=runtime.decoding_dtype,
+            on_completion=grader.add,
+        )
+        timer.stop("generate")
+        # 2. Compute log-probabilities of policy and reference, and values, while the last programs run.
+        with runtime.autocast():
+            logprobs = compute_logprobs(policy, reference, batch.prompts, completions, config, pad_id)
+        timer.stop("logprob")
+        # 3. Grade: wait for the outcomes.
+        outcomes = grader.outcomes()
+    # 4. Add the custom reward. The probe re-grades some passing completions, which is measured and not trained on.
+    if config.reward_function is not None:
+        outcomes = add_custom_reward(outcomes, batch.prompts, completions, config.reward_function)
+    rollouts = group_rollouts(batch.prompts, completions, outcomes)
+    probe = probe_rewards(executor, rollouts, streams, config, iteration=batch.iteration)
+    timer.stop("execute")
+    # 5. Compute advantages and returns.
+    targets = compute_advantages(rollouts, logprobs, config, kl_coef=kl_coef, sum_over_ranks=runtime.sum_over_ranks)
+    # 6. Measure, and build minibatches.
+    stats = measure_rollouts(
+        rollouts,
+        logprobs,
+        targets,
+        probe,
+        config,
+        timer.seconds,
+        samples_per_prompt=batch.samples_per_prompt,
+        sum_over_ranks=runtime.sum_over_ranks,
+    )
+    return build_minibatches(rollouts, logprobs, targets, stats, batch, minibatches, pad_id=pad_id)
+
+
+class StageTimer:
+    """Measures the wall time of successive stages, in seconds."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def stop(self, stage: str) -> None:
+        """Record the time since the previous call."""
+        now = time.perf_counter()
+        self.seconds[stage] = now - self._last
+        self._last = now
+
+
+class CompletionGrader:
+    """Submits completions to a grading in the order in which they end, and returns outcomes in that of the prompts.
+
+    Args:
+        grading: Runs the programs.
+        prompts: N prompts, one for each completion.
+        on_completion: Called when a completion ends.
+    """
+
+    def __init__(self, grading: Grading, prompts: Sequence[TaskPrompt], on_completion: Callable[[], None]) -> None:
+        self._grading = grading
+        self._tasks = [prompt.task for prompt in prompts]
+        self._on_completion = on_completion
+        self._positions: dict[int, int] = {}
+
+    def add(self, index: int, completion: Completion) -> None:
+        """Start grading the completion of prompt `index`; a callback of `generate`."""
+        submission = Submission(task=self._tasks[index], completion=completion.text)
+        self._positions[index] = self._grading.add(submission)
+        self._on_completion()
+
+    def outcomes(self) -> list[Outcome]:
+        """Wait for the N outcomes; all completions have been added."""
+        outcomes = self._grading.outcomes()
+        return [outcomes[self._positions[index]] for index in range(len(self._tasks))]
+
+
+def compute_logprobs(
+    policy: Policy,
+    reference: ReferencePolicy,
+    prompts: Sequence[TaskPrompt],
+    completions: Sequence[Completion],
+    config: RolloutConfig,
     pad_id: int,
-    temperature: float,
-) -> TokenScores:
-    """Read the responses once with the policy and once with the reference, as training reads them.
+) -> TokenLogprobs:
+    """Compute log-probabilities of policy and reference and values, by the forward pass that training uses.
+
+    All ranks run the same number of forward passes, of `config.logprob_batch_size` completions each.
 
     Args:
         policy: The policy that sampled.
-        reference: The frozen policy.
-        prompt_ids: N token lists; equal ones are read once where they meet in a forward pass.
-        response_ids: N token lists, none empty.
-        batch_size: Responses of a forward pass, so that all ranks run equally many.
-        pad_id: Token on the right of shorter rows.
-        temperature: The sampling temperature.
+        reference: The reference policy.
+        prompts: N prompts; equal prompts within a forward pass are computed once.
+        completions: N completions, none empty.
+        config: Batch size and sampling temperature.
+        pad_id: Padding token.
 
     Returns:
-        Scores on the CPU in float32, 0 outside the mask.
+        [N, L] each, on the CPU in float32.
     """
-    num, width = len(prompt_ids), max(len(ids) for ids in response_ids)
-    lengths = torch.tensor([len(ids) for ids in response_ids])
-    mask = torch.arange(width) < lengths[:, None]
-    scores = TokenScores(torch.zeros(num, width), torch.zeros(num, width), torch.zeros(num, width), mask)
-    for first in range(0, num, batch_size):
-        part = slice(first, first + batch_size)
-        packed = pack_answers(prompt_ids[part], response_ids[part], pad_id=pad_id)
-        found = _score_packed(policy, reference, packed, lengths[part].tolist(), temperature=temperature)
-        for target, source in zip(scores[:3], found, strict=True):
-            for i, (row, start) in enumerate(packed.places, start=first):
-                target[i, : lengths[i]] = source[row, start : start + int(lengths[i])]
-    return scores
+
+    def logprobs_of(logits: Tensor, tokens: Tensor) -> tuple[Tensor]:
+        return (token_logprobs(logits, tokens, temperature=config.sampling.temperature),)
+
+    mask = completion_mask(torch.tensor([len(completion.token_ids) for completion in completions]))
+    zeros = torch.zeros(mask.shape)
+    result = TokenLogprobs(zeros, zeros.clone(), zeros.clone(), mask)
+    flex = uses_flex_attention(policy.causal_lm)
+    for first in range(0, len(prompts), config.logprob_batch_size):
+        part = slice(first, first + config.logprob_batch_size)
+        packed = pack_completions(
+            [prompt.prompt_ids for prompt in prompts[part]],
+            [completion.token_ids for completion in completions[part]],
+            pad_id=pad_id,
+        )
+        predicted = packed.predicts_completion()
+        rows, positions = packed.to(policy.causal_lm.device), predicted.to(policy.causal_lm.device)
+        (logprobs,), values = packed_forward(policy, rows, positions, logprobs_of, flex=flex)
+        (ref_logprobs,) = packed_forward(reference.of_logits, rows, positions, logprobs_of, flex=flex)
+        for target, source in zip(result, (logprobs, ref_logprobs, values), strict=False):
+            if source is not None:
+                scores = torch.zeros(predicted.shape).masked_scatter_(predicted, source.float().cpu())
+                gathered = packed.gather(scores)
+                target[part, : gathered.shape[1]] = gathered
+    return result
 
 
-def _score_packed(
-    policy: Policy, reference: ReferencePolicy, packed: PackedAnswers, lengths: list[int], *, temperature: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Give [R, T] log-probabilities of policy and reference and values, at the positions that predict a token."""
-    device, causal_lm = policy.causal_lm.device, policy.causal_lm
-    chosen = torch.zeros_like(packed.input_ids, dtype=torch.bool)
-    for (row, start), length in zip(packed.places, lengths, strict=True):
-        chosen[row, start : start + length] = True
-    tokens = packed.input_ids[:, 1:][chosen[:, :-1]].to(device)
-    ids, positions, wanted = packed.input_ids.to(device), packed.position_ids.to(device), chosen.to(device)
-    segments, branches = packed.segment_ids.to(device), packed.branch_ids.to(device)
-    attended = packed_mask(segments, branches, flex=uses_flex_attention(causal_lm))
-
-    def of_logits(logits: Tensor, part: slice) -> tuple[Tensor]:
-        return (token_logprobs(logits, tokens[part], temperature=temperature),)
-
-    (logprobs,), values = policy(ids, attended, positions, wanted, of_logits)
-    (ref_logprobs,) = reference.of_logits(ids, attended, positions, wanted, of_logits)
-    values = torch.zeros_like(logprobs) if values is None else values.float()
-
-    def placed(numbers: Tensor) -> Tensor:
-        return torch.zeros(chosen.shape).masked_scatter_(chosen, numbers.cpu())
-
-    return placed(logprobs), placed(ref_logprobs), placed(values)
+def group_rollouts(
+    prompts: Sequence[TaskPrompt], completions: Sequence[Completion], outcomes: Sequence[Outcome]
+) -> list[Rollout]:
+    """Join completions with their outcomes and number the tasks in the order of their first completion."""
+    groups: dict[str, int] = {}
+    return [
+        Rollout(prompt, groups.setdefault(prompt.task_id, len(groups)), completion, outcome)
+        for prompt, completion, outcome in zip(prompts, completions, outcomes, strict=True)
+    ]
 
 
-def build_samples(
-    responses: Sequence[Response],
-    scores: TokenScores,
+def compute_advantages(
+    rollouts: Sequence[Rollout],
+    logprobs: TokenLogprobs,
+    config: RolloutConfig,
     *,
-    algorithm: AlgorithmConfig,
-    critic: CriticConfig | None,
-    kl: KLConfig,
     kl_coef: float,
-    sum_over_ranks: SumOverRanks = alone,
-) -> Collection:
-    """Turn rewards into advantages and returns, decide what is trained, and measure.
+    sum_over_ranks: SumOverRanks = no_reduce,
+) -> Advantages:
+    """Compute advantages and returns from rewards, and which completions are trained.
+
+    A completion whose reward is unknown after an infra fault is excluded from the loss, from the statistics of its
+    group and from whitening.
 
     Args:
-        responses: N of them, in the order of `scores`.
-        scores: [N, L] each.
-        algorithm: Estimator, whitening, and what is left out.
-        critic: Of `gae`.
-        kl: Where the divergence from the reference is paid for.
-        kl_coef: Price of one nat.
-        sum_over_ranks: Adds a tensor up over all ranks, for whitening and measuring over the whole iteration.
-
-    Returns:
-        N samples in the same order, those left out with a `loss_mask` that is False everywhere.
+        rollouts: N rollouts.
+        logprobs: [N, L] each.
+        config: Estimator, KL penalty and filters.
+        kl_coef: Current KL coefficient.
+        sum_over_ranks: Whitening is over the completions of all ranks.
     """
-    known = torch.tensor([response.reward is not None for response in responses])
-    totals = torch.tensor([0.0 if response.reward is None else response.reward.total for response in responses])
-    group_ids = torch.tensor([response.group for response in responses])
-    uniform = uniform_groups(totals, known, group_ids)
-    divergence = kl_estimate(scores.logprobs, scores.ref_logprobs, kl.estimator)
-    rewards = token_rewards(totals, divergence, scores.mask, kl_coef=kl_coef if kl.place == "reward" else 0.0)
-    advantages, returns = _advantages(rewards, scores, known, group_ids, algorithm, critic)
-    kept = known.clone()
-    if algorithm.drop_uniform_groups:
-        kept &= ~uniform
-    if algorithm.mask_truncated:
-        kept &= torch.tensor([response.generated.finished for response in responses])
-    loss_mask = scores.mask & kept[:, None]
+    algorithm, kl = config.algorithm, config.kl
+    known = torch.tensor([rollout.reward is not None for rollout in rollouts])
+    rewards = torch.tensor([0.0 if rollout.reward is None else rollout.reward.total for rollout in rollouts])
+    groups = torch.tensor([rollout.group for rollout in rollouts])
+    penalty = kl_estimate(logprobs.logprobs, logprobs.ref_logprobs, kl.estimator)
+    in_reward = kl_coef if kl.apply_to == "reward" else 0.0
+    per_token = token_rewards(rewards, penalty, logprobs.mask, kl_coef=in_reward)
+    advantages, returns = estimate_advantages(per_token, logprobs, known, groups, algorithm, config.critic)
+    zero_variance = find_zero_variance_groups(rewards, known, groups)
+    trained = known.clone()
+    if algorithm.filter_zero_variance_groups:
+        trained &= ~zero_variance
+    if algorithm.mask_truncated_completions:
+        trained &= torch.tensor([rollout.completion.finished for rollout in rollouts])
+    loss_mask = logprobs.mask & trained[:, None]
     if algorithm.whiten:
         advantages = whiten(advantages, loss_mask, sums=sum_over_ranks(moment_sums(advantages, loss_mask)))
-    samples = [
-        RolloutSample(
-            prompt_ids=torch.tensor(response.prompt_ids),
-            response_ids=torch.tensor(response.generated.token_ids),
-            loss_mask=loss_mask[i, :length],
-            old_logprobs=scores.logprobs[i, :length],
-            ref_logprobs=scores.ref_logprobs[i, :length],
-            values=scores.values[i, :length],
-            advantages=advantages[i, :length],
-            returns=returns[i, :length],
-        )
-        for i, response in enumerate(responses)
-        for length in (len(response.generated.token_ids),)
-    ]
-    sampled = _sampled_logprobs(responses, scores.logprobs)
-    metrics = (
-        response_metrics(responses, sum_over_ranks)
-        | token_metrics(scores, sampled, None if critic is None else returns, known, sum_over_ranks)
-        | share_metrics(uniform, kept, sum_over_ranks)
-    )
-    k1 = kl_k1(scores.logprobs, scores.ref_logprobs)
-    kl_per_response = float(masked_mean((k1 * scores.mask).sum(1), known))
-    return Collection(samples, metrics, kl_per_response, int(known.sum()), *_counts(responses))
-
-
-def _advantages(
-    rewards: Tensor,
-    scores: TokenScores,
-    known: Tensor,
-    group_ids: Tensor,
-    algorithm: AlgorithmConfig,
-    critic: CriticConfig | None,
-) -> tuple[Tensor, Tensor]:
-    """Estimate advantages [N, L], and returns [N, L], which are 0 without a critic.
-
-    The estimators that compare whole responses compare the sums of their token rewards.
-    """
-    if algorithm.estimator == "gae":
-        assert critic is not None
-        return generalized_advantages(
-            rewards, scores.values, scores.mask, gamma=algorithm.gamma, gae_lambda=critic.gae_lambda
-        )
-    if algorithm.estimator == "reinforce_pp":
-        return rewards_to_go(rewards, scores.mask, gamma=algorithm.gamma), torch.zeros_like(rewards)
-    compare = {"grpo": group_relative, "rloo": leave_one_out}[algorithm.estimator]
-    advantages = compare(rewards.sum(1), known, group_ids)
-    return torch.where(scores.mask, advantages[:, None], 0.0), torch.zeros_like(rewards)
-
-
-def _counts(responses: Sequence[Response]) -> tuple[Tensor, Tensor]:
-    groups = torch.tensor([response.group for response in responses])
-    judged = torch.tensor([response.outcome.status is not Status.INFRA for response in responses])
-    passed = torch.tensor([response.outcome.passed for response in responses])
-    size = int(groups.max()) + 1
-    return torch.bincount(groups[judged], minlength=size), torch.bincount(groups[passed], minlength=size)
-
-
-def _sampled_logprobs(responses: Sequence[Response], like: Tensor) -> Tensor:
-    """Put the log-probabilities of sampling where `like` [N, L] has those of training, 0 elsewhere."""
-    sampled = torch.zeros_like(like)
-    for i, response in enumerate(responses):
-        sampled[i, : len(response.generated.logprobs)] = torch.tensor(response.generated.logprobs)
-    return sampled
+    return Advantages(advantages, returns, loss_mask, zero_variance)

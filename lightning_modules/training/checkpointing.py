@@ -74,7 +74,7 @@ class RunCheckpoint(Checkpoint):
     Args:
         run_dir: directory of the run; checkpoints go into its `checkpoints` folder.
         every_n_epochs: epochs from one checkpoint to the next.
-        keep: how many of the newest checkpoints stay on disk.
+        keep_last_n: how many of the newest checkpoints stay on disk.
         keep_every_n_epochs: checkpoints at multiples of this many epochs stay on disk for ever; null for none.
 
     Raises:
@@ -82,11 +82,11 @@ class RunCheckpoint(Checkpoint):
     """
 
     def __init__(
-        self, run_dir: str, every_n_epochs: int = 1, keep: int = 2, keep_every_n_epochs: int | None = None
+        self, run_dir: str, every_n_epochs: int = 1, keep_last_n: int = 2, keep_every_n_epochs: int | None = None
     ) -> None:
         for key, value in (
             ("every_n_epochs", every_n_epochs),
-            ("keep", keep),
+            ("keep_last_n", keep_last_n),
             ("keep_every_n_epochs", keep_every_n_epochs),
         ):
             if value is not None and value < 1:
@@ -94,7 +94,7 @@ class RunCheckpoint(Checkpoint):
         self.run_dir = Path(run_dir)
         self.folder = self.run_dir / "checkpoints"
         self.every_n_epochs = every_n_epochs
-        self.keep = keep
+        self.keep_last_n = keep_last_n
         self.keep_every_n_epochs = keep_every_n_epochs
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -154,7 +154,7 @@ class RunCheckpoint(Checkpoint):
 
     def _prune(self) -> None:
         whole = list_checkpoints(self.run_dir)
-        for path in whole[: -self.keep]:
+        for path in whole[: -self.keep_last_n]:
             num_epochs = int(path.stem.removeprefix("epoch_"))
             if self.keep_every_n_epochs is None or num_epochs % self.keep_every_n_epochs:
                 _remove(path)

@@ -19,7 +19,7 @@ class RunExecutor:
     """Opens `backend` once.
 
     Args:
-        backend: `auto`, a backend by name or address; or `node`, `node:BACKEND`: one service for the ranks of a node.
+        backend: `auto`, a backend by name or address; or `per_node`, `per_node:BACKEND`: one service per node.
 
     Raises:
         ValueError: there is no such backend, or a service cannot have it; one line.
@@ -29,7 +29,7 @@ class RunExecutor:
         self._backend = backend
         self._behind = parse_node_backend(backend)
         if self._behind is None and not is_backend(backend):
-            raise ValueError(f"executor_backend is {backend!r}: it must be one of node, {', '.join(BACKENDS)}")
+            raise ValueError(f"executor_backend is {backend!r}: it must be one of per_node, {', '.join(BACKENDS)}")
         self._service: NodeService | None = None
         self._folder: Path | None = None
         self._opened: Executor | None = None

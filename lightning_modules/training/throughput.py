@@ -1,8 +1,7 @@
-"""How fast a run trains, how well it uses its machine, and where the time of an iteration goes.
+"""Speed of training, utilization of the device, and the time of the stages of an RL iteration.
 
-The clock of the speeds runs from the start of an epoch to the end of each training step; it stands still during
-validation, checkpoints, and while responses are collected. All speeds are those of one rank. Nothing here changes what
-is trained, and all but `rollout/padding_share` depend on the clock or the machine.
+Speeds are measured over the training steps: validation, checkpoints and collecting rollouts are excluded. All speeds
+are those of one rank. Nothing here affects training.
 """
 # study-fingerprint: ignore (shows or measures results, and does not affect them)
 
@@ -18,8 +17,8 @@ from lightning_modules.models.policy import Policy
 from lightning_modules.training.device_peaks import peak_flops_per_s, peak_memory_mib, training_dtype
 from lightning_modules.training.flops import measure_minibatch, minibatch_flops, training_cost
 
-ITERATION_PARTS = ("generate", "score", "execute", "update")
-"""Parts of an iteration of reinforcement learning, which a module logs in seconds as `time/<part>_s`."""
+STAGES = ("generate", "logprob", "execute", "update")
+"""Stages of an RL iteration; their seconds are logged as `time/<stage>_s`."""
 _SPEED_TAGS = {
     "device/items_per_sec": "throughput/train_tokens_per_s",
     "device/samples_per_sec": "throughput/samples_per_s",
@@ -27,11 +26,11 @@ _SPEED_TAGS = {
 }
 
 
-class Telemetry(Callback):
-    """Logs speed, model FLOPs utilization and peak memory of training, and the shares of an iteration's time.
+class ThroughputMonitor(Callback):
+    """Logs speed, model FLOPs utilization and peak memory of training, and the fractions of an iteration's time.
 
     Args:
-        window_steps: training steps (micro-batches) the speeds are averaged over; the first values come after as many.
+        window_steps: Training steps (micro-batches) over which speeds are averaged.
 
     Raises:
         ValueError: `window_steps` is below 1.
@@ -48,14 +47,14 @@ class Telemetry(Callback):
         self._iteration_s = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count the weights, look up or measure the peak of the device, and set the window up.
+        """Count the weights and look up or measure the peak FLOPs of the device.
 
         Raises:
-            ValueError: `pl_module` trains no `Policy`.
+            ValueError: `pl_module` has no `Policy`.
         """
         policy = getattr(pl_module, "policy", None)
         if not isinstance(policy, Policy):
-            raise ValueError(f"Telemetry: {type(pl_module).__name__} trains no policy; leave the callback out")
+            raise ValueError(f"ThroughputMonitor: {type(pl_module).__name__} has no policy; remove the callback")
         self._cost = training_cost(policy)
         peak = peak_flops_per_s(pl_module.device, training_dtype(str(trainer.precision)))
         self._throughput = Throughput(peak, window_size=self.window_steps + 1)
@@ -64,8 +63,11 @@ class Telemetry(Callback):
         self._num_batches = self._num_samples = self._num_tokens = 0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._log_shares(trainer)
-        self._clock_at = time.perf_counter()
+        self._log_time_fractions(trainer)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 0:  # fetching the first batch of an RL iteration collects its rollouts
+            self._clock_at = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._clock_at = time.perf_counter()
@@ -92,9 +94,9 @@ class Telemetry(Callback):
         values["throughput/peak_memory_mib"] = peak_memory_mib(pl_module.device)
         pl_module.log_dict(values, batch_size=1)
         if isinstance(batch, RolloutBatch):
-            padding_share = 1 - size.num_tokens / size.num_positions
+            padding_frac = 1 - size.num_tokens / size.num_positions
             pl_module.log(
-                "rollout/padding_share", padding_share, on_step=False, on_epoch=True, sync_dist=True, batch_size=1
+                "rollout/padding_frac", padding_frac, on_step=False, on_epoch=True, sync_dist=True, batch_size=1
             )
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -103,24 +105,25 @@ class Telemetry(Callback):
         self._iteration_started_at = now
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._log_shares(trainer)
+        self._log_time_fractions(trainer)
 
-    def _log_shares(self, trainer: Trainer) -> None:
-        """Log where the time of the last iteration went: its parts are known only after `on_train_epoch_end`."""
+    def _log_time_fractions(self, trainer: Trainer) -> None:
+        """Log the time fractions of the last iteration; its stages are known only after `on_train_epoch_end`."""
         logged = trainer.callback_metrics
-        if self._iteration_s is None or any(f"time/{part}_s" not in logged for part in ITERATION_PARTS):
+        if self._iteration_s is None or any(f"time/{stage}_s" not in logged for stage in STAGES):
             return
-        shares = time_shares({part: float(logged[f"time/{part}_s"]) for part in ITERATION_PARTS}, self._iteration_s)
+        fractions = time_fractions({stage: float(logged[f"time/{stage}_s"]) for stage in STAGES}, self._iteration_s)
         self._iteration_s = None
         for logger in trainer.loggers:
-            logger.log_metrics({f"time/share_{part}": share for part, share in shares.items()}, trainer.global_step - 1)
+            tags = {f"time/{stage}_frac": fraction for stage, fraction in fractions.items()}
+            logger.log_metrics(tags, trainer.global_step - 1)
 
 
-def time_shares(parts_s: Mapping[str, float], whole_s: float) -> dict[str, float]:
-    """Divide the seconds of each part by those of the whole; `other` is the rest, so that all add up to 1.
+def time_fractions(stages_s: Mapping[str, float], whole_s: float) -> dict[str, float]:
+    """Divide the seconds of each stage by those of the whole; `other` is the rest, so that all add up to 1.
 
-    Where the parts take longer than the whole (they are means over ranks, the whole is not), their sum is the whole.
+    If the stages take longer than the whole (they are means over ranks, the whole is not), their sum is the whole.
     """
-    total_s = max(whole_s, sum(parts_s.values()))
-    shares = {part: seconds / total_s for part, seconds in parts_s.items()}
-    return shares | {"other": 1.0 - sum(shares.values())}
+    total_s = max(whole_s, sum(stages_s.values()))
+    fractions = {stage: seconds / total_s for stage, seconds in stages_s.items()}
+    return fractions | {"other": 1.0 - sum(fractions.values())}

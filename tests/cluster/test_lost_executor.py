@@ -90,7 +90,7 @@ def test_a_service_killed_and_started_again_changes_no_number(folder: Path, whol
 
 
 def test_a_node_s_service_is_started_again_and_ends_with_the_run(folder: Path, whole: Path) -> None:
-    run = start(folder, "ppo", "node", BACKEND.format("node:process"), *OPTIONS)
+    run = start(folder, "ppo", "node", BACKEND.format("per_node:process"), *OPTIONS)
     await_checkpoints(run, folder / "node", 1)
     first = service_of(run.pid)
     os.kill(first, signal.SIGKILL)
@@ -103,7 +103,7 @@ def test_a_node_s_service_is_started_again_and_ends_with_the_run(folder: Path, w
 
 @pytest.mark.slow
 def test_a_node_s_service_dies_with_a_killed_run(folder: Path) -> None:
-    run = start(folder, "ppo", "killed", BACKEND.format("node:process"), "--trainer.max_epochs=100000")
+    run = start(folder, "ppo", "killed", BACKEND.format("per_node:process"), "--trainer.max_epochs=100000")
     await_checkpoints(run, folder / "killed", 1)
     service = service_of(run.pid)
     run.kill()

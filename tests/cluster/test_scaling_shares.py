@@ -1,4 +1,4 @@
-"""Two gloo ranks under fsdp2 hold the bytes the arithmetic says, and leave whole what it says they leave whole."""
+"""Two gloo ranks under fsdp2 hold the bytes that `benchmarks.scaling` computes."""
 
 import json
 from pathlib import Path
@@ -11,24 +11,21 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-ROOT = Path(__file__).resolve().parents[2]
-from benchmarks.cost.layout import Layout, RunSizes  # noqa: E402
-from benchmarks.cost.memory import rank_memory  # noqa: E402
-from benchmarks.cost.sizes import ModelSizes  # noqa: E402
-from lightning_modules.models.policy import Policy  # noqa: E402
-from lightning_modules.models.reference import ReferencePolicy  # noqa: E402
-from lightning_modules.rl.config import RLOptimizerConfig  # noqa: E402
-from lightning_modules.training.optimizers import build_rl_adamw  # noqa: E402
-from lightning_modules.training.packed_loss import packed_mask  # noqa: E402
+from benchmarks.scaling import ONE, Layout, ModelSizes, RunSizes, compute_memory
+from lightning_modules.models.policy import Policy
+from lightning_modules.models.reference import ReferencePolicy
+from lightning_modules.rl.config import RLOptimizerConfig
+from lightning_modules.training.optimizers import build_rl_adamw
+from lightning_modules.training.packed_loss import packed_mask
 
 SIZES = ModelSizes(
     name="small", hidden_size=64, num_layers=2, num_heads=4, num_kv_heads=2, intermediate_size=96, vocab_size=300,
     tie_embeddings=True,
 )  # fmt: skip
 RUN = RunSizes(
-    prompts_per_iteration=2, samples_per_prompt=1, minibatch_size=2, prompt_tokens=24, response_tokens=39,
-    longest_response=40,
-)  # fmt: skip
+    num_completions=2, samples_per_prompt=1, minibatch_size=2, prompt_tokens=24, completion_tokens=39, max_new_tokens=40
+)
+SHARDED = Layout(num_nodes=1, gpus_per_node=2, strategy="fsdp2")
 
 
 def bytes_held(tensor: torch.Tensor) -> int:
@@ -78,24 +75,22 @@ def ranks(tmp_path_factory) -> list[dict[str, int]]:
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
-def test_each_rank_holds_its_share(ranks):
-    said = rank_memory(SIZES, RUN, Layout(num_nodes=1, gpus_per_node=2, strategy="fsdp2"))
+def test_each_rank_holds_its_shard(ranks):
+    memory, whole = compute_memory(SIZES, RUN, SHARDED), compute_memory(SIZES, RUN, ONE)
     for name in ("weights", "gradients", "optimizer"):
-        # what has one row, the value head, is on the first rank: 65 numbers, 260 bytes of each kind
-        allowed = 65 * 4 * (2 if name == "optimizer" else 1)
-        assert [rank[name] for rank in ranks] == pytest.approx([getattr(said, name)] * 2, abs=allowed), name
-    whole = rank_memory(SIZES, RUN, Layout(num_nodes=1, gpus_per_node=1, strategy="one"))
-    for name in ("weights", "gradients", "optimizer"):
-        assert sum(rank[name] for rank in ranks) == getattr(whole, name), name
-    assert [rank["reference_at_first"] for rank in ranks] == [said.reference] * 2
+        # the value head has one row, on the first rank: 65 numbers, 260 bytes of each kind
+        uneven = 65 * 4 * (2 if name == "optimizer" else 1)
+        assert [rank[name] for rank in ranks] == pytest.approx([memory[name]] * 2, abs=uneven), name
+        assert sum(rank[name] for rank in ranks) == whole[name], name
+    assert [rank["reference_at_first"] for rank in ranks] == [memory["reference"]] * 2
 
 
-def test_the_reference_leaves_its_embedding_whole_once_it_was_read(ranks):
-    said = rank_memory(SIZES, RUN, Layout(num_nodes=1, gpus_per_node=2, strategy="fsdp2"))
-    assert [rank["reference_read"] for rank in ranks] == [said.reference + said.reference_whole] * 2
+def test_reference_embedding_stays_gathered_after_a_forward_pass(ranks):
+    memory = compute_memory(SIZES, RUN, SHARDED)
+    assert [rank["reference_read"] for rank in ranks] == [memory["reference"] + memory["reference_whole"]] * 2
 
 
 def test_each_rank_samples_from_a_whole_copy(ranks):
-    said = rank_memory(SIZES, RUN, Layout(num_nodes=1, gpus_per_node=2, strategy="fsdp2"))
-    stacked = rank_memory(SIZES, RUN, Layout(num_nodes=1, gpus_per_node=1, strategy="one")).sampling_weights
-    assert [rank["sampling_copy"] + stacked for rank in ranks] == [said.sampling_weights] * 2
+    stacked = compute_memory(SIZES, RUN, ONE)["sampling_weights"]
+    computed = compute_memory(SIZES, RUN, SHARDED)["sampling_weights"]
+    assert [rank["sampling_copy"] + stacked for rank in ranks] == [computed] * 2

@@ -71,7 +71,7 @@ def test_two_nodes_train_as_one_rank_and_have_a_service_each(
 ) -> None:
     options += ("--trainer.max_epochs=3",)
     finish(start(folder, kind, f"{kind}_one", *options), folder, f"{kind}_one")
-    backend = "--model.init_args.executor_backend=node:process"
+    backend = "--model.init_args.executor_backend=per_node:process"
     said = run_two_nodes(folder, kind, f"{kind}_two", *options, backend)
     assert is_finished(folder / f"{kind}_two")
     one, two = scalars(folder / f"{kind}_one"), scalars(folder / f"{kind}_two")

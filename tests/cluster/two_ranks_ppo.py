@@ -6,7 +6,7 @@ from pathlib import Path
 import lightning_modules.training.run_executor as run_executor
 from datamodules.rl_data import RLDataModule
 from executor.types import Status, Submission
-from lightning_modules.generation.generate import Sampling
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, RLOptimizerConfig
 from lightning_modules.rl.kl_control import KLConfig
 from lightning_modules.rl_module import RLModule
@@ -29,9 +29,9 @@ def main(strategy: str, data_dir: str, scratch: str) -> None:
         algorithm=AlgorithmConfig(target_kl=None),
         critic=CriticConfig(warmup_iterations=0),
         kl=KLConfig(init_coef=0.1, target=0.5, horizon=50),
-        sampling=Sampling(max_new_tokens=8),
+        sampling=SamplingParams(max_new_tokens=8),
         optimizer=RLOptimizerConfig(lr=1e-3, value_lr=1e-2, warmup_iterations=1),
-        retest_share=1.0,
+        reward_probe_fraction=1.0,
     )
     data = RLDataModule(data_dir, prompts_per_iteration=4, samples_per_prompt=4, minibatch_size=16, num_ppo_epochs=2)
     train("ppo", strategy, module, data, scratch, limit_val_batches=0, gradient_clip_val=1.0)

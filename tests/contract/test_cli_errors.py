@@ -67,7 +67,7 @@ def trained_checkpoint(folder: Path) -> None:
 LIGHTNING = {
     "unknown key": (["--config", "good.yaml", "--model.init_args.out_dmi=3"], "out_dmi"),
     "beginning of a key": (["--config", "good.yaml", "--seed=3"], "unknown key seed; did you mean 'seed_everything'?"),
-    "two models": (["--config", "sft", "--config", "ppo", "--run_dir=x"], "ppo.yaml are for different models"),
+    "two models": (["--config", "sft", "--config", "ppo", "--run_dir=x"], "sft and ppo are for different models"),
     "wrong type": (["--config", "good.yaml", "--trainer.max_epochs=many"], "many"),
     "missing config": (["--config", "none.yaml"], "none.yaml"),
     "broken config": (["--config", "broken.yaml"], "broken.yaml:3"),
@@ -91,11 +91,11 @@ TRAINING: dict[str, tuple[list[str], str]] = {
     "learning rate of RL": ([*RL, f"{OPTIMIZER}.lr=-1e-3"], "optimizer.lr must be at least 0"),
     "clipping": ([*SFT, "--trainer.gradient_clip_val=-1"], "trainer.gradient_clip_val is -1"),
     "no completions at a time": ([*SFT, "--model.init_args.eval_batch_size=0"], "eval_batch_size is 0"),
-    "k1 in the loss": ([*RL, "--model.init_args.kl.place=loss"], "kl.estimator k1 has no gradient in the loss"),
+    "k1 in the loss": ([*RL, "--model.init_args.kl.apply_to=loss"], "kl.estimator k1 has no gradient in the loss"),
     "a price that cannot move": ([*RL, "--model.init_args.kl.init_coef=0"], "kl.init_coef is 0.0"),
     "half precision": ([*RL, "--trainer.precision=bf16-true"], "trainer.precision bf16-true is not supported"),
     "double precision": ([*RL, "--trainer.precision=64-true"], "trainer.precision 64-true is not supported"),
-    "flex on a CPU": ([*SFT, "--model.init_args.engine.attention=flex"], "engine.attention flex"),
+    "flex on a CPU": ([*SFT, "--model.init_args.compute.attention=flex"], "compute.attention flex"),
     "samples beyond the context": (
         [*SFT, "--model.init_args.init_from=gpt2"],
         "the model's context 24: set data.init_args.max_length to 24 or less",

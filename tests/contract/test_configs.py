@@ -9,14 +9,14 @@ import pytest
 import torch
 import yaml
 
-from cli.config.cli import AtomforgeCLI
-from cli.config.records import record_of
-from cli.errors import UsageError
+from cli.config.cli import build_run_from_arguments
 from cli.evaluation.plan import parse_plan
 from cli.study.plan import load_study
 from datamodules.sampler import MixtureSampler
 from datamodules.synthesis.config import parse_config
 from datamodules.tokenizer import train_tokenizer
+from executor.commands.config import parse_dataclass
+from executor.commands.errors import UsageError
 from executor.service.settings import ServiceConfig
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 
@@ -65,7 +65,7 @@ def test_every_file_is_of_a_known_kind() -> None:
 
 @pytest.mark.parametrize("path", SERVICE, ids=name_of)
 def test_the_service_s_config_names_every_key_with_its_default(path: Path) -> None:
-    assert record_of(ServiceConfig, content(path), source=path.name) == ServiceConfig()
+    assert parse_dataclass(ServiceConfig, content(path), source=path.name) == ServiceConfig()
     assert list(content(path)) == [field.name for field in fields(ServiceConfig)]
 
 
@@ -74,7 +74,7 @@ def test_the_service_s_config_names_every_key_with_its_default(path: Path) -> No
 def test_training_configs_build_model_data_and_trainer(
     path: Path, subcommand: str, required: dict[str, list[str]]
 ) -> None:
-    cli = AtomforgeCLI(subcommand, ["--config", str(path), *required.get(path.name, [])], run=False)
+    cli = build_run_from_arguments(subcommand, ["--config", str(path), *required.get(path.name, [])], stage="built")
     given = content(path)
     assert type(cli.model).__name__ == given["model"]["class_path"].rpartition(".")[2]
     assert type(cli.datamodule).__name__ == given["data"]["class_path"].rpartition(".")[2]
@@ -94,7 +94,7 @@ def test_overlays_fit_a_base(path: Path, required: dict[str, list[str]]) -> None
         if content(path).get("trainer", {}).get("accelerator") == "gpu" and not torch.cuda.is_available():
             files += ["--trainer.accelerator", "cpu"]
         try:
-            AtomforgeCLI("fit", [*files, *required.get(base.name, [])], run=False)
+            build_run_from_arguments("fit", [*files, *required.get(base.name, [])], stage="built")
         except UsageError as error:
             refused.append(f"on {base.name}: {error}")
     assert len(refused) < len(TRAINING), "; ".join(refused)
@@ -104,7 +104,7 @@ def test_overlays_fit_a_base(path: Path, required: dict[str, list[str]]) -> None
 def test_overlays_of_models_fit_sft_and_rl_alike(path: Path, required: dict[str, list[str]]) -> None:
     for base in TRAINING:
         files = ["--config", str(base), "--config", str(path)]
-        cli = AtomforgeCLI("fit", [*files, *required.get(base.name, required["ppo.yaml"])], run=False)
+        cli = build_run_from_arguments("fit", [*files, *required.get(base.name, required["ppo.yaml"])], stage="built")
         wanted = content(path)["model"]["init_args"]["lora"]
         assert cli.model.lora is not None
         assert cli.model.lora.r == wanted["r"]
@@ -127,7 +127,7 @@ def test_every_stage_of_a_study_is_a_training(path: Path, required: dict[str, li
         single = [word for name, value in stage.overrides.items() for word in (f"--{name}", json.dumps(value))]
         is_loaded = stage.kind == "rl" or any("configs/model/" in layer for layer in study.configs_of(stage))
         needed = required["ppo.yaml"] if is_loaded else []
-        cli = AtomforgeCLI("fit", [*files, *single, *needed], run=False)
+        cli = build_run_from_arguments("fit", [*files, *single, *needed], stage="built")
         assert type(cli.model).__name__ == {"sft": "SFTModule", "rl": "RLModule"}[stage.kind]
 
 
@@ -154,20 +154,20 @@ def test_evaluation_configs_are_read(path: Path) -> None:
 @pytest.mark.parametrize("estimator", ["grpo", "rloo", "reinforce_pp"])
 def test_an_algorithm_without_a_critic_lies_over_ppo(estimator: str, required: dict[str, list[str]]) -> None:
     files = ["--config", str(CONFIGS / "ppo.yaml"), "--config", str(CONFIGS / "rl" / f"{estimator}.yaml")]
-    module = AtomforgeCLI("fit", [*files, *required["ppo.yaml"]], run=False).model
+    module = build_run_from_arguments("fit", [*files, *required["ppo.yaml"]], stage="built").model
     assert module.algorithm.estimator == estimator
     assert module.critic is None
     assert module.policy.value_head is None
-    assert module.algorithm.clip_high == 0.2  # the rest is the base's
+    assert module.algorithm.clip_ratio_high == 0.2  # the rest is the base's
 
 
 def test_an_estimator_and_a_critic_that_do_not_fit_are_refused(required: dict[str, list[str]]) -> None:
     files = ["--config", str(CONFIGS / "ppo.yaml"), "--model.init_args.algorithm.estimator", "grpo"]
     with pytest.raises(UsageError, match="estimator is grpo, which takes no critic: set critic to null"):
-        AtomforgeCLI("fit", [*files, *required["ppo.yaml"]], run=False)
+        build_run_from_arguments("fit", [*files, *required["ppo.yaml"]], stage="built")
     files = ["--config", str(CONFIGS / "ppo.yaml"), "--model.init_args.critic", "null"]
     with pytest.raises(UsageError, match="gae, which needs a critic"):
-        AtomforgeCLI("fit", [*files, *required["ppo.yaml"]], run=False)
+        build_run_from_arguments("fit", [*files, *required["ppo.yaml"]], stage="built")
 
 
 @pytest.mark.parametrize("path", SYNTHESIS, ids=name_of)

@@ -1,6 +1,6 @@
 """Every command on every page is one that exists: subcommands, options, keys, their types, configs, scripts, verbs."""
 
-import importlib
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from cli.commands.submit import options
-from cli.main import LIGHTNING_SUBCOMMANDS, SUBCOMMANDS, LineParser, main
+from cli.main import LIGHTNING_SUBCOMMANDS, SUBCOMMANDS, import_command, main
+from executor.api import BACKENDS
+from executor.commands.main import CommandParser
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*ROOT.glob("*.md"), ROOT / "executor" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -63,18 +65,44 @@ def test_every_command_is_understood(
     elif name == "submit":
         assert main([name, *rest, "--print-script"]) == 0, f"{page}: {capsys.readouterr().err}"
     else:
-        parser = LineParser(prog="atomforge")
-        importlib.import_module(f"cli.{name}").add_parser(parser.add_subparsers())
+        parser = CommandParser(prog="atomforge")
+        import_command(name).add_parser(parser.add_subparsers())
         parser.parse_args([name, *rest])
     for config in (rest[at + 1] for at, word in enumerate(rest[:-1]) if word == "--config"):
         assert not config.startswith("configs/") or (ROOT / config).exists(), f"{page}: {config}"
 
 
-def test_every_script_exists() -> None:
+@pytest.mark.parametrize("words", told("atomforge-executor"), ids=lambda words: " ".join(words)[:90])
+def test_every_command_of_the_executor_is_understood(words: tuple[str, ...]) -> None:
+    parser = CommandParser(prog="atomforge-executor")
+    importlib.import_module(f"executor.commands.{words[1]}").add_parser(parser.add_subparsers())
+    parser.parse_args(words[1:])
+
+
+@pytest.mark.parametrize("command", ["evaluate", "demo", "synthesize", "audit", "grade"])
+def test_help_lists_the_backends(command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    assert main([command, "--help"]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("--backend")]
+    assert all(form in line for form in BACKENDS)
+
+
+def test_help_of_fit_starts_with_its_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--help"]) == 0
+    usage, _, details = capsys.readouterr().out.partition("\n")
+    assert usage.endswith("atomforge fit --config FILE [--config FILE ...] [--KEY VALUE ...] [--ckpt_path last]")
+    assert "rl/grpo" in details
+    assert "--checkpoint.every_n_epochs" in details
+
+
+def test_every_script_and_benchmark_exists() -> None:
     scripts = {words[1]: words[0] for words in told("python") if words[1].endswith(".py")}
-    assert scripts
-    missing = {script: page for script, page in scripts.items() if not (ROOT / script).exists()}
-    assert not missing
+    assert not {script: page for script, page in scripts.items() if not (ROOT / script).exists()}
+    pages = [*PAGES, *(ROOT / "benchmarks").rglob("*.py")]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    modules = set(re.findall(r"python -m (benchmarks[.a-z_]*[a-z])\b", text))
+    assert len(modules) >= 6
+    assert not [name for name in modules if importlib.util.find_spec(name) is None]
 
 
 def test_every_verb_of_make_exists() -> None:

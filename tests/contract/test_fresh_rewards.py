@@ -9,7 +9,10 @@ from datamodules.reward_tests import build_reward_tasks, choose_reward_tests
 from executor.api import open_executor
 from executor.grading.rewards import RewardConfig
 from executor.types import Outcome, Status, Submission
-from lightning_modules.rl.reward_probe import retest
+from lightning_modules.generation.sampler import Completion, SamplingParams
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RolloutConfig
+from lightning_modules.rl.reward_probe import probe_rewards
+from lightning_modules.rl.rollout import group_rollouts
 from tests.support.small_data import task_prompt
 
 SOLUTION = "def solve(xs, k):\n    return [x * k for x in xs]\n"
@@ -73,12 +76,20 @@ def test_the_meter_tells_who_passes_on_other_inputs(executor, num_sampled):
     outcomes = list(outcomes_of(executor, prompt).values())
     texts = list(PROGRAMS.values())
 
-    def measure(share: float):
-        options = {"share": share, "seed": 0, "iteration": 0}
-        return retest(executor, [prompt] * 4, texts, outcomes, [11, 12, 13, 14], **options)
+    def measure(fraction: float):
+        config = RolloutConfig(
+            algorithm=AlgorithmConfig(),
+            critic=CriticConfig(),
+            kl=KLConfig(),
+            sampling=SamplingParams(max_new_tokens=8),
+            reward=RewardConfig(),
+            reward_probe_fraction=fraction,
+        )
+        rollouts = group_rollouts([prompt] * 4, [Completion(text, [1], [0.0], True) for text in texts], outcomes)
+        return probe_rewards(executor, rollouts, [11, 12, 13, 14], config, iteration=0)
 
     assert measure(1.0) == ((3, 2) if num_sampled == 0 else (1, 0))
-    assert measure(0.0) == (0, 0)
+    assert measure(0.0) is None
 
 
 def test_a_reference_that_fails_gives_no_reward_to_anyone(executor):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.api import EvalConfig, Suite, TrainConfig, check, evaluate, grade
-from cli.errors import UsageError
+from executor.commands.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,13 +47,6 @@ def test_invalid_arguments_name_the_key() -> None:
         check(TrainConfig(configs=["sft"], overrides={"trainer.max_epochs": "many"}))
     with pytest.raises(UsageError, match="run_dir is missing"):
         _ = TrainConfig(configs=[]).run_dir
+    assert TrainConfig(configs=["sft"], overrides={"run_dir": "runs/a"}).run_dir == Path("runs/a")
     with pytest.raises(UsageError, match="1 tasks and 2 completions"):
         grade([{"task_id": "t"}], ["a", "b"])
-
-
-def test_overrides_as_options() -> None:
-    config = TrainConfig(configs=["sft"], overrides={"run_dir": "runs/a", "trainer.max_epochs": 2, "data.seed": None})
-    assert config.to_arguments() == [
-        *("--config", "sft", "--run_dir", "runs/a", "--trainer.max_epochs", "2", "--data.seed", "null"),
-    ]
-    assert config.run_dir == Path("runs/a")

@@ -18,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lightning_modules.evaluation.figures import pass_at_k_figure, status_figure
 from lightning_modules.evaluation.records import Evaluation, GradedCompletion, TaskResult
-from lightning_modules.training.curve_layout import SFT_QUESTIONS, layout
+from lightning_modules.training.curve_layout import SFT_SECTIONS, layout
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "docs"))
@@ -58,7 +58,7 @@ def test_figures_show_the_numbers() -> None:
 def test_the_tabs_hold_what_the_page_says(tmp_path: Path) -> None:
     assert BROWSER is not None
     with SummaryWriter(str(tmp_path / "runs" / "sft")) as writer:
-        writer.add_custom_scalars(layout(SFT_QUESTIONS))
+        writer.add_custom_scalars(layout(SFT_SECTIONS))
         writer.add_scalar("loss/train", 1.0, 0)
         writer.add_scalar("loss/train", 0.5, 1)
         writer.add_figure("figures/statuses", status_figure({"suite": evaluation()}))
@@ -72,7 +72,7 @@ def test_the_tabs_hold_what_the_page_says(tmp_path: Path) -> None:
         address = f"http://127.0.0.1:{port}"
         with urllib.request.urlopen(f"{address}/data/plugin/custom_scalars/layout") as answer:
             served = json.load(answer)
-        assert [category["title"] for category in served["category"]] == list(SFT_QUESTIONS)
+        assert [category["title"] for category in served["category"]] == list(SFT_SECTIONS)
         page = look(BROWSER, f"{address}/#custom_scalars", None).upper()
         for tab in ("TIME SERIES", "CUSTOM SCALARS", "IMAGES", "TEXT"):
             assert tab in page

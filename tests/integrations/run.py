@@ -96,7 +96,7 @@ def install(name: str, tool: Tool) -> Path:
     for requirement in tool.alone:
         _run([*pip, "--no-deps", requirement])
     _run([*pip, *EXECUTOR, *TESTING])
-    _run([*pip, "--no-deps", "--editable", str(ROOT)])
+    _run([*pip, "--no-deps", "--editable", str(ROOT / "executor")])
     stamp.write_text(digest)
     return python
 

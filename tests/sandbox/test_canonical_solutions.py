@@ -10,8 +10,8 @@ import pytest
 
 from cli.main import main
 from datamodules.benchmarks.humaneval_mbpp import load_benchmark
-from datamodules.benchmarks.rows import benchmark_task
 from executor.api import grade
+from executor.convert.benchmark_rows import benchmark_task
 from executor.grading.tasks import parse_task
 from executor.types import Limits, Status, Submission
 

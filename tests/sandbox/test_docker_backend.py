@@ -152,7 +152,7 @@ def test_orphaned_containers_are_removed_and_others_are_not(docker_executor, doc
 
 
 def test_missing_or_outdated_image_raises_value_error(docker_engine):
-    with pytest.raises(ValueError, match="no image atomforge-none:1: run `atomforge executor build`"):
+    with pytest.raises(ValueError, match="no image atomforge-none:1: run `atomforge-executor build`"):
         open_executor("docker", docker=DockerConfig(image="atomforge-none:1"))
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as archive:
@@ -163,7 +163,7 @@ def test_missing_or_outdated_image_raises_value_error(docker_engine):
     context.seek(0)
     docker_engine.images.build(fileobj=context, custom_context=True, tag=STALE_TAG, rm=True, network_mode="none")
     try:
-        with pytest.raises(ValueError, match="built from other sources: run `atomforge executor build`"):
+        with pytest.raises(ValueError, match="built from other sources: run `atomforge-executor build`"):
             open_executor("docker", docker=DockerConfig(image=STALE_TAG))
     finally:
         docker_engine.images.remove(STALE_TAG, force=True)

@@ -122,8 +122,8 @@ def test_tasks_without_samples_are_reported_and_do_not_count(command, capsys):
         (TASKS, SAMPLES, ["--k", "1,x"], "--k takes whole numbers of at least 1, not 'x'"),
         (TASKS, SAMPLES, ["--num-workers", "0"], "--num-workers takes whole numbers"),
         (TASKS, SAMPLES, ["--backend", "dcoker"], "backend must be one of auto, docker, bubblewrap, process, "),
-        (TASKS, SAMPLES, ["--output", "/nonexistent/x"], "--output: there is no folder /nonexistent"),
-        (TASKS, SAMPLES, ["--output", "/tmp"], "--output: /tmp is a folder"),
+        (TASKS, SAMPLES, ["--output", "/nonexistent/x"], "--output: no directory /nonexistent"),
+        (TASKS, SAMPLES, ["--output", "/tmp"], "--output: /tmp is a directory"),
         (TASKS, SAMPLES, ["--tasks", "/nonexistent/x"], "no such file or directory: /nonexistent/x"),
         (TASKS, SAMPLES, ["--sampels", "x"], "--sampels"),
     ],
@@ -150,7 +150,7 @@ def test_interrupted_grade_keeps_the_previous_results(command, tmp_path, monkeyp
     def interrupt(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cli.io.os.fsync", interrupt)
+    monkeypatch.setattr("executor.commands.io.os.fsync", interrupt)
     assert main(command()) == 130
     assert (tmp_path / "results.jsonl").read_text() == "old\n"
     assert len(list(tmp_path.iterdir())) == 3
@@ -164,10 +164,10 @@ def test_infra_samples_are_reported_and_do_not_count(command, capsys, monkeypatc
         lost = Outcome(status=Status.INFRA, num_passed=0, num_tests=1, duration_s=0.0)
         return [judged if submission.task.task_id == "7" else lost for submission in submissions]
 
-    monkeypatch.setattr("cli.commands.grade.grade", grade)
+    monkeypatch.setattr("executor.commands.grade.grade", grade)
     assert main(command()) == 1
     output = capsys.readouterr().out
-    assert "4 samples could not be judged" in output
+    assert "4 samples could not be graded" in output
     assert "pass@1: 1.0000 over 1 tasks" in output
 
 
@@ -211,7 +211,7 @@ def test_faulty_check_is_infra_and_exit_code_1(tmp_path, capsys):
     assert code == 1
     assert result["status"] == "infra"
     assert "the check of task HumanEval/0 is at fault" in result["detail"]
-    assert "1 samples could not be judged" in capsys.readouterr().out
+    assert "1 samples could not be graded" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def build_images(client: docker.DockerClient, folder: Path) -> None:
     subprocess.run([*pip, "-c", str(ROOT / "constraints.txt"), *_PACKAGES], check=True, capture_output=True)
     client.images.build(path=str(base), tag=_BASE_TAG, network_mode="host", rm=True)
     context = folder / "context"
-    for name in ("cli", "deploy", "executor"):
+    for name in ("deploy", "executor"):
         shutil.copytree(ROOT / name, context / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "constraints.txt", context)
     for target, tag in IMAGES.items():

@@ -122,7 +122,7 @@ def running_service(
         environment["ATOMFORGE_EXECUTOR_TOKEN"] = token
     prefix = [] if num_descriptors is None else ["/bin/sh", "-c", f'ulimit -n {num_descriptors}; exec "$0" "$@"']
     process = subprocess.Popen(
-        [*prefix, str(python), "-m", "cli.main", "serve", "--config", str(config)],
+        [*prefix, str(python), "-m", "executor.commands", "serve", "--config", str(config)],
         cwd=ROOT,
         env=environment,
         stderr=subprocess.PIPE,

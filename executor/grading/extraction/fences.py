@@ -20,6 +20,7 @@ _OPENING = re.compile(
     r"|(?P<tag>\[PYTHON\]|<(?:pre|code|python|answer|solution)(?:[ ][^<>]*)?>(?:<code(?:[ ][^<>]*)?>)?)[ \t]*)$",
     re.IGNORECASE,
 )
+_FENCE = re.compile(r"[`~]{3}|\[PYTHON\]|<(?:pre|code|python|answer|solution)\b", re.IGNORECASE)
 _LOOKAHEAD = 5000
 MAX_BLOCKS = 500
 """Of an answer with more blocks than that, the last ones are looked at."""
@@ -82,6 +83,8 @@ class _Fence:
 
     def is_closed_by(self, line: str) -> bool:
         """Say whether a line, without its prefix, is a closing fence of this one, indented or not."""
+        if self.mark[0] not in line and not self.is_tag:
+            return False
         text = line.strip(" \t")
         if self.is_tag:
             return text[:2] in ("</", "[/") and text[-1] in ">]" and text.lower() in self.mark
@@ -108,6 +111,8 @@ def split_document(text: str, parser: Parser, *, begins_inside: bool, is_program
         begins_inside: whether the prompt left a fence open.
         is_program: whether the text before a first fence without a label is a program; then that fence closes it.
     """
+    if not begins_inside and _FENCE.search(text) is None:
+        return Document((), text)
     return _Splitter(text.split("\n"), parser).split(begins_inside=begins_inside, is_program=is_program)
 
 
@@ -149,7 +154,7 @@ class _Splitter:
             if fence is not None:
                 position = self._take_block(fence, position + 1, pending)
                 continue
-            inline = _INLINE.match(line)
+            inline = _INLINE.match(line) if "```" in line else None
             if inline is not None:
                 self._blocks.append(Block("inline", inline["code"].strip() + "\n"))
             self._outside.append(line)
@@ -225,7 +230,7 @@ def _closing_tags(tag: str) -> str:
 
 
 def _opening(line: str) -> _Fence | None:
-    if "```" not in line and "~~~" not in line and "[" not in line and "<" not in line:
+    if not any(mark in line for mark in ("```", "~~~", "[", "<")) or _FENCE.search(line) is None:
         return None
     found = _OPENING.match(line)
     if found is None:

@@ -24,12 +24,16 @@ MAX_NESTING = 100
 MAX_FIELDS = 2000
 """Opening braces of a source that has f-strings."""
 _MIN_COST = 64
+_MAX_PREFIXES = 100
 _BRACKET = re.compile(r"[()\[\]{}]")
-_PREFIX_RUN = re.compile(r"(?:(?:not\b|await\b|lambda\s*:|[-+~])\s*+){100}")
+_PREFIXES = ("not", "await", "lambda", "-", "+", "~")
+_PREFIX_RUN = re.compile(rf"(?:(?:not\b|await\b|lambda\s*:|[-+~])\s*+){{{_MAX_PREFIXES}}}")
+_BEGINS_INDENTED = re.compile(r"(?:[ \t]*+(?:#[^\n]*+)?\n)*+[ \t]++[^\s#\\]")
+_MAY_QUOTE = re.compile(r"[\"'#]")
 _F_STRING = re.compile(r"(?i)\b(?:f|fr|rf)['\"]")
 _ESCAPE = re.compile(r"\\[^\n]")
 _LONG_NUMBER = re.compile(r"[0-9_]{500,}+")
-_NUMBER_BEFORE_WORD = re.compile(r"(?<![\w.])([0-9][0-9_.]*+)(?=(?:and|else|for|if|in|is|or)\b)")
+_NUMBER_BEFORE_WORD = re.compile(r"([0-9](?<![\w.][0-9])[0-9_.]*+)(?=(?:and|else|for|if|in|is|or)\b)")
 
 
 class Parser:
@@ -49,7 +53,7 @@ class Parser:
         return self._known[source]
 
     def _parse(self, source: str) -> ast.Module | None:
-        if len(source) > min(MAX_SOURCE, self._budget) or _is_complex(source):
+        if len(source) > min(MAX_SOURCE, self._budget) or _is_no_python(source) or _is_complex(source):
             return None
         self._budget -= _MIN_COST + len(source)
         try:
@@ -64,15 +68,24 @@ class Parser:
         return None
 
 
+def _is_no_python(source: str) -> bool:
+    """Whether a source certainly does not parse: its first statement is indented, or a backtick is in no string."""
+    if source[:1] in " \t\n#" and _BEGINS_INDENTED.match(source):
+        return True
+    backtick = source.find("`")
+    return backtick >= 0 and not _MAY_QUOTE.search(source, 0, backtick)
+
+
 def _is_complex(source: str) -> bool:
-    depth = 0
-    for bracket in _BRACKET.findall(source):
-        depth = depth + 1 if bracket in "([{" else max(0, depth - 1)
-        if depth > MAX_NESTING:
-            return True
+    if sum(map(source.count, "([{")) > MAX_NESTING:
+        depth = 0
+        for bracket in _BRACKET.findall(source):
+            depth = depth + 1 if bracket in "([{" else max(0, depth - 1)
+            if depth > MAX_NESTING:
+                return True
     if source.count("{") > MAX_FIELDS and _F_STRING.search(source):
         return True
-    return _PREFIX_RUN.search(source) is not None
+    return sum(map(source.count, _PREFIXES)) >= _MAX_PREFIXES and _PREFIX_RUN.search(source) is not None
 
 
 def _neutralize(source: str) -> str:
@@ -80,5 +93,7 @@ def _neutralize(source: str) -> str:
 
     A backslash with its character becomes `$$`: two characters of a string, and an error outside of one.
     """
-    source = _LONG_NUMBER.sub("0", _ESCAPE.sub("$$", source))
+    if "\\" in source:
+        source = _ESCAPE.sub("$$", source)
+    source = _LONG_NUMBER.sub("0", source)
     return _NUMBER_BEFORE_WORD.sub(r"\1 ", source)

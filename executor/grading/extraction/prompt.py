@@ -1,18 +1,22 @@
 """Prompts that begin the program, as HumanEval's do, and completions that go on with them."""
 
+import functools
 import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from executor.grading.extraction.fences import split_document
-from executor.grading.extraction.names import EntryPoint, returns_outside_function
+from executor.grading.extraction.answer import normalize
+from executor.grading.extraction.fences import leaves_fence_open, split_document
+from executor.grading.extraction.names import EntryPoint, bound_names, returns_outside_function
 from executor.grading.extraction.parsing import MAX_SOURCE, Parser
 from executor.grading.extraction.prose import cut_unfinished, strip_prose
 from executor.grading.extraction.scanner import scan_line
 
-MAX_MENDED = MAX_SOURCE // 4
+MAX_REPAIRED = MAX_SOURCE // 4
 """Characters of a body behind which prose is looked for with each of its possible indentations."""
+_FUNCTION = re.compile(r"^(?:async[ \t]+)?def[ \t]+([^\s(:]++)[ \t]*[(:]", re.MULTILINE)
+_CLASS = re.compile(r"^class[ \t]+([^\s(:]++)[ \t]*[(:]", re.MULTILINE)
 _FUTURE = re.compile(r"^from[ \t]++__future__[ \t]++import[ \t]++[\w, \t]++(?:#.*)?$\n?", re.MULTILINE)
 _LAST_KEYWORD = re.compile(r"\b(?:and|assert|del|elif|else|for|if|in|is|lambda|not|or|raise|return|while|yield)$")
 
@@ -34,16 +38,46 @@ class PromptStart:
     indent: str
 
 
+@dataclass(frozen=True, slots=True)
+class TaskContext:
+    """What extraction needs to know of a task.
+
+    Args:
+        entry: None for a program that reads standard input.
+        start: the beginning of the entry point in the prompt.
+        begins_inside: whether the prompt leaves a fence open.
+        known_names: names that the prompt binds before the entry point.
+    """
+
+    entry: EntryPoint | None
+    start: PromptStart | None
+    begins_inside: bool
+    known_names: frozenset[str]
+
+
+@functools.lru_cache(maxsize=1024)
+def read_task(entry_point: str | None, prompt: str | None) -> TaskContext:
+    """Read what extraction needs of a task; arguments as for `executor.grading.extract.extract_program`."""
+    entry = None if entry_point is None else EntryPoint.from_text(entry_point)
+    if prompt is None or len(prompt) > MAX_SOURCE:
+        return TaskContext(entry, None, False, frozenset())
+    prompt, parser = normalize(prompt), Parser()
+    begins_inside = ("```" in prompt or "~~~" in prompt) and leaves_fence_open(prompt, parser)
+    start = None if entry is None else find_start(prompt, entry, parser)
+    tree = parser.parse(start.before) if start is not None and start.before else None
+    return TaskContext(entry, start, begins_inside, frozenset() if tree is None else frozenset(bound_names(tree)))
+
+
 def find_start(prompt: str, entry: EntryPoint, parser: Parser) -> PromptStart | None:
     """Find the beginning of the entry point in a prompt; None where it is not there."""
-    kind = r"(?:async[ \t]+)?def" if entry.method is None else "class"
-    defines = re.compile(rf"^{kind}[ \t]+{re.escape(entry.name)}[ \t]*[(:]", re.MULTILINE)
-    if not defines.search(prompt):
+    starts = _find_definitions(prompt, entry)
+    if not starts:
         return None
-    blocks = split_document(prompt, parser, begins_inside=False, is_program=lambda _: False).blocks
-    code = next((block.content for block in reversed(blocks) if defines.search(block.content)), prompt)
-    found = list(defines.finditer(code))[-1]
-    lines = code[: found.start()].splitlines(keepends=True)
+    code = prompt
+    for block in split_document(prompt, parser, begins_inside=False, is_program=lambda _: False).blocks:
+        if in_block := _find_definitions(block.content, entry):
+            code, starts = block.content, in_block
+    lines = code[: starts[-1]].splitlines(keepends=True)
     while lines and lines[-1].startswith("@"):  # decorators belong to the entry point
         lines.pop()
     before = "".join(lines)
@@ -59,6 +93,12 @@ def find_start(prompt: str, entry: EntryPoint, parser: Parser) -> PromptStart | 
             return None
         method = method_line.start()
     return PromptStart(before, _without_tail(header), method, _indent_of_body(header, method))
+
+
+def _find_definitions(code: str, entry: EntryPoint) -> list[int]:
+    """Find where the lines begin that define the function or the class of an entry point."""
+    pattern = _FUNCTION if entry.method is None else _CLASS
+    return [found.start() for found in pattern.finditer(code) if found[1] == entry.name]
 
 
 def replace_start(start: PromptStart, code: str) -> str:
@@ -79,11 +119,12 @@ def continue_start(start: PromptStart, body: str, parser: Parser) -> str | None:
     """
     if len(start.before) + len(start.header) + len(body) > MAX_SOURCE:
         return None
-    programs = [start.before + code for code in _continuations(start, body)]
-    for program in programs:
-        if _is_whole(program, parser):
-            return program
-    if len(body) > MAX_MENDED:
+    programs: list[str] = []
+    for code in _continuations(start, body):
+        programs.append(start.before + code)
+        if _is_whole(programs[-1], parser):
+            return programs[-1]
+    if len(body) > MAX_REPAIRED:
         return None
     dedented = textwrap.dedent(body)
     code = strip_prose(dedented, parser)

@@ -54,7 +54,7 @@ _DESCRIPTIONS = {
 TASK_KEYS = tuple(dict.fromkeys([*_KEYS_OF_EVERY_KIND, *(key for keys in _KEYS_OF_KIND.values() for key in keys)]))
 _DECIDING = ("tests", "check", "reference")
 _PROFILE_PACKAGES = {"torch": "torch", "numpy": "torch"}
-"""Packages beside the standard library that a check can import, and the profile of the sandbox that has them."""
+"""Packages outside the standard library that a check can import, and the profile of the sandbox that has them."""
 _IMPORT = re.compile(r"^(?:import|from)[ \t]+(\w+)", re.MULTILINE)
 
 

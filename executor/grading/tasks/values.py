@@ -9,9 +9,16 @@ import json
 import math
 import re
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
-from executor.sandbox.codec import MAX_DEPTH, MAX_INT_BITS, MAX_PLAIN_INT_BITS, decode_value
+from executor.sandbox.codec import (
+    MAX_DEPTH,
+    MAX_INT_BITS,
+    MAX_PLAIN_INT_BITS,
+    decode_value,
+    parse_finite,
+    reject_constant,
+)
 from executor.sandbox.nodes import NODE_TAGS, decode_nodes
 
 _MAX_INT_DIGITS = 1_262_612
@@ -61,8 +68,8 @@ def parse_row_json(text: str, *, object_pairs_hook: Callable[[list[tuple[str, An
     """
     decoder = json.JSONDecoder(
         parse_int=_parse_int,
-        parse_float=_parse_float,
-        parse_constant=_reject_constant,
+        parse_float=parse_finite,
+        parse_constant=reject_constant,
         object_pairs_hook=object_pairs_hook,
     )
     try:
@@ -73,17 +80,6 @@ def parse_row_json(text: str, *, object_pairs_hook: Callable[[list[tuple[str, An
 
 def _parse_int(text: str) -> int:
     return int(text) if len(text) <= _DIGITS_PER_CHUNK else parse_big_int(text)
-
-
-def _parse_float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f'{text[:40]} is out of range for a float; write {{"$float": "inf"}}')
-    return value
-
-
-def _reject_constant(name: str) -> NoReturn:
-    raise ValueError(f'{name} is not JSON; write {{"$float": ...}}')
 
 
 def prepare_value(value: Any) -> Any:

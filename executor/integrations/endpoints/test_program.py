@@ -19,7 +19,7 @@ from pydantic import Field
 from executor.convert.cases import choose_stdin_tolerance
 from executor.convert.columns import SkipRow
 from executor.convert.formats.livecodebench import unpack
-from executor.grading.grader import WALL_TIME_FACTOR
+from executor.grading.prepare import WALL_TIME_FACTOR
 from executor.grading.tasks import parse_task
 from executor.grading.tasks.values import parse_row_json
 from executor.integrations.endpoints.programs import CompatRequest, ProgramRunner, respond

@@ -12,6 +12,7 @@ the program has loaded; each call then arrives as a line `[[tagged arguments], {
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..codec import decode_value, encode_value
@@ -35,7 +36,7 @@ def make_call(*, has_tags: bool, device: str | None) -> Call:
     """
     if device is not None:
         return _make_tensor_call(device)
-    return _call_with_tags if has_tags else _call
+    return partial(_call, has_tags=has_tags)
 
 
 def run_calls(program: dict[str, Any], namespace: Namespace, calls: list[Any], call: Call) -> None:
@@ -62,7 +63,7 @@ def run_calls(program: dict[str, Any], namespace: Namespace, calls: list[Any], c
 def serve_calls(program: dict[str, Any], namespace: Namespace) -> None:
     """Load a program and make the calls that arrive on `CALLS_FD`, until its end."""
     exit_now, emit = os._exit, _make_emitter()
-    read, parse, call = os.read, json.loads, _call_with_tags
+    read, parse, call = os.read, json.loads, partial(_call, has_tags=True, extended=True)
     function = _load_or_exit(program, namespace, emit)
     emit("r", None)
     buffer = b""
@@ -74,7 +75,7 @@ def serve_calls(program: dict[str, Any], namespace: Namespace) -> None:
             buffer += chunk
         line, buffer = buffer.split(b"\n", 1)
         args, kwargs = parse(line)
-        call(function, args, emit, namespace, kwargs, extended=True)
+        call(function, args, emit, namespace, kwargs)
 
 
 def _make_emitter() -> Emit:
@@ -107,22 +108,27 @@ def _call(
     kwargs: dict[str, Any] | None = None,
     result: int | None = None,
     *,
+    has_tags: bool,
     extended: bool = False,
 ) -> None:
     """Call a function and emit the result.
 
     Args:
         function: the entry point.
-        args: values, in the tagged form in other functions of this type.
+        args: tagged values.
         emit: writes the line.
         namespace: of the program; its node classes are those of trees and lists.
         kwargs: likewise, by name.
         result: position of the argument to return in place of the value.
+        has_tags: whether any argument differs from its JSON form.
         extended: as in `encode_value`.
     """
-    encode = encode_value
+    encode, named = encode_value, kwargs or {}
     try:
-        value = function(*args, **(kwargs or {}))
+        if has_tags:  # the program's own node classes may raise
+            args = [build_nodes(decode_value(arg, extended=extended), namespace) for arg in args]
+            named = {key: build_nodes(decode_value(arg, extended=extended), namespace) for key, arg in named.items()}
+        value = function(*args, **named)
         if result is not None:
             value = args[result]
     except BaseException as error:
@@ -141,27 +147,6 @@ def _call(
         emit("e", describe_exception(error, always_full=extended))
     else:
         emit("v", form)
-
-
-def _call_with_tags(
-    function: Any,
-    args: list,
-    emit: Emit,
-    namespace: Namespace,
-    kwargs: dict[str, Any] | None = None,
-    result: int | None = None,
-    *,
-    extended: bool = False,
-) -> None:
-    try:
-        values = [build_nodes(decode_value(arg, extended=extended), namespace) for arg in args]
-        named = {
-            name: build_nodes(decode_value(arg, extended=extended), namespace) for name, arg in (kwargs or {}).items()
-        }
-    except BaseException as error:  # from the program's own node classes
-        emit("e", describe_exception(error, always_full=extended))
-        return
-    _call(function, values, emit, namespace, named, result, extended=extended)
 
 
 def _make_tensor_call(device: str) -> Call:

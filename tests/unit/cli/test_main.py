@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from cli import main as cli_main
-from cli.errors import Interrupted, UsageError, explain
 from cli.main import main
+from executor.commands.errors import Interrupted, UsageError, explain
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -92,7 +92,7 @@ def test_a_fault_of_ours_keeps_its_traceback(subcommand) -> None:
 @pytest.mark.parametrize(
     ("interrupt", "line"),
     [
-        (KeyboardInterrupt(), "interrupted; run the same command again to go on"),
+        (KeyboardInterrupt(), "interrupted; run the same command again to continue"),
         (Interrupted("interrupted; do this"), "interrupted; do this"),
     ],
 )
@@ -116,7 +116,10 @@ def test_value_error_is_the_users_only_where_our_code_raises_it() -> None:
             return error
         raise AssertionError("nothing was raised")
 
-    assert explain(caught(lambda: RunCheckpoint("x", keep=0))) == "checkpoint.keep is 0; it must be at least 1"
+    assert (
+        explain(caught(lambda: RunCheckpoint("x", keep_last_n=0)))
+        == "checkpoint.keep_last_n is 0; it must be at least 1"
+    )
     assert explain(caught(lambda: read_checkpoint_facts("/nowhere"))) == "no checkpoint at /nowhere"
     assert explain(caught(lambda: int("x"))) is None  # raised in a file that is not ours
     os_error = caught(lambda: open("/nowhere/at/all"))  # noqa: SIM115
@@ -150,9 +153,9 @@ def test_a_failing_clean_up_after_ctrl_c_is_still_an_interruption(monkeypatch, c
         except KeyboardInterrupt:
             raise RuntimeError("Please call `iter(combined_loader)` first.")  # noqa: B904 (as Lightning does)
 
-    monkeypatch.setattr(lightning_cli, "AtomforgeCLI", interrupted_between_epochs)
+    monkeypatch.setattr(lightning_cli, "build_run_from_arguments", interrupted_between_epochs)
     assert main(["fit", "--config", "any.yaml"]) == 130
-    assert capsys.readouterr().err.strip().endswith("`--ckpt_path last` to go on")
+    assert capsys.readouterr().err.strip().endswith("`--ckpt_path last` to resume")
 
 
 def test_a_fault_without_ctrl_c_stays_a_fault(monkeypatch):
@@ -161,6 +164,6 @@ def test_a_fault_without_ctrl_c_stays_a_fault(monkeypatch):
     def broken(*_):
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(lightning_cli, "AtomforgeCLI", broken)
+    monkeypatch.setattr(lightning_cli, "build_run_from_arguments", broken)
     with pytest.raises(RuntimeError, match="broken"):
         main(["fit", "--config", "any.yaml"])

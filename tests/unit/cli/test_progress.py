@@ -1,14 +1,38 @@
-"""Rates and times left of runs and of jobs that count, on a terminal and off it."""
+"""Progress of real runs of a tiny model, on a terminal and off it, by a clock that advances two seconds a batch."""
 
-from typing import Any, cast
+import re
+from pathlib import Path
 
 import pytest
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, Trainer
 
-from cli import count_progress, progress
-from cli.count_progress import CountProgress, duration
-from cli.progress import RunClock, TrainingBar
+from cli import progress
+from cli.progress import PlainProgress, TrainingBar
+from executor.commands import progress as count_progress
+from executor.commands.progress import CountProgress, format_duration
 from tests.support.fake_clock import Clock
+from tests.support.toy_run import Toy, ToyData
+
+
+class AdvanceClock(Callback):
+    """Advances the clock by two seconds when a batch starts; there are three batches an epoch."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    def on_train_batch_start(self, *_: object) -> None:
+        self.clock.now += 2.0
+
+
+class RecordBar(Callback):
+    """Records what the bar shows after each batch."""
+
+    def __init__(self, bar: TrainingBar) -> None:
+        self.bar = bar
+        self.left: list[object] = []
+
+    def on_train_batch_end(self, trainer, pl_module, *_: object) -> None:
+        self.left.append(self.bar.get_metrics(trainer, pl_module).get("run left"))
 
 
 @pytest.fixture
@@ -19,64 +43,65 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-class Run:
-    """What a trainer knows of how far it is, after `step` of 40 steps in epochs of 10."""
+def fit(folder: Path, clock: Clock, *callbacks: Callback, ckpt_path: str | None = None, **ends: int) -> Trainer:
+    trainer = Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_model_summary=False, num_sanity_val_steps=0,
+        limit_val_batches=0, log_every_n_steps=1, default_root_dir=folder, callbacks=[AdvanceClock(clock), *callbacks],
+        **ends,
+    )  # fmt: skip
+    trainer.fit(Toy(), ToyData(), ckpt_path=ckpt_path, weights_only=True)
+    return trainer
 
-    num_training_batches = 10
 
-    def __init__(self, *, max_epochs: int | None = 4, max_steps: int = -1) -> None:
-        self.max_epochs = max_epochs
-        self.max_steps = max_steps
-        self.global_step = 0
+def read_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the printed lines of a run without its metrics."""
+    lines = [line for line in capsys.readouterr().err.splitlines() if re.match(r"(epoch|step) \d", line)]
+    return [line.partition(" · train/loss")[0] for line in lines]
 
-    @property
-    def current_epoch(self) -> int:
-        return self.global_step // 10
 
-    @property
-    def epochs(self) -> float:
-        return self.global_step / 10
+def test_lines_of_a_run_have_its_rate_and_the_time_left(
+    clock: Clock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(tmp_path, clock, PlainProgress(interval_s=4.0), enable_progress_bar=False, max_epochs=2)
+    # six batches of 2 s: a line after 4, 8 and 12 s, and one at the end
+    assert read_lines(capsys) == [
+        "epoch 0.7/2 · step 2 · 0.50 steps/s · 0:08 left",
+        "epoch 1.3/2 · step 4 · 0.50 steps/s · 0:04 left",
+        "epoch 2.0/2 · step 6 · 0.50 steps/s · 0:00 left",
+        "epoch 2.0/2 · step 6 · 0.50 steps/s · 0:00 left",
+    ]
 
 
 @pytest.mark.parametrize(
-    ("run", "seconds_left"),
+    ("ends", "left"),
     [
-        (Run(max_epochs=4), 30.0),  # 25 of 40 steps are done, 5 of them in the 10 s since the start at 20
-        (Run(max_epochs=4, max_steps=30), 10.0),  # whichever ends it
-        (Run(max_epochs=-1, max_steps=30), 10.0),
-        (Run(max_epochs=3, max_steps=40), 10.0),
-        (Run(max_epochs=None), None),
-        (Run(max_epochs=-1), None),
+        ({"max_epochs": 4}, "0:20"),  # 2 of 12 batches in 4 s
+        ({"max_epochs": 4, "max_steps": 6}, "0:08"),  # 2 of 6: the steps end it
+        ({"max_epochs": 2, "max_steps": 60}, "0:08"),  # the epochs end it
+        ({"max_epochs": -1, "max_steps": 6}, "0:08"),
     ],
 )
-def test_the_time_left_is_that_of_the_run_at_the_rate_of_this_start(
-    clock: Clock, run: Run, seconds_left: float | None
+def test_bar_shows_the_time_left_until_epochs_or_steps_end(
+    clock: Clock, tmp_path: Path, ends: dict[str, int], left: str
 ) -> None:
-    trainer = cast(Trainer, run)
-    run_clock = RunClock()
-    run.global_step = 20
-    run_clock.start(trainer)
-    assert run_clock.left_s(trainer, run.epochs) is None
-    run.global_step = 25
-    clock.now += 10
-    assert run_clock.rate(trainer) == pytest.approx(0.5)
-    assert run_clock.left_s(trainer, run.epochs) == (seconds_left and pytest.approx(seconds_left))
+    bar = TrainingBar()
+    record = RecordBar(bar)
+    fit(tmp_path, clock, bar, record, **ends)
+    assert record.left[1] == left
 
 
-def test_the_bar_shows_the_time_left_of_the_run(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, module, bar = Run(), cast(LightningModule, None), TrainingBar()
-    trainer = cast(Trainer, run)
-    for hook in ("on_train_start", "on_train_batch_end"):
-        monkeypatch.setattr(progress.RichProgressBar, hook, lambda *_: None)
-    monkeypatch.setattr(progress.RichProgressBar, "get_metrics", lambda *_: {"loss": 1.5})
-    bar.on_train_start(trainer, module)
-    assert bar.get_metrics(trainer, module) == {"loss": 1.5}
-    run.global_step, clock.now = 13, clock.now + 26  # 14 of 40 with the batch that ends
-    bar.on_train_batch_end(trainer, module, cast(Any, None), None, batch_idx=3)
-    assert bar.get_metrics(trainer, module) == {"run left": "0:48", "loss": 1.5}  # 26 / 14 * 26 = 48.3 s
+def test_rate_and_time_left_of_a_resumed_run_are_those_since_its_start(
+    clock: Clock, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = str(tmp_path / "first.ckpt")
+    fit(tmp_path, clock, enable_progress_bar=False, max_epochs=2).save_checkpoint(checkpoint)
+    clock.now += 1000.0
+    options = {"enable_progress_bar": False, "max_epochs": 4}
+    fit(tmp_path, clock, PlainProgress(interval_s=4.0), ckpt_path=checkpoint, **options)
+    assert read_lines(capsys)[0] == "epoch 2.7/4 · step 8 · 0.50 steps/s · 0:08 left"
 
 
-def test_lines_of_a_job_leave_out_what_was_done_before(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_count_progress_measures_the_rate_since_its_start(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     with CountProgress("tasks", 100, num_before=60) as job:
         for seconds, count in ((6, 5), (5, 6), (9, 2), (1, 9)):
             clock.now += seconds
@@ -90,4 +115,4 @@ def test_lines_of_a_job_leave_out_what_was_done_before(clock: Clock, capsys: pyt
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (97.6, "1:38"), (3599.7, "1:00:00"), (7325, "2:02:05")])
 def test_duration(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text

@@ -1,7 +1,6 @@
 """The executor of this process over fake sandboxes: whether all of its pools live, and what a left batch does."""
 
 import threading
-import time
 
 import pytest
 
@@ -41,22 +40,26 @@ def test_adding_to_a_batch_after_it_was_left_starts_nothing(task):
 
 
 def test_programs_added_by_a_thread_while_the_batch_is_left_are_dropped():
-    backend = FakeBackend()
+    backend, left = FakeBackend(), threading.Event()
     with LocalExecutor(backend, num_workers=1) as executor:
         grading = executor.grading()
 
         def add() -> None:
             for number in range(100):
-                grading.add(Submission(task=BY_TESTS, completion=f"def solve(): 'nap {number}'"))
-                time.sleep(0.002)
+                if number == 50:
+                    left.wait(30)
+                grading.add(Submission(task=BY_TESTS, completion=f"def solve(): {number}"))
 
         adder = threading.Thread(target=add)
         with grading:
             adder.start()
             wait_until(lambda: backend.seen)
+        left.set()
         adder.join()
         assert executor.stats().num_waiting == 0
-    assert len(backend.seen) < 50  # 0.1 s each
+        executor.run([Run(source="later", entry_point="solve", calls=([],))])
+    assert backend.seen[-1] == "later"  # what was added after the batch was left never starts
+    assert not {f"def solve(): {number}" for number in range(50, 100)} & set(backend.seen)
 
 
 def test_given_time_factor_replaces_the_measured_one():

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from lightning.pytorch import Trainer
 
-from cli import count_progress
 from cli.progress import AnswerLines, PlainProgress
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
-from lightning_modules.generation.generate import Sampling
+from executor.commands import progress as count_progress
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl_module import RLModule
 from lightning_modules.training import run_executor
@@ -70,7 +70,9 @@ def test_every_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         default_root_dir=tmp_path,
         callbacks=[told],
     )
-    module = RLModule(init_from=str(tmp_path / "start"), sampling=Sampling(max_new_tokens=4), generate_batch_size=2)
+    module = RLModule(
+        init_from=str(tmp_path / "start"), sampling=SamplingParams(max_new_tokens=4), rollout_batch_size=2
+    )
     data = RLDataModule(str(data_dir), prompts_per_iteration=2, samples_per_prompt=3, minibatch_size=6, num_val_tasks=1)
     trainer.fit(module, data)
     validation = [("synthetic_val", done, 1) for done in range(2)]

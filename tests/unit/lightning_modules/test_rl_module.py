@@ -16,12 +16,12 @@ from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
 from executor.grading.pass_at_k import pass_at_k
 from executor.types import Status, Submission
-from lightning_modules.generation.generate import Sampling
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.loading import load_policy
 from lightning_modules.models.lora import LoRAConfig, adapters_off
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
-from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, RLOptimizerConfig
-from lightning_modules.rl.kl_control import KLConfig, controller_of
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLOptimizerConfig
+from lightning_modules.rl.kl import KLController
 from lightning_modules.rl_module import RLModule
 from lightning_modules.training.checkpointing import RunCheckpoint
 from lightning_modules.training.run_logger import RunLogger
@@ -84,9 +84,9 @@ def module_of(start: str, **settings) -> RLModule:
         "algorithm": PPO,
         "critic": CRITIC,
         "kl": KL,
-        "sampling": Sampling(max_new_tokens=8),
+        "sampling": SamplingParams(max_new_tokens=8),
         "optimizer": FAST,
-        "generate_batch_size": 5,
+        "rollout_batch_size": 5,
     }
     return RLModule(init_from=start, **(options | settings))
 
@@ -157,8 +157,8 @@ def test_a_resumed_run_is_bitwise_the_run_that_was_never_stopped(start, data_dir
 def test_the_first_ratio_is_one_and_all_tags_are_documented(start, data_dir, tmp_path):
     module, trainer = train(start, data_dir, tmp_path, max_epochs=3, limit_val_batches=1)
     metrics = trainer.callback_metrics
-    assert metrics["policy/first_ratio"].item() == pytest.approx(1.0, abs=1e-5)
-    assert metrics["rollout/logprob_gap"].item() == pytest.approx(0.0, abs=1e-4)
+    assert metrics["policy/ratio_first_minibatch"].item() == pytest.approx(1.0, abs=1e-5)
+    assert metrics["rollout/logprob_diff"].item() == pytest.approx(0.0, abs=1e-4)
     assert metrics["kl/k1"].item() != 0.0
     assert "pass_at_k/synthetic_val/greedy" in metrics
     assert [tag for tag in metrics if documented(tag) is None] == []
@@ -166,10 +166,10 @@ def test_the_first_ratio_is_one_and_all_tags_are_documented(start, data_dir, tmp
 
 
 def test_another_temperature_still_has_a_first_ratio_of_one(start, data_dir, tmp_path):
-    module = module_of(start, sampling=Sampling(max_new_tokens=8, temperature=0.6))
+    module = module_of(start, sampling=SamplingParams(max_new_tokens=8, temperature=0.6))
     _, trainer = train(start, data_dir, tmp_path, module=module)
-    assert trainer.callback_metrics["policy/first_ratio"].item() == pytest.approx(1.0, abs=1e-5)
-    assert trainer.callback_metrics["rollout/logprob_gap"].item() == pytest.approx(0.0, abs=1e-4)
+    assert trainer.callback_metrics["policy/ratio_first_minibatch"].item() == pytest.approx(1.0, abs=1e-5)
+    assert trainer.callback_metrics["rollout/logprob_diff"].item() == pytest.approx(0.0, abs=1e-4)
 
 
 def test_the_critic_warms_up_alone(start, data_dir, tmp_path):
@@ -191,7 +191,7 @@ def test_an_early_stop_leaves_everything_where_it_is(start, data_dir, tmp_path):
     assert len(steps) == 4
     assert same(steps[-2], steps[-1])
     assert not same(steps[0], weights(module_of(start)))
-    assert trainer.callback_metrics["policy/stopped_share"].item() >= 0.5
+    assert trainer.callback_metrics["policy/early_stopped_frac"].item() >= 0.5
 
 
 def test_accumulation_gives_the_gradient_of_the_whole_minibatch(start, data_dir, tmp_path):
@@ -201,43 +201,67 @@ def test_accumulation_gives_the_gradient_of_the_whole_minibatch(start, data_dir,
         torch.testing.assert_close(value, weights(parts)[name], atol=2e-4, rtol=1e-3)
 
 
+def metrics_of(start, data_dir, tmp_path, *, max_epochs=2, **settings) -> dict[str, float]:
+    """Train with these settings and return the metrics of the last iteration."""
+    options = {"algorithm": PPO, "critic": replace(CRITIC, warmup_iterations=0), "kl": replace(KL, target=None)}
+    module = module_of(start, reward_probe_fraction=0.0, **(options | settings))
+    _, trainer = train(start, data_dir, tmp_path, module=module, max_epochs=max_epochs)
+    return {tag: float(value) for tag, value in trainer.callback_metrics.items()}
+
+
+@pytest.fixture(scope="module")
+def base_metrics(start, data_dir, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        use(patch)
+        return metrics_of(start, data_dir, tmp_path_factory.mktemp("run"))
+
+
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "tag", "sign"),
     [
-        {"algorithm": replace(PPO, clip_low=0.0)},
-        {"algorithm": replace(PPO, clip_high=0.0)},
-        {"critic": replace(CRITIC, clip=0.001)},
-        {"critic": replace(CRITIC, coef=1.0)},
-        {"algorithm": replace(PPO, entropy_coef=0.5)},
-        {"algorithm": replace(PPO, gamma=0.5)},
-        {"critic": replace(CRITIC, gae_lambda=0.2)},
-        {"algorithm": replace(PPO, whiten=False)},
-        {"critic": replace(CRITIC, warmup_iterations=0)},
-        {"algorithm": replace(PPO, drop_uniform_groups=True)},
-        {"algorithm": replace(PPO, mask_truncated=True)},
-        {"critic": replace(CRITIC, trunk="separate")},
-        {"kl": KLConfig(init_coef=0.5)},
-        {"kl": replace(KL, target=None)},
-        {"kl": replace(KL, horizon=5)},
-        {"kl": replace(KL, estimator="k3")},
-        {"kl": replace(KL, place="loss", estimator="k3")},
-        {"algorithm": replace(PPO, estimator="grpo"), "critic": None},
-        {"algorithm": replace(PPO, estimator="rloo"), "critic": None},
-        {"algorithm": replace(PPO, estimator="reinforce_pp"), "critic": None},
-        {"algorithm": replace(PPO, target_kl=1e-6)},
-        {"optimizer": replace(FAST, lr=1e-2)},
-        {"optimizer": replace(FAST, value_lr=1e-1)},
-        {"optimizer": replace(FAST, weight_decay=0.5)},
-        {"optimizer": replace(FAST, warmup_iterations=1)},
-        {"sampling": Sampling(max_new_tokens=8, temperature=0.5)},
-        {"seed": 1},
+        ({"algorithm": replace(PPO, clip_ratio_low=0.0, clip_ratio_high=0.0)}, "policy/clip_frac", 1),
+        ({"critic": replace(CRITIC, clip=1e-4, warmup_iterations=0)}, "value/clip_frac", 1),
+        ({"algorithm": replace(PPO, entropy_coef=1.0)}, "policy/entropy", 1),
+        ({"algorithm": replace(PPO, target_kl=1e-9)}, "policy/early_stopped_frac", 1),
+        ({"kl": KLConfig(init_coef=20.0), "optimizer": replace(FAST, lr=1e-2)}, "kl/coef", 1),
+        ({"optimizer": replace(FAST, lr=1e-2)}, "kl/sequence", 1),
+        ({"optimizer": replace(FAST, warmup_iterations=1)}, "optim/lr", 1),
+        ({"optimizer": replace(FAST, value_lr=0.0)}, "value/mean", -1),
+        ({"sampling": SamplingParams(max_new_tokens=8, temperature=0.5)}, "policy/entropy", -1),
+        ({"sampling": SamplingParams(max_new_tokens=4)}, "completions/mean_length", -1),
     ],
-    ids=lambda settings: f"{next(iter(settings))}-{zlib.crc32(str(settings).encode()) % 1000}",
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else str(value),
 )
-def test_every_setting_changes_the_outcome(start, data_dir, tmp_path, default_weights, settings):
-    changed, _ = train(start, data_dir, tmp_path, module=module_of(start, **settings), max_epochs=3)
-    found = weights(changed)
-    assert any(not torch.equal(found[name], value) for name, value in default_weights.items() if name in found)
+def test_a_setting_moves_its_metric(start, data_dir, tmp_path, base_metrics, settings, tag, sign):
+    found = metrics_of(start, data_dir, tmp_path, **settings)
+    assert sign * (found[tag] - base_metrics[tag]) > 0
+
+
+def test_weight_decay_shrinks_the_policy(start, data_dir, tmp_path):
+    norms = []
+    for weight_decay in (0.0, 5.0):
+        module = module_of(start, optimizer=replace(FAST, weight_decay=weight_decay), reward_probe_fraction=0.0)
+        trained, _ = train(start, data_dir, tmp_path, module=module, max_epochs=2)
+        norms.append(sum(float(w.square().sum()) for w in trained.policy.causal_lm.parameters()))
+    assert norms[1] < 0.99 * norms[0]
+
+
+def test_seeds_give_other_completions(start, data_dir, tmp_path, executor):
+    for seed in (0, 0, 1):
+        train(start, data_dir, tmp_path, module=module_of(start, seed=seed, reward_probe_fraction=0.0), max_epochs=1)
+    texts = [submission.completion for submission in executor.submissions]
+    first, again, other = texts[:8], texts[8:16], texts[16:]
+    assert first == again != other
+
+
+def test_a_separate_critic_leaves_the_policy_alone_while_it_warms_up(start, data_dir, tmp_path):
+    records = Records()
+    module = module_of(start, critic=replace(CRITIC, trunk="separate"), reward_probe_fraction=0.0)
+    train(start, data_dir, tmp_path, module=module, callbacks=[records], max_epochs=2)
+    before, after = records.starts
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert any(name.startswith("critic_trunk") for name in changed)
+    assert not any(name.startswith("causal_lm") for name in changed)
 
 
 @pytest.mark.parametrize("estimator", ["grpo", "rloo", "reinforce_pp"])
@@ -260,18 +284,10 @@ def test_estimators_without_a_critic_differ_and_learn_what_is_rewarded(
     assert sum(rewards[-4:]) > sum(rewards[:4]) + 0.2
 
 
-@pytest.fixture(scope="module")
-def default_weights(start, data_dir, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        use(patch)
-        module, _ = train(start, data_dir, tmp_path_factory.mktemp("run"), max_epochs=3)
-    return weights(module)
-
-
 def test_resume_refuses_another_reference(start, data_dir, tmp_path):
     train(start, data_dir, tmp_path, max_epochs=1, callbacks=[RunCheckpoint(str(tmp_path / "run"))])
     other = save_policy(tmp_path / "other", data_dir, seed=2)
-    with pytest.raises(ValueError, match="holds other weights than this run began with"):
+    with pytest.raises(ValueError, match="differ from those the run started from"):
         train(
             other,
             data_dir,
@@ -297,35 +313,41 @@ def test_the_executor_is_recorded_and_closed(start, data_dir, tmp_path, executor
     assert [tag for tag in events.Tags()["scalars"] if tag != "epoch" and documented(tag) is None] == []
 
 
-class Collections(Callback):
-    """Keep what every iteration was trained on."""
+class FirstBatches(Callback):
+    """Keep the statistics of every iteration, and how many completions its minibatches train in one epoch."""
 
     def __init__(self) -> None:
-        self.seen = []
+        self.stats = []
+        self.num_trained: list[int] = []
 
-    def on_train_epoch_start(self, trainer, pl_module):
-        self.seen.append(pl_module._collection)
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if batch_idx == 0:
+            self.stats.append(batch.stats)
+            self.num_trained.append(0)
+        keys = (
+            batch.segment_ids[:, :-1] * 100
+            + batch.branch_ids[:, :-1]
+            + torch.arange(len(batch.loss_mask))[:, None] * 10000
+        )
+        # position t predicts token t + 1, so the branch of the first position of a completion is its own
+        self.num_trained[-1] += len(torch.unique(keys[batch.loss_mask]))
 
 
-def test_a_fault_of_the_sandbox_is_never_a_reward(start, data_dir, tmp_path, executor):
-    """Responses whose verdict is INFRA have no reward: they are in no loss and no mean."""
-    collections = Collections()
-    module = module_of(start, retest_share=0.0)
-    train(start, data_dir, tmp_path, module=module, max_epochs=2, callbacks=[collections])
+def test_an_infra_fault_is_never_a_reward(start, data_dir, tmp_path, executor):
+    """Completions with an infra fault have no reward: they are in no loss and no mean."""
+    batches = FirstBatches()
+    module, data = module_of(start, reward_probe_fraction=0.0), data_of(data_dir, num_ppo_epochs=1)
+    train(start, data_dir, tmp_path, module=module, data=data, max_epochs=2, callbacks=[batches])
     submissions = iter(executor.submissions)
     num_infra = 0
-    for collection in collections.seen:
-        statuses = [verdict(next(submissions)) for _ in collection.samples]
-        by_text = Counter(statuses)
-        num_infra += by_text[Status.INFRA]
-        num_trained = sum(bool(sample.loss_mask.any()) for sample in collection.samples)
-        assert num_trained == collection.num_known == len(statuses) - by_text[Status.INFRA]
-        assert int(collection.num_judged.sum()) == collection.num_known
-        metrics = collection.metrics
+    for stats, num_trained in zip(batches.stats, batches.num_trained, strict=True):
+        statuses = Counter(verdict(next(submissions)) for _ in range(8))
+        num_infra += statuses[Status.INFRA]
+        assert num_trained == stats.num_rewarded == 8 - statuses[Status.INFRA]
         # the default reward is 1 for a pass and 0 for all else
-        assert metrics["reward/mean"] == pytest.approx(by_text[Status.PASSED] / collection.num_known)
-        assert metrics["reward/pass_rate"] == metrics["reward/mean"]
-        assert metrics["rollout/num_infra"] == by_text[Status.INFRA]
+        assert stats.metrics["reward/mean"] == pytest.approx(statuses[Status.PASSED] / stats.num_rewarded)
+        assert stats.metrics["reward/pass_rate"] == stats.metrics["reward/mean"]
+        assert stats.metrics["rollout/num_infra"] == statuses[Status.INFRA]
     assert num_infra > 0
 
 
@@ -335,16 +357,15 @@ def test_an_iteration_of_nothing_but_faults_moves_nothing(start, data_dir, tmp_p
     module = module_of(start, algorithm=replace(PPO, entropy_coef=0.0), critic=replace(CRITIC, warmup_iterations=0))
     _, trainer = train(start, data_dir, tmp_path, module=module, callbacks=[records])
     assert same(records.starts[0], weights(module))
-    assert module.kl_controller == controller_of(KLConfig(init_coef=0.1, target=0.5, horizon=50))
+    assert module.kl_controller == KLController.from_config(KLConfig(init_coef=0.1, target=0.5, horizon=50))
     assert trainer.callback_metrics["rollout/num_infra"].item() == 8
     assert trainer.callback_metrics["rollout/pass_at_1"].isnan()
 
 
 def test_pass_at_k_of_an_iteration_leaves_faults_out(start, data_dir, tmp_path, executor):
-    collections = Collections()
-    module = module_of(start, retest_share=0.0)
+    module = module_of(start, reward_probe_fraction=0.0)
     data = data_of(data_dir, prompts_per_iteration=6, samples_per_prompt=4, minibatch_size=8)
-    _, trainer = train(start, data_dir, tmp_path, module=module, data=data, max_epochs=1, callbacks=[collections])
+    _, trainer = train(start, data_dir, tmp_path, module=module, data=data, max_epochs=1)
     verdicts: dict[str, list[Status]] = {}
     for item in executor.submissions:
         verdicts.setdefault(item.task.task_id, []).append(verdict(item))
@@ -356,29 +377,32 @@ def test_pass_at_k_of_an_iteration_leaves_faults_out(start, data_dir, tmp_path, 
         assert trainer.callback_metrics[f"rollout/pass_at_{k}"].item() == pytest.approx(sum(each) / len(each))
 
 
-def test_rewards_come_from_draws_and_the_meter_from_the_stored_tests(start, data_dir, tmp_path, monkeypatch):
-    """Programs that know the stored tests by heart earn nothing where inputs are drawn; elsewhere the meter tells."""
+def test_rewards_use_sampled_inputs_and_the_probe_the_stored_tests(start, data_dir, tmp_path, monkeypatch):
+    """Programs that memorized the stored tests earn nothing on sampled inputs; otherwise the probe finds them."""
 
     def knows_the_stored_tests(submission):
         return Status.PASSED if submission.task.tests else Status.WRONG
 
     use(monkeypatch, knows_the_stored_tests)
-    module = module_of(start, retest_share=1.0)
+    module = module_of(start, reward_probe_fraction=1.0)
     _, trainer = train(start, data_dir, tmp_path, module=module, max_epochs=1)
     assert trainer.callback_metrics["reward/mean"].item() == 0.0
-    assert trainer.callback_metrics["reward/num_retested"].item() == 0
-    assert "reward/retest_gap" not in trainer.callback_metrics
+    assert trainer.callback_metrics["reward/num_probed"].item() == 0
+    assert "reward/probe_fail_rate" not in trainer.callback_metrics
     data = data_of(data_dir, num_sampled_reward_tests=0)
-    _, trainer = train(start, data_dir, tmp_path, module=module_of(start, retest_share=1.0), data=data, max_epochs=1)
+    _, trainer = train(
+        start, data_dir, tmp_path, module=module_of(start, reward_probe_fraction=1.0), data=data, max_epochs=1
+    )
     assert trainer.callback_metrics["reward/mean"].item() == 1.0
-    assert trainer.callback_metrics["reward/num_retested"].item() == 8
-    assert trainer.callback_metrics["reward/retest_gap"].item() == 1.0
+    assert trainer.callback_metrics["reward/num_probed"].item() == 8
+    assert trainer.callback_metrics["reward/probe_fail_rate"].item() == 1.0
 
 
-def test_the_meter_trains_nothing(start, data_dir, tmp_path, default_weights):
-    off, trainer = train(start, data_dir, tmp_path, module=module_of(start, retest_share=0.0), max_epochs=3)
-    assert same(weights(off), default_weights)
-    assert "reward/num_retested" not in trainer.callback_metrics
+def test_the_probe_does_not_affect_training(start, data_dir, tmp_path):
+    on, _ = train(start, data_dir, tmp_path)
+    off, trainer = train(start, data_dir, tmp_path, module=module_of(start, reward_probe_fraction=0.0))
+    assert same(weights(off), weights(on))
+    assert "reward/num_probed" not in trainer.callback_metrics
 
 
 def test_bad_settings_are_refused_in_one_line(start, tmp_path):
@@ -386,12 +410,8 @@ def test_bad_settings_are_refused_in_one_line(start, tmp_path):
         RLModule()
     with pytest.raises(ValueError, match="there is nothing at"):
         RLModule(init_from=str(tmp_path / "absent.ckpt"))
-    with pytest.raises(ValueError, match="temperature is 0.0"):
-        module_of(start, sampling=Sampling(max_new_tokens=3, temperature=0.0))
-    with pytest.raises(ValueError, match="generate_batch_size is 0"):
-        module_of(start, generate_batch_size=0)
-    with pytest.raises(ValueError, match="retest_share is 1.5"):
-        module_of(start, retest_share=1.5)
+    with pytest.raises(ValueError, match="rollout_batch_size is 0"):
+        module_of(start, rollout_batch_size=0)
     with pytest.raises(ValueError, match="algorithm.gamma"):
         AlgorithmConfig(gamma=1.5)
 
@@ -407,8 +427,9 @@ def test_the_reward_rises(start, data_dir, tmp_path, monkeypatch):
     rates = []
 
     class PassRates(Callback):
-        def on_train_epoch_start(self, trainer, pl_module):
-            rates.append(pl_module._collection.metrics["reward/pass_rate"])
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            if batch_idx == 0:
+                rates.append(batch.stats.metrics["reward/pass_rate"])
 
     module = module_of(
         start,

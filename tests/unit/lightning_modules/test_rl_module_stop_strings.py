@@ -7,7 +7,7 @@ from lightning.pytorch import Trainer
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
-from lightning_modules.generation.sampler import Sampling
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl_module import RLModule
 from lightning_modules.training import run_executor
@@ -39,7 +39,7 @@ def fit(start, data_dir, tmp_path, monkeypatch, stop: tuple[str, ...]):
     """Train for one iteration; return the judged texts, those of validation apart, and the metrics."""
     fake = FakeExecutor()
     monkeypatch.setattr(run_executor, "open_executor", lambda backend, **_: fake)
-    module = RLModule(init_from=start, sampling=Sampling(max_new_tokens=30, stop=stop), retest_share=0.0)
+    module = RLModule(init_from=start, sampling=SamplingParams(max_new_tokens=30, stop=stop), reward_probe_fraction=0.0)
     data = RLDataModule(str(data_dir), prompts_per_iteration=4, samples_per_prompt=4, minibatch_size=16)
     trainer = Trainer(
         max_epochs=1,
@@ -70,12 +70,12 @@ def test_stop_strings_end_what_is_collected_and_validated(start, data_dir, tmp_p
         assert not any(text in completion for text in stop)
     # the texts end in another order: each of them is the beginning of one that was drawn without stop strings
     assert all(any(whole.startswith(text) for whole in free) for text in cut)
-    assert cut_metrics["rollout/finished"] > metrics["rollout/finished"] + 0.5
+    assert cut_metrics["completions/eos_frac"] > metrics["completions/eos_frac"] + 0.5
     assert cut_validated[0].num_tokens < validated[0].num_tokens
 
 
 def test_the_key_is_a_list_of_texts():
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--sampling", type=Sampling)
+    parser.add_argument("--sampling", type=SamplingParams)
     given = parser.parse_args(["--sampling", '{"max_new_tokens": 4, "stop": ["\\n\\n", "終"]}'])
-    assert parser.instantiate_classes(given).sampling == Sampling(max_new_tokens=4, stop=("\n\n", "終"))
+    assert parser.instantiate_classes(given).sampling == SamplingParams(max_new_tokens=4, stop=("\n\n", "終"))

@@ -22,7 +22,7 @@ from lightning_modules.sft_module import SFTModule
 from lightning_modules.training.optimizers import AdamWConfig, build_adamw, lr_factor
 from lightning_modules.training.sample_texts import SampleTexts
 from lightning_modules.training.tags import TAGS, documented
-from lightning_modules.training.throughput import Telemetry
+from lightning_modules.training.throughput import ThroughputMonitor
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 
@@ -180,7 +180,7 @@ def test_loss_falls_and_tags_are_logged_and_documented(data_dir, tmp_path, execu
         log_every_n_steps=1,
         max_epochs=6,
         limit_val_batches=1.0,
-        callbacks=[SampleTexts(2), Telemetry(2)],
+        callbacks=[SampleTexts(2), ThroughputMonitor(2)],
     )
     trainer.fit(module, data_of(data_dir))
     assert executor.num_closed == 1
@@ -189,7 +189,7 @@ def test_loss_falls_and_tags_are_logged_and_documented(data_dir, tmp_path, execu
     tags = set(events.Tags()["scalars"]) - {"epoch"}
     assert not [tag for tag in tags if documented(tag) is None]
     expected = {
-        "loss/train", "loss/val", "optim/lr", "optim/grad_norm", "data/padding_share", "data/tokens",
+        "loss/train", "loss/val", "optim/lr", "optim/grad_norm", "data/padding_frac", "data/tokens",
         "throughput/train_tokens_per_s", "pass_at_k/synthetic_val/greedy", "status/synthetic_val/wrong",
         "completions/synthetic_val/mean_length", "completions/synthetic_val/eos_frac", "time/synthetic_val/evaluate_s",
     }  # fmt: skip

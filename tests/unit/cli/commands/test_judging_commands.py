@@ -26,12 +26,10 @@ def test_the_given_config_wins_over_the_checkpoint_in_validate(capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("subcommand", ["validate", "test"])
-def test_weights_that_nobody_trained_are_not_judged(subcommand: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_untrained_weights_are_not_evaluated(subcommand: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([subcommand, "--config", "base.yaml"]) == 2
-    assert capsys.readouterr().err == (
-        f"atomforge: error: {subcommand} judges a checkpoint: add `--ckpt_path last`, the newest of run, or another "
-        "run or .ckpt\n"
-    )
+    error = capsys.readouterr().err
+    assert [word for word in (subcommand, "--ckpt_path last", "run") if word not in error] == []
 
 
 def test_a_run_stands_for_its_newest_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:

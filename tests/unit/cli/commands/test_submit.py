@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.errors import UsageError
 from cli.main import main
 from cli.slurm.plan import plan_study
 from cli.slurm.record import Submitted, read_submitted
@@ -15,6 +14,7 @@ from cli.slurm.script import Job, script
 from cli.slurm.settings import SlurmSettings, read_settings
 from cli.slurm.slurm import seconds
 from cli.study.arm import Arm
+from executor.commands.errors import UsageError
 from tests.support.study_results import make_arm
 
 ROOT = Path(__file__).resolve().parents[4]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.errors import UsageError
 from cli.report.tensorboard import write_arms
+from executor.commands.errors import UsageError
 from tests.support.study_results import arm, evaluation
 
 

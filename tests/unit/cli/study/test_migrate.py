@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.errors import UsageError
 from cli.study.migrate import migrate_config, migrate_path, migrate_result, migrate_study_text, migrate_tag
 from cli.study.plan import load_study
 from cli.study.results import ArmResult, load_results
+from executor.commands.errors import UsageError
 from tests.support.study_results import arm, evaluation
 
 STUDY = """# A study. better: this comment stays.

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.errors import UsageError
 from cli.study.plan import StudyConfig, load_study
+from executor.commands.errors import UsageError
 
 STUDY = {
     "name": "tiny",

@@ -101,5 +101,5 @@ def test_torch_profile_contains_only_torch_and_its_dependencies() -> None:
 def test_cuda_profile_has_longer_time_limits() -> None:
     assert set(START_UP_S) == set(PROFILES)
     assert START_UP_S["cpu"] == START_UP_S["torch"] == 0.0
-    longer = Limits(cpu_time_s=2.0, wall_time_s=6.0).extended_by(START_UP_S["cuda"])
+    longer = Limits(cpu_time_s=2.0, wall_time_s=6.0).scaled(1.0, extra_s=START_UP_S["cuda"])
     assert (longer.cpu_time_s, longer.wall_time_s) == (7.0, 11.0)

@@ -60,7 +60,7 @@ def test_a_hub_that_gives_nothing(monkeypatch, error, words):
 
 def test_without_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(ValueError, match="owner/name: .* need the package datasets: pip install datasets"):
+    with pytest.raises(ValueError, match=r"owner/name: .* datasets: pip install 'atomforge-executor\[hub\]'"):
         open_hub("owner/name", config=None, split="train")
 
 

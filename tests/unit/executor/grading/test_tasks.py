@@ -282,4 +282,4 @@ def test_limits_out_of_range_raise_one_line(limits, words):
 def test_scaled_limits_stay_within_the_maximum():
     widest = Limits(cpu_time_s=1e6, wall_time_s=4e5, memory_bytes=32 << 20)
     assert widest.scaled(2.0) == Limits(cpu_time_s=1e6, wall_time_s=8e5, memory_bytes=32 << 20)
-    assert widest.extended_by(5.0) == Limits(cpu_time_s=1e6, wall_time_s=400_005.0, memory_bytes=32 << 20)
+    assert widest.scaled(1.0, extra_s=5.0) == Limits(cpu_time_s=1e6, wall_time_s=400_005.0, memory_bytes=32 << 20)

@@ -2,20 +2,22 @@
 
 import pytest
 
-from cli.config.records import record_of
-from cli.errors import UsageError
+from executor.commands.config import parse_dataclass
+from executor.commands.errors import UsageError
 from executor.service.settings import COMPAT_ENDPOINTS, ServiceConfig
 
 
 def test_compat_is_a_list_in_the_config():
-    config = record_of(ServiceConfig, {"compat": ["run_code", "slime"], "compat_tasks": "a.jsonl"}, source="x.yaml")
+    config = parse_dataclass(
+        ServiceConfig, {"compat": ["run_code", "slime"], "compat_tasks": "a.jsonl"}, source="x.yaml"
+    )
     assert (config.compat, config.compat_tasks) == (("run_code", "slime"), "a.jsonl")
     assert ServiceConfig().compat == ()
 
 
 def test_compat_names_what_there_is():
     with pytest.raises(UsageError, match="compat must be a list of any of run_code, open_instruct, .* not of 'verl'"):
-        record_of(ServiceConfig, {"compat": ["verl"]}, source="x.yaml")
+        parse_dataclass(ServiceConfig, {"compat": ["verl"]}, source="x.yaml")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.5", "::", "node1"])

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.config.records import record_of
 from executor import parse_task
+from executor.commands.config import parse_dataclass
 from executor.service.settings import COMPAT_ENDPOINTS, ServiceConfig
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -34,7 +34,7 @@ def test_recipes_import_what_there_is(source):
 
 def test_every_endpoint_has_a_config():
     configs = re.findall(r"cat > service.yaml <<'END'\n(.*?)END\n", PAGE, re.S)
-    found = [record_of(ServiceConfig, yaml.safe_load(text), source="service.yaml") for text in configs]
+    found = [parse_dataclass(ServiceConfig, yaml.safe_load(text), source="service.yaml") for text in configs]
     assert {name for config in found for name in config.compat} == set(COMPAT_ENDPOINTS)
 
 
@@ -44,4 +44,4 @@ def test_the_tasks_are_task_rows():
 
 def test_the_data_of_lm_eval_is_in_the_package():
     assert (ROOT / "executor" / "integrations" / "humaneval_atomforge.yaml").exists()
-    assert 'integrations/*.yaml"' in (ROOT / "pyproject.toml").read_text()
+    assert 'integrations/*.yaml"' in (ROOT / "executor" / "pyproject.toml").read_text()

@@ -70,6 +70,32 @@ def test_duration_is_load_and_calls_and_not_the_time_of_the_harness(check):
     assert (check.candidate.lines, check.harness.lines) == (["[[1], {}]"], ["v2"])
 
 
+def test_what_the_harness_writes_while_the_candidate_loads_waits(check):
+    check.from_harness(CALL, at=0.25)
+    assert check.candidate.lines == []
+    check.from_candidate(LOADED, at=0.5)
+    assert check.candidate.lines == ["[[1], {}]"]
+    check.from_candidate(ANSWER, at=0.75)
+    check.from_harness(PASSED, at=1.0)
+    assert check.result == (Status.PASSED, 0.75)
+
+
+def test_load_failure_counts_before_the_end_of_the_harness(check):
+    check.from_harness(b'f"no check"\n', at=0.25)
+    check.session.receive(check.harness, {"end": None, "exit_code": 0, "clean": True}, b"", START + 0.3)
+    assert check.result is None
+    check.from_candidate(b'l["SyntaxError", "bad"]\n', at=0.5)
+    assert check.result == (Status.LOAD_ERROR, 0.5)
+    assert (check.candidate.num_ends, check.harness.num_ends) == (1, 0)  # the harness has ended by itself
+
+
+def test_fault_of_the_check_counts_once_the_candidate_has_loaded(check):
+    check.from_harness(b'f"no check"\n', at=0.25)
+    check.session.receive(check.harness, {"end": None, "exit_code": 0, "clean": True}, b"", START + 0.3)
+    check.from_candidate(LOADED, at=0.5)
+    assert check.result == (Status.INFRA, 0.5)
+
+
 def test_candidate_times_out_over_load_and_calls_together(check):
     check.from_candidate(LOADED, at=1.5)
     check.from_harness(CALL, at=3.0)
@@ -111,6 +137,6 @@ def test_harness_that_runs_out_of_time_after_an_answer_is_a_timeout(check):
 
 def test_decided_session_must_end_within_the_grace_time(check):
     check.look_at_clock(2.1, 2.2)
-    assert (check.candidate.num_ends, check.harness.num_ends) == (1, 0)  # the harness has not started
+    assert (check.candidate.num_ends, check.harness.num_ends) == (1, 1)
     assert check.session.check_deadline(START + 2.2 + GRACE_S)
     assert not check.session.check_deadline(START + 2.3 + GRACE_S)

@@ -7,7 +7,7 @@ import pytest
 from executor.api import grade, open_executor
 from executor.grading.tasks import parse_task
 from executor.service import client, connection
-from executor.service.client import fetch_service_info
+from executor.service.info import fetch_service_info
 from executor.types import Status, Submission
 from tests.support.fake_clock import RecordedPauses
 from tests.support.scripted_service import (

@@ -1,41 +1,61 @@
-"""compose.yaml and its images fit together, and only the service gets the engine's socket."""
+"""Compose files, images and configs fit together, and no container has more privileges than it needs."""
 
+import re
 from pathlib import Path
 
+import pytest
 import yaml
 
-from cli.config.files import read_yaml
-from cli.config.records import record_of
+from executor.commands.config import parse_dataclass, read_yaml
 from executor.service.settings import ServiceConfig
 
 ROOT = Path(__file__).resolve().parents[4]
-ENGINE = "/var/run/docker.sock"
+FLEET = ROOT / "executor" / "deploy"
+ENGINE_SOCKET = "/var/run/docker.sock"
 
 
-def services() -> dict:
-    return yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]
+def read_services(folder: Path) -> dict:
+    return yaml.safe_load((folder / "compose.yaml").read_text(encoding="utf-8"))["services"]
 
 
-def test_only_the_service_has_the_engine_socket_and_ports_are_on_loopback():
-    given = services()
-    assert [name for name, service in given.items() if any(ENGINE in v for v in service["volumes"])] == ["executor"]
-    assert all(port.startswith("127.0.0.1:") for service in given.values() for port in service["ports"])
-    assert not any("privileged" in service or "cap_add" in service for service in given.values())
+def read_config(path: Path) -> ServiceConfig:
+    return parse_dataclass(ServiceConfig, read_yaml(path), source=str(path))
 
 
-def test_config_of_the_service_matches_its_mounts_and_ports():
-    path = ROOT / "deploy/executor.yaml"
-    settings = record_of(ServiceConfig, read_yaml(path), source=str(path))
-    executor = services()["executor"]
-    assert settings.backend == "docker"
-    assert f"{settings.docker.socket_dir}:{settings.docker.socket_dir}" in executor["volumes"]
-    assert executor["ports"] == [f"127.0.0.1:{settings.port}:{settings.port}"]
-    assert int(executor["stop_grace_period"].rstrip("s")) > settings.drain_s
+@pytest.mark.parametrize(("folder", "with_engine"), [(ROOT, ["executor"]), (FLEET, [])], ids=["one host", "fleet"])
+def test_containers_are_unprivileged_and_published_on_loopback(folder: Path, with_engine: list[str]) -> None:
+    services = read_services(folder)
+    volumes = {name: service.get("volumes", []) for name, service in services.items()}
+    assert [name for name in services if any(ENGINE_SOCKET in volume for volume in volumes[name])] == with_engine
+    assert not any("privileged" in service or "cap_add" in service for service in services.values())
+    for port in (port for service in services.values() for port in service.get("ports", [])):
+        assert re.match(r"(\$\{\w+:-)?127\.0\.0\.1:", port)
 
 
-def test_build_stages_and_their_sources_exist():
-    for service in services().values():
-        text = (ROOT / service["build"]["dockerfile"]).read_text(encoding="utf-8")
-        assert f" AS {service['build']['target']}\n" in text
-        copied = [line.split()[1] for line in text.splitlines() if line.startswith("COPY ")]
+@pytest.mark.parametrize("folder", [ROOT, FLEET], ids=["one host", "fleet"])
+def test_build_stages_and_their_sources_exist(folder: Path) -> None:
+    for service in read_services(folder).values():
+        build = service["build"]
+        text = (ROOT / build["dockerfile"]).read_text(encoding="utf-8")
+        assert f" AS {build['target']}\n" in text
+        copied = [line.split()[1] for line in text.splitlines() if line.startswith("COPY ") and "--from" not in line]
         assert all((ROOT / source).exists() for source in copied)
+
+
+def test_config_of_the_service_matches_its_mounts_and_ports() -> None:
+    config = read_config(ROOT / "deploy" / "executor.yaml")
+    executor = read_services(ROOT)["executor"]
+    assert config.backend == "docker"
+    assert f"{config.docker.socket_dir}:{config.docker.socket_dir}" in executor["volumes"]
+    assert executor["ports"] == [f"127.0.0.1:{config.port}:{config.port}"]
+    assert int(executor["stop_grace_period"].rstrip("s")) > config.drain_s
+
+
+def test_fleet_balancer_waits_longer_than_its_replicas_and_their_clients() -> None:
+    config, services = read_config(FLEET / "executor.yaml"), read_services(FLEET)
+    balancer = (FLEET / "haproxy.cfg").read_text(encoding="utf-8")
+    timeouts = {name: int(value) for name, value in re.findall(r"timeout (client|server) (\d+)s", balancer)}
+    assert f" executor:{config.port} " in balancer
+    assert timeouts["client"] > config.body_timeout_s
+    assert timeouts["server"] > 30  # seconds without data after which a client closes its connection
+    assert all(int(service["stop_grace_period"].rstrip("s")) > config.drain_s for service in services.values())

@@ -19,16 +19,16 @@ BAD = Submission(task=TASK, completion="def f():\n    return 2\n")
 
 @pytest.mark.parametrize(
     ("backend", "behind"),
-    [("node", "auto"), ("node:docker", "docker"), ("node:process", "process"), ("auto", None), ("docker", None),
-     ("http://node:8600", None)],
+    [("per_node", "auto"), ("per_node:docker", "docker"), ("per_node:process", "process"), ("auto", None),
+     ("docker", None), ("http://node:8600", None)],
 )  # fmt: skip
 def test_parse_node_backend(backend: str, behind: str | None) -> None:
     assert parse_node_backend(backend) == behind
 
 
-@pytest.mark.parametrize("backend", ["node:", "node:podman", "node:http://here:1", "node:node"])
+@pytest.mark.parametrize("backend", ["per_node:", "per_node:podman", "per_node:http://here:1", "per_node:per_node"])
 def test_invalid_node_backends(backend: str) -> None:
-    with pytest.raises(ValueError, match="backend must be node or one of node:auto, node:docker"):
+    with pytest.raises(ValueError, match="backend must be per_node or one of per_node:auto, per_node:docker"):
         parse_node_backend(backend)
 
 

@@ -11,7 +11,7 @@ from datamodules.batches import TaskPrompt
 from datamodules.prompt_format import encode_completions, encode_prompts
 from datamodules.tokenizer import train_tokenizer
 from executor.types import Status, Submission
-from lightning_modules.evaluation.evaluate import EvalConfig, evaluate, regrade, sample_id
+from lightning_modules.evaluation.evaluate import EvalConfig, evaluate, regrade
 from lightning_modules.evaluation.records import GREEDY, Evaluation, GradedCompletion, TaskResult
 from lightning_modules.evaluation.statistics import (
     mean_interval,
@@ -20,7 +20,7 @@ from lightning_modules.evaluation.statistics import (
     score_groups,
     score_interval,
 )
-from lightning_modules.generation.generate import Generated
+from lightning_modules.generation.sampler import Completion, stream_id
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.training.sample_texts import sample_text
 from tests.support.fake_executor import FakeExecutor
@@ -55,17 +55,17 @@ def status_by_text(submission: Submission) -> Status:
 @pytest.fixture
 def scripted(monkeypatch, tokenizer):
     """Let the policy answer task i with SCRIPT[i]: the greedy status, then those of the samples."""
-    names = {sample_id(f"t{i}", number): (i, number) for i in range(3) for number in range(GREEDY, 4)}
+    names = {stream_id(f"t{i}", number): (i, number) for i in range(3) for number in range(GREEDY, 4)}
 
-    def generate(causal_lm, prompt_ids, sample_ids, *, sampling, on_finished, **options):
+    def generate(causal_lm, tokenizer, prompts, sampling, *, stream_ids, on_completion, **options):
         results = {}
-        for index, name in reversed(list(enumerate(sample_ids))):  # rows end in whichever order
+        for index, name in reversed(list(enumerate(stream_ids))):  # rows end in whichever order
             task, number = names[name]
             assert (sampling.temperature == 0.0) == (number == GREEDY)
             text = SCRIPT[task][number + 1]
-            results[index] = Generated(encode_completions(tokenizer, [text])[0], [], True)
-            on_finished(index, results[index])
-        return [results[index] for index in range(len(sample_ids))]
+            results[index] = Completion(text, encode_completions(tokenizer, [text])[0], [], True)
+            on_completion(index, results[index])
+        return [results[index] for index in range(len(stream_ids))]
 
     monkeypatch.setattr(evaluation_module, "generate", generate)
 
@@ -134,12 +134,12 @@ def all_wrong(submission: Submission) -> Status:
 def test_programs_are_submitted_while_others_are_generated(model, tokenizer, monkeypatch):
     executor, events = FakeExecutor(), []
 
-    def generate(*arguments, on_finished, **options):
+    def generate(*arguments, on_completion, **options):
         def finished(index, item):
-            on_finished(index, item)
+            on_completion(index, item)
             events.append((index, len(executor.submissions)))
 
-        return generation_module.generate(*arguments, on_finished=finished, **options)
+        return generation_module.generate(*arguments, on_completion=finished, **options)
 
     monkeypatch.setattr(evaluation_module, "generate", generate)
     prompts = prompts_of(tokenizer, 4)
@@ -249,9 +249,9 @@ def test_known_completions_are_not_generated_again(model, tokenizer, monkeypatch
     def keep(task_id, number, sample):
         whole[task_id, number] = sample
 
-    def generate(causal_lm, prompt_ids, sample_ids, **options):
-        names.extend(sample_ids)
-        return generation_module.generate(causal_lm, prompt_ids, sample_ids, **options)
+    def generate(*arguments, stream_ids, **options):
+        names.extend(stream_ids)
+        return generation_module.generate(*arguments, stream_ids=stream_ids, **options)
 
     base = run(model, tokenizer, verdict=all_wrong, on_graded=keep)
     kept = {name: sample for name, sample in whole.items() if name[1] != 1}  # as if interrupted
@@ -261,7 +261,7 @@ def test_known_completions_are_not_generated_again(model, tokenizer, monkeypatch
     resumed = run(model, tokenizer, verdict=all_wrong, known=kept, on_graded=lambda *found: again.append(found[:2]))
     assert resumed == base
     assert sorted(again) == [("t0", 1), ("t1", 1), ("t2", 0), ("t2", 1)]
-    assert sorted(names) == sorted(sample_id(f"t{i}", 1) for i in range(3))
+    assert sorted(names) == sorted(stream_id(f"t{i}", 1) for i in range(3))
 
 
 def test_regrading_keeps_completions_and_changes_statuses(model, tokenizer):

@@ -3,10 +3,11 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from lightning_modules.generation.counter_random import uniforms
-from lightning_modules.generation.generate import Sampling, fill_gaps, generate
+from lightning_modules.generation.engine import compact_rows
+from lightning_modules.generation.generate import generate
 from lightning_modules.generation.kv_cache import new_cache, select_rows
-from lightning_modules.generation.sampler import draw_tokens
+from lightning_modules.generation.sampler import SamplingParams, sample_tokens, uniforms
+from tests.support.number_tokenizer import NumberTokenizer
 
 EOS, PAD, VOCAB = 2, 0, 24
 
@@ -41,13 +42,12 @@ def complete(
 ):
     return generate(
         model,
+        NumberTokenizer(eos_id=EOS, pad_id=PAD),  # type: ignore[arg-type]
         prompts,
-        list(range(len(prompts))) if ids is None else ids,
-        sampling=Sampling(max_new_tokens=max_new_tokens, temperature=temperature),
+        SamplingParams(max_new_tokens=max_new_tokens, temperature=temperature),
+        stream_ids=list(range(len(prompts))) if ids is None else ids,
         seed=seed,
         iteration=iteration,
-        eos_id=EOS,
-        pad_id=PAD,
         batch_size=batch_size,
         **more,
     )
@@ -107,10 +107,11 @@ def test_logprobs_are_those_of_the_sampling_distribution(model, temperature):
 def test_limits_of_length_are_kept_and_rows_stream_once(model):
     seen = []
     prompts = [[1] * 60, [1, 4]]  # the context is 64: only 4 tokens fit behind the first
-    rows = complete(model, prompts, max_new_tokens=9, on_finished=lambda index, row: seen.append((index, row)))
+    rows = complete(model, prompts, max_new_tokens=9, on_completion=lambda index, row: seen.append((index, row)))
     assert len(rows[0].token_ids) <= 4
     assert len(rows[1].token_ids) <= 9
     assert sorted(seen, key=lambda pair: pair[0]) == list(enumerate(rows))
+    assert rows[1].text.split() == [str(token) for token in rows[1].token_ids if token not in (EOS, PAD)]
     with pytest.raises(ValueError, match="prompt 0 has 64 tokens"):
         complete(model, [[1] * 64])
 
@@ -130,7 +131,7 @@ def test_bfloat16_decodes_with_a_copy(model):
 def test_inverse_cdf_by_hand():
     # probabilities .2 .3 0 .5, cumulative .2 .5 .5 1
     logits = torch.log(torch.tensor([[0.2, 0.3, 0.0, 0.5]])).expand(5, 4)
-    tokens, logprobs = draw_tokens(logits, temperature=1.0, random=np.array([0.0, 0.19, 0.21, 0.51, 0.999999999]))
+    tokens, logprobs = sample_tokens(logits, temperature=1.0, random=np.array([0.0, 0.19, 0.21, 0.51, 0.999999999]))
     assert tokens.tolist() == [0, 0, 1, 3, 3]
     torch.testing.assert_close(logprobs.exp(), torch.tensor([0.2, 0.2, 0.3, 0.5, 0.5]))
 
@@ -139,7 +140,7 @@ def test_inverse_cdf_by_hand():
 def test_no_number_draws_a_token_of_probability_zero(below):
     # 1 - 2**-25 is 1 in float32: nothing is above it, and the last token with a probability is meant
     logits = torch.tensor([[0.0] * 3 + [-1e4] * 5])
-    tokens, logprobs = draw_tokens(logits, temperature=1.0, random=np.array([1 - below]))
+    tokens, logprobs = sample_tokens(logits, temperature=1.0, random=np.array([1 - below]))
     assert tokens.tolist() == [2]
     assert logprobs.tolist() == pytest.approx([np.log(1 / 3)])
 
@@ -147,7 +148,7 @@ def test_no_number_draws_a_token_of_probability_zero(below):
 def test_temperature_sharpens():
     # weights 1 and 2 at temperature 0.5 become 1 and 4: probability .8 for the second
     logits = torch.log(torch.tensor([[1.0, 2.0]]))
-    _, logprobs = draw_tokens(logits, temperature=0.5, random=np.array([0.9]))
+    _, logprobs = sample_tokens(logits, temperature=0.5, random=np.array([0.9]))
     assert logprobs.exp().item() == pytest.approx(0.8)
 
 
@@ -180,8 +181,8 @@ def test_the_cache_grows_in_place_and_past_its_capacity(model):
 
 def test_rows_that_go_on_move_as_little_as_possible():
     ended = np.array([False, True, False, True, True, False, False])  # 0, 2, 5, 6 go on: 5 takes the place of 1 ...
-    assert fill_gaps(ended).tolist() == [0, 5, 2, 6]  # ... and 6 that of 3
-    assert fill_gaps(np.array([False, False, True])).tolist() == [0, 1]
+    assert compact_rows(ended).tolist() == [0, 5, 2, 6]  # ... and 6 that of 3
+    assert compact_rows(np.array([False, False, True])).tolist() == [0, 1]
 
 
 def test_rows_are_taken_out_of_the_cache_in_place(model):
@@ -201,6 +202,6 @@ def test_rows_are_taken_out_of_the_cache_in_place(model):
 
 def test_sampling_refuses_nonsense():
     with pytest.raises(ValueError, match="max_new_tokens"):
-        Sampling(max_new_tokens=0)
+        SamplingParams(max_new_tokens=0)
     with pytest.raises(ValueError, match="temperature"):
-        Sampling(max_new_tokens=1, temperature=-1.0)
+        SamplingParams(max_new_tokens=1, temperature=-1.0)

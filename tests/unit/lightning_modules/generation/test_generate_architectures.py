@@ -24,8 +24,9 @@ from transformers import (
 
 import lightning_modules.generation.generate as generation_module
 from lightning_modules.generation.generate import generate
-from lightning_modules.generation.kv_cache import is_drivable
-from lightning_modules.generation.sampler import Sampling
+from lightning_modules.generation.kv_cache import supports_buffered_cache
+from lightning_modules.generation.sampler import SamplingParams
+from tests.support.number_tokenizer import NumberTokenizer
 
 EOS, PAD, VOCAB = 2, 0, 24
 SIZES = {
@@ -87,12 +88,11 @@ def some_prompts(count: int) -> list[list[int]]:
 def complete(model, prompts, *, ids=None, temperature=1.0, batch_size=8, **more):
     return generate(
         model,
+        NumberTokenizer(eos_id=EOS, pad_id=PAD),  # type: ignore[arg-type]
         prompts,
-        list(range(len(prompts))) if ids is None else ids,
-        sampling=Sampling(max_new_tokens=20, temperature=temperature),
+        SamplingParams(max_new_tokens=20, temperature=temperature),
+        stream_ids=list(range(len(prompts))) if ids is None else ids,
         seed=3,
-        eos_id=EOS,
-        pad_id=PAD,
         batch_size=batch_size,
         **more,
     )
@@ -101,7 +101,7 @@ def complete(model, prompts, *, ids=None, temperature=1.0, batch_size=8, **more)
 @pytest.mark.parametrize("name", [*DRIVABLE, *OTHERS])
 def test_greedy_tokens_are_those_of_transformers_one_prompt_at_a_time(name):
     model = model_of(name)
-    assert is_drivable(model) == (name in DRIVABLE)
+    assert supports_buffered_cache(model) == (name in DRIVABLE)
     prompts = some_prompts(12)
     completions = complete(model, prompts, temperature=0.0)
     for prompt, completion in zip(prompts, completions, strict=True):
@@ -118,7 +118,7 @@ def test_the_fallback_draws_what_our_loop_draws(name, temperature, monkeypatch):
     prompts[3] = prompts[3] * 20  # 60 tokens or so: the context leaves less room than max_new_tokens
     prompts[3] = prompts[3][:58]
     ours = complete(model, prompts, temperature=temperature)
-    monkeypatch.setattr(generation_module, "is_drivable", lambda model: False)
+    monkeypatch.setattr(generation_module, "supports_buffered_cache", lambda model: False)
     # what a checkpoint asks of `generate` would change the draws
     model.generation_config = GenerationConfig(
         repetition_penalty=9.0,
@@ -128,7 +128,9 @@ def test_the_fallback_draws_what_our_loop_draws(name, temperature, monkeypatch):
         suppress_tokens=[8, 9],
         min_new_tokens=9,
     )
-    theirs = complete(model, prompts, temperature=temperature, on_finished=lambda index, row: seen.append((index, row)))
+    theirs = complete(
+        model, prompts, temperature=temperature, on_completion=lambda index, row: seen.append((index, row))
+    )
     assert [row.token_ids for row in theirs] == [row.token_ids for row in ours]
     assert [row.finished for row in theirs] == [row.finished for row in ours]
     for mine, other in zip(ours, theirs, strict=True):

@@ -2,14 +2,13 @@ import pytest
 import torch
 
 from lightning_modules.rl.advantages import (
+    find_zero_variance_groups,
     generalized_advantages,
     group_relative,
     leave_one_out,
     rewards_to_go,
     token_rewards,
-    uniform_groups,
 )
-from lightning_modules.rl.kl_control import KLConfig, controller_of
 
 MASK = torch.tensor([[True, True, True], [True, True, False]])
 
@@ -53,49 +52,15 @@ def test_advantages_are_those_of_a_plain_loop(gamma, gae_lambda):
         torch.testing.assert_close(returns[row, :length], advantages[row, :length] + values[row, :length])
 
 
-def test_uniform_groups():
+def test_find_zero_variance_groups():
     scores = torch.tensor([1.0, 1.0, 0.0, 1.0, 5.0, 7.0])
     known = torch.tensor([True, True, True, True, True, False])
     groups = torch.tensor([0, 0, 1, 1, 2, 2])
-    assert uniform_groups(scores, known, groups).tolist() == [True, True, False, False, True, True]
+    assert find_zero_variance_groups(scores, known, groups).tolist() == [True, True, False, False, True, True]
 
 
 def test_a_group_without_known_rewards_is_uniform():
-    assert uniform_groups(torch.tensor([1.0, 2.0]), torch.tensor([False, False]), torch.tensor([0, 0])).all()
-
-
-def test_the_kl_price_follows_the_target():
-    controller = controller_of(KLConfig(init_coef=0.1, target=2.0, horizon=100))
-    # 3 nats for 2 wanted: error .5, held at .2; 50 of 100 samples: times 1.1
-    assert controller.update(3.0, 50).coef == pytest.approx(0.11)
-    assert controller.update(0.0, 50).coef == pytest.approx(0.09)
-    # error .1: times 1 + .1 * .5
-    assert controller.update(2.2, 50).coef == pytest.approx(0.105)
-    assert controller.update(3.0, 1000).coef == pytest.approx(0.12)
-    assert controller.coef == 0.1
-
-
-def test_without_a_target_the_price_is_fixed():
-    controller = controller_of(KLConfig(init_coef=0.1))
-    assert controller.update(100.0, 1000) == controller
-
-
-@pytest.mark.parametrize("wrong", [{"init_coef": -1.0}, {"target": 0.0}, {"horizon": 0}])
-def test_kl_config_refuses_nonsense(wrong):
-    with pytest.raises(ValueError, match=f"kl.{next(iter(wrong))}"):
-        KLConfig(**wrong)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"place": "loss"}, "kl.estimator k1 has no gradient in the loss: use k3, or place: reward"),
-        ({"init_coef": 0.0, "target": 2.0}, "kl.init_coef is 0.0, and kl.target 2.0 can never move it"),
-    ],
-)
-def test_kl_config_refuses_a_price_that_does_nothing(wrong, message):
-    with pytest.raises(ValueError, match=message):
-        KLConfig(**wrong)
+    assert find_zero_variance_groups(torch.tensor([1.0, 2.0]), torch.tensor([False, False]), torch.tensor([0, 0])).all()
 
 
 GROUPS = torch.tensor([0, 1, 0, 0, 1, 2, 0])

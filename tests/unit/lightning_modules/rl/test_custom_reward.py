@@ -8,10 +8,12 @@ import pytest
 
 from executor.backends.plugin import load_object
 from executor.types import Outcome, Reward, Status
-from lightning_modules.rl.custom_reward import load_reward_function, total_own, with_own_reward
+from lightning_modules.generation.sampler import Completion
+from lightning_modules.rl.custom_reward import add_custom_reward, load_reward_function
 from tests.support.small_data import task_prompt
 
 PROMPT = task_prompt("task 7")
+TEXTS = [Completion(text, [1], [0.0], True) for text in "abc"]
 
 
 def outcome(status: Status, total: float | None) -> Outcome:
@@ -27,13 +29,11 @@ def test_it_is_added_to_known_rewards_and_never_sees_a_fault_of_the_sandbox() ->
         return prompt.depth / 4
 
     outcomes = [outcome(Status.PASSED, 1.0), outcome(Status.INFRA, None), outcome(Status.WRONG, 0.25)]
-    found = with_own_reward(outcomes, [PROMPT] * 3, ["a", "b", "c"], half_for_depth)
+    found = add_custom_reward(outcomes, [PROMPT] * 3, TEXTS, half_for_depth)
     assert seen == [("task 7", "a", Status.PASSED), ("task 7", "c", Status.WRONG)]
     assert [item.reward and item.reward.total for item in found] == [1.5, None, 0.75]
     assert found[0].reward is not None
-    assert found[0].reward.parts == {"passed": 1.0, "own": 0.5}
-    assert total_own(found) == (1.0, 2)
-    assert total_own(outcomes[1:2]) == (0, 0)
+    assert found[0].reward.parts == {"passed": 1.0, "custom": 0.5}
     assert outcomes[0].reward is not None
     assert outcomes[0].reward.total == 1.0  # as it was
 
@@ -41,7 +41,7 @@ def test_it_is_added_to_known_rewards_and_never_sees_a_fault_of_the_sandbox() ->
 @pytest.mark.parametrize("value", [None, True, "1", math.nan, math.inf])
 def test_what_is_no_finite_number_is_told_with_the_task(value) -> None:
     with pytest.raises(ValueError, match="must return a finite number; on task task 7 it returned"):
-        with_own_reward([outcome(Status.WRONG, 0.0)], [PROMPT], ["x"], lambda **_: value)
+        add_custom_reward([outcome(Status.WRONG, 0.0)], [PROMPT], TEXTS[:1], lambda **_: value)
 
 
 def test_its_failure_is_one_line() -> None:
@@ -49,7 +49,7 @@ def test_its_failure_is_one_line() -> None:
         raise KeyError("no\nsuch key")
 
     with pytest.raises(ValueError, match=r"reward_function failed on task task 7: KeyError: 'no\\nsuch key'"):
-        with_own_reward([outcome(Status.WRONG, 0.0)], [PROMPT], ["x"], broken)
+        add_custom_reward([outcome(Status.WRONG, 0.0)], [PROMPT], TEXTS[:1], broken)
 
 
 def test_it_is_found_in_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +57,7 @@ def test_it_is_found_in_the_current_directory(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert load_reward_function("rewards_of_mine.one")() == 1  # type: ignore[call-arg]
-    with pytest.raises(ValueError, match=r"rewards_of_mine.number is no function but int"):
+    with pytest.raises(ValueError, match=r"rewards_of_mine.number is not a function but int"):
         load_reward_function("rewards_of_mine.number")
 
 

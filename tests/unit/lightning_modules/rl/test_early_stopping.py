@@ -13,11 +13,10 @@ from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, Submission
-from lightning_modules.generation.sampler import Sampling
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
-from lightning_modules.rl.config import AlgorithmConfig, RLOptimizerConfig
-from lightning_modules.rl.early_stopping import StepWatch
-from lightning_modules.rl.kl_control import KLConfig
+from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RLOptimizerConfig
+from lightning_modules.rl.early_stopping import KLEarlyStopping
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 
@@ -26,34 +25,39 @@ TINY = TinyLlamaConfig(
 )
 
 
-def step(watch: StepWatch, share: float, *parts: tuple[float, float]) -> dict[str, float]:
+def step(stopping: KLEarlyStopping, share: float, *parts: tuple[float, float]) -> dict[str, float]:
     for part in parts:
-        watch.start_part(torch.tensor(share))
-        watch.end_part(torch.tensor(part))
-    return {tag: float(value) for tag, value in watch.end_step().items()}
+        stopping.start_micro_batch(torch.tensor(share))
+        stopping.end_micro_batch(torch.tensor(part))
+    return {tag: float(value) for tag, value in stopping.end_step().items()}
 
 
 def test_a_step_is_judged_by_all_of_its_parts() -> None:
-    watch = StepWatch(0.05)
+    stopping = KLEarlyStopping(0.05)
     # (.09 + .0) / 2 is below the limit, (.09 + .03) / 2 above it; a part alone decides nothing
-    assert step(watch, 2.0, (0.09, 1.5), (0.0, 0.5)) == {"policy/stopped_share": 0.0, "policy/first_ratio": 1.0}
-    assert not watch.stands_still
-    assert step(watch, 2.0, (0.09, 1.5), (0.03, 0.5)) == {"policy/stopped_share": 1.0}
-    assert step(watch, 2.0, (0.0, 1.0), (0.0, 1.0)) == {"policy/stopped_share": 1.0}  # for the rest of the iteration
-    assert watch.stands_still
-    watch.start_iteration()
-    assert not watch.stands_still
-    assert "policy/first_ratio" in step(watch, 2.0, (0.0, 1.0))
+    assert step(stopping, 2.0, (0.09, 1.5), (0.0, 0.5)) == {
+        "policy/early_stopped_frac": 0.0,
+        "policy/ratio_first_minibatch": 1.0,
+    }
+    assert not stopping.skip_step
+    assert step(stopping, 2.0, (0.09, 1.5), (0.03, 0.5)) == {"policy/early_stopped_frac": 1.0}
+    assert step(stopping, 2.0, (0.0, 1.0), (0.0, 1.0)) == {
+        "policy/early_stopped_frac": 1.0
+    }  # for the rest of the iteration
+    assert stopping.skip_step
+    stopping.start_iteration()
+    assert not stopping.skip_step
+    assert "policy/ratio_first_minibatch" in step(stopping, 2.0, (0.0, 1.0))
 
 
-def test_an_empty_step_stands_still_and_has_no_ratio() -> None:
-    watch = StepWatch(None)
-    assert watch.start_part(torch.tensor(0.0)) == 1.0
-    assert watch.stands_still
-    assert step(watch, 0.0, (0.0, 0.0)) == {"policy/stopped_share": 0.0}
-    assert watch.start_part(torch.tensor(0.5)) == 0.5  # one token for two parts
-    assert not watch.stands_still
-    assert step(watch, 4.0, (9.0, 1.0)) == {"policy/stopped_share": 0.0, "policy/first_ratio": 1.0}
+def test_an_empty_step_skip_step_and_has_no_ratio() -> None:
+    stopping = KLEarlyStopping(None)
+    assert stopping.start_micro_batch(torch.tensor(0.0)) == 1.0
+    assert stopping.skip_step
+    assert step(stopping, 0.0, (0.0, 0.0)) == {"policy/early_stopped_frac": 0.0}
+    assert stopping.start_micro_batch(torch.tensor(0.5)) == 0.5  # one token for two parts
+    assert not stopping.skip_step
+    assert step(stopping, 4.0, (9.0, 1.0)) == {"policy/early_stopped_frac": 0.0, "policy/ratio_first_minibatch": 1.0}
 
 
 class Moves(Callback):
@@ -104,12 +108,12 @@ def test_minibatches_of_uniform_groups_move_nothing_and_are_in_no_mean(tmp_path,
     tokenizer.save_pretrained(tmp_path / "start")
     module = rl_module.RLModule(
         init_from=str(tmp_path / "start"),
-        algorithm=AlgorithmConfig(estimator="grpo", whiten=False, drop_uniform_groups=True),
+        algorithm=AlgorithmConfig(estimator="grpo", whiten=False, filter_zero_variance_groups=True),
         critic=None,
-        kl=KLConfig(place="loss", estimator="k3"),
-        sampling=Sampling(max_new_tokens=8),
+        kl=KLConfig(apply_to="loss", estimator="k3"),
+        sampling=SamplingParams(max_new_tokens=8),
         optimizer=RLOptimizerConfig(lr=1e-3),
-        retest_share=0.0,
+        reward_probe_fraction=0.0,
     )
     # a minibatch holds the two answers to one prompt: it trains nothing where both pass or both fail
     data = RLDataModule(str(data_dir), prompts_per_iteration=4, samples_per_prompt=2, minibatch_size=2)
@@ -125,5 +129,5 @@ def test_minibatches_of_uniform_groups_move_nothing_and_are_in_no_mean(tmp_path,
     assert all(moved == (num_tokens > 0) for num_tokens, moved in minibatches)
     assert any(iteration[0][0] == 0 and any(dict(iteration)) for iteration in moves.minibatches)
     for number, metrics in enumerate(moves.metrics[1:]):
-        assert metrics["policy/first_ratio"] == pytest.approx(1.0, abs=1e-5)
+        assert metrics["policy/ratio_first_minibatch"] == pytest.approx(1.0, abs=1e-5)
         assert metrics["policy/entropy"] == pytest.approx(sum(entropies[number]) / len(entropies[number]))

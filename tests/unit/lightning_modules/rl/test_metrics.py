@@ -2,19 +2,22 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 
 import pytest
 import torch
 
-from executor.types import Outcome, Reward, Status
-from lightning_modules.generation.generate import Generated
-from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
-from lightning_modules.rl.kl_control import KLConfig
-from lightning_modules.rl.metrics import REWARD_PARTS
+from executor.grading.rewards import RewardConfig
+from executor.types import Status
+from lightning_modules.generation.sampler import SamplingParams
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RolloutConfig
+from lightning_modules.rl.metrics import measure_rollouts
 from lightning_modules.rl.numerics import variance
-from lightning_modules.rl.responses import Response, TokenScores
-from lightning_modules.rl.rollout import Collection, build_samples
+from lightning_modules.rl.records import Rollout, TokenLogprobs
+from lightning_modules.rl.reward_probe import ProbeCounts
+from lightning_modules.rl.rollout import compute_advantages
+from tests.support.rollouts import make_rollout
 
 PASS, FAIL, FAULT = Status.PASSED, Status.WRONG, Status.INFRA
 
@@ -41,22 +44,43 @@ class Ranks:
         return sum_over_ranks
 
 
-def response(number: int, status: Status) -> Response:
-    total = 1.3 if status is PASS else 0.1
-    reward = None if status is FAULT else Reward(total=total, parts={**dict.fromkeys(REWARD_PARTS, 0.0), "loads": 0.1})
-    outcome = Outcome(status=status, num_passed=0, num_tests=1, duration_s=0.0, reward=reward)
-    length = 1 + number % 3
-    return Response([1] * (2 + number), number // 2, Generated([5] * length, [-1.0] * length, number % 2 == 0), outcome)
+CONFIG = RolloutConfig(
+    algorithm=AlgorithmConfig(filter_zero_variance_groups=True),
+    critic=CriticConfig(gae_lambda=0.9),
+    kl=KLConfig(),
+    sampling=SamplingParams(max_new_tokens=8),
+    reward=RewardConfig(),
+)
 
 
-def collect(responses, sum_over_ranks) -> Collection:
-    lengths = torch.tensor([len(one.generated.token_ids) for one in responses])
+def rollout(number: int, status: Status) -> Rollout:
+    """Rollouts 0 and 1 belong to group 0, 2 and 3 to group 1, ..."""
+    reward = {PASS: 1.3, FAIL: 0.1, FAULT: None}[status]
+    options = {"prompt_ids": [1] * (2 + number), "length": 1 + number % 3, "finished": number % 2 == 0}
+    made = make_rollout(reward, group=number // 2, parts={"loads": 0.1}, **options)
+    return made._replace(outcome=replace(made.outcome, status=status))
+
+
+def measure(rollouts, sum_over_ranks):
+    lengths = torch.tensor([len(one.completion.token_ids) for one in rollouts])
     mask = torch.arange(3) < lengths[:, None]
-    numbers = torch.tensor([[len(one.prompt_ids) / 10 + 0.01 * t for t in range(3)] for one in responses])
-    scores = TokenScores(*[torch.where(mask, number, 0.0) for number in (-1 - numbers, -1 - numbers**2, numbers)], mask)
-    critic, algorithm = CriticConfig(gae_lambda=0.9), AlgorithmConfig(drop_uniform_groups=True)
-    options = {"algorithm": algorithm, "critic": critic, "kl": KLConfig(), "kl_coef": 0.1}
-    return build_samples(responses, scores, **options, sum_over_ranks=sum_over_ranks)
+    numbers = torch.tensor([[len(one.prompt.prompt_ids) / 10 + 0.01 * t for t in range(3)] for one in rollouts])
+    arrays = (-1 - numbers, -1 - numbers**2, numbers)
+    logprobs = TokenLogprobs(*(torch.where(mask, number, 0.0) for number in arrays), mask)
+    targets = compute_advantages(rollouts, logprobs, CONFIG, kl_coef=0.1, sum_over_ranks=sum_over_ranks)
+    return measure_rollouts(
+        rollouts,
+        logprobs,
+        targets,
+        ProbeCounts(len(rollouts), 1),
+        CONFIG,
+        {"generate": 1.0},
+        samples_per_prompt=2,
+        sum_over_ranks=sum_over_ranks,
+    )
+
+
+ONE_RANK = {"throughput/rollout_tokens_per_s", "reward/num_probed", "reward/probe_fail_rate"}
 
 
 @pytest.mark.parametrize(
@@ -68,27 +92,24 @@ def collect(responses, sum_over_ranks) -> Collection:
     ],
 )
 def test_two_ranks_measure_what_one_does(statuses) -> None:
-    rows = [response(number, status) for number, status in enumerate(statuses)]
-    whole = collect(rows, lambda tensor: tensor)
-    halves = Ranks().run(collect, rows[:4], [replace_group(row) for row in rows[4:]])
+    rows = [rollout(number, status) for number, status in enumerate(statuses)]
+    whole = measure(rows, lambda tensor: tensor)
+    halves = Ranks().run(measure, rows[:4], [row._replace(group=row.group - 2) for row in rows[4:]])
+    shared = {tag: value for tag, value in whole.metrics.items() if tag not in ONE_RANK}
     for half in halves:
-        assert half.metrics == pytest.approx(whole.metrics)
+        assert {tag: half.metrics[tag] for tag in shared} == pytest.approx(shared, nan_ok=True)
+        assert (half.metrics["reward/num_probed"], half.metrics["reward/probe_fail_rate"]) == (8, 0.25)
     known = [1.3 if status is PASS else 0.1 for status in statuses if status is not FAULT]
     mean = sum(known) / len(known)
     assert whole.metrics["reward/mean"] == pytest.approx(mean)
     assert whole.metrics["reward/std"] == pytest.approx(math.sqrt(sum((x - mean) ** 2 for x in known) / len(known)))
     assert whole.metrics["rollout/num_infra"] == statuses.count(FAULT)
-    kls = Ranks().run(lambda half, sum_over_ranks: half.kl_over_ranks(sum_over_ranks), *halves)
-    assert kls[0] == kls[1] == (pytest.approx(whole.kl_per_response), len(known))
-
-
-def replace_group(row: Response) -> Response:
-    return row._replace(group=row.group - 2)  # each rank counts its prompts from 0
+    assert halves[0][1:] == halves[1][1:] == (pytest.approx(whole.kl), len(known))
 
 
 def test_nothing_known_on_any_rank_is_no_number() -> None:
-    rows = [response(number, FAULT) for number in range(4)]
-    for half in Ranks().run(collect, rows[:2], rows[:2]):
+    rows = [rollout(number, FAULT) for number in range(4)]
+    for half in Ranks().run(measure, rows[:2], rows[:2]):
         assert math.isnan(half.metrics["reward/mean"])
         assert math.isnan(half.metrics["reward/std"])
         assert math.isnan(half.metrics["kl/k1"])

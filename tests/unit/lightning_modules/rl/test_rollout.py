@@ -5,137 +5,165 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from executor.types import Outcome, Reward, Status
-from lightning_modules.generation.generate import Generated
+from executor.grading.rewards import RewardConfig
+from lightning_modules.generation.sampler import Completion, SamplingParams
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import ReferencePolicy, weights_sha256
-from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
-from lightning_modules.rl.kl_control import KLConfig
-from lightning_modules.rl.metrics import REWARD_PARTS
-from lightning_modules.rl.responses import Response, TokenScores
-from lightning_modules.rl.rollout import build_samples, score_tokens
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RolloutConfig
+from lightning_modules.rl.metrics import measure_rollouts
+from lightning_modules.rl.numerics import no_reduce
+from lightning_modules.rl.rollout import compute_advantages, compute_logprobs, group_rollouts
+from tests.support.rollouts import make_logprobs, make_rollout
+from tests.support.small_data import task_prompt
 
 PLAIN = AlgorithmConfig(whiten=False)
 CRITIC = CriticConfig(gae_lambda=1.0)
-KL = KLConfig()
 
 
-def response(reward, *, group=0, length=2, finished=True):
-    status = Status.INFRA if reward is None else Status.PASSED if reward > 0 else Status.WRONG
-    judged = (
-        None if reward is None else Reward(total=reward, parts={**dict.fromkeys(REWARD_PARTS, 0.0), "passed": reward})
+def config_of(**settings) -> RolloutConfig:
+    options = {
+        "algorithm": PLAIN,
+        "critic": CRITIC,
+        "kl": KLConfig(),
+        "sampling": SamplingParams(max_new_tokens=8),
+        "reward": RewardConfig(),
+    }
+    return RolloutConfig(**(options | settings))
+
+
+def advantages_of(rollouts, logprobs, *, kl_coef=0.0, **settings):
+    return compute_advantages(rollouts, logprobs, config_of(**settings), kl_coef=kl_coef)
+
+
+def measure(rollouts, logprobs, *, kl_coef=0.0, **settings):
+    config = config_of(**settings)
+    targets = compute_advantages(rollouts, logprobs, config, kl_coef=kl_coef)
+    seconds = {"generate": 1.0, "logprob": 1.0, "execute": 1.0}
+    return measure_rollouts(
+        rollouts, logprobs, targets, None, config, seconds, samples_per_prompt=1, sum_over_ranks=no_reduce
     )
-    outcome = Outcome(status=status, num_passed=0, num_tests=1, duration_s=0.0, reward=judged)
-    return Response([1, 4], group, Generated([5] * length, [-1.0] * length, finished), outcome)
 
 
-def scores_of(lengths, *, logprob=-1.0, ref_logprob=-1.5, value=0.25):
-    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-    return TokenScores(*[torch.where(mask, number, 0.0) for number in (logprob, ref_logprob, value)], mask)
-
-
-def test_rewards_advantages_and_returns_by_hand():
+def test_advantages_and_returns_of_gae_by_hand():
     # k1 is .5 a token, at .1 a nat: token rewards -.05 and 1 - .05; with lambda = gamma = 1 the returns are
     # .9 and .95, the advantages .9 - .25 and .95 - .25
-    result = build_samples([response(1.0)], scores_of([2]), algorithm=PLAIN, critic=CRITIC, kl=KL, kl_coef=0.1)
-    [sample] = result.samples
-    torch.testing.assert_close(sample.returns, torch.tensor([0.9, 0.95]))
-    torch.testing.assert_close(sample.advantages, torch.tensor([0.65, 0.7]))
-    assert sample.loss_mask.all()
-    assert result.kl_per_response == pytest.approx(1.0)
-    assert result.metrics["kl/k1"] == pytest.approx(0.5)
-    assert result.metrics["kl/k3"] == pytest.approx(0.5 - 1 + 0.60653, abs=1e-4)  # e^-.5 = .60653
+    found = advantages_of([make_rollout(1.0)], make_logprobs([2]), kl_coef=0.1)
+    torch.testing.assert_close(found.returns, torch.tensor([[0.9, 0.95]]))
+    torch.testing.assert_close(found.advantages, torch.tensor([[0.65, 0.7]]))
+    assert found.loss_mask.all()
+    stats = measure([make_rollout(1.0)], make_logprobs([2]), kl_coef=0.1)
+    assert (stats.kl, stats.num_rewarded) == (pytest.approx(1.0), 1)
+    assert stats.metrics["kl/sequence"] == stats.kl
+    assert stats.metrics["kl/k1"] == pytest.approx(0.5)
+    assert stats.metrics["kl/k3"] == pytest.approx(0.5 - 1 + 0.60653, abs=1e-4)  # e^-.5 = .60653
 
 
-def advantages_of(estimator, kl=KL, *, gamma=1.0, kl_coef=0.1):
-    """Those of two responses to one prompt: reward 1 with two tokens, reward 0 with three."""
-    both = [response(1.0, length=2), response(0.0, length=3)]
+def without_critic(estimator, *, gamma=1.0, **settings):
+    """Advantages of two completions of a prompt: reward 1 with two tokens, reward 0 with three; .1 a nat."""
+    both = [make_rollout(1.0, length=2), make_rollout(0.0, length=3)]
     algorithm = AlgorithmConfig(estimator=estimator, whiten=False, gamma=gamma)
-    result = build_samples(both, scores_of([2, 3]), algorithm=algorithm, critic=None, kl=kl, kl_coef=kl_coef)
-    assert not any(tag.startswith("value/") for tag in result.metrics)
-    assert all(not sample.returns.any() for sample in result.samples)
-    return [sample.advantages.tolist() for sample in result.samples]
+    found = advantages_of(both, make_logprobs([2, 3]), algorithm=algorithm, critic=None, kl_coef=0.1, **settings)
+    assert not found.returns.any()
+    return [found.advantages[0, :2].tolist(), found.advantages[1].tolist()]
 
 
 def test_estimators_without_a_critic_by_hand():
-    # k1 is .5 a token, so at .1 a nat a response of 2 tokens pays .1, one of 3 tokens .15: .9 and -.15
-    assert advantages_of("rloo") == [pytest.approx([1.05] * 2), pytest.approx([-1.05] * 3)]
+    # k1 is .5 a token, so at .1 a nat a completion of 2 tokens pays .1, one of 3 tokens .15: .9 and -.15
+    assert without_critic("rloo") == [pytest.approx([1.05] * 2), pytest.approx([-1.05] * 3)]
     # about .375 by .525 each; the deviation of two is .525 * sqrt 2
-    assert advantages_of("grpo") == [pytest.approx([0.7071] * 2, abs=1e-3), pytest.approx([-0.7071] * 3, abs=1e-3)]
+    assert without_critic("grpo") == [pytest.approx([0.7071] * 2, abs=1e-3), pytest.approx([-0.7071] * 3, abs=1e-3)]
     # tokens pay .05; the last has the reward; discounted by .5 to the front
-    found = advantages_of("reinforce_pp", gamma=0.5)
+    found = without_critic("reinforce_pp", gamma=0.5)
     assert found == [pytest.approx([0.425, 0.95]), pytest.approx([-0.0875, -0.075, -0.05])]
 
 
-def test_where_and_how_the_divergence_is_paid_for_by_hand():
-    in_loss = KLConfig(place="loss", estimator="k3")
-    assert advantages_of("rloo", in_loss) == [pytest.approx([1.0] * 2), pytest.approx([-1.0] * 3)]
+def test_kl_penalty_by_estimator_and_place():
+    in_loss = KLConfig(apply_to="loss", estimator="k3")
+    assert without_critic("rloo", kl=in_loss) == [pytest.approx([1.0] * 2), pytest.approx([-1.0] * 3)]
     # k3 is e^-.5 - 1 + .5 = .10653 a token: 1 - .021306 and -.031959
     k3 = KLConfig(estimator="k3")
-    assert advantages_of("rloo", k3)[0] == pytest.approx([1.010653] * 2, abs=1e-5)
+    assert without_critic("rloo", kl=k3)[0] == pytest.approx([1.010653] * 2, abs=1e-5)
 
 
-def test_an_infrastructure_fault_is_left_out_of_everything():
-    both = [response(1.0, length=2), response(None, length=3)]
-    result = build_samples(both, scores_of([2, 3]), algorithm=PLAIN, critic=CRITIC, kl=KL, kl_coef=0.0)
-    assert result.samples[0].loss_mask.all()
-    assert not result.samples[1].loss_mask.any()
-    assert result.metrics["reward/mean"] == 1.0
-    assert result.metrics["reward/pass_rate"] == 1.0
-    assert result.metrics["rollout/num_infra"] == 1.0
-    assert result.metrics["rollout/status/infra"] == 0.5
-    assert result.num_known == 1
-    alone = build_samples(
-        both[:1], scores_of([2]), algorithm=replace(PLAIN, whiten=True), critic=CRITIC, kl=KL, kl_coef=0.0
-    )
-    whitened = build_samples(
-        both, scores_of([2, 3]), algorithm=replace(PLAIN, whiten=True), critic=CRITIC, kl=KL, kl_coef=0.0
-    )
-    torch.testing.assert_close(whitened.samples[0].advantages, alone.samples[0].advantages)
+def test_critic_and_gamma_and_lambda_enter_gae():
+    rollouts, logprobs = [make_rollout(1.0)], make_logprobs([2])
+    # rewards 0 and 1, values .25: errors gamma * .25 - .25 and .75
+    for gamma, gae_lambda in ((1.0, 1.0), (0.5, 1.0), (1.0, 0.5)):
+        settings = {"algorithm": replace(PLAIN, gamma=gamma), "critic": replace(CRITIC, gae_lambda=gae_lambda)}
+        first, last = advantages_of(rollouts, logprobs, **settings).advantages[0].tolist()
+        assert last == pytest.approx(0.75)
+        assert first == pytest.approx(gamma * 0.25 - 0.25 + gamma * gae_lambda * 0.75)
 
 
-def test_an_iteration_of_nothing_but_faults_has_no_reward():
-    result = build_samples([response(None)], scores_of([2]), algorithm=PLAIN, critic=CRITIC, kl=KL, kl_coef=0.1)
-    assert not result.samples[0].loss_mask.any()
-    tags = ("reward/mean", "reward/std", "reward/pass_rate", "reward/passed", "reward/loads")
-    assert all(math.isnan(result.metrics[tag]) for tag in tags)
-    assert (result.num_judged.tolist(), result.num_correct.tolist()) == ([0], [0])
+def test_an_infra_fault_is_excluded_from_loss_whitening_and_metrics():
+    both, logprobs = [make_rollout(1.0, length=2), make_rollout(None, length=3)], make_logprobs([2, 3])
+    found = advantages_of(both, logprobs)
+    assert found.loss_mask.tolist() == [[True, True, False], [False, False, False]]
+    metrics = measure(both, logprobs).metrics
+    assert metrics["reward/mean"] == metrics["reward/pass_rate"] == metrics["rollout/num_infra"] == 1.0
+    assert metrics["status/rollout/infra"] == metrics["rollout/trained_frac"] == 0.5
+    assert measure(both, logprobs).num_rewarded == 1
+    whitening = {"algorithm": replace(PLAIN, whiten=True)}
+    alone = advantages_of(both[:1], make_logprobs([2]), **whitening).advantages
+    torch.testing.assert_close(advantages_of(both, logprobs, **whitening).advantages[:1, :2], alone)
+
+
+def test_an_iteration_of_infra_faults_has_no_reward():
+    rollouts, logprobs = [make_rollout(None)], make_logprobs([2])
+    assert not advantages_of(rollouts, logprobs).loss_mask.any()
+    stats = measure(rollouts, logprobs)
+    tags = ("reward/mean", "reward/std", "reward/pass_rate", "reward/passed", "reward/loads", "rollout/pass_at_1")
+    assert all(math.isnan(stats.metrics[tag]) for tag in tags)
+    assert (stats.kl, stats.num_rewarded) == (0.0, 0)
 
 
 def test_advantages_are_whitened_over_all_trained_tokens():
-    result = build_samples(
-        [response(1.0), response(0.0, length=3)],
-        scores_of([2, 3]),
-        algorithm=AlgorithmConfig(),
-        critic=CRITIC,
-        kl=KL,
-        kl_coef=0.05,
-    )
-    advantages = torch.cat([sample.advantages for sample in result.samples])
+    rollouts, logprobs = [make_rollout(1.0), make_rollout(0.0, length=3)], make_logprobs([2, 3])
+    advantages = advantages_of(rollouts, logprobs, algorithm=AlgorithmConfig()).advantages[logprobs.mask]
     assert advantages.mean().item() == pytest.approx(0.0, abs=1e-6)
     assert advantages.std(correction=0).item() == pytest.approx(1.0, abs=1e-5)
 
 
-def test_uniform_groups_are_counted_and_dropped_where_asked():
-    rows = [response(1.0, group=0), response(1.0, group=0), response(1.0, group=1), response(0.0, group=1)]
-    kept = build_samples(rows, scores_of([2] * 4), algorithm=PLAIN, critic=CRITIC, kl=KL, kl_coef=0.0)
-    dropped = build_samples(
-        rows, scores_of([2] * 4), algorithm=replace(PLAIN, drop_uniform_groups=True), critic=CRITIC, kl=KL, kl_coef=0.0
-    )
-    assert kept.metrics["rollout/uniform_share"] == dropped.metrics["rollout/uniform_share"] == 0.5
-    assert [bool(sample.loss_mask.any()) for sample in kept.samples] == [True] * 4
-    assert [bool(sample.loss_mask.any()) for sample in dropped.samples] == [False, False, True, True]
+def test_zero_variance_groups_are_counted_and_filtered_on_request():
+    rollouts = [make_rollout(reward, group=group) for reward, group in ((1.0, 0), (1.0, 0), (1.0, 1), (0.0, 1))]
+    logprobs, filtering = make_logprobs([2] * 4), {"algorithm": replace(PLAIN, filter_zero_variance_groups=True)}
+    assert advantages_of(rollouts, logprobs).loss_mask.all()
+    assert advantages_of(rollouts, logprobs, **filtering).loss_mask.any(1).tolist() == [False, False, True, True]
+    for settings, trained in (({}, 1.0), (filtering, 0.5)):
+        metrics = measure(rollouts, logprobs, **settings).metrics
+        assert (metrics["rollout/zero_variance_frac"], metrics["rollout/trained_frac"]) == (0.5, trained)
 
 
-def test_truncated_responses_are_left_out_where_asked():
-    rows = [response(1.0), response(0.0, finished=False)]
-    kept = build_samples(rows, scores_of([2, 2]), algorithm=PLAIN, critic=CRITIC, kl=KL, kl_coef=0.0)
-    dropped = build_samples(
-        rows, scores_of([2, 2]), algorithm=replace(PLAIN, mask_truncated=True), critic=CRITIC, kl=KL, kl_coef=0.0
-    )
-    assert [bool(sample.loss_mask.any()) for sample in kept.samples] == [True, True]
-    assert [bool(sample.loss_mask.any()) for sample in dropped.samples] == [True, False]
-    assert kept.metrics["rollout/finished"] == 0.5
+def test_truncated_completions_are_masked_on_request():
+    rollouts, logprobs = [make_rollout(1.0), make_rollout(0.0, finished=False)], make_logprobs([2, 2])
+    masking = {"algorithm": replace(PLAIN, mask_truncated_completions=True)}
+    assert advantages_of(rollouts, logprobs).loss_mask.any(1).tolist() == [True, True]
+    assert advantages_of(rollouts, logprobs, **masking).loss_mask.any(1).tolist() == [True, False]
+    assert measure(rollouts, logprobs).metrics["completions/eos_frac"] == 0.5
+
+
+def test_groups_are_numbered_by_task():
+    prompts = [task_prompt(name) for name in ("b", "b", "a", "b")]
+    completions = [Completion("", [1], [0.0], True)] * 4
+    outcomes = [make_rollout(1.0).outcome] * 4
+    assert [rollout.group for rollout in group_rollouts(prompts, completions, outcomes)] == [0, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"critic": None}, "algorithm.estimator is gae, which needs a critic"),
+        ({"algorithm": AlgorithmConfig(estimator="grpo")}, "set critic to null"),
+        ({"algorithm": AlgorithmConfig(estimator="rloo", gamma=0.9), "critic": None}, "algorithm.gamma is 0.9"),
+        ({"sampling": SamplingParams(max_new_tokens=3, temperature=0.0)}, "sampling.temperature is 0.0"),
+        ({"rollout_batch_size": 0}, "rollout_batch_size is 0"),
+        ({"logprob_batch_size": 0}, "logprob_batch_size is 0"),
+        ({"reward_probe_fraction": 1.5}, "reward_probe_fraction is 1.5"),
+    ],
+)
+def test_contradictory_settings_are_errors(settings, message):
+    with pytest.raises(ValueError, match=message):
+        config_of(**settings)
 
 
 @pytest.fixture(scope="module")
@@ -156,10 +184,16 @@ def policy():
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
-def test_scores_are_those_of_each_row_alone(policy, batch_size):
+def test_logprobs_and_values_are_those_of_each_completion_alone(policy, batch_size):
     prompts, responses = [[1, 3], [1, 4, 5, 6], [1]], [[7, 8, 2], [9], [2, 3]]
-    reference = ReferencePolicy(policy)
-    scores = score_tokens(policy, reference, prompts, responses, batch_size=batch_size, pad_id=0, temperature=0.5)
+    scores = compute_logprobs(
+        policy,
+        ReferencePolicy(policy),
+        [task_prompt(prompt_ids=prompt) for prompt in prompts],
+        [Completion("", response, [], True) for response in responses],
+        config_of(logprob_batch_size=batch_size, sampling=SamplingParams(max_new_tokens=8, temperature=0.5)),
+        pad_id=0,
+    )
     for i, (prompt, answer) in enumerate(zip(prompts, responses, strict=True)):
         ids = torch.tensor([prompt + answer])
         with torch.no_grad():

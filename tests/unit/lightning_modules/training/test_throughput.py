@@ -1,4 +1,4 @@
-"""Telemetry: speeds over a window by a made-up clock, shares of an iteration, and what real runs log."""
+"""ThroughputMonitor: speeds over a window by a made-up clock, shares of an iteration, and what real runs log."""
 
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ from datamodules.rl_data import RLDataModule
 from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
 from datamodules.tokenizer import train_tokenizer, training_texts
-from lightning_modules.generation.generate import Sampling
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl.config import CriticConfig
@@ -24,14 +24,14 @@ from lightning_modules.training import throughput as telemetry
 from lightning_modules.training.checkpointing import RunCheckpoint
 from lightning_modules.training.run_logger import RunLogger
 from lightning_modules.training.tags import documented
-from lightning_modules.training.throughput import Telemetry, time_shares
+from lightning_modules.training.throughput import ThroughputMonitor, time_fractions
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 
 TINY = TinyLlamaConfig(
     hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128
 )
-SHARES = {f"time/share_{part}" for part in ("generate", "score", "execute", "update", "other")}
+SHARES = {f"time/{stage}_frac" for stage in ("generate", "logprob", "execute", "update", "other")}
 
 
 @pytest.fixture(autouse=True)
@@ -94,11 +94,12 @@ def test_speeds_over_a_window_of_two_steps(monkeypatch, tmp_path):
     tokenizer = train_tokenizer(["def solve(x): return x"], 280, tmp_path / "tokenizer")
     module = Module(policy=Policy(build_causal_lm(TINY, tokenizer, 0)), device=torch.device("cpu"), logged=[])
     trainer = SimpleNamespace(precision="32-true", callback_metrics={}, loggers=[], global_step=0)
-    callback = Telemetry(window_steps=2)
+    callback = ThroughputMonitor(window_steps=2)
     callback.on_fit_start(trainer, module)
-    clock.now += 50  # responses are collected
     callback.on_train_start(trainer, module)
     callback.on_train_epoch_start(trainer, module)
+    clock.now += 50  # rollouts are collected
+    callback.on_train_batch_start(trainer, module, None, 0)
 
     def step(seconds: float, num_tokens: int, num_samples: int) -> None:
         clock.now += seconds
@@ -133,17 +134,23 @@ def test_a_device_without_a_known_peak_has_no_utilization(data_dir, tmp_path, mo
 
 
 def test_shares_by_hand():
-    parts = {"generate": 4.0, "score": 1.0, "execute": 0.0, "update": 3.0}
-    assert time_shares(parts, 10.0) == pytest.approx(
-        {"generate": 0.4, "score": 0.1, "execute": 0.0, "update": 0.3, "other": 0.2}
+    parts = {"generate": 4.0, "logprob": 1.0, "execute": 0.0, "update": 3.0}
+    assert time_fractions(parts, 10.0) == pytest.approx(
+        {"generate": 0.4, "logprob": 0.1, "execute": 0.0, "update": 0.3, "other": 0.2}
     )
-    assert time_shares(parts, 5.0) == {"generate": 0.5, "score": 0.125, "execute": 0.0, "update": 0.375, "other": 0.0}
+    assert time_fractions(parts, 5.0) == {
+        "generate": 0.5,
+        "logprob": 0.125,
+        "execute": 0.0,
+        "update": 0.375,
+        "other": 0.0,
+    }
 
 
 def sft_scalars(data_dir, folder, *, window_steps: int):
     mixture = {"atomic": MixturePart(weight=1.0), "synthetic_train": MixturePart(weight=1.0)}
     data = SFTDataModule(str(data_dir), mixture, batch_size=4, max_length=64, steps_per_epoch=3, vocab_size=300)
-    trainer_of(folder, Telemetry(window_steps)).fit(SFTModule(architecture=TINY, max_new_tokens=4), data)
+    trainer_of(folder, ThroughputMonitor(window_steps)).fit(SFTModule(architecture=TINY, max_new_tokens=4), data)
     return scalars(folder)
 
 
@@ -182,8 +189,8 @@ def rl_scalars(data_dir, folder, *callbacks, ckpt_path=None, max_epochs=3):
     build_causal_lm(TINY, tokenizer, 1).save_pretrained(start)
     tokenizer.save_pretrained(start)
     data = RLDataModule(str(data_dir), prompts_per_iteration=12, samples_per_prompt=4, minibatch_size=24)
-    module = RLModule(init_from=str(start), sampling=Sampling(max_new_tokens=8), critic=CriticConfig())
-    trainer = trainer_of(folder, Telemetry(2), *callbacks, max_epochs=max_epochs)
+    module = RLModule(init_from=str(start), sampling=SamplingParams(max_new_tokens=8), critic=CriticConfig())
+    trainer = trainer_of(folder, ThroughputMonitor(2), *callbacks, max_epochs=max_epochs)
     trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
     return scalars(folder)
 
@@ -198,26 +205,26 @@ def test_tags_of_rl_and_their_steps(data_dir, tmp_path):
     for values in zip(*(found[tag] for tag in SHARES), strict=True):
         assert sum(share for _, share in values) == pytest.approx(1.0)
         assert all(0 <= share < 1 for _, share in values)
-    columns = ("time/generate_s", "time/update_s", "time/share_generate", "time/share_update")
+    columns = ("time/generate_s", "time/update_s", "time/generate_frac", "time/update_frac")
     for rows in zip(*(found[tag] for tag in columns), strict=True):
         (_, generate_s), (_, update_s), (_, share_generate), (_, share_update) = rows
         assert share_generate / share_update == pytest.approx(generate_s / update_s)
-    assert [share for _, share in found["rollout/padding_share"]] == pytest.approx(padding.shares)
+    assert [share for _, share in found["rollout/padding_frac"]] == pytest.approx(padding.shares)
     assert max(padding.shares) > 0
     assert len(found["throughput/mfu"]) == 5
 
 
 def test_the_share_of_padding_is_the_same_on_a_resumed_run(data_dir, tmp_path):
-    straight = rl_scalars(data_dir, tmp_path / "straight")["rollout/padding_share"]
+    straight = rl_scalars(data_dir, tmp_path / "straight")["rollout/padding_frac"]
     rl_scalars(data_dir, tmp_path / "half", RunCheckpoint(str(tmp_path / "run")), max_epochs=2)
     checkpoint = tmp_path / "run" / "checkpoints" / "epoch_00002.ckpt"
     resumed = rl_scalars(data_dir, tmp_path / "resumed", ckpt_path=str(checkpoint))
-    assert resumed["rollout/padding_share"] == straight[2:]
-    assert [step for step, _ in resumed["time/share_update"]] == [5]
+    assert resumed["rollout/padding_frac"] == straight[2:]
+    assert [step for step, _ in resumed["time/update_frac"]] == [5]
 
 
 def test_what_is_refused():
     with pytest.raises(ValueError, match="window_steps is 0: at least 1 is needed"):
-        Telemetry(window_steps=0)
-    with pytest.raises(ValueError, match="Telemetry: LightningModule trains no policy; leave the callback out"):
-        Telemetry().on_train_start(SimpleNamespace(), LightningModule())
+        ThroughputMonitor(window_steps=0)
+    with pytest.raises(ValueError, match="ThroughputMonitor: LightningModule trains no policy; leave the callback out"):
+        ThroughputMonitor().on_train_start(SimpleNamespace(), LightningModule())

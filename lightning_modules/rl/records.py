@@ -1,0 +1,51 @@
+"""Records of an iteration's rollouts; `Completion` and `Outcome` are those of generation and executor.
+
+Shapes: `N` completions of an iteration on this rank, padded on the right to `L` tokens.
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from datamodules.batches import TaskPrompt
+from executor.types import Outcome, Reward
+from lightning_modules.generation.sampler import Completion
+
+
+class Rollout(NamedTuple):
+    """A completion with its outcome."""
+
+    prompt: TaskPrompt
+    group: int
+    """Index of the prompt within the iteration on this rank, the same for all of its completions: 0, 1, ..."""
+    completion: Completion
+    outcome: Outcome
+
+    @property
+    def reward(self) -> Reward | None:
+        """The reward; None after an infra fault."""
+        return self.outcome.reward
+
+
+class TokenLogprobs(NamedTuple):
+    """What policy, reference policy and critic compute for each token, [N, L] each; 0 outside the mask."""
+
+    logprobs: Tensor
+    ref_logprobs: Tensor
+    values: Tensor
+    """Of the state before the token; 0 without a critic."""
+    mask: Tensor
+    """bool, True on the tokens of a completion"""
+
+
+class Advantages(NamedTuple):
+    """The training targets of an iteration."""
+
+    advantages: Tensor
+    """[N, L]"""
+    returns: Tensor
+    """[N, L] targets of the critic; 0 without one"""
+    loss_mask: Tensor
+    """[N, L] bool, True on the tokens that are trained"""
+    zero_variance: Tensor
+    """[N] bool, True for completions of a group whose rewards are all equal"""

@@ -1,0 +1,95 @@
+"""What `doctor` reports on machines that lack something, in both programs."""
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from executor.commands import doctor
+from executor.commands.doctor import (
+    Finding,
+    Level,
+    check_disk,
+    check_executor,
+    check_memory,
+    check_package,
+    check_sandbox,
+)
+from executor.commands.main import main
+
+
+@pytest.fixture
+def no_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    fail(monkeypatch, "none here")
+
+
+def fail(monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+    def try_sandbox(name: str) -> str:
+        raise ValueError(reason)
+
+    monkeypatch.setattr(doctor, "try_sandbox", try_sandbox)
+
+
+def test_working_sandbox_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "try_sandbox", lambda name: f"{name} with 1 worker")
+    found = check_sandbox("docker")
+    assert (found.level, found.detail, found.fix) == (Level.OK, "runs programs: docker with 1 worker", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "there", "fix"),
+    [
+        ("bubblewrap", "bwrap was not found", (), "sudo apt-get install bubblewrap"),
+        ("bubblewrap", "no namespaces", ("bwrap",), "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"),
+        ("docker", "run `atomforge-executor build`", ("docker",), "atomforge-executor build"),
+        ("docker", "no engine", (), "sudo apt-get install docker.io"),
+        ("docker", "no engine", ("dockerd",), "sudo systemctl start docker"),
+    ],
+)
+def test_fix_of_a_sandbox(monkeypatch: pytest.MonkeyPatch, name: str, reason: str, there: tuple, fix: str) -> None:
+    monkeypatch.setattr(doctor.shutil, "which", lambda program: f"/bin/{program}" if program in there else None)
+    fail(monkeypatch, reason)
+    found = check_sandbox(name)
+    assert found.level is Level.MISSING
+    assert found.detail == reason
+    assert found.fix.startswith(fix)
+
+
+@pytest.mark.parametrize(("free_gib", "level"), [(3.9, Level.MISSING), (4.1, Level.OK)])
+def test_memory(monkeypatch: pytest.MonkeyPatch, free_gib: float, level: Level) -> None:
+    measured = SimpleNamespace(available=free_gib * 2**30, total=8 * 2**30)
+    monkeypatch.setitem(sys.modules, "psutil", SimpleNamespace(virtual_memory=lambda: measured))
+    assert check_memory().level is level
+    assert check_memory().detail == "4 of 8 GiB free"
+
+
+def test_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: SimpleNamespace(free=2**30))
+    found = check_disk(Path("/x"))
+    assert (found.name, found.level, found.detail) == ("disk", Level.MISSING, "1 GiB free below /x")
+    assert "5 GiB" in found.fix
+
+
+def test_missing_package_has_the_given_level_and_fix() -> None:
+    found = check_package("no-such-package", fix="install it", level=Level.MISSING)
+    assert found == Finding(name="no-such-package", level=Level.MISSING, detail="not installed", fix="install it")
+    assert check_package("pytest", fix="").detail == pytest.__version__
+
+
+@pytest.mark.usefixtures("no_sandbox")
+def test_without_any_sandbox_the_executor_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {finding.name: finding for finding in check_executor()}
+    assert found["sandbox"].level is Level.BROKEN
+    assert main(["doctor", "--json"]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["name"]: line["level"] for line in lines}["docker"] == "missing"
+
+
+def test_findings_are_readable(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(doctor, "try_sandbox", lambda name: f"{name} [1 worker]")
+    assert main(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    assert "ok       docker            runs programs: docker [1 worker]\n" in shown
+    assert all(len(line) < 200 for line in shown.splitlines())

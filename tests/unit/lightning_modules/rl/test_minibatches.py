@@ -1,0 +1,87 @@
+import torch
+
+from datamodules.batches import MinibatchConfig, PromptBatch, RolloutStats
+from lightning_modules.rl.minibatches import TOKEN_ARRAYS, build_minibatches, collate, plan_minibatches
+from lightning_modules.rl.records import Advantages
+from tests.support.rollouts import make_logprobs, make_rollout
+
+
+def collate_with(prompts, lengths, *, numbers=None, masks=None, tokens=None):
+    """Collate completions whose arrays are `number`, `number` + 1, ... in the order of `TOKEN_ARRAYS`."""
+    rollouts = [
+        make_rollout(1.0, prompt_ids=prompt, length=length, token=token)
+        for prompt, length, token in zip(prompts, lengths, tokens or [7] * len(prompts), strict=True)
+    ]
+    shape = (len(lengths), max(lengths))
+    numbers = torch.tensor(numbers or [0.5] * len(lengths))[:, None].expand(shape)
+    arrays = {name: numbers + i for i, name in enumerate(TOKEN_ARRAYS[1:])}
+    mask = torch.ones(shape, dtype=torch.bool) if masks is None else torch.tensor(masks)
+    return collate(rollouts, {"loss_mask": mask, **arrays}, pad_id=0)
+
+
+def test_numbers_are_where_their_token_is_predicted():
+    batch = collate_with(
+        [[1, 2, 3], [1]], [2, 1], numbers=[0.5, 4.0], masks=[[True, False], [True, True]], tokens=[8, 7]
+    )
+    assert batch.input_ids.tolist() == [[1, 2, 3, 8, 8, 1, 7]]
+    assert batch.position_ids.tolist() == [[0, 1, 2, 3, 4, 0, 1]]
+    assert batch.segment_ids.tolist() == [[1, 1, 1, 1, 1, 2, 2]]
+    # position 2 (token 3) predicts the first 8; position 5 (token 1) predicts token 7
+    assert batch.old_logprobs.tolist() == [[0, 0, 0.5, 0.5, 0, 4.0]]
+    assert batch.loss_mask.tolist() == [[False, False, True, False, False, True]]
+    assert batch.returns.tolist() == [[0, 0, 4.5, 4.5, 0, 8.0]]
+
+
+def test_completions_that_do_not_fit_a_row_begin_another():
+    batch = collate_with([[1] * 100, [1] * 200], [50, 50])
+    assert batch.input_ids.shape == (2, 250)
+    assert (batch.segment_ids > 0).sum(1).tolist() == [250, 150]
+    assert batch.loss_mask.sum(1).tolist() == [50, 50]
+    assert batch.input_ids[1, 150:].tolist() == [0] * 100
+
+
+def test_a_prompt_is_packed_once_for_its_completions():
+    batch = collate_with([[1, 2, 3], [1, 4], [1, 2, 3]], [2, 1, 1], numbers=[0.5, 0.5, 4.0], tokens=[8, 5, 7])
+    # 1 2, then the branches 3 8 8 and 3 7; then the other prompt with one completion
+    assert batch.input_ids.tolist() == [[1, 2, 3, 8, 8, 3, 7, 1, 4, 5]]
+    assert batch.position_ids.tolist() == [[0, 1, 2, 3, 4, 2, 3, 0, 1, 2]]
+    assert batch.segment_ids.tolist() == [[1, 1, 1, 1, 1, 1, 1, 2, 2, 2]]
+    assert batch.branch_ids.tolist() == [[0, 0, 1, 1, 1, 2, 2, 0, 1, 1]]
+    assert batch.old_logprobs.tolist() == [[0, 0, 0.5, 0.5, 0, 4.0, 0, 0, 0.5]]
+
+
+def test_a_group_that_outgrows_a_row_repeats_its_prompt():
+    # a row holds 256: 99 shared and 51 + 51 + 51 are 252, a fourth completion is one too many
+    batch = collate_with([[1] * 100] * 4, [50] * 4)
+    assert batch.branch_ids.max(1).values.tolist() == [3, 1]
+    assert batch.loss_mask.sum(1).tolist() == [150, 50]
+
+
+def test_micro_batches_share_the_tokens_of_their_step():
+    lengths = [1, 2, 3, 4]
+    rollouts = [make_rollout(1.0, length=length) for length in lengths]
+    logprobs = make_logprobs(lengths)
+    zeros = torch.zeros(logprobs.mask.shape)
+    targets = Advantages(zeros, zeros, logprobs.mask, torch.zeros(4, dtype=torch.bool))
+    stats = RolloutStats({"reward/mean": 1.0}, 0.5, 4)
+    batch = PromptBatch(0, [rollout.prompt for rollout in rollouts], [0, 1, 2, 3], 4)
+    config = MinibatchConfig(size=4, num_epochs=2, num_micro_batches=2, seed=0)
+    batches = build_minibatches(rollouts, logprobs, targets, stats, batch, config, pad_id=0)
+    assert [batch.num_tokens.item() for batch in batches] == [5.0] * 4  # 10 tokens over 2 micro-batches, in 2 epochs
+    assert [int(batch.loss_mask.sum()) for batch in batches] == [3, 7] * 2
+    assert all(batch.stats is stats for batch in batches)
+
+
+def test_every_epoch_trains_on_every_completion_in_another_order():
+    def plan_with(seed, iteration):
+        return plan_minibatches(8, 2, iteration, MinibatchConfig(size=4, num_epochs=2, num_micro_batches=1, seed=seed))
+
+    plan = plan_with(0, 3)
+    assert [len(numbers) for numbers in plan] == [4, 4, 4, 4]
+    first, second = plan[0] + plan[1], plan[2] + plan[3]
+    assert sorted(first) == sorted(second) == list(range(8))
+    assert first != second
+    assert all(part[1::2] == [number + 1 for number in part[::2]] for part in plan)
+    assert plan == plan_with(0, 3)
+    assert plan != plan_with(0, 4)
+    assert plan != plan_with(1, 3)
