@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from cli.config.cli import build_run_from_arguments
+from cli.config.cli import build_run, build_run_from_arguments
 from cli.evaluation.plan import parse_plan
 from cli.study.plan import load_study
 from datamodules.sampler import MixtureSampler
@@ -173,3 +173,10 @@ def test_an_estimator_and_a_critic_that_do_not_fit_are_refused(required: dict[st
 @pytest.mark.parametrize("path", SYNTHESIS, ids=name_of)
 def test_synthesis_configs_are_read(path: Path) -> None:
     assert parse_config(content(path), source=path.name).seed == content(path).get("seed", 0)
+
+
+def test_an_override_changes_one_key_of_a_mixture() -> None:
+    files = [CONFIGS / "sft.yaml", CONFIGS / "experiments" / "sft_both.yaml"]
+    overrides = {"data.init_args.mixture.synthetic_train.count": 50, "run_dir": "r", "data.data_dir": "d"}
+    mixture = build_run("fit", files, overrides, stage="parsed").config.data.init_args.mixture
+    assert {split: part.count for split, part in mixture.items()} == {"atomic": None, "synthetic_train": 50}
