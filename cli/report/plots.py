@@ -50,6 +50,7 @@ _STYLE: Any = {
     "axes.axisbelow": True,
     "path.simplify": True,
 }
+_SOFT: Any = {"color": _PLACEHOLDERS["soft"], "fontsize": 10.5}
 _LETTER = 7.0
 """Width of a letter of a label, pixels."""
 _LINE_HEIGHT = 13.0
@@ -145,13 +146,13 @@ def dot_plot(
     axes.axvline(0, color=_PLACEHOLDERS["soft"], linewidth=1, clip_on=False)
     for value, words in marks:
         axes.axvline(value, color=_PLACEHOLDERS["soft"], linewidth=1, dashes=(3, 3), clip_on=False)
-        near_end = (value - axes.get_xlim()[0]) / (axes.get_xlim()[1] - axes.get_xlim()[0]) > 0.8
-        _text(axes, (value, bottom - 3), words, dx=-4 if near_end else 4, ha="right" if near_end else "left", soft=True)
+        side = "right" if value > low + 0.8 * (high - low) else "left"
+        axes.text(value, bottom - 3, f"\N{NO-BREAK SPACE}{words}\N{NO-BREAK SPACE}", ha=side, **_SOFT)
     for number, row in enumerate(rows):
         y, color = row_height * number + 26, _PLACEHOLDERS[row.color]
         start, end = axes.get_xlim()
-        _text(axes, (start, y - 12), row.label, color=row.color, bold=True, ha="left")
-        _text(axes, (end, y - 12), row.value, ha="right")
+        axes.text(start, y - 12, row.label, color=color, fontsize=11.5, fontweight="bold")
+        axes.text(end, y - 12, row.value, color=_PLACEHOLDERS["ink"], fontsize=11.5, ha="right")
         axes.errorbar(
             row.interval.mean,
             y,
@@ -183,7 +184,7 @@ def line_plot(series: Sequence[Series], axes: PlotAxes, *, width: float = WIDTH,
         plot.set_xticks([x for x, _ in axes.x_ticks], [words for _, words in axes.x_ticks])
     else:
         _set_ticks(plot.xaxis, _round_ticks(x_range, 4), axes.format_x)
-    plot.set_xlabel(axes.x_title, color=_PLACEHOLDERS["soft"], fontsize=10.5, labelpad=2)
+    plot.set_xlabel(axes.x_title, labelpad=2, **_SOFT)
     if axes.diagonal:
         plot.plot(x_range, x_range, color=_PLACEHOLDERS["soft"], linewidth=1, dashes=(3, 3), clip_on=False)
     for one in series:
@@ -218,7 +219,7 @@ def stacked_area(steps: Sequence[float], layers: Sequence[Layer], *, label: str)
     )
     _set_ticks(plot.yaxis, [0.0, 0.5, 1.0], lambda value: f"{100 * value:.0f}%")
     _set_ticks(plot.xaxis, _round_ticks((steps[0], steps[-1]), 4), "{:g}".format)
-    plot.set_xlabel("step", color=_PLACEHOLDERS["soft"], fontsize=10.5, labelpad=2)
+    plot.set_xlabel("step", labelpad=2, **_SOFT)
     ends, floor = [], 0.0
     for layer in layers:
         last = layer.fractions[-1]
@@ -325,31 +326,6 @@ def _size(axes: Axes) -> tuple[float, float]:
     assert figure is not None
     width, height = figure.get_size_inches() * 72
     return float(width), float(height)
-
-
-def _text(
-    axes: Axes,
-    at: Point,
-    words: str,
-    *,
-    ha: str,
-    dx: float = 0.0,
-    color: str = "ink",
-    bold: bool = False,
-    soft: bool = False,
-) -> None:
-    axes.annotate(
-        words,
-        xy=at,
-        xytext=(dx, 0),
-        textcoords="offset points",
-        ha=ha,
-        va="baseline",
-        color=_PLACEHOLDERS["soft" if soft else color],
-        fontsize=10.5 if soft else 11.5,
-        fontweight="bold" if bold else "normal",
-        annotation_clip=False,
-    )
 
 
 def _to_svg(figure: Figure, label: str) -> str:
