@@ -110,14 +110,13 @@ def compute_budget(
         num_minibatches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
         return sft_budget(data.num_trained(num_minibatches), num_weights=num_weights)
 
-    def total(*tags: str) -> float:
-        return sum(value for tag in tags for _, value in curves.get(tag, ()))
-
+    mean_lengths, mean_prompt_lengths = (
+        sum(value for _, value in curves.get(tag, ()))
+        for tag in ("completions/mean_length", "completions/mean_prompt_length")
+    )
     return rl_budget(
-        completion_tokens=total("completions/mean_length", "rollout/num_tokens")
-        * data.prompts_per_iteration
-        * data.samples_per_prompt,
-        prompt_tokens=total("completions/mean_prompt_length", "rollout/prompt_tokens") * data.prompts_per_iteration,
+        completion_tokens=mean_lengths * data.prompts_per_iteration * data.samples_per_prompt,
+        prompt_tokens=mean_prompt_lengths * data.prompts_per_iteration,
         num_ppo_epochs=data.num_ppo_epochs,
         splits=data.splits,
         num_weights=num_weights,
