@@ -89,7 +89,7 @@ def test_a_plan_from_a_file() -> None:
         ({"sutes": []}, r"e.yaml: unknown key sutes; did you mean 'suites'\?"),
         ({"checkpoint": 3}, "e.yaml: checkpoint must be text, not 3"),
         ({"suites": []}, "e.yaml: suites is empty"),
-        ({"suites": [{"data": "d"}]}, "e.yaml: the suite of d needs a split"),
+        ({"suites": [{"data": "d"}]}, "e.yaml: suites.0: the suite of d needs a split"),
         ({"suites": [{"data": "d", "benchmark": "b"}]}, "a suite needs either data .* or benchmark"),
         ({"suites": [{"benchmark": "b", "wording": "both"}]}, "wording both applies to data sets"),
         ({"suites": [{"benchmark": "b", "prompt": {"usr": "x"}}]}, "prompt: unknown key usr; did you mean 'user'"),
@@ -306,7 +306,7 @@ def test_tasks_beyond_the_context_are_left_out_with_a_line(
             ["--data", "/no/data"],
             "no data set at /no/data: make one with `atomforge synthesize --config synthesis_small --output /no/data`",
         ),
-        (["--benchmark", "human-eval"], "evaluate: a suite needs either data (with split) or benchmark"),
+        (["--benchmark", "human-eval"], "evaluate: suites.0: a suite needs either data (with split) or benchmark"),
         (["--columns", "prompt"], "--columns must be OURS=THEIRS,OURS=THEIRS, not 'prompt'"),
         (["--chat", "yes"], "prompt.chat is true, but the tokenizer has no chat template: set it to null or false"),
         (["--checkpoint", "/no/model"], "there is nothing at /no/model: give a .ckpt file, a run directory or a "
