@@ -72,7 +72,7 @@ class SFTBatch(NamedTuple):
     input_ids: Tensor
     """[R, T] long"""
     position_ids: Tensor
-    """[R, T] long, starting anew at 0 in each segment"""
+    """[R, T] long, from 0 in each segment"""
     segment_ids: Tensor
     """[R, T] long"""
     labels: Tensor
@@ -105,6 +105,10 @@ class MinibatchConfig(NamedTuple):
     num_micro_batches: int
     seed: int
 
+    def count_steps(self, num_completions: int) -> int:
+        """Count the optimizer steps of an iteration."""
+        return self.num_epochs * -(-num_completions // self.size)
+
 
 class RolloutStats(NamedTuple):
     """Measurements of the rollouts of an iteration, over all ranks."""
@@ -135,8 +139,9 @@ class RolloutBatch(NamedTuple):
     """[R, T] long"""
     loss_mask: Tensor
     """[R, T-1] bool, True = trained; False where the reward is unknown or the completion is filtered out"""
-    old_logprobs: Tensor
-    """[R, T-1] under the policy that sampled, computed by the training forward pass"""
+    old_logprobs: Tensor | None
+    """[R, T-1] under the policy that sampled, computed by the training forward pass; None if that is the policy that is
+    trained, because the iteration has a single optimizer step"""
     ref_logprobs: Tensor
     """[R, T-1] under the reference policy"""
     values: Tensor

@@ -11,8 +11,7 @@ from typing import Any, Literal
 from datasets import DatasetDict, load_from_disk
 from transformers import PreTrainedTokenizerBase
 
-from datamodules.atoms import ATOMS
-from datamodules.atoms.tensors import TENSOR_ATOMS
+from datamodules.atoms import ATOMS, TENSOR_ATOMS
 from datamodules.batches import LazyTask, TaskPrompt
 from datamodules.prompt_format import encode_prompts
 from datamodules.synthesis.dataset.library import read_library

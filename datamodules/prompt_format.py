@@ -146,15 +146,21 @@ def encode_completions(tokenizer: PreTrainedTokenizerBase, programs: Sequence[st
 
 
 def encode_files(
-    tokenizer: PreTrainedTokenizerBase, heads: Sequence[str], programs: Sequence[str]
+    tokenizer: PreTrainedTokenizerBase, docstrings: Sequence[str], programs: Sequence[str]
 ) -> list[tuple[list[int], list[int]]]:
     """Return the ids of whole files for pretraining: (`<bos>` if there is one, the file and `<eos>`).
 
     Head and program are encoded separately: no token crosses the border where a prompt would end.
     """
     bos, eos = _encode_bos(tokenizer), get_special_id(tokenizer, "eos_token_id")
+    heads = [format_file_head(docstring) for docstring in docstrings]
     parts = zip(_encode(tokenizer, heads), _encode(tokenizer, programs), strict=True)
     return [(bos, [*head, *program, eos]) for head, program in parts]
+
+
+def format_file_head(docstring: str) -> str:
+    """Return what precedes the program of a pretraining file: a docstring and two empty lines."""
+    return f'"""{docstring}"""\n\n\n'
 
 
 def get_special_id(tokenizer: PreTrainedTokenizerBase, name: str) -> int:

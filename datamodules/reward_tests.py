@@ -1,77 +1,122 @@
-"""The tasks that rewards are earned on, and which tests an iteration judges them by.
+"""The tests that rewards are computed on: stored reward tests, or inputs sampled in every iteration.
 
-A task can be judged by its stored reward tests or on inputs drawn anew from the domains of its parameters. One of the
-two makes the reward, the other is its `probe`. The evaluation tests are neither: they are only kept out of the draws.
+New inputs in every iteration keep a policy from memorizing the tests. One of the two kinds of tests makes the reward,
+the other serves as the reward-hacking probe (`TaskPrompt.probe`). Evaluation tests are neither; their inputs are only
+excluded from sampling.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from datamodules.atoms.domain_json import domains_from_json
 from datamodules.atoms.domains import Domain
 from datamodules.batches import LazyTask, TaskPrompt
-from datamodules.input_sampling import sample_inputs
+from datamodules.seeding import keyed_random
+from datamodules.synthesis.verification.probes import spell_value
+from executor.sandbox.codec import encode_value
+
+MAX_DRAWS_PER_INPUT = 8
+"""Draws per input, on average, until it differs from all others; a domain that needs more is too narrow."""
 
 
 class RewardTask(NamedTuple):
-    """A task with all that its reward can be made from."""
+    """A task with everything that its reward tests are made from."""
 
     prompt: TaskPrompt
     """With the stored reward tests."""
     solution: str = ""
+    """Reference that gives the expected values of sampled inputs."""
     evaluation_tests: str = "[]"
-    """JSON, as in the data set; used to keep their inputs out of the draws."""
+    """JSON, as in the data set; their inputs are never sampled."""
     domains: tuple[Domain, ...] | None = None
-    """One for each parameter; None where the data set does not have them: the stored tests serve."""
+    """Domain of each parameter; None = only the stored tests are available."""
 
 
 def build_reward_tasks(rows: Sequence[Mapping[str, Any]], prompts: Sequence[TaskPrompt]) -> list[RewardTask]:
-    """Put rows of a data set and their prompts together.
+    """Combine rows of a data set with their prompts.
 
     Args:
-        rows: with `solution`, `tests`, `reward_tests`, and `domains` where the data set has them.
+        rows: with `solution`, `tests`, `reward_tests` and, if the data set has them, `domains`.
         prompts: of the same tasks, in the same order.
 
     Raises:
-        ValueError: the domains of a task cannot be read; one line naming the task.
+        ValueError: the domains of a task cannot be read; the message names the task.
     """
-    return [_reward_task(row, prompt) for row, prompt in zip(rows, prompts, strict=True)]
+    return [_build_reward_task(row, prompt) for row, prompt in zip(rows, prompts, strict=True)]
 
 
 def choose_reward_tests(task: RewardTask, *, num_sampled: int, seed: int, iteration: int) -> TaskPrompt:
-    """Choose what an answer is judged by in an iteration.
+    """Choose the reward tests and the probe tests of a task for one iteration.
 
     Args:
-        task: to be answered.
-        num_sampled: inputs to draw; 0 for the stored tests, with as many draws for the probe.
+        task: the task.
+        num_sampled: number of inputs to sample for the reward; 0 = reward from the stored tests, and as many sampled
+            inputs for the probe.
         seed: of the run.
         iteration: of reinforcement learning.
 
     Returns:
-        The prompt with its tests and its probe; with the stored tests and no probe where nothing could be drawn.
+        The prompt with its reward tests, and with the other tests as `probe`; with the stored tests and no `probe` if
+        nothing can be sampled.
     """
     stored = task.prompt
     if task.domains is None:
         return stored
     tests = json.loads(stored.row["tests"])
-    known = [test["args"] for test in (*json.loads(task.evaluation_tests), *tests)]
+    excluded = [test["args"] for test in (*json.loads(task.evaluation_tests), *tests)]
     inputs = sample_inputs(
         task.domains,
         seed=seed,
         iteration=iteration,
         task_id=stored.task_id,
-        known=known,
-        num=num_sampled or len(tests),
+        excluded=excluded,
+        num_inputs=num_sampled or len(tests),
     )
     if inputs is None:
         return stored
     row = {key: value for key, value in stored.row.items() if key != "tests"}
-    drawn = stored._replace(lazy_task=LazyTask({**row, "reference": task.solution, "inputs": inputs}))
-    return drawn._replace(probe=stored) if num_sampled else stored._replace(probe=drawn)
+    sampled = stored._replace(lazy_task=LazyTask({**row, "reference": task.solution, "inputs": inputs}))
+    return sampled._replace(probe=stored) if num_sampled else stored._replace(probe=sampled)
 
 
-def _reward_task(row: Mapping[str, Any], prompt: TaskPrompt) -> RewardTask:
+def sample_inputs(
+    domains: Sequence[Domain],
+    *,
+    seed: int,
+    iteration: int,
+    task_id: str,
+    excluded: Iterable[list[Any]],
+    num_inputs: int,
+) -> tuple[list[Any], ...] | None:
+    """Sample distinct inputs as a function of (seed, iteration, task), independent of the rank and of the batch.
+
+    Args:
+        domains: domain of each parameter.
+        seed: of the run.
+        iteration: of reinforcement learning.
+        task_id: id of the task.
+        excluded: lists of tagged arguments that are not returned, such as the evaluation inputs.
+        num_inputs: at least 1.
+
+    Returns:
+        Lists of tagged arguments, or None if the domains are too narrow.
+    """
+    rng = keyed_random(seed, "fresh reward tests", iteration, task_id)
+    seen = {spell_value(args) for args in excluded}
+    inputs: list[list[Any]] = []
+    for _ in range(MAX_DRAWS_PER_INPUT * num_inputs):
+        args = [encode_value(domain.sample(rng)) for domain in domains]
+        spelled = spell_value(args)
+        if spelled not in seen:
+            seen.add(spelled)
+            inputs.append(args)
+            if len(inputs) == num_inputs:
+                return tuple(inputs)
+    return None
+
+
+def _build_reward_task(row: Mapping[str, Any], prompt: TaskPrompt) -> RewardTask:
     domains = None
     if row.get("domains") is not None:
         try:

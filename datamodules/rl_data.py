@@ -9,6 +9,7 @@ Rewards of a data set use inputs that are sampled in every iteration, or the tes
 those in `tests`. Tasks of a task file are always graded by their own tests.
 """
 
+import functools
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -49,9 +50,9 @@ class RolloutLoader:
     def __iter__(self) -> Iterator[RolloutBatch]:
         trainer = self._data.trainer
         assert trainer is not None
-        prompts = self._data.prompts_for(trainer.current_epoch)
+        draw_prompts = functools.partial(self._data.prompts_for, trainer.current_epoch)
         module: Any = trainer.lightning_module
-        yield from module.collect_rollouts(prompts, self._data.minibatch_config())
+        yield from module.collect_rollouts(draw_prompts, self._data.minibatch_config())
 
 
 class RLDataModule(LightningDataModule):
@@ -147,8 +148,7 @@ class RLDataModule(LightningDataModule):
             set_format(self.tokenizer, self.prompt)
         dataset = self.source.load()
         self._tasks = {split: self._reward_tasks(dataset, split) for split in self.splits}
-        sizes = {split: len(tasks) for split, tasks in self._tasks.items()}
-        self.plan = MixtureSampler(sizes, sizes, batch_size=self.prompts_per_iteration, seed=self.seed)
+        self._samplers: dict[int, MixtureSampler] = {}
         table = get_split(dataset, self.val_split, data_dir=self.source.name)
         prompts = build_task_prompts(table, self.tokenizer, self.num_val_tasks)
         self._val_prompts = drop_long_prompts(prompts, self.max_prompt_length, split=self.val_split)
@@ -160,16 +160,22 @@ class RLDataModule(LightningDataModule):
         module: Any = self.trainer.lightning_module
         return module.tokenizer
 
-    def prompts_for(self, iteration: int) -> PromptBatch:
+    def prompts_for(self, iteration: int, attempt: int = 0) -> PromptBatch:
         """Return this rank's prompts of an iteration; the copies of a prompt are next to each other.
 
         A task may occur twice where one pass through a split ends and the next begins. Copies are numbered over all
-        occurrences and ranks, because their random numbers follow from the copy number.
+        occurrences, ranks and attempts, because their random numbers follow from the copy number.
+
+        Args:
+            iteration: Of reinforcement learning.
+            attempt: 0 for the prompts of the iteration, 1, 2, ... for further ones of dynamic sampling, which have an
+                order of their own.
         """
         times_drawn: Counter[tuple[str, int]] = Counter()
         drawn: list[tuple[tuple[str, int], int]] = []
-        for task in self.plan.batch(iteration):
-            drawn.append((task, times_drawn[task] * self.samples_per_prompt))
+        first_copy = attempt * self.prompts_per_iteration * self.samples_per_prompt
+        for task in self._sampler(attempt).batch(iteration):
+            drawn.append((task, first_copy + times_drawn[task] * self.samples_per_prompt))
             times_drawn[task] += 1
         prompts, copy_numbers = [], []
         for (split, index), first in self._select_for_rank(drawn):
@@ -181,6 +187,13 @@ class RLDataModule(LightningDataModule):
             copy_numbers += range(first, first + self.samples_per_prompt)
         self._warn_about_stored_tests(prompts, iteration)
         return PromptBatch(iteration, prompts, copy_numbers, self.samples_per_prompt)
+
+    def _sampler(self, attempt: int) -> MixtureSampler:
+        if attempt not in self._samplers:
+            sizes = {split: len(tasks) for split, tasks in self._tasks.items()}
+            seed = self.seed if attempt == 0 else f"{self.seed}, attempt {attempt}"
+            self._samplers[attempt] = MixtureSampler(sizes, sizes, batch_size=self.prompts_per_iteration, seed=seed)
+        return self._samplers[attempt]
 
     def minibatch_config(self) -> MinibatchConfig:
         """Return how the rollouts of this rank are divided into minibatches."""

@@ -4,12 +4,13 @@ Nothing here remembers earlier steps, so a resumed run draws exactly what it wou
 out the whole minibatch before it takes its share.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from datamodules.seeding import permutation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +30,6 @@ class MixturePart:
             raise ValueError(f"mixture: count is {self.count}, at least 1 is needed (leave the split out for none)")
         if self.weight is not None and not (self.weight > 0 and math.isfinite(self.weight)):
             raise ValueError(f"mixture: weight is {self.weight}, it must be positive (leave the split out for none)")
-
-
-def permutation(size: int, *key: object) -> np.ndarray:
-    """[size] a permutation that depends on `key` alone."""
-    digest = hashlib.sha256(repr(key).encode()).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big"))).permutation(size)
 
 
 def choose_tasks(part: MixturePart, num_tasks: int, *, seed: int, split: str) -> list[int]:
@@ -85,7 +80,9 @@ def count_draws_by_source(num_draws: int, weights: Sequence[float]) -> list[int]
 class MixtureSampler:
     """The tasks of every step: each source is gone through in a new order at every pass, sources at their shares."""
 
-    def __init__(self, sizes: Mapping[str, int], weights: Mapping[str, float], *, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, sizes: Mapping[str, int], weights: Mapping[str, float], *, batch_size: int, seed: int | str
+    ) -> None:
         self.sizes = dict(sizes)
         self.weights = dict(weights)
         self.batch_size = batch_size

@@ -22,7 +22,6 @@ from datamodules.packing import IGNORE, Sample, pack
 from datamodules.prompt_format import PromptFormat, encode_completions, encode_files, encode_prompts, set_format
 from datamodules.sampler import MixturePart, MixtureSampler, choose_tasks, compute_sampling_weights
 from datamodules.synthesis.dataset.split import PRETRAINING
-from datamodules.synthesis.wording.pretraining_files import file_head
 from datamodules.task_files import DEFAULT_SPLIT, TEST, TRAIN, VALIDATION, DataSource, SplitConfig
 from datamodules.tokenizer import choose_pieces, load_tokenizer, train_tokenizer, training_texts
 
@@ -296,8 +295,7 @@ def _encode(tokenizer: PreTrainedTokenizerFast, table: Mapping) -> list[Sample]:
 
 
 def _encode_files(tokenizer: PreTrainedTokenizerFast, table: Mapping) -> list[Sample]:
-    heads = [file_head(description) for description in table["prompt"]]
-    return [Sample(*ids) for ids in encode_files(tokenizer, heads, table["solution"])]
+    return [Sample(*ids) for ids in encode_files(tokenizer, table["prompt"], table["solution"])]
 
 
 def _as_loader(items: Dataset | list) -> DataLoader:

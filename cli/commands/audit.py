@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ValueError: the directory is not a data set of ours; one line.
     """
-    from datamodules.synthesis.audit import audit, read_splits
+    from datamodules.synthesis.audit import audit_dataset, read_splits
     from executor.api import open_executor
     from executor.commands.progress import CountProgress
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         open_executor(args.backend, num_workers=args.num_workers) as executor,
         CountProgress("programs", num_solutions) as progress,
     ):
-        found = audit(args.directory, executor, on_run=progress.advance)
+        found = audit_dataset(args.directory, executor, on_progress=progress.advance)
     print_audit(found, args.directory)
     return 0 if found.is_clean else 1
 
@@ -51,7 +51,7 @@ def print_audit(found: "Audit", directory: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from datamodules.synthesis.overlap import MEASURES, first_overlap, first_seen_rewording
+    from datamodules.synthesis.overlap import MEASURES, describe_first_overlap, describe_first_seen_rewording
 
     table = Table(title=f"shared by two splits of {directory}", title_justify="left")
     table.add_column("splits")
@@ -65,8 +65,8 @@ def print_audit(found: "Audit", directory: Path) -> None:
         print(f"{split}: of {found.counts[split]} items hold {', '.join(parts)} as a proper part")
     for split in found.changed_splits:
         print(f"{split} is not as it was built: its content differs from the manifest's hash")
-    if line := first_seen_rewording(found.seen_rewordings):
+    if line := describe_first_seen_rewording(found.seen_rewordings):
         print(f"HELD-OUT WORDING IS SEEN: {line}")
     else:
         print("no prompt is the reworded prompt of a task")
-    print("every two splits are apart" if first_overlap(found.overlaps) is None else "SPLITS OVERLAP")
+    print("every two splits are apart" if describe_first_overlap(found.overlaps) is None else "SPLITS OVERLAP")

@@ -4,20 +4,16 @@ It only reads the command line and shows progress; everything else is `datamodul
 """
 
 import argparse
-import dataclasses
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cli.config.files import read_yaml
 from executor.api import BACKENDS
 from executor.commands.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from datamodules.atoms import Atom
-    from datamodules.synthesis.config import SynthesisConfig
+    from datamodules.synthesis import Manifest
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -48,36 +44,22 @@ def run(args: argparse.Namespace) -> int:
     config = parse_config(mapping, source=str(args.config))
     if args.num_workers is not None and args.num_workers < 1:
         raise UsageError(f"--num-workers must be at least 1, not {args.num_workers}")
-    from datamodules.synthesis.build import is_built
-    from datamodules.synthesis.plugin_atoms import atoms_with
+    from datamodules.synthesis.build import is_built, synthesize
+    from executor.commands.progress import CountProgress
 
-    atoms = atoms_with(config.plugin_atoms)
-    if is_built(args.output, config, atoms):
+    if is_built(args.output, config):
         print(f"{args.output} already holds this data set; nothing to do")
         return 0
     start = time.monotonic()
-    manifest = _build(args, config, atoms)
+    with CountProgress("tasks", config.num_tasks) as progress:
+        manifest = synthesize(
+            config, args.output, backend=args.backend, num_workers=args.num_workers, on_progress=progress.advance
+        )
     _print_summary(manifest, args.output, time.monotonic() - start)
     return 0
 
 
-def _build(args: argparse.Namespace, config: "SynthesisConfig", atoms: "Mapping[str, Atom]") -> dict[str, Any]:
-    from datamodules.synthesis.build import HASH_SEEDS, build
-    from executor.api import open_executor
-    from executor.commands.progress import CountProgress
-
-    tests_seed, check_seed = HASH_SEEDS
-    both = [config.counts, *([] if config.tensor_counts is None else [config.tensor_counts])]
-    total = sum(sum(dataclasses.asdict(counts).values()) for counts in both)
-    with (
-        open_executor(args.backend, num_workers=args.num_workers, hash_seed=tests_seed) as executor,
-        open_executor(args.backend, num_workers=args.num_workers, hash_seed=check_seed) as verifier,
-        CountProgress("tasks", total) as progress,
-    ):
-        return build(args.output, config, executor=executor, verifier=verifier, atoms=atoms, on_kept=progress.advance)
-
-
-def _print_summary(manifest: dict[str, Any], output: Path, elapsed_s: float) -> None:
+def _print_summary(manifest: "Manifest", output: Path, elapsed_s: float) -> None:
     counts = manifest["counts"]
     for name, count in counts.items():
         missing = manifest["missing"].get(name)

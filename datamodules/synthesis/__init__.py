@@ -1,1 +1,18 @@
-"""From atoms to contamination-free splits of synthetic tasks. No torch in here."""
+"""Data sets of composed tasks: `synthesize` builds one from a `SynthesisConfig`, `audit_dataset` checks one."""
+
+from datamodules.synthesis.audit import Audit, audit_dataset
+from datamodules.synthesis.build import synthesize
+from datamodules.synthesis.config import Counts, SynthesisConfig, TensorCounts, parse_config
+from datamodules.synthesis.manifest import Manifest, read_manifest
+
+__all__ = [
+    "Audit",
+    "Counts",
+    "Manifest",
+    "SynthesisConfig",
+    "TensorCounts",
+    "audit_dataset",
+    "parse_config",
+    "read_manifest",
+    "synthesize",
+]

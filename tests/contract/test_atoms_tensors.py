@@ -6,9 +6,8 @@ from random import Random
 import pytest
 import torch
 
-from datamodules.atoms import ATOMS
+from datamodules.atoms import ATOMS, TENSOR_ATOMS
 from datamodules.atoms.domains import is_tensor_type
-from datamodules.atoms.tensors import TENSOR_ATOMS
 from executor.sandbox.tensors import TensorValue
 
 N = range(4)

@@ -54,13 +54,27 @@ def required(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     (policy / "tasks.jsonl").write_text("")  # read in setup only
     from_policy = ["--model.init_args.init_from", str(policy)]
     on_tasks = [*from_policy, "--data.tasks", str(policy / "tasks.jsonl")]
-    return {"ppo.yaml": from_policy, "code_rl.yaml": on_tasks, "code_sft.yaml": on_tasks}
+    return {"rl.yaml": from_policy, "ppo.yaml": from_policy, "code_rl.yaml": on_tasks, "code_sft.yaml": on_tasks}
 
 
 def test_every_file_is_of_a_known_kind() -> None:
     assert sorted(FILES) == sorted([*TRAINING, *OVERLAYS, *STUDIES, *EVALUATION, *SYNTHESIS, *SERVICE, *CLUSTER])
-    assert {path.name for path in TRAINING} >= {"sft.yaml", "ppo.yaml"}
+    assert {path.name for path in TRAINING} >= {"sft.yaml", "rl.yaml", "ppo.yaml"}
     assert SYNTHESIS
+
+
+def test_ppo_differs_from_rl_in_estimator_critic_and_kl() -> None:
+    rl, ppo = (content(CONFIGS / f"{name}.yaml") for name in ("rl", "ppo"))
+    model = ppo["model"]["init_args"]
+    critic, algorithm, kl = model.pop("critic"), model.pop("algorithm"), model.pop("kl")
+    base = rl["model"]["init_args"]
+    assert base.pop("critic") is None
+    assert critic is not None
+    changed = {key for key, value in base.pop("algorithm").items() if algorithm[key] != value}
+    assert changed == {"estimator", "whiten", "filter_zero_variance_groups"}
+    assert set(kl) == set(base.pop("kl"))
+    assert (rl.pop("run_dir"), ppo.pop("run_dir")) == ("runs/rl", "runs/ppo")
+    assert ppo == rl
 
 
 @pytest.mark.parametrize("path", SERVICE, ids=name_of)
@@ -151,14 +165,15 @@ def test_evaluation_configs_are_read(path: Path) -> None:
     assert len(parse_plan(content(path), source=path.name).suites) == len(content(path)["suites"])
 
 
+@pytest.mark.parametrize("base", ["rl", "ppo"])
 @pytest.mark.parametrize("estimator", ["grpo", "rloo", "reinforce_pp"])
-def test_an_algorithm_without_a_critic_lies_over_ppo(estimator: str, required: dict[str, list[str]]) -> None:
-    files = ["--config", str(CONFIGS / "ppo.yaml"), "--config", str(CONFIGS / "rl" / f"{estimator}.yaml")]
+def test_estimators_are_overlays_of_rl_and_ppo(estimator: str, base: str, required: dict[str, list[str]]) -> None:
+    files = ["--config", str(CONFIGS / f"{base}.yaml"), "--config", str(CONFIGS / "rl" / f"{estimator}.yaml")]
     module = build_run_from_arguments("fit", [*files, *required["ppo.yaml"]], stage="built").model
-    assert module.algorithm.estimator == estimator
-    assert module.critic is None
+    assert module.rollout_config.algorithm.estimator == estimator
+    assert module.rollout_config.critic is None
     assert module.policy.value_head is None
-    assert module.algorithm.clip_ratio_high == 0.2  # the rest is the base's
+    assert module.rollout_config.algorithm.clip_ratio_high == 0.2  # from the base
 
 
 def test_an_estimator_and_a_critic_that_do_not_fit_are_refused(required: dict[str, list[str]]) -> None:

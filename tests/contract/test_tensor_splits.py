@@ -66,12 +66,12 @@ def test_each_solution_passes_its_own_tests_and_the_identity_none(directory: Pat
     rows = [row for split in data if split.startswith("tensor_") for row in list(data[split])[:4]]
     keys = ("task_id", "entry_point", "tests", "profile")
     tasks = [parse_task({key: row[key] for key in keys}) for row in rows]
-    identity = "def solve(a, b=None, c=None):\n    return a"
+    build_identity = "def solve(a, b=None, c=None):\n    return a"
     with open_executor("auto", num_workers=2) as executor:
         right = grade(
             executor, [Submission(task=t, completion=r["solution"]) for t, r in zip(tasks, rows, strict=True)]
         )
-        wrong = grade(executor, [Submission(task=task, completion=identity) for task in tasks])
+        wrong = grade(executor, [Submission(task=task, completion=build_identity) for task in tasks])
     assert [outcome.detail for outcome in right if not outcome.passed] == []
     assert {outcome.status.value for outcome in wrong} == {"wrong"}
 

@@ -1,1 +1,1 @@
-"""Composition trees: sampling, normal forms, source code."""
+"""Composition trees: structure, sampling, canonical forms, source code."""

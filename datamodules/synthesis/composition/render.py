@@ -1,6 +1,8 @@
-"""The program text of a composition: the atoms' own sources, then `solve`, one line a step.
+"""Program texts of a composition: the sources of its atoms, then `solve` with one line per step.
 
-Equal trees give equal text: layout and argument names are fixed, and variable names are a function of the tree.
+Equal trees give equal text: layout and argument names are fixed, and variable names are a function of the tree. Two
+variants run in the sandbox
+only: `render_trace` also returns intermediate results, and `add_batch_entry_point` calls a function many times.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ from datamodules.synthesis.composition.tree import (
 ARGUMENT_NAMES = "abc"
 RESULT_NAMES = "xyzwvuts"
 TRACE = "trace"
-OBSERVE = "observe"
-_OBSERVE_SOURCE = """
+BATCH_ENTRY_POINT = "call_with_each"
+_BATCH_SOURCE = """
 
-def observe(rows):
+def call_with_each(rows):
     results = []
     for row in rows:
         try:
@@ -50,18 +52,18 @@ def shortcuts({arguments}):
 
 
 def render(tree: Call, *, names: str = RESULT_NAMES) -> str:
-    """Write the whole program: sources of the distinct atoms, innermost first, and the entry point that composes them.
+    """Return the whole program: sources of the distinct atoms, innermost first, and the entry point.
 
     Args:
         tree: a composition.
-        names: of the steps' results, in order; one letter each.
+        names: variables for the results of the steps, in order; one letter each.
     """
     sources = [atom.source.rstrip("\n") for atom in distinct_atoms(tree)]
     return "\n\n\n".join([*sources, render_entry_function(tree, names=names)])
 
 
 def render_entry_function(tree: Call, *, names: str = RESULT_NAMES) -> str:
-    """Write the entry point alone; it calls the atoms without defining them."""
+    """Return the entry point alone, which calls the atoms without defining them."""
     calls = steps(tree)
     lines = [f"{name} = {_expression(call, tree, names)}" for name, call in zip(names, calls[:-1], strict=False)]
     body = "".join(f"\n    {line}" for line in [*lines, f"return {_expression(tree, tree, names)}"])
@@ -69,16 +71,16 @@ def render_entry_function(tree: Call, *, names: str = RESULT_NAMES) -> str:
 
 
 def permute_names(tree: Call) -> str:
-    """Permute `RESULT_NAMES` by a hash of the tree, so that a step's name does not tell its position."""
+    """Permute `RESULT_NAMES` by a hash of the tree, so that the name of a step does not reveal its position."""
     seed = int.from_bytes(sha256(_nested(tree).encode()).digest()[:8], "big")
     return "".join(Random(seed).sample(RESULT_NAMES, len(RESULT_NAMES)))
 
 
 def render_trace(tree: Call) -> str:
-    """Write the solution with a function `trace(detailed, ...)` beside it.
+    """Return the solution with an additional function `trace(detailed, ...)`.
 
-    It returns `[shortcuts, *steps]`: what every step returned, and what each of the composition's `shortcuts` gives
-    (`[value]`, or None where it raises). Without `detailed` it returns the list of the last step's result alone.
+    With `detailed` it returns `[shortcuts, *steps]`: the result of each of the composition's `shortcuts` (`[value]`, or
+    None after an exception), then the result of every step. Without, it returns a list with the last result.
     """
     names = RESULT_NAMES[: len(steps(tree))]
     arguments = ", ".join(argument_names(tree))
@@ -90,16 +92,16 @@ def render_trace(tree: Call) -> str:
     return f"{render(tree)}{helper}\n\ndef {TRACE}(detailed, {arguments}):\n{body}"
 
 
-def with_observer(source: str, function: str = ENTRY_POINT) -> str:
-    """Append an entry point `observe(rows)`: for each row of arguments `[what it gave]`, or the exception's name.
+def add_batch_entry_point(source: str, function: str = ENTRY_POINT) -> str:
+    """Append the entry point `call_with_each(rows)`: one result per row of arguments, `[value]` or an exception's name.
 
-    One call in place of hundreds: the sandbox answers each call apart, which costs more than the programs do.
+    One call instead of hundreds, because the sandbox returns the result of each call separately.
     """
-    return source + _OBSERVE_SOURCE.replace("{function}", function)
+    return source + _BATCH_SOURCE.replace("{function}", function)
 
 
 def signature(tree: Call, *, typed: bool = True) -> str:
-    """`solve(a: list[int], b: int) -> int`, or without types `solve(a, b)`."""
+    """Return `solve(a: list[int], b: int) -> int`, or without types `solve(a, b)`."""
     if not typed:
         return f"{ENTRY_POINT}({', '.join(argument_names(tree))})"
     arguments = (f"{argument_name(param)}: {param.type_name}" for param in parameters(tree))
@@ -107,17 +109,17 @@ def signature(tree: Call, *, typed: bool = True) -> str:
 
 
 def argument_name(param: Param) -> str:
-    """Name a parameter: `a`, `b` or `c`."""
+    """Return the name of a parameter: `a`, `b` or `c`."""
     return ARGUMENT_NAMES[param.index]
 
 
 def argument_names(tree: Call) -> list[str]:
-    """Name all parameters in order."""
+    """Return the names of all parameters in order."""
     return [argument_name(param) for param in parameters(tree)]
 
 
 def step_number(tree: Call, call: Call) -> int:
-    """Find the place of this very call (by identity: equal sub-trees are steps of their own) among the steps."""
+    """Return the index of this call among the steps, by identity: equal sub-trees are separate steps."""
     return next(i for i, step in enumerate(steps(tree)) if step is call)
 
 

@@ -1,7 +1,7 @@
 """A composition is a typed tree: calls of atoms over parameters and constants.
 
-This module holds the tree and its structural facts. It neither draws trees (`sample`) nor writes them down (`render`,
-`describe`).
+This module holds the tree and its structural properties. It neither draws trees (`sample`) nor writes them as programs
+(`render`) or prompts (`wording.prompts`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from datamodules.atoms import Atom
 from datamodules.atoms.domains import Domain
-from datamodules.synthesis.composition.skeleton import CONSTANT, Form, spell
+from datamodules.synthesis.composition.canonical import CONSTANT, Form, write_skeleton
 
 ENTRY_POINT = "solve"
 
@@ -53,7 +53,7 @@ def depth(node: Node) -> int:
 
 def steps(tree: Call) -> list[Call]:
     """Return all calls in order of evaluation, the root last."""
-    return list(_post_order(tree))
+    return list(_iter_post_order(tree))
 
 
 def parameters(tree: Call) -> tuple[Param, ...]:
@@ -63,48 +63,48 @@ def parameters(tree: Call) -> tuple[Param, ...]:
 
 
 def distinct_atoms(tree: Call) -> list[Atom]:
-    """Return the atoms used, each once, in order of first evaluation."""
+    """Return the atoms of the tree, each once, in order of first evaluation."""
     return list({call.atom.name: call.atom for call in steps(tree)}.values())
 
 
 def skeleton(tree: Call) -> str:
-    """Spell the tree with constants erased and parameters renamed in order of appearance: `sort(rotate(P0, C))`."""
-    return spell(_form(tree))
+    """Return the skeleton (`canonical`) of the tree, such as `sort(rotate(P0, C))`."""
+    return write_skeleton(_form(tree))
 
 
-def depth_one(atom: Atom) -> Call:
-    """Make the composition of the atom alone: a call over one parameter for each of its own."""
+def build_depth_one(atom: Atom) -> Call:
+    """Build the composition of a single atom: a call over one parameter for each of the atom's own."""
     leaves = tuple(Param(index, slot.type_name, slot.domain) for index, slot in enumerate(atom.parameters))
     return Call(atom, leaves)
 
 
 def shortcuts(tree: Call) -> list[Call]:
-    """Make the compositions in which one step is left out and an argument of its type put in its place."""
+    """Return the compositions in which one step is replaced by one of its arguments of the same type."""
     found = []
     for step in steps(tree)[:-1]:
         for arg in step.args:
-            if not isinstance(arg, Constant) and type_of(arg) == step.atom.return_type:
-                shorter = _replaced(tree, step, arg)
+            if not isinstance(arg, Constant) and get_type(arg) == step.atom.return_type:
+                shorter = _replace(tree, step, arg)
                 assert isinstance(shorter, Call)
                 found.append(shorter)
     return found
 
 
-def type_of(node: Call | Param) -> str:
-    """Name the type of what a call returns or a parameter holds."""
+def get_type(node: Call | Param) -> str:
+    """Return the type of a call's result or of a parameter."""
     return node.type_name if isinstance(node, Param) else node.atom.return_type
 
 
-def _replaced(node: Node, old: Call, new: Node) -> Node:
+def _replace(node: Node, old: Call, new: Node) -> Node:
     if node is old:
         return new
-    return Call(node.atom, tuple(_replaced(arg, old, new) for arg in node.args)) if isinstance(node, Call) else node
+    return Call(node.atom, tuple(_replace(arg, old, new) for arg in node.args)) if isinstance(node, Call) else node
 
 
-def _post_order(call: Call) -> Iterator[Call]:
+def _iter_post_order(call: Call) -> Iterator[Call]:
     for arg in call.args:
         if isinstance(arg, Call):
-            yield from _post_order(arg)
+            yield from _iter_post_order(arg)
     yield call
 
 

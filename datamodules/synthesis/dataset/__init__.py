@@ -1,1 +1,1 @@
-"""Splits and rows of a data set."""
+"""Generates the splits of a data set as rows."""

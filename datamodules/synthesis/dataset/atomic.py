@@ -1,115 +1,133 @@
-"""The atomic split: every atom in every seen phrasing and language, as a task of depth one."""
+"""Rows of single atoms: the split `atomic`, and the atoms' files for pretraining.
+
+The split has one row for every atom, language and seen phrasing. Composed files come from a stream of their own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle
 
 from datamodules.atoms import Atom
+from datamodules.seeding import keyed_random
 from datamodules.synthesis.composition.render import render
-from datamodules.synthesis.composition.tree import depth_one, parameters, skeleton
-from datamodules.synthesis.dataset.generate import Workshop
+from datamodules.synthesis.composition.tree import build_depth_one, parameters, skeleton
+from datamodules.synthesis.dataset.generate import GenerationContext
 from datamodules.synthesis.dataset.rows import Row, make_row
-from datamodules.synthesis.dataset.seeding import generator
-from datamodules.synthesis.dataset.split import ATOMIC
+from datamodules.synthesis.dataset.split import ATOMIC, PRETRAINING, UsedKeys
 from datamodules.synthesis.verification.inputs import draw_inputs
 from datamodules.synthesis.verification.oracle import (
     Candidate,
-    Observation,
+    SolutionOutputs,
+    build_solution_run,
     execute,
-    observe,
-    read_reply,
-    solution_run,
+    read_batch_result,
+    read_solution_outputs,
 )
-from datamodules.synthesis.verification.trace import disagreement, trace_run
-from datamodules.synthesis.wording.describe import describe
-from datamodules.synthesis.wording.prompts import PROMPT_ATTEMPTS, reworded_prompts
+from datamodules.synthesis.verification.rejection import build_trace_run, find_mismatch
+from datamodules.synthesis.wording.frames import DOCSTRINGS
+from datamodules.synthesis.wording.prompts import PROMPT_ATTEMPTS, build_reworded_prompts, describe
 
 
-def atomic_rows(atoms: Mapping[str, Atom], workshop: Workshop, split: str = ATOMIC) -> list[Row]:
-    """Run every atom and write one row for each of its seen phrasings; notes behaviours and prompts as taken.
+def build_atomic_rows(atoms: Mapping[str, Atom], context: GenerationContext, split: str = ATOMIC) -> list[Row]:
+    """Run every atom and build one row for each of its seen phrasings.
 
     Args:
-        atoms: all of one family.
-        workshop: shared state; `taken` is updated.
-        split: where the rows will lie.
+        atoms: all atoms of one family.
+        context: shared state; behaviours and prompts are added to `used`.
+        split: name of the split.
 
     Raises:
-        ValueError: an atom raises on its own inputs, does not run, differs under another hash seed, or does what
-            another one does.
+        ValueError: an atom raises on its own inputs, does not run, depends on the hash seed, or behaves as another one.
     """
-    candidates = [_candidate(atom, workshop) for atom in atoms.values()]
-    executions = execute(workshop.executor, [solution_run(candidate) for candidate in candidates])
-    traces = execute(workshop.verifier, [trace_run(candidate) for candidate in candidates])
+    candidates = [_build_candidate(atom, context) for atom in atoms.values()]
+    executions = execute(context.executor, [build_solution_run(candidate) for candidate in candidates])
+    traces = execute(context.verifier, [build_trace_run(candidate) for candidate in candidates])
     rows: list[Row] = []
     known: dict[str, str] = {}
     for candidate, first, second in zip(candidates, executions, traces, strict=True):
         name = candidate.tree.atom.name
-        observation = observe(candidate, first)
-        if isinstance(observation, str):
-            raise ValueError(f"atom {name} cannot be a task: {observation}")
-        if reason := disagreement(candidate, observation, read_reply(second)):
+        outputs = read_solution_outputs(candidate, first)
+        if isinstance(outputs, str):
+            raise ValueError(f"atom {name} cannot be a task: {outputs}")
+        if reason := find_mismatch(candidate, outputs, read_batch_result(second)):
             raise ValueError(f"atom {name} cannot be a task: {reason}")
-        if observation.fingerprint in known:
-            raise ValueError(f"atom {name} cannot be a task: it behaves as {known[observation.fingerprint]}")
-        known[observation.fingerprint] = name
-        rows += _rows_of_atom(candidate, observation, workshop, split)
+        if outputs.fingerprint in known:
+            raise ValueError(f"atom {name} cannot be a task: it behaves as {known[outputs.fingerprint]}")
+        known[outputs.fingerprint] = name
+        rows += _build_rows_of_atom(candidate, outputs, context, split)
     return rows
 
 
-def _candidate(atom: Atom, workshop: Workshop) -> Candidate:
-    config, tree = workshop.config, depth_one(atom)
+def build_atom_files(atomic: Sequence[Row], atoms: Mapping[str, Atom], *, seed: int, used: UsedKeys) -> list[Row]:
+    """Build the pretraining file of every atomic row: a docstring as its prompt; adds behaviours to `used`."""
+    rows = []
+    for row in atomic:
+        atom, language = atoms[row["atoms"][0]], row["language"]
+        phrasing = atom.phrasings[language][int(row["task_id"].rpartition("/")[2])]
+        task_id = f"{PRETRAINING}/{row['task_id']}"
+        used.behaviour_by_task[task_id] = used.behaviour_by_task[row["task_id"]]
+        frame = keyed_random(seed, "file of atom", task_id).choice(DOCSTRINGS[language])
+        prompt = describe(build_depth_one(atom), frame=frame, phrasings=[phrasing])
+        rows.append({**row, "task_id": task_id, "prompt": prompt})
+    return rows
+
+
+def _build_candidate(atom: Atom, context: GenerationContext) -> Candidate:
+    config, tree = context.config, build_depth_one(atom)
     params = parameters(tree)
+    rng = keyed_random(config.seed, "inputs of atoms", atom.name)
     inputs = draw_inputs(
-        generator(config.seed, "inputs of atoms", atom.name),
-        params,
-        workshop.book,
-        num_tests=config.num_tests,
-        num_reward_tests=config.num_reward_tests,
+        rng, params, context.probe_cache, num_tests=config.num_tests, num_reward_tests=config.num_reward_tests
     )
     if inputs is None:
         raise ValueError(f"atom {atom.name}: its parameters have fewer values than tests are wanted")
-    solution = render(tree, names=workshop.wording.result_names(tree))
-    return Candidate(tree, solution, skeleton(tree), inputs, workshop.book.probes([p.type_name for p in params]))
+    probes = context.probe_cache.probes([param.type_name for param in params])
+    solution = render(tree, names=context.wording.get_result_names(tree))
+    return Candidate(tree, solution, skeleton(tree), inputs, probes)
 
 
-def _rows_of_atom(candidate: Candidate, observation: Observation, workshop: Workshop, split: str) -> list[Row]:
-    taken, atom = workshop.taken, candidate.tree.atom
-    taken.behaviours.setdefault(observation.fingerprint, split)
+def _build_rows_of_atom(
+    candidate: Candidate, outputs: SolutionOutputs, context: GenerationContext, split: str
+) -> list[Row]:
+    used, atom = context.used, candidate.tree.atom
+    used.behaviours.setdefault(outputs.fingerprint, split)
     rows = []
-    for language in workshop.config.languages:
-        reworded = _reworded_in_turn(candidate, language, workshop)
-        for phrasing in workshop.wording.seen_phrasings(atom, language):
+    for language in context.config.languages:
+        reworded = _cycle_reworded_prompts(candidate, language, context)
+        for phrasing in context.wording.get_seen_phrasings(atom, language):
             task_id = f"{split}/{atom.name}/{language}/{atom.phrasings[language].index(phrasing)}"
-            taken.behaviour_of_task[task_id] = observation.fingerprint
+            used.behaviour_by_task[task_id] = outputs.fingerprint
             row = make_row(
                 candidate,
-                observation,
+                outputs,
                 task_id=task_id,
-                prompt=_new_prompt(candidate, phrasing, language, task_id=task_id, workshop=workshop),
+                prompt=_draw_new_prompt(candidate, phrasing, language, task_id=task_id, context=context),
                 reworded_prompt=next(reworded),
                 language=language,
-                solution=workshop.solution(candidate),
+                solution=context.render_solution(candidate),
             )
             rows.append(row)
     return rows
 
 
-def _new_prompt(candidate: Candidate, phrasing: str, language: str, *, task_id: str, workshop: Workshop) -> str:
-    rng = generator(workshop.config.seed, "prompt of atom", task_id)
-    frames = workshop.wording.seen_frames(language)
+def _draw_new_prompt(
+    candidate: Candidate, phrasing: str, language: str, *, task_id: str, context: GenerationContext
+) -> str:
+    rng = keyed_random(context.config.seed, "prompt of atom", task_id)
+    frames = context.wording.get_seen_frames(language)
+    names = context.wording.get_result_names(candidate.tree)
     for _ in range(PROMPT_ATTEMPTS):
-        names = workshop.wording.result_names(candidate.tree)
         prompt = describe(candidate.tree, frame=rng.choice(frames), phrasings=[phrasing], names=names)
-        if prompt not in workshop.taken.prompts:
+        if prompt not in context.used.prompts:
             break
-    workshop.taken.prompts.add(prompt)
+    context.used.prompts.add(prompt)
     return prompt
 
 
-def _reworded_in_turn(candidate: Candidate, language: str, workshop: Workshop) -> Iterator[str]:
-    """Go round the reworded prompts of an atom: a text comes again only where there are fewer than rows."""
-    rng = generator(workshop.config.seed, "reworded prompt of atom", candidate.tree.atom.name, language)
-    prompts = reworded_prompts(rng, candidate.tree, language, wording=workshop.wording)
-    workshop.taken.prompts.update(prompts)
+def _cycle_reworded_prompts(candidate: Candidate, language: str, context: GenerationContext) -> Iterator[str]:
+    """Yield the reworded prompts of an atom in turn: a text repeats only if there are fewer than rows."""
+    rng = keyed_random(context.config.seed, "reworded prompt of atom", candidate.tree.atom.name, language)
+    prompts = build_reworded_prompts(rng, candidate.tree, language, wording=context.wording)
+    context.used.prompts.update(prompts)
     return cycle(prompts)

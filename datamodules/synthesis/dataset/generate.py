@@ -1,7 +1,7 @@
-"""Filling the splits of one stream: draw, drop what cannot be a task, run the rest in batches, keep what is new.
+"""Generates the splits of one stream: draw compositions, run them in batches, keep those that are valid and new.
 
-The order of draws alone decides: batches have a fixed size and are judged in order, so neither the number of workers
-nor their speed changes what is kept.
+The result depends on the order of draws only: batches have a fixed size and are evaluated in order, so neither the
+number of workers nor their speed changes what is kept.
 """
 
 from __future__ import annotations
@@ -10,55 +10,59 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
+from datamodules.seeding import keyed_random
 from datamodules.synthesis.composition.render import render, render_entry_function
 from datamodules.synthesis.composition.sample import sample_tree
 from datamodules.synthesis.composition.tree import parameters, skeleton
 from datamodules.synthesis.config import SynthesisConfig
 from datamodules.synthesis.dataset.rows import Row, make_row
-from datamodules.synthesis.dataset.seeding import generator
-from datamodules.synthesis.dataset.split import ATOMIC, TENSOR_ATOMIC, Stream, Taken
+from datamodules.synthesis.dataset.split import ATOMIC, TENSOR_ATOMIC, Stream, UsedKeys
 from datamodules.synthesis.verification.inputs import draw_inputs
 from datamodules.synthesis.verification.oracle import (
     Candidate,
-    Observation,
-    degeneracy,
+    SolutionOutputs,
+    build_solution_run,
     execute,
-    observe,
-    read_reply,
-    solution_run,
+    read_batch_result,
+    read_solution_outputs,
 )
-from datamodules.synthesis.verification.probes import ProbeBook
-from datamodules.synthesis.verification.trace import disagreement, idle_step, trace_run
+from datamodules.synthesis.verification.probes import ProbeCache
+from datamodules.synthesis.verification.rejection import (
+    build_trace_run,
+    find_degeneracy,
+    find_mismatch,
+    find_unused_step,
+)
 from datamodules.synthesis.wording.frames import DOCSTRINGS
-from datamodules.synthesis.wording.phrasing import Wording
-from datamodules.synthesis.wording.prompts import draw_prompt, draw_reworded_prompt
+from datamodules.synthesis.wording.prompts import Wording, draw_prompt, draw_reworded_prompt
 from executor.api import Executor
 
 BATCH_SIZE = 256
-PATIENCE = 30_000
-"""Draws in a row that may bring less than `MIN_PER_PATIENCE` new items before a stream counts as used up."""
-MIN_PER_PATIENCE = 30
+DRAWS_PER_CHECK = 30_000
+"""A stream is exhausted when this many draws in a row yield less than `MIN_KEPT_PER_CHECK` items."""
+MIN_KEPT_PER_CHECK = 30
 
-OnKept = Callable[[int], None]
+OnProgress = Callable[[int], None]
+"""Called after every batch with the number of tasks it added."""
 
 
 @dataclass
-class Workshop:
-    """What the streams of one build share."""
+class GenerationContext:
+    """What all streams of one build share."""
 
     config: SynthesisConfig
-    book: ProbeBook
+    probe_cache: ProbeCache
     wording: Wording
     executor: Executor
     verifier: Executor
     """The same kind of sandbox with another hash seed."""
-    taken: Taken = field(default_factory=Taken)
+    used: UsedKeys = field(default_factory=UsedKeys)
 
-    def solution(self, candidate: Candidate) -> str:
-        """Write the solution of a task in the form that the configuration asks for."""
+    def render_solution(self, candidate: Candidate) -> str:
+        """Write the solution of a task in the form that the configuration selects."""
         if self.config.solution_form == "whole":
             return candidate.solution
-        return render_entry_function(candidate.tree, names=self.wording.result_names(candidate.tree))
+        return render_entry_function(candidate.tree, names=self.wording.get_result_names(candidate.tree))
 
 
 @dataclass(frozen=True)
@@ -68,164 +72,161 @@ class _Draw:
     candidate: Candidate
 
 
-def fill(stream: Stream, workshop: Workshop, on_kept: OnKept) -> dict[str, list[Row]]:
-    """Fill the stream's splits, fewer than asked for where the draws bring nothing new any more.
+def generate_splits(stream: Stream, context: GenerationContext, on_progress: OnProgress) -> dict[str, list[Row]]:
+    """Generate the splits of a stream.
 
     Args:
-        stream: where compositions come from and go to.
-        workshop: shared state; `taken` is updated.
-        on_kept: called with the number of items kept after every batch.
+        stream: source of compositions, with the size of each split.
+        context: shared state; `used` is updated.
+        on_progress: called after every batch with the number of tasks it added.
+
+    Returns:
+        Rows by split, fewer than wanted if the stream is exhausted first.
     """
-    rows: dict[str, list[Row]] = {split: [] for split in stream.quotas}
-    patience = _Patience()
-    draws = _draws(stream, workshop, patience)
-    while batch := list(islice(draws, _batch_size(stream, workshop.taken))):
+    rows: dict[str, list[Row]] = {split: [] for split in stream.sizes}
+    budget = _RejectionBudget()
+    draws = _draw_candidates(stream, context, budget)
+    while batch := list(islice(draws, _choose_batch_size(stream, context.used))):
         num_kept = 0
-        for draw, observation in _judge(batch, workshop):
-            row = _keep(draw, observation, stream, workshop)
+        for draw, outputs in _verify(batch, context):
+            row = _keep(draw, outputs, stream, context)
             if row is not None:
                 rows[draw.split].append(row)
                 num_kept += 1
-        patience.kept(num_kept)
-        on_kept(num_kept)
+        budget.count_kept(num_kept)
+        on_progress(num_kept)
     return rows
 
 
-def _batch_size(stream: Stream, taken: Taken) -> int:
-    """Run twice what is missing, as about two of three candidates are kept, but no more than `BATCH_SIZE`."""
-    num_missing = sum(taken.num_missing(stream, split) for split in stream.quotas)
+def _choose_batch_size(stream: Stream, used: UsedKeys) -> int:
+    """Run twice the missing number, because about two of three candidates are kept, up to `BATCH_SIZE`."""
+    num_missing = sum(used.count_missing(stream, split) for split in stream.sizes)
     return min(BATCH_SIZE, max(1, 2 * num_missing))
 
 
 @dataclass
-class _Patience:
-    """Counts draws and items since the last look; a stream is dry when a long look brought next to nothing."""
+class _RejectionBudget:
+    """Counts draws and kept items since the last check."""
 
     num_draws: int = 0
     num_kept: int = 0
-    is_over: bool = False
 
-    def drawn(self) -> bool:
+    def count_draw(self) -> bool:
+        """Count one draw; return False if the stream is exhausted."""
         self.num_draws += 1
-        if self.num_draws >= PATIENCE:
-            self.is_over = self.num_kept < MIN_PER_PATIENCE
-            self.num_draws = self.num_kept = 0
-        return not self.is_over
+        if self.num_draws < DRAWS_PER_CHECK:
+            return True
+        has_items_left = self.num_kept >= MIN_KEPT_PER_CHECK
+        self.num_draws = self.num_kept = 0
+        return has_items_left
 
-    def kept(self, num_kept: int) -> None:
+    def count_kept(self, num_kept: int) -> None:
         self.num_kept += num_kept
 
 
-def _draws(stream: Stream, workshop: Workshop, patience: _Patience) -> Iterator[_Draw]:
-    """Yield what is worth running, until all quotas are full or the stream is dry."""
+def _draw_candidates(stream: Stream, context: GenerationContext, budget: _RejectionBudget) -> Iterator[_Draw]:
+    """Yield candidates worth running, until all splits are full or the stream is exhausted."""
     index = -1
-    while patience.drawn() and any(workshop.taken.num_missing(stream, split) > 0 for split in stream.quotas):
+    while budget.count_draw() and any(context.used.count_missing(stream, split) > 0 for split in stream.sizes):
         index += 1
-        draw = _draw(index, stream, workshop)
+        draw = _draw_candidate(index, stream, context)
         if draw is not None:
             yield draw
 
 
-def _draw(index: int, stream: Stream, workshop: Workshop) -> _Draw | None:
-    config, taken = workshop.config, workshop.taken
-    rng = generator(config.seed, stream.name, index)
-    tree = sample_tree(rng, stream.palette, depth=rng.choice(stream.depths))
+def _draw_candidate(index: int, stream: Stream, context: GenerationContext) -> _Draw | None:
+    config, used = context.config, context.used
+    rng = keyed_random(config.seed, stream.name, index)
+    tree = sample_tree(rng, stream.sampler, depth=rng.choice(stream.depths))
     if tree is None:
         return None
     shape = skeleton(tree)
-    split = stream.owner(config.seed, shape)
-    if taken.num_missing(stream, split) <= 0 or taken.is_closed(shape):
+    split = stream.assign_split(config.seed, shape)
+    if used.count_missing(stream, split) <= 0 or used.is_closed(shape):
         return None
-    if taken.stream_of.get(shape, stream.name) != stream.name:
+    if used.stream_by_skeleton.get(shape, stream.name) != stream.name:
         return None
-    solution = render(tree, names=workshop.wording.result_names(tree))
-    if solution in taken.programs:
+    solution = render(tree, names=context.wording.get_result_names(tree))
+    if solution in used.programs:
         return None
     if stream.required_atoms and not any(f"def {name}(" in solution for name in stream.required_atoms):
         return None
-    taken.programs.add(solution)
+    used.programs.add(solution)
+    params = parameters(tree)
     inputs = draw_inputs(
-        rng,
-        parameters(tree),
-        workshop.book,
-        num_tests=config.num_tests,
-        num_reward_tests=config.num_reward_tests,
+        rng, params, context.probe_cache, num_tests=config.num_tests, num_reward_tests=config.num_reward_tests
     )
     if inputs is None:
-        _reject("too few distinct inputs", shape, taken)
+        used.reject("too few distinct inputs", shape)
         return None
-    probes = workshop.book.probes([param.type_name for param in parameters(tree)])
+    probes = context.probe_cache.probes([param.type_name for param in params])
     return _Draw(index, split, Candidate(tree, solution, shape, inputs, probes))
 
 
-def _judge(batch: list[_Draw], workshop: Workshop) -> Iterator[tuple[_Draw, Observation]]:
-    """Run a batch and yield, in order, what is a sound and new behaviour under both hash seeds."""
-    taken = workshop.taken
-    sound: list[tuple[_Draw, Observation]] = []
-    fresh: set[str] = set()
-    executions = execute(workshop.executor, [solution_run(draw.candidate) for draw in batch])
+def _verify(batch: list[_Draw], context: GenerationContext) -> Iterator[tuple[_Draw, SolutionOutputs]]:
+    """Run a batch and yield, in order, candidates whose behaviour is valid and new under both hash seeds."""
+    used = context.used
+    valid: list[tuple[_Draw, SolutionOutputs]] = []
+    new: set[str] = set()
+    executions = execute(context.executor, [build_solution_run(draw.candidate) for draw in batch])
     for draw, execution in zip(batch, executions, strict=True):
-        observation = observe(draw.candidate, execution)
-        reason = observation if isinstance(observation, str) else degeneracy(draw.candidate, observation)
-        if reason is not None or isinstance(observation, str):
-            _reject(str(reason), draw.candidate.skeleton, taken)
-        elif observation.fingerprint in taken.behaviours or observation.fingerprint in fresh:
-            is_atom = taken.behaviours.get(observation.fingerprint) in (ATOMIC, TENSOR_ATOMIC)
-            _reject("behaves as an atom" if is_atom else "behaves as another item", draw.candidate.skeleton, taken)
+        outputs = read_solution_outputs(draw.candidate, execution)
+        reason = outputs if isinstance(outputs, str) else find_degeneracy(draw.candidate, outputs)
+        if reason is not None or isinstance(outputs, str):
+            used.reject(str(reason), draw.candidate.skeleton)
+        elif outputs.fingerprint in used.behaviours or outputs.fingerprint in new:
+            is_atom = used.behaviours.get(outputs.fingerprint) in (ATOMIC, TENSOR_ATOMIC)
+            used.reject("behaves as an atom" if is_atom else "behaves as another item", draw.candidate.skeleton)
         else:
-            fresh.add(observation.fingerprint)
-            sound.append((draw, observation))
-    confirmations = execute(workshop.verifier, [trace_run(draw.candidate) for draw, _ in sound])
-    for (draw, observation), execution in zip(sound, confirmations, strict=True):
-        trace = read_reply(execution)
-        reason = disagreement(draw.candidate, observation, trace) or idle_step(draw.candidate, trace)
+            new.add(outputs.fingerprint)
+            valid.append((draw, outputs))
+    confirmations = execute(context.verifier, [build_trace_run(draw.candidate) for draw, _ in valid])
+    for (draw, outputs), execution in zip(valid, confirmations, strict=True):
+        trace = read_batch_result(execution)
+        reason = find_mismatch(draw.candidate, outputs, trace) or find_unused_step(draw.candidate, trace)
         if reason is None:
-            yield draw, observation
+            yield draw, outputs
         else:
-            _reject(reason, draw.candidate.skeleton, taken)
+            used.reject(reason, draw.candidate.skeleton)
 
 
-def _keep(draw: _Draw, observation: Observation, stream: Stream, workshop: Workshop) -> Row | None:
-    """Make the row and note what it takes; None where its split or skeleton filled up within the batch."""
-    config, taken, shape = workshop.config, workshop.taken, draw.candidate.skeleton
-    if taken.num_missing(stream, draw.split) <= 0 or taken.is_closed(shape):
+def _keep(draw: _Draw, outputs: SolutionOutputs, stream: Stream, context: GenerationContext) -> Row | None:
+    """Build the row and record its keys; None if its split or skeleton was filled earlier in the batch."""
+    config, used, shape = context.config, context.used, draw.candidate.skeleton
+    if used.count_missing(stream, draw.split) <= 0 or used.is_closed(shape):
         return None
-    number = taken.splits[draw.split]
+    number = used.splits[draw.split]
     language = config.languages[(number + config.seed) % len(config.languages)]
-    prompts = _draw_prompts(draw, language, stream, workshop)
+    prompts = _draw_prompts(draw, language, stream, context)
     if prompts is None:
-        _reject("prompt taken", shape, taken)
+        used.reject("prompt taken", shape)
         return None
-    taken.splits[draw.split] += 1
-    taken.quotas_used[stream.name, draw.split] += 1
-    taken.skeletons[shape] += 1
-    taken.stream_of[shape] = stream.name
-    taken.behaviours[observation.fingerprint] = draw.split
+    used.splits[draw.split] += 1
+    used.items_by_stream[stream.name, draw.split] += 1
+    used.skeletons[shape] += 1
+    used.stream_by_skeleton[shape] = stream.name
+    used.behaviours[outputs.fingerprint] = draw.split
     task_id = f"{draw.split}/{number:05d}"
-    taken.behaviour_of_task[task_id] = observation.fingerprint
+    used.behaviour_by_task[task_id] = outputs.fingerprint
+    prompt, reworded = prompts
     return make_row(
         draw.candidate,
-        observation,
+        outputs,
         task_id=task_id,
-        prompt=prompts[0],
-        reworded_prompt=prompts[1],
+        prompt=prompt,
+        reworded_prompt=reworded,
         language=language,
-        solution=workshop.solution(draw.candidate),
+        solution=context.render_solution(draw.candidate),
     )
 
 
-def _draw_prompts(draw: _Draw, language: str, stream: Stream, workshop: Workshop) -> tuple[str, str] | None:
-    """Draw the prompt and the reworded one, each with randomness of its own; None where either has no new text."""
-    seed, wording, taken = workshop.config.seed, workshop.wording, workshop.taken.prompts
+def _draw_prompts(draw: _Draw, language: str, stream: Stream, context: GenerationContext) -> tuple[str, str] | None:
+    """Draw the prompt and the reworded prompt, each from its own generator; None if either has no new text."""
+    seed, wording, used = context.config.seed, context.wording, context.used.prompts
     tree = draw.candidate.tree
-    frames = wording.seen_frames(language) if stream.has_frames else DOCSTRINGS[language]
-    rng = generator(seed, f"prompt of {stream.name}", draw.index)
-    prompt = draw_prompt(rng, tree, language, frames=frames, wording=wording, taken=taken)
-    rng = generator(seed, f"reworded prompt of {stream.name}", draw.index)
-    reworded = draw_reworded_prompt(rng, tree, language, wording=wording, taken=taken)
+    frames = wording.get_seen_frames(language) if stream.has_frames else DOCSTRINGS[language]
+    rng = keyed_random(seed, f"prompt of {stream.name}", draw.index)
+    prompt = draw_prompt(rng, tree, language, frames=frames, wording=wording, used=used)
+    rng = keyed_random(seed, f"reworded prompt of {stream.name}", draw.index)
+    reworded = draw_reworded_prompt(rng, tree, language, wording=wording, used=used)
     return (prompt, reworded) if prompt is not None and reworded is not None else None
-
-
-def _reject(reason: str, shape: str, taken: Taken) -> None:
-    taken.rejections[reason] += 1
-    taken.failures[shape] += 1

@@ -1,4 +1,4 @@
-"""The rows of a data set: one task as plain columns."""
+"""Rows of a data set: a task as plain columns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from datamodules.atoms.domain_json import domains_to_json
 from datamodules.synthesis.composition.tree import ENTRY_POINT, depth, distinct_atoms, parameters
-from datamodules.synthesis.verification.oracle import Candidate, Observation
+from datamodules.synthesis.verification.oracle import Candidate, SolutionOutputs
 
 COLUMNS = (
     "task_id",
@@ -26,14 +26,14 @@ COLUMNS = (
 )
 
 PROFILE = "profile"
-"""A further column, in the tensor splits alone: the kind of sandbox that programs need."""
+"""Additional column of the tensor splits: the sandbox profile that programs need."""
 
 Row = dict[str, Any]
 
 
 def make_row(
     candidate: Candidate,
-    observation: Observation,
+    outputs: SolutionOutputs,
     *,
     task_id: str,
     prompt: str,
@@ -41,7 +41,7 @@ def make_row(
     language: str,
     solution: str,
 ) -> Row:
-    """Put a task into columns."""
+    """Build the row of a task."""
     num_tests = len(candidate.inputs.tests)
     row = {
         "task_id": task_id,
@@ -50,8 +50,8 @@ def make_row(
         "language": language,
         "solution": solution,
         "entry_point": ENTRY_POINT,
-        "tests": _tests(candidate.inputs.tests, observation.expected[:num_tests]),
-        "reward_tests": _tests(candidate.inputs.reward_tests, observation.expected[num_tests:]),
+        "tests": _tests(candidate.inputs.tests, outputs.expected[:num_tests]),
+        "reward_tests": _tests(candidate.inputs.reward_tests, outputs.expected[num_tests:]),
         "domains": domains_to_json([param.domain for param in parameters(candidate.tree)]),
         "atoms": [atom.name for atom in distinct_atoms(candidate.tree)],
         "depth": depth(candidate.tree),

@@ -1,1 +1,1 @@
-"""Reference results, probes for equal behaviour, and reasons to reject a composition."""
+"""Runs candidates in the sandbox: reference results, behaviour fingerprints, and reasons for rejection."""

@@ -1,4 +1,4 @@
-"""The inputs a task is tested on: edge cases first, then draws from the parameters' domains, all of them different."""
+"""Test inputs of a task: edge cases first, then samples from the domains of its parameters, all distinct."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from random import Random
 from typing import Any
 
 from datamodules.synthesis.composition.tree import Param
-from datamodules.synthesis.verification.probes import ProbeBook, spell_value
+from datamodules.synthesis.verification.probes import ProbeCache, spell_value
 from executor.sandbox.codec import encode_value
 
-EDGE_INPUTS_SHARE = 0.25
+MAX_EDGE_FRACTION = 0.25
 DRAWS_PER_INPUT = 3
 
 
@@ -28,17 +28,19 @@ class Inputs:
 
 
 def draw_inputs(
-    rng: Random, params: Sequence[Param], book: ProbeBook, *, num_tests: int, num_reward_tests: int
+    rng: Random, params: Sequence[Param], probe_cache: ProbeCache, *, num_tests: int, num_reward_tests: int
 ) -> Inputs | None:
-    """Draw distinct inputs; edge inputs go to both lists in proportion.
+    """Draw distinct inputs and divide them into tests and reward tests, edge cases in proportion.
 
-    A domain too narrow for so many inputs is widened to the mixture that probes of its type come from. None where even
-    that holds too few values (say, a single bool).
+    A domain that is too narrow is widened to the mixture of domains that probes of its type are drawn from.
+
+    Returns:
+        The inputs, or None if even the mixture holds too few values (for example a single bool).
     """
     total = num_tests + num_reward_tests
-    edges = _distinct(_edge_rows(rng, params), {}, limit=int(total * EDGE_INPUTS_SHARE))
+    edges = _distinct(_edge_rows(rng, params), {}, limit=int(total * MAX_EDGE_FRACTION))
     own = _distinct(_drawn_rows(rng, params, total), edges, limit=total)
-    rows = list(_distinct(_widened_rows(rng, params, book, total), own, limit=total).values())
+    rows = list(_distinct(_widened_rows(rng, params, probe_cache, total), own, limit=total).values())
     if len(rows) < total:
         return None
     stride = total / num_reward_tests
@@ -62,9 +64,9 @@ def _drawn_rows(rng: Random, params: Sequence[Param], total: int) -> Iterator[li
         yield [param.domain.sample(rng) for param in params]
 
 
-def _widened_rows(rng: Random, params: Sequence[Param], book: ProbeBook, total: int) -> Iterator[list[Any]]:
+def _widened_rows(rng: Random, params: Sequence[Param], probe_cache: ProbeCache, total: int) -> Iterator[list[Any]]:
     for _ in range(DRAWS_PER_INPUT * total):
-        yield [rng.choice(book.mixture(param.type_name)).sample(rng) for param in params]
+        yield [rng.choice(probe_cache.mixture(param.type_name)).sample(rng) for param in params]
 
 
 def _distinct(rows: Iterator[list[Any]], known: dict[str, list[Any]], *, limit: int) -> dict[str, list[Any]]:

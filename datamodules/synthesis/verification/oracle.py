@@ -1,7 +1,6 @@
-"""What programs really return: runs for the executor, and what is read from their executions.
+"""Reference results: builds the runs of a candidate for the executor and reads its executions.
 
-The oracle never runs a program itself. A first run, of the solution, gives what it returns on the probes and on the
-task's inputs; the second one, which must agree, is the business of `trace`.
+Results come from the sandbox only; nothing here executes a program itself. The confirming second run is in `rejection`.
 """
 
 from __future__ import annotations
@@ -11,27 +10,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from datamodules.atoms.domains import is_tensor_type
-from datamodules.synthesis.composition.render import OBSERVE, with_observer
-from datamodules.synthesis.composition.tree import ENTRY_POINT, Call, parameters
+from datamodules.synthesis.composition.render import BATCH_ENTRY_POINT, add_batch_entry_point
+from datamodules.synthesis.composition.tree import ENTRY_POINT, Call
 from datamodules.synthesis.verification.inputs import Inputs
 from datamodules.synthesis.verification.probes import Probes, fingerprint, spell_value
-from datamodules.synthesis.verification.reject import (
-    MAX_RAISING_PROBES_SHARE,
-    is_nearly_constant,
-    is_nearly_equal,
-    is_too_large,
-    lacks_influence,
-)
 from executor.api import Executor
 from executor.types import Execution, Limits, Run, Status
 
 LIMITS = Limits(cpu_time_s=2.0, wall_time_s=60.0)
-"""The wall clock is generous on purpose: whether a task exists must not depend on how busy the machine is."""
+"""The wall-clock limit is generous: whether a task exists must not depend on the load of the machine."""
+MAX_RAISING_PROBES_FRACTION = 0.05
+MAX_VALUE_CHARS = 1000
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A composition about to be run."""
+    """A composition that may become a task."""
 
     tree: Call
     solution: str
@@ -45,112 +39,101 @@ class Candidate:
 
     @property
     def profile(self) -> str:
-        """The kind of sandbox it needs."""
-        return profile_of(self.probes.type_names)
+        """The sandbox profile it needs."""
+        return choose_profile(self.probes.type_names)
 
 
 @dataclass(frozen=True)
-class Observation:
-    """What a solution returned."""
+class SolutionOutputs:
+    """Results of a solution."""
 
-    outputs: tuple[str, ...]
-    """Over all calls, spelled canonically; an exception is spelled `raises NAME`."""
+    spelled: tuple[str, ...]
+    """Of all calls, in canonical spelling; `raises NAME` for an exception."""
     expected: tuple[Any, ...]
-    """Tagged values over the inputs (tests, then reward tests)."""
+    """Tagged values for the inputs (tests, then reward tests)."""
     fingerprint: str
+    """Of the behaviour on the probes."""
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """Results of a batch run, one per call: `[tagged value]`, or the name of an exception.
+
+    `failure` is None unless the run as a whole failed.
+    """
+
+    results: tuple[Any, ...]
+    failure: str | None
+
+    def spell(self) -> tuple[str, ...]:
+        """Return the results in canonical spelling."""
+        return tuple(spell_value(r[0]) if isinstance(r, list) else f"raises {r}" for r in self.results)
 
 
 def execute(executor: Executor, runs: Sequence[Run]) -> list[Execution]:
-    """Run programs; an infrastructure fault is tried once more.
+    """Run programs; one that meets an infrastructure error is run once more.
 
     Raises:
         ValueError: the executor failed twice on the same program.
     """
     executions = executor.run(runs, LIMITS)
-    again = [i for i, execution in enumerate(executions) if execution.failure == Status.INFRA]
-    for i, execution in zip(again, executor.run([runs[i] for i in again], LIMITS) if again else (), strict=True):
+    failed = [i for i, execution in enumerate(executions) if execution.failure == Status.INFRA]
+    for i, execution in zip(failed, executor.run([runs[i] for i in failed], LIMITS) if failed else (), strict=True):
         if execution.failure == Status.INFRA:
             raise ValueError(f"the executor ({executor.description}) failed twice on one program: {execution.detail}")
         executions[i] = execution
     return executions
 
 
-def profile_of(type_names: Sequence[str]) -> str:
-    """Name the kind of sandbox that programs over these types need."""
+def choose_profile(type_names: Sequence[str]) -> str:
+    """Return the sandbox profile that programs over these types need: `torch` or `cpu`."""
     return "torch" if any(map(is_tensor_type, type_names)) else "cpu"
 
 
-def observer_run(source: str, calls: Sequence[list[Any]], function: str = ENTRY_POINT, *, profile: str = "cpu") -> Run:
-    """Ask for what a function of the program gives on many calls, all in one answer (`Reply`)."""
-    return Run(source=with_observer(source, function), entry_point=OBSERVE, calls=([list(calls)],), profile=profile)
+def build_batch_run(
+    source: str, calls: Sequence[list[Any]], function: str = ENTRY_POINT, *, profile: str = "cpu"
+) -> Run:
+    """Build the run that calls a function of a program with each list of tagged arguments (`read_batch_result`)."""
+    source = add_batch_entry_point(source, function)
+    return Run(source=source, entry_point=BATCH_ENTRY_POINT, calls=([list(calls)],), profile=profile)
 
 
-def solution_run(candidate: Candidate) -> Run:
-    """Ask what the solution returns on the probes and the inputs."""
-    return observer_run(candidate.solution, candidate.calls, profile=candidate.profile)
+def build_solution_run(candidate: Candidate) -> Run:
+    """Build the run of a candidate's solution on its probes and inputs."""
+    return build_batch_run(candidate.solution, candidate.calls, profile=candidate.profile)
 
 
-@dataclass(frozen=True)
-class Reply:
-    """The answers to the calls of an `observer_run`: each `[tagged value]`, or the name of an exception.
-
-    `failure` is None when there are any.
-    """
-
-    answers: tuple[Any, ...]
-    failure: str | None
-
-    def spelled(self) -> tuple[str, ...]:
-        return tuple(spell_value(a[0]) if isinstance(a, list) else f"raises {a}" for a in self.answers)
-
-
-def read_reply(execution: Execution) -> Reply:
-    """Read the execution of an `observer_run`."""
+def read_batch_result(execution: Execution) -> BatchResult:
+    """Read the execution of a batch run."""
     if execution.failure is not None:
-        return Reply((), execution.failure.value)
+        return BatchResult((), execution.failure.value)
     [result] = execution.results
     if result.error is not None:
-        return Reply((), result.error)
-    return Reply(tuple(result.value), None)
+        return BatchResult((), result.error)
+    return BatchResult(tuple(result.value), None)
 
 
-def observe(candidate: Candidate, execution: Execution) -> Observation | str:
-    """Read the execution of `solution_run`, or say in a few words why the candidate cannot be a task."""
-    reply = read_reply(execution)
-    if reply.failure is not None:
-        return f"does not run ({reply.failure})"
+def read_solution_outputs(candidate: Candidate, execution: Execution) -> SolutionOutputs | str:
+    """Read the execution of `build_solution_run`, or return the reason why the candidate cannot be a task."""
+    batch = read_batch_result(execution)
+    if batch.failure is not None:
+        return f"does not run ({batch.failure})"
     num_probes = len(candidate.probes.calls)
-    on_probes, on_inputs = reply.answers[:num_probes], reply.answers[num_probes:]
-    if any(isinstance(answer, str) for answer in on_inputs):
+    on_probes, on_inputs = batch.results[:num_probes], batch.results[num_probes:]
+    if any(isinstance(result, str) for result in on_inputs):
         return "raises on its own inputs"
-    if sum(isinstance(answer, str) for answer in on_probes) > MAX_RAISING_PROBES_SHARE * num_probes:
+    if sum(isinstance(result, str) for result in on_probes) > MAX_RAISING_PROBES_FRACTION * num_probes:
         return "raises on probes"
-    outputs = reply.spelled()
-    if is_too_large(outputs[num_probes:]):
+    spelled = batch.spell()
+    if any(len(output) > MAX_VALUE_CHARS for output in spelled[num_probes:]):
         return "output too large"
-    expected = tuple(answer[0] for answer in on_inputs)
-    return Observation(outputs, expected, fingerprint(candidate.probes, outputs[:num_probes]))
+    expected = tuple(result[0] for result in on_inputs)
+    return SolutionOutputs(spelled, expected, fingerprint(candidate.probes, spelled[:num_probes]))
 
 
-def degeneracy(candidate: Candidate, observation: Observation) -> str | None:
-    """Say in a few words why a solution that runs is still no task worth having; None when it may be one."""
-    probes = candidate.probes
-    probe_outputs, test_outputs = observation.outputs[: len(probes.calls)], observation.outputs[len(probes.calls) :]
-    if is_nearly_constant(probe_outputs) or is_nearly_constant(test_outputs):
-        return "constant"
-    if any(lacks_influence(probe_outputs, pairs) for pairs in probes.pairs):
-        return "parameter without influence"
-    for param in parameters(candidate.tree):
-        if param.type_name == candidate.tree.atom.return_type:
-            arguments = [spell_value(call[param.index]) for call in probes.calls]
-            if is_nearly_equal(probe_outputs, arguments):
-                return "identity"
-    return None
-
-
-def behaviour(probes: Probes, execution: Execution) -> str:
-    """Fingerprint an `observer_run` on the probes; programs that do not run are alike by failure."""
-    reply = read_reply(execution)
-    if reply.failure is not None:
-        return f"{','.join(sorted(probes.type_names))}#{reply.failure}"
-    return fingerprint(probes, reply.spelled())
+def fingerprint_execution(probes: Probes, execution: Execution) -> str:
+    """Fingerprint a batch run on the probes; programs that fail as a whole are equal if they fail alike."""
+    batch = read_batch_result(execution)
+    if batch.failure is not None:
+        return f"{','.join(sorted(probes.type_names))}#{batch.failure}"
+    return fingerprint(probes, batch.spell())

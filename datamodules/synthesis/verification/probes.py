@@ -1,11 +1,11 @@
-"""Probe inputs: the fixed inputs on which the behaviour of programs is compared.
+"""Probes: the fixed inputs on which the behaviour of programs is compared.
 
-Probes are a function of the parameter types, the atoms' declared domains and a fixed seed, so any two programs of equal
-types, whatever their split or data set, are run on the same inputs. Two properties carry the rest:
+Probes are a function of the parameter types, the atoms' declared domains and a fixed seed, so two programs with equal
+parameter types run on the same inputs whatever their split or data set. They have two properties:
 
-- they are closed under permutations of parameters of one type, so a program's outputs under a permuted signature are a
-  reordering of its outputs, and the fingerprint can be the same for both without running anything twice;
-- they hold many pairs that differ in one argument alone, so a parameter without influence shows.
+- They are closed under permutations of parameters of one type. The outputs of a program with permuted parameters are a
+  permutation of its outputs, so one run suffices to compute a fingerprint that is equal for both.
+- They hold many pairs that differ in one argument alone, which reveal a parameter without influence.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import Any
 
 from datamodules.atoms import Atom
 from datamodules.atoms.domains import Domain, Floats, Ints, default_domain
-from datamodules.synthesis.dataset.seeding import generator
+from datamodules.seeding import keyed_random
 from executor.sandbox.codec import encode_value
 
 PROBE_SEED = 2406_10305
 NUM_PROBES = 256
-EDGE_SHARE = 0.15
+EDGE_PROBABILITY = 0.15
 _ENCODE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
@@ -43,8 +43,12 @@ class Probes:
     orders: tuple[tuple[int, ...], ...]
 
 
-class ProbeBook:
-    """Makes and keeps the probes of every signature met."""
+class ProbeCache:
+    """Creates the probes of a signature when they are first needed, and keeps them.
+
+    Args:
+        atoms: atoms whose declared domains the probes are drawn from.
+    """
 
     def __init__(self, atoms: Mapping[str, Atom]) -> None:
         slots = [slot for atom in atoms.values() for slot in atom.parameters]
@@ -55,39 +59,40 @@ class ProbeBook:
         self._probes: dict[tuple[str, ...], Probes] = {}
 
     def mixture(self, type_name: str) -> tuple[Domain, ...]:
-        """Return the domains whose mixture probes draw from.
+        """Return the domains that probes of a type are drawn from, in equal proportion.
 
         Raises:
-            ValueError: no atom takes this type and it has no default domain.
+            ValueError: no atom has a parameter of this type, and the type has no default domain.
         """
         if type_name not in self._domains:
             self._domains[type_name] = (default_domain(type_name),)
         return self._domains[type_name]
 
     def probes(self, type_names: Sequence[str]) -> Probes:
-        """Return the probes for parameters of these types in this order (equal up to order for equal sets of types)."""
+        """Return the probes for parameters of these types; another order of the types permutes their arguments."""
         key = tuple(type_names)
         if key not in self._probes:
             order = sorted(range(len(key)), key=key.__getitem__)
             ordered = tuple(key[i] for i in order)
-            place = {position: rank for rank, position in enumerate(order)}
-            back = [place[i] for i in range(len(key))]
-            rows = [[row[rank] for rank in back] for row in _closed_rows(ordered, self)]
-            self._probes[key] = _index(key, rows)
+            ranks = {position: rank for rank, position in enumerate(order)}
+            rows = [[row[ranks[i]] for i in range(len(key))] for row in _draw_rows(ordered, self)]
+            self._probes[key] = _index_rows(key, rows)
         return self._probes[key]
 
 
 def fingerprint(probes: Probes, outputs: Sequence[str]) -> str:
-    """Hash what a program returned on the probes, equal for programs that differ in the order of parameters only.
+    """Hash a program's outputs on the probes; programs that differ only in the order of parameters have equal hashes.
 
-    `outputs[i]` is the canonical spelling of the value or error on probe i.
+    Args:
+        probes: of the program's parameter types.
+        outputs: canonical spelling of the value or exception on each probe.
     """
     hashes = (sha256("\n".join([outputs[i] for i in order]).encode()).hexdigest() for order in probes.orders)
     return f"{','.join(sorted(probes.type_names))}#{min(hashes)}"
 
 
 def spell_value(value: Any) -> str:
-    """Spell a tagged value canonically: sets and dictionaries do not depend on their order."""
+    """Write a tagged value canonically as JSON: independent of the order of sets and dictionaries."""
     text = _ENCODE(value)
     return _ENCODE(_sorted(value)) if '"$set"' in text or '"$dict"' in text else text
 
@@ -110,20 +115,20 @@ def _default(type_name: str) -> dict[str, Domain]:
 
 
 def _wide(type_name: str) -> dict[str, Domain]:
-    """Scalars reach as far as results of atoms do; the declared domains alone hold too few of them."""
+    """Return a wide domain for scalars: results of atoms reach further than the declared domains."""
     wide: dict[str, Domain] = {"int": Ints(-300, 1000), "float": Floats(-500.0, 500.0)}
     return {repr(wide[type_name]): wide[type_name]} if type_name in wide else {}
 
 
 def _draw(rng: Random, domains: tuple[Domain, ...]) -> Any:
     domain = rng.choice(domains)
-    return rng.choice(domain.edges()) if rng.random() < EDGE_SHARE else domain.sample(rng)
+    return rng.choice(domain.edges()) if rng.random() < EDGE_PROBABILITY else domain.sample(rng)
 
 
-def _closed_rows(type_names: tuple[str, ...], book: ProbeBook) -> list[list[Any]]:
+def _draw_rows(type_names: tuple[str, ...], cache: ProbeCache) -> list[list[Any]]:
     """Draw blocks (a row and, for each parameter, the row with that argument redrawn), closed under permutation."""
-    rng = generator(PROBE_SEED, "probes", *type_names)
-    domains = [book.mixture(name) for name in type_names]
+    rng = keyed_random(PROBE_SEED, "probes", *type_names)
+    domains = [cache.mixture(name) for name in type_names]
     rows: dict[str, list[Any]] = {}
     for _ in range(8 * NUM_PROBES):
         base = [encode_value(_draw(rng, choices)) for choices in domains]
@@ -149,7 +154,7 @@ def _permutations(type_names: tuple[str, ...]) -> list[tuple[int, ...]]:
     ]
 
 
-def _index(type_names: tuple[str, ...], rows: list[list[Any]]) -> Probes:
+def _index_rows(type_names: tuple[str, ...], rows: list[list[Any]]) -> Probes:
     keys = {spell_value(row): i for i, row in enumerate(rows)}
     orders = tuple(
         tuple(keys[spell_value([row[i] for i in order])] for row in rows) for order in _permutations(type_names)

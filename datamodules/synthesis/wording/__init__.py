@@ -1,1 +1,1 @@
-"""Task descriptions in English, and text for pretraining."""
+"""Prompts of compositions, in English and Chinese."""

@@ -1,11 +1,10 @@
-"""Frames: how a prompt numbers, links and names the steps, and where the signature stands.
+"""Frames: how a prompt numbers, links and names its steps, and where it states the signature.
 
-A frame knows nothing of atoms; what a step does comes from an atom's phrasings (`describe` joins the two). Keeping them
-apart lets a study hold frames out while all phrasings are known, or the other way round.
+A frame is independent of atoms; the text of a step comes from an atom's phrasings (`prompts.describe` combines them).
 
-Fields of the templates: `{typed}` is `solve(a: list[int]) -> int`, `{bare}` is `solve(a)`, `{types}` the arguments with
-their types; `{clause}` is a phrasing filled in, `{Clause}` the same with a capital; `{number}` counts steps from 1 and
-`{name}` is the variable of a step.
+Placeholders: `{typed}` is `solve(a: list[int]) -> int`, `{bare}` is `solve(a)`, `{types}` lists the parameters with
+their types; `{clause}` is a phrasing with its arguments, `{Clause}` the same capitalised; `{number}` counts steps from
+1 and `{name}` is the variable of a step.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Frame:
-    """One way of putting steps into a prompt.
+    """A template that combines steps into a prompt.
 
-    `first`, `middle` and `last` are steps by place and `only` stands for a single step; `previous` is how a step calls
-    the result of the step just before it, `earlier` any older result.
+    `first`, `middle` and `last` are templates of steps by position, `only` is that of a single step. `previous` refers
+    to the result of the step immediately before, `earlier` to any older result.
     """
 
     name: str
@@ -35,38 +34,32 @@ class Frame:
     earlier: str
 
 
-def _en(name: str, opening: str, steps: tuple[str, ...], joiner: str, closing: str, **refer: str) -> Frame:
-    previous = refer.get("previous", "the result")
+def _en(
+    name: str,
+    opening: str,
+    steps: tuple[str, ...],
+    joiner: str,
+    closing: str,
+    *,
+    previous: str = "the result",
+    earlier: str = "the result of step {number}",
+) -> Frame:
     first, middle, last, only = steps
-    return Frame(
-        name,
-        opening,
-        first,
-        middle,
-        last,
-        only,
-        joiner,
-        closing,
-        previous,
-        refer.get("earlier", "the result of step {number}"),
-    )
+    return Frame(name, opening, first, middle, last, only, joiner, closing, previous, earlier)
 
 
-def _zh(name: str, opening: str, steps: tuple[str, ...], joiner: str, closing: str, **refer: str) -> Frame:
-    previous = refer.get("previous", "上一步的结果")
+def _zh(
+    name: str,
+    opening: str,
+    steps: tuple[str, ...],
+    joiner: str,
+    closing: str,
+    *,
+    previous: str = "上一步的结果",
+    earlier: str = "第 {number} 步的结果",
+) -> Frame:
     first, middle, last, only = steps
-    return Frame(
-        name,
-        opening,
-        first,
-        middle,
-        last,
-        only,
-        joiner,
-        closing,
-        previous,
-        refer.get("earlier", "第 {number} 步的结果"),
-    )
+    return Frame(name, opening, first, middle, last, only, joiner, closing, previous, earlier)
 
 
 _NAMED = {"previous": "`{name}`", "earlier": "`{name}`"}
@@ -310,4 +303,4 @@ DOCSTRINGS: Mapping[str, tuple[Frame, ...]] = MappingProxyType(
         ),
     }
 )
-"""By language, how a docstring describes its program, without asking for it; no task's prompt is one of these."""
+"""By language, frames of docstrings, which describe a program without asking for it; no task's prompt uses these."""

@@ -26,7 +26,8 @@ class Collector:
     def __init__(self, tokenizer):
         self.tokenizer, self.calls = tokenizer, []
 
-    def collect_rollouts(self, prompts, minibatches):
+    def collect_rollouts(self, draw_prompts, minibatches):
+        prompts = draw_prompts(0)
         self.calls.append((prompts, minibatches))
         num = len(prompts.prompts) // minibatches.size * minibatches.num_epochs * minibatches.num_micro_batches
         return [f"batch {number}" for number in range(num)]
@@ -186,7 +187,8 @@ def test_the_loader_collects_rollouts_for_the_current_iteration(data_dir, tokeni
     assert module.calls == []  # Lightning asks for the length, and for a loader more than once
     assert len(list(loader)) == 12
     [(prompts, minibatches)] = module.calls
-    assert prompts == data.prompts_for(2)
+    expected = [prompt.task_id for prompt in data.prompts_for(2).prompts]
+    assert [prompt.task_id for prompt in prompts.prompts] == expected
     assert (prompts.iteration, prompts.samples_per_prompt, prompts.copy_numbers) == (2, 2, [0, 1] * 4)
     assert minibatches == (4, 3, 2, 0)
 

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from lightning.pytorch import Trainer
 
-from cli.progress import AnswerLines, PlainProgress
+from cli.progress import PlainProgress
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
 from executor.commands import progress as count_progress
+from executor.commands.progress import CountLines
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl_module import RLModule
@@ -37,14 +38,14 @@ def test_lines_have_a_rate_and_the_time_left(
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(count_progress, "time", clock)
-    lines = AnswerLines(interval_s=10.0)
+    lines = CountLines(interval_s=10.0)
     for second, done in ((0, 0), (4, 5), (9.9, 12), (10, 20), (15, 30), (20, 40), (300, 0), (301, 128)):
         clock.now = 100.0 + second
-        lines.show("iteration 3", done, 128)
+        lines.show("iteration 3: completions", done, 128)
     # after 10 s 20 are done, 2 a second, 108 left; after 20 s 40, 88 left; the next batch begins anew and is quick
     assert capsys.readouterr().err.splitlines() == [
-        "iteration 3: answers 20/128 · 2/s · 0:54 left",
-        "iteration 3: answers 40/128 · 2/s · 0:44 left",
+        "iteration 3: completions 20/128 · 2/s · 0:54 left",
+        "iteration 3: completions 40/128 · 2/s · 0:44 left",
     ]
 
 
@@ -75,6 +76,6 @@ def test_every_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     )
     data = RLDataModule(str(data_dir), prompts_per_iteration=2, samples_per_prompt=3, minibatch_size=6, num_val_tasks=1)
     trainer.fit(module, data)
-    validation = [("synthetic_val", done, 1) for done in range(2)]
-    iterations = [[(f"iteration {number}", done, 6) for done in range(7)] for number in range(2)]
+    validation = [("synthetic_val: completions", done, 1) for done in range(2)]
+    iterations = [[(f"iteration {number}: completions", done, 6) for done in range(7)] for number in range(2)]
     assert told.calls == [*iterations[0], *validation, *iterations[1], *validation]

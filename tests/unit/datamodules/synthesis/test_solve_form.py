@@ -8,7 +8,7 @@ import pytest
 from datasets import load_from_disk
 
 from datamodules.atoms import ATOMS
-from datamodules.synthesis.audit import audit
+from datamodules.synthesis.audit import audit_dataset
 from datamodules.synthesis.build import build
 from datamodules.synthesis.composition.render import RESULT_NAMES, permute_names, render_entry_function
 from datamodules.synthesis.composition.tree import Call, Param
@@ -84,7 +84,7 @@ def test_equal_trees_get_equal_names():
 
 
 def test_the_audit_runs_solutions_with_the_library(directory):
-    found = audit(directory, InProcess())
+    found = audit_dataset(directory, InProcess())
     assert found.is_clean
     assert found.changed_splits == ()
 

@@ -8,13 +8,14 @@ from threading import Barrier
 import pytest
 import torch
 
+from datamodules.batches import PromptBatch
 from executor.grading.rewards import RewardConfig
 from executor.types import Status
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RolloutConfig
 from lightning_modules.rl.metrics import measure_rollouts
 from lightning_modules.rl.numerics import variance
-from lightning_modules.rl.records import Rollout, TokenLogprobs
+from lightning_modules.rl.records import Rollout, SampledRollouts, TokenLogprobs
 from lightning_modules.rl.reward_probe import ProbeCounts
 from lightning_modules.rl.rollout import compute_advantages
 from tests.support.rollouts import make_rollout
@@ -68,16 +69,9 @@ def measure(rollouts, sum_over_ranks):
     arrays = (-1 - numbers, -1 - numbers**2, numbers)
     logprobs = TokenLogprobs(*(torch.where(mask, number, 0.0) for number in arrays), mask)
     targets = compute_advantages(rollouts, logprobs, CONFIG, kl_coef=0.1, sum_over_ranks=sum_over_ranks)
-    return measure_rollouts(
-        rollouts,
-        logprobs,
-        targets,
-        ProbeCounts(len(rollouts), 1),
-        CONFIG,
-        {"generate": 1.0},
-        samples_per_prompt=2,
-        sum_over_ranks=sum_over_ranks,
-    )
+    sampled = SampledRollouts(rollouts, [], rollouts, 1, PromptBatch(0, [], [], 2))
+    probe = ProbeCounts(len(rollouts), 1)
+    return measure_rollouts(sampled, logprobs, targets, probe, CONFIG, {"generate": 1.0}, sum_over_ranks)
 
 
 ONE_RANK = {"throughput/rollout_tokens_per_s", "reward/num_probed", "reward/probe_fail_rate"}

@@ -6,7 +6,7 @@ import pytest
 from datamodules.atoms import ATOMS
 from datamodules.atoms.domain_json import domains_from_json, domains_to_json
 from datamodules.atoms.domains import Bools, Dicts, Floats, Grids, Ints, Lists, Sentences, Texts, Tuples
-from datamodules.input_sampling import sample_inputs
+from datamodules.reward_tests import sample_inputs
 
 EVERY_KIND = (
     Ints(-3, 4),
@@ -20,7 +20,7 @@ EVERY_KIND = (
 
 
 def draw(domains, **changes):
-    options = {"seed": 0, "iteration": 0, "task_id": "t", "known": [], "num": 6} | changes
+    options = {"seed": 0, "iteration": 0, "task_id": "t", "excluded": [], "num_inputs": 6} | changes
     return sample_inputs(domains, **options)
 
 
@@ -68,20 +68,20 @@ def test_draws_belong_to_seed_iteration_and_task():
 
 
 def test_draws_are_new_and_all_different():
-    known = [[value] for value in range(10)]
-    drawn = draw((Ints(0, 15),), known=known, num=6)
+    excluded = [[value] for value in range(10)]
+    drawn = draw((Ints(0, 15),), excluded=excluded, num_inputs=6)
     assert sorted(drawn) == [[value] for value in range(10, 16)]
-    assert draw((Ints(0, 15),), known=known, num=7) is None
-    assert draw((Bools(),), known=[[True], [False]], num=1) is None
+    assert draw((Ints(0, 15),), excluded=excluded, num_inputs=7) is None
+    assert draw((Bools(),), excluded=[[True], [False]], num_inputs=1) is None
     # equal dictionaries are one input, in whichever order they are written
     two = (Dicts(Ints(0, 1), Ints(5, 5), max_length=2),)
     full = {"$dict": [[1, 5], [0, 5]]}
-    assert [full] not in draw(two, known=[[full]], num=2)
-    assert {str(sorted(args[0].get("$dict", []))) for args in draw(two, known=[[full]], num=3)} == {
+    assert [full] not in draw(two, excluded=[[full]], num_inputs=2)
+    assert {str(sorted(args[0].get("$dict", []))) for args in draw(two, excluded=[[full]], num_inputs=3)} == {
         "[]", "[[0, 5]]", "[[1, 5]]"
     }  # fmt: skip
 
 
 def test_values_are_tagged():
-    [[pair]] = draw((Tuples((Ints(7, 7), Bools())),), num=1)
+    [[pair]] = draw((Tuples((Ints(7, 7), Bools())),), num_inputs=1)
     assert pair in ({"$tuple": [7, True]}, {"$tuple": [7, False]})

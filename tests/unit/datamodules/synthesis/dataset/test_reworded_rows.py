@@ -7,10 +7,10 @@ import pytest
 from datasets import load_from_disk
 
 from datamodules.atoms import ATOMS
-from datamodules.synthesis.audit import audit
-from datamodules.synthesis.build import build, make_splits, write
+from datamodules.synthesis.audit import audit_dataset
+from datamodules.synthesis.build import build, generate_dataset, write_dataset
 from datamodules.synthesis.config import Counts, SynthesisConfig
-from datamodules.synthesis.overlap import first_seen_rewording, seen_rewordings
+from datamodules.synthesis.overlap import count_seen_rewordings, describe_first_seen_rewording
 from datamodules.synthesis.wording.frames import FRAMES, Frame
 from datamodules.tokenizer import training_texts
 from tests.support.in_process import InProcess
@@ -30,7 +30,9 @@ FIELDS = {
 
 
 def make(config=CONFIG, atoms=ATOMS):
-    return make_splits(config, executor=InProcess(), verifier=InProcess(1), atoms=atoms, on_kept=lambda number: None)
+    return generate_dataset(
+        config, executor=InProcess(), verifier=InProcess(1), atoms=atoms, on_progress=lambda number: None
+    )
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +126,10 @@ def test_tasks_do_not_depend_on_what_is_held_out(made):
 
 def test_reworded_prompts_draw_apart_from_prompts(made, monkeypatch):
     """With prompts that are drawn otherwise, reworded ones stay."""
-    from datamodules.synthesis.dataset import generate as fill
+    from datamodules.synthesis.dataset import generate
 
-    draw = fill.draw_prompt
-    monkeypatch.setattr(fill, "draw_prompt", lambda rng, *rest, **more: (rng.random(), draw(rng, *rest, **more))[1])
+    draw = generate.draw_prompt
+    monkeypatch.setattr(generate, "draw_prompt", lambda rng, *rest, **more: (rng.random(), draw(rng, *rest, **more))[1])
     splits, _ = make()
     train, before = splits["synthetic_train"], made[0]["synthetic_train"]
     assert [row["prompt"] for row in train] != [row["prompt"] for row in before]
@@ -135,7 +137,7 @@ def test_reworded_prompts_draw_apart_from_prompts(made, monkeypatch):
 
 
 def test_the_tokenizer_is_trained_on_no_reworded_prompt(made, tmp_path):
-    write(tmp_path / "data", *made)
+    write_dataset(tmp_path / "data", *made, library={})
     texts = set(training_texts(load_from_disk(str(tmp_path / "data"))))
     assert {row["prompt"] for row in made[0]["synthetic_train"]} <= texts
     assert texts.isdisjoint(row["reworded_prompt"] for row in rows_of(made[0]))
@@ -143,9 +145,9 @@ def test_the_tokenizer_is_trained_on_no_reworded_prompt(made, tmp_path):
 
 def test_rewordings_that_are_seen_are_counted_by_split_whatever_their_white_space():
     prompts = {"one": ["add  it\nup", "sort it"], "two": ["other"]}
-    assert seen_rewordings(prompts, ["add it up ", "third"]) == {"one": 1, "two": 0}
-    assert first_seen_rewording({"one": 0, "two": 0}) is None
-    assert first_seen_rewording({"one": 0, "two": 3}) == "two has 3 prompts that are reworded prompts of tasks"
+    assert count_seen_rewordings(prompts, ["add it up ", "third"]) == {"one": 1, "two": 0}
+    assert describe_first_seen_rewording({"one": 0, "two": 0}) is None
+    assert describe_first_seen_rewording({"one": 0, "two": 3}) == "two has 3 prompts that are reworded prompts of tasks"
 
 
 @pytest.mark.parametrize("training", ["atomic", "synthetic_train", "synthetic_rl"])
@@ -153,24 +155,24 @@ def test_an_audit_finds_a_reworded_prompt_in_training(made, tmp_path, training):
     splits, manifest = made
     leaked = {**splits[training][2], "prompt": splits["synthetic_test"][1]["reworded_prompt"]}
     rows = [*splits[training][:2], leaked, *splits[training][3:]]
-    write(tmp_path / "data", {**splits, training: rows}, manifest)
-    found = audit(tmp_path / "data", InProcess())
+    write_dataset(tmp_path / "data", {**splits, training: rows}, manifest, library={})
+    found = audit_dataset(tmp_path / "data", InProcess())
     assert not found.is_clean
     assert {split: number for split, number in found.seen_rewordings.items() if number} == {training: 1}
     assert found.changed_splits == (training,)
 
 
 def test_an_audit_of_an_honest_build_finds_none(made, tmp_path):
-    write(tmp_path / "data", *made)
-    found = audit(tmp_path / "data", InProcess())
+    write_dataset(tmp_path / "data", *made, library={})
+    found = audit_dataset(tmp_path / "data", InProcess())
     assert found.is_clean
     assert set(found.seen_rewordings.values()) == {0}
 
 
 def test_a_build_with_a_reworded_prompt_in_training_writes_nothing(tmp_path, monkeypatch):
-    from datamodules.synthesis.dataset import generate as fill
+    from datamodules.synthesis.dataset import generate
 
-    monkeypatch.setattr(fill, "draw_reworded_prompt", lambda rng, tree, language, *, wording, taken: max(taken))
+    monkeypatch.setattr(generate, "draw_reworded_prompt", lambda rng, tree, language, *, wording, used: max(used))
     with pytest.raises(
         ValueError, match=r"nothing was written: \w+ has \d+ prompts that are reworded prompts of tasks"
     ):
