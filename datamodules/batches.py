@@ -46,7 +46,7 @@ class TaskPrompt(NamedTuple):
     """Atoms of a composition; empty for other tasks."""
     topics: tuple[str, ...] = ()
     """Distinct topics of the atoms, in order."""
-    wording: str = "seen"
+    wording: str = "in_distribution"
     """`seen`, or `unseen` where the phrasings and the frame of the prompt occur in no training."""
     probe: "TaskPrompt | None" = None
     """The same task with inputs disjoint from these, for the reward probe; None if there are none."""

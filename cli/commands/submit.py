@@ -105,10 +105,9 @@ def _plan(
 
 
 def _plan_study(files: Sequence[str], rest: Sequence[str], config: SlurmConfig, *, name: str) -> list[Job]:
-    from cli.commands.study import arms_of, check_settings, prepare
     from cli.slurm.plan import plan_study
     from cli.study.plan import load_study
-    from executor.commands.io import write_json
+    from cli.study.run import build_arms, check_settings, prepare
 
     if len(files) != 1:
         raise UsageError(f"a study is one file, not {len(files)}: {', '.join(files)}")
@@ -122,11 +121,10 @@ def _plan_study(files: Sequence[str], rest: Sequence[str], config: SlurmConfig, 
             raise UsageError(f"unknown option {rest[0]}: a study takes --output here")
     check_settings(study)
     prepare(study, files[0])
-    arms = arms_of(study)
+    arms = build_arms(study)
     for arm in arms:
         if not arm.is_done:
-            arm.folder.mkdir(parents=True, exist_ok=True)
-            write_json(arm.folder / "spec.json", arm.spec)
+            arm.write_spec()
     return plan_study(arms, config, name=name)
 
 

@@ -29,6 +29,7 @@ from executor.commands.errors import UsageError, explain, one_line
 from lightning_modules.training.checkpointing import DirectCheckpointIO, RunCheckpoint
 from lightning_modules.training.run_logger import RunLogger
 from lightning_modules.training.run_record import RunRecord
+from lightning_modules.training.run_result import WriteRunResult
 
 Stage = Literal["parsed", "built", "ready"]
 _ABOUT = {
@@ -270,7 +271,7 @@ class AtomforgeCLI(LightningCLI):
         has_own_precision = any(isinstance(plugin, Precision) for plugin in plugins)
         if trainer["precision"] is None and self._hardware is not None and not has_own_precision:
             kwargs["precision"] = self._hardware.precision
-        callbacks: list[Callback] = []
+        callbacks: list[Callback] = [WriteRunResult(run_dir)] if self._name == "fit" else []
         if trainer["enable_model_summary"] is None:
             callbacks.append(ModelSummaryLine(run_dir))
             kwargs["enable_model_summary"] = False

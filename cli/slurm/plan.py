@@ -13,7 +13,7 @@ from cli.slurm.script import Job
 from executor.commands.errors import UsageError
 
 if TYPE_CHECKING:
-    from cli.study.schedule import Arm
+    from cli.study.arm import Arm
 
 SEED_KEYS = ("seed_everything", "data.init_args.seed", "model.init_args.seed")
 """Keys that the seed of an element of an array sets."""

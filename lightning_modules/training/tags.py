@@ -3,6 +3,7 @@
 The table of docs/curves.md is generated from `TAGS`. `<split>` stands for the name of a data split, `<status>` for a
 value of `executor.types.Status`, `<k>` for a number; `documented` finds the entry of a logged tag.
 """
+# study-fingerprint: ignore (shows or measures results, and does not affect them)
 
 import re
 

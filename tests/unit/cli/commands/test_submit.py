@@ -12,8 +12,9 @@ from cli.slurm.client import SubmittedJob, read_submitted
 from cli.slurm.config import SlurmConfig, parse_time, read_slurm_config
 from cli.slurm.plan import plan_study
 from cli.slurm.script import Job, write_script
-from cli.study.schedule import Arm
+from cli.study.arm import Arm
 from executor.commands.errors import UsageError
+from tests.support.study_results import make_arm
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -194,7 +195,7 @@ def test_arms_wait_for_those_of_their_own_seed(tmp_path: Path):
         if done:
             (folder / "result.json").write_text("{}")
         above = None if parent is None else tmp_path / parent / str(seed)
-        return Arm(stage=stage, seed=seed, folder=folder, parent=above, minutes=1.0, spec={})
+        return make_arm(stage, folder, seed=seed, parent=above)
 
     arms = [arm("base", 0, None, True), arm("base", 1, None, False), arm("base", 2, None, False)]
     arms += [arm("sft", seed, "base", False) for seed in range(3)]
