@@ -1,4 +1,4 @@
-"""ThroughputMonitor: speeds over a window by a made-up clock, shares of an iteration, and what real runs log."""
+"""ThroughputMonitor: speeds over a window by a fake clock, time fractions of an iteration, and the tags of real runs."""
 
 from types import SimpleNamespace
 
@@ -110,8 +110,9 @@ def test_speeds_over_a_window_of_two_steps(monkeypatch, tmp_path):
     clock.now += 70  # validation
     callback.on_validation_end(trainer, module)
     step(1.0, 20, 5)
-    clock.now += 30  # the next iteration's responses
     callback.on_train_epoch_start(trainer, module)
+    clock.now += 30  # the rollouts of the next iteration
+    callback.on_train_batch_start(trainer, module, None, 0)
     step(3.0, 2, 1)
     first, second, third, fourth = module.logged
     assert first == {"throughput/peak_memory_mib": 123.0}
@@ -223,8 +224,8 @@ def test_the_share_of_padding_is_the_same_on_a_resumed_run(data_dir, tmp_path):
     assert [step for step, _ in resumed["time/update_frac"]] == [5]
 
 
-def test_what_is_refused():
+def test_invalid_uses_are_errors():
     with pytest.raises(ValueError, match="window_steps is 0: at least 1 is needed"):
         ThroughputMonitor(window_steps=0)
-    with pytest.raises(ValueError, match="ThroughputMonitor: LightningModule trains no policy; leave the callback out"):
+    with pytest.raises(ValueError, match="ThroughputMonitor: LightningModule has no policy"):
         ThroughputMonitor().on_train_start(SimpleNamespace(), LightningModule())
