@@ -197,7 +197,7 @@ def compute_logprobs(
         predicted = packed.predicts_completion()
         rows, positions = packed.to(policy.causal_lm.device), predicted.to(policy.causal_lm.device)
         (logprobs,), values = packed_forward(policy, rows, positions, logprobs_of, flex=flex)
-        (ref_logprobs,) = packed_forward(reference.of_logits, rows, positions, logprobs_of, flex=flex)
+        (ref_logprobs,) = packed_forward(reference.forward, rows, positions, logprobs_of, flex=flex)
         for target, source in zip(result, (logprobs, ref_logprobs, values), strict=False):
             if source is not None:
                 scores = torch.zeros(predicted.shape).masked_scatter_(predicted, source.float().cpu())
