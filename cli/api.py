@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from datamodules.batches import TaskPrompt
+    from datamodules.synthesis.manifest import Manifest
     from lightning_modules.training.run_result import RunResult
 
 __all__ = [
@@ -81,7 +82,7 @@ def check(config: TrainConfig) -> None:
 
 def synthesize(
     config: str | Path | Mapping[str, Any], output: str | Path, *, backend: str = "auto", num_workers: int | None = None
-) -> dict[str, Any]:
+) -> Manifest:
     """Build a data set, or return the manifest of the one that is already there.
 
     Args:
@@ -96,28 +97,16 @@ def synthesize(
     Raises:
         ValueError: an invalid config, or an output that holds something else.
     """
-    from datamodules.synthesis.build import HASH_SEEDS, build, is_built
+    from datamodules.synthesis import build
     from datamodules.synthesis.config import parse_config
-    from datamodules.synthesis.manifest import read_manifest
-    from datamodules.synthesis.plugin_atoms import atoms_with
     from executor.commands.progress import CountProgress
 
     if isinstance(config, Mapping):
         parsed = parse_config(dict(config), source="config")
     else:
         parsed = parse_config(read_yaml(str(config)), source=str(config))
-    atoms = atoms_with(parsed.plugin_atoms)
-    if is_built(Path(output), parsed, atoms):
-        return read_manifest(Path(output))
-    tests_seed, check_seed = HASH_SEEDS
-    counts = [parsed.counts, *([] if parsed.tensor_counts is None else [parsed.tensor_counts])]
-    total = sum(sum(dataclasses.asdict(count).values()) for count in counts)
-    with (
-        open_executor(backend, num_workers=num_workers, hash_seed=tests_seed) as executor,
-        open_executor(backend, num_workers=num_workers, hash_seed=check_seed) as verifier,
-        CountProgress("tasks", total) as progress,
-    ):
-        return build(Path(output), parsed, executor=executor, verifier=verifier, atoms=atoms, on_kept=progress.advance)
+    with CountProgress("tasks", parsed.num_tasks) as progress:
+        return build.synthesize(parsed, output, backend=backend, num_workers=num_workers, on_progress=progress.advance)
 
 
 def train(config: TrainConfig) -> RunResult:
