@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.config.files import read_yaml
+from cli.config.files import load_config, parse_config, read_yaml
 from cli.evaluation.plan import Suite
 from executor import Executor, Limits, Outcome, RewardConfig, Submission, open_executor, parse_task
 from executor import grade as grade_submissions
@@ -96,28 +96,20 @@ def synthesize(
     Raises:
         ValueError: an invalid config, or an output that holds something else.
     """
-    from datamodules.synthesis.build import HASH_SEEDS, build, is_built
-    from datamodules.synthesis.config import parse_config
+    from datamodules.synthesis.build import is_built
+    from datamodules.synthesis.build import synthesize as build_dataset
+    from datamodules.synthesis.config import SynthesisConfig
     from datamodules.synthesis.manifest import read_manifest
-    from datamodules.synthesis.plugin_atoms import atoms_with
     from executor.commands.progress import CountProgress
 
     if isinstance(config, Mapping):
-        parsed = parse_config(dict(config), source="config")
+        parsed = parse_config(SynthesisConfig, config, source="config")
     else:
-        parsed = parse_config(read_yaml(str(config)), source=str(config))
-    atoms = atoms_with(parsed.plugin_atoms)
-    if is_built(Path(output), parsed, atoms):
+        parsed = load_config(SynthesisConfig, config)
+    if is_built(Path(output), parsed):
         return read_manifest(Path(output))
-    tests_seed, check_seed = HASH_SEEDS
-    counts = [parsed.counts, *([] if parsed.tensor_counts is None else [parsed.tensor_counts])]
-    total = sum(sum(dataclasses.asdict(count).values()) for count in counts)
-    with (
-        open_executor(backend, num_workers=num_workers, hash_seed=tests_seed) as executor,
-        open_executor(backend, num_workers=num_workers, hash_seed=check_seed) as verifier,
-        CountProgress("tasks", total) as progress,
-    ):
-        return build(Path(output), parsed, executor=executor, verifier=verifier, atoms=atoms, on_kept=progress.advance)
+    with CountProgress("tasks", parsed.num_tasks) as progress:
+        return build_dataset(parsed, output, backend=backend, num_workers=num_workers, on_progress=progress.advance)
 
 
 def train(config: TrainConfig) -> RunResult:
