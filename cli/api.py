@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from datamodules.batches import TaskPrompt
+    from datamodules.synthesis.manifest import Manifest
     from lightning_modules.training.run_result import RunResult
 
 __all__ = [
@@ -81,7 +82,7 @@ def check(config: TrainConfig) -> None:
 
 def synthesize(
     config: str | Path | Mapping[str, Any], output: str | Path, *, backend: str = "auto", num_workers: int | None = None
-) -> dict[str, Any]:
+) -> Manifest:
     """Build a data set, or return the manifest of the one that is already there.
 
     Args:
@@ -96,20 +97,16 @@ def synthesize(
     Raises:
         ValueError: an invalid config, or an output that holds something else.
     """
-    from datamodules.synthesis.build import is_built
-    from datamodules.synthesis.build import synthesize as build_dataset
+    from datamodules.synthesis import build
     from datamodules.synthesis.config import SynthesisConfig
-    from datamodules.synthesis.manifest import read_manifest
     from executor.commands.progress import CountProgress
 
     if isinstance(config, Mapping):
         parsed = parse_config(SynthesisConfig, config, source="config")
     else:
         parsed = load_config(SynthesisConfig, config)
-    if is_built(Path(output), parsed):
-        return read_manifest(Path(output))
     with CountProgress("tasks", parsed.num_tasks) as progress:
-        return build_dataset(parsed, output, backend=backend, num_workers=num_workers, on_progress=progress.advance)
+        return build.synthesize(parsed, output, backend=backend, num_workers=num_workers, on_progress=progress.advance)
 
 
 def train(config: TrainConfig) -> RunResult:

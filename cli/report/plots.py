@@ -1,56 +1,23 @@
-"""Plots as SVG by matplotlib, for the inside of an HTML page: colours and fonts are CSS variables of the page.
-
-matplotlib draws in placeholder colours (`_PLACEHOLDERS`), which `_to_svg` replaces by the variables, so that one
-picture serves the light and the dark scheme. Sizes are in CSS pixels.
-"""
+"""The plots of a report: dots with intervals, lines, and stacked areas."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from cli.report.svg import NUM_COLORS, PLACEHOLDERS, PLAIN, get_size, new_axes, to_svg
 from cli.study.plan import StudyConfig
 from lightning_modules.evaluation.statistics import Interval
 
 Point = tuple[float, float]
 
 WIDTH = 380.0
-NUM_COLORS = 6
-PLAIN = "plain"
-_PLACEHOLDERS = {
-    name: f"#{number:02x}fe{number:02x}"
-    for number, name in enumerate(
-        [
-            *("ink", "soft", "rule", "ground", "verdict", PLAIN),
-            *(f"stage{number}" for number in range(NUM_COLORS)),
-            *("fail-none", *(f"fail{number}" for number in range(5))),
-        ],
-        start=1,
-    )
-}
-"""Placeholder for each CSS variable."""
-_STYLE: Any = {
-    "font.size": 11,
-    "svg.fonttype": "none",
-    "axes.spines.left": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.spines.bottom": False,
-    "axes.axisbelow": True,
-    "path.simplify": True,
-}
-_SOFT: Any = {"color": _PLACEHOLDERS["soft"], "fontsize": 10.5}
+_SOFT: Any = {"color": PLACEHOLDERS["soft"], "fontsize": 10.5}
 _LETTER = 7.0
 """Width of a letter of a label, pixels."""
 _LINE_HEIGHT = 13.0
@@ -136,23 +103,23 @@ def dot_plot(
         reached += [row.interval.low, row.interval.high, *row.by_seed]
     low, high = min(reached), max(reached)
     room = 0.04 * (high - low) or 0.5
-    figure, axes = _axes(WIDTH, height, left=10, right=10, top=4, bottom=22)
+    figure, axes = new_axes(WIDTH, height, left=10, right=10, top=4, bottom=22)
     axes.set_xlim(low - room if low < 0 else low, high + room)
     bottom = height - 26
     axes.set_ylim(bottom, 0)  # pixels from the top
-    axes.grid(axis="x", color=_PLACEHOLDERS["rule"], linewidth=1, clip_on=False)
+    axes.grid(axis="x", color=PLACEHOLDERS["rule"], linewidth=1, clip_on=False)
     _set_ticks(axes.xaxis, _round_ticks(axes.get_xlim(), 5), format_value)
     axes.set_yticks([])
-    axes.axvline(0, color=_PLACEHOLDERS["soft"], linewidth=1, clip_on=False)
+    axes.axvline(0, color=PLACEHOLDERS["soft"], linewidth=1, clip_on=False)
     for value, words in marks:
-        axes.axvline(value, color=_PLACEHOLDERS["soft"], linewidth=1, dashes=(3, 3), clip_on=False)
+        axes.axvline(value, color=PLACEHOLDERS["soft"], linewidth=1, dashes=(3, 3), clip_on=False)
         side = "right" if value > low + 0.8 * (high - low) else "left"
         axes.text(value, bottom - 3, f"\N{NO-BREAK SPACE}{words}\N{NO-BREAK SPACE}", ha=side, **_SOFT)
     for number, row in enumerate(rows):
-        y, color = row_height * number + 26, _PLACEHOLDERS[row.color]
+        y, color = row_height * number + 26, PLACEHOLDERS[row.color]
         start, end = axes.get_xlim()
         axes.text(start, y - 12, row.label, color=color, fontsize=11.5, fontweight="bold")
-        axes.text(end, y - 12, row.value, color=_PLACEHOLDERS["ink"], fontsize=11.5, ha="right")
+        axes.text(end, y - 12, row.value, color=PLACEHOLDERS["ink"], fontsize=11.5, ha="right")
         axes.errorbar(
             row.interval.mean,
             y,
@@ -167,18 +134,18 @@ def dot_plot(
         )
         if len(row.by_seed) > 1:
             axes.vlines(row.by_seed, y + 5, y + 10, color=color, linewidth=1.6, alpha=0.75, clip_on=False)
-    return _to_svg(figure, label)
+    return to_svg(figure, label)
 
 
 def line_plot(series: Sequence[Series], axes: PlotAxes, *, width: float = WIDTH, height: float = 250.0) -> str:
     """Draw lines with their labels at the right end."""
     labels = [one.label for one in series if one.label]
     right = 12 + _LETTER * max(map(len, labels), default=0)
-    figure, plot = _axes(width, height, left=42, right=right, top=10, bottom=34 if axes.x_title else 20)
+    figure, plot = new_axes(width, height, left=42, right=right, top=10, bottom=34 if axes.x_title else 20)
     x_range, y_range = _find_ranges(series, axes)
     plot.set_xlim(*x_range)
     plot.set_ylim(*y_range)
-    plot.grid(axis="y", color=_PLACEHOLDERS["rule"], linewidth=1, clip_on=False)
+    plot.grid(axis="y", color=PLACEHOLDERS["rule"], linewidth=1, clip_on=False)
     _set_ticks(plot.yaxis, _round_ticks(y_range, 4), axes.format_y)
     if axes.x_ticks:
         plot.set_xticks([x for x, _ in axes.x_ticks], [words for _, words in axes.x_ticks])
@@ -186,9 +153,9 @@ def line_plot(series: Sequence[Series], axes: PlotAxes, *, width: float = WIDTH,
         _set_ticks(plot.xaxis, _round_ticks(x_range, 4), axes.format_x)
     plot.set_xlabel(axes.x_title, labelpad=2, **_SOFT)
     if axes.diagonal:
-        plot.plot(x_range, x_range, color=_PLACEHOLDERS["soft"], linewidth=1, dashes=(3, 3), clip_on=False)
+        plot.plot(x_range, x_range, color=PLACEHOLDERS["soft"], linewidth=1, dashes=(3, 3), clip_on=False)
     for one in series:
-        color = _PLACEHOLDERS[one.color]
+        color = PLACEHOLDERS[one.color]
         for seed in one.seeds:
             if len(seed) > 1:
                 plot.plot(*zip(*seed, strict=True), color=color, linewidth=1, alpha=0.35, clip_on=False)
@@ -197,7 +164,7 @@ def line_plot(series: Sequence[Series], axes: PlotAxes, *, width: float = WIDTH,
         marker = "o" if one.with_dots or len(one.points) == 1 else None
         plot.plot(*zip(*one.points, strict=True), color=color, linewidth=2, marker=marker, markersize=7, clip_on=False)
     _label_ends(plot, [(one.label, one.points[-1], one.color) for one in series if one.label and one.points])
-    return _to_svg(figure, axes.label)
+    return to_svg(figure, axes.label)
 
 
 def stacked_area(steps: Sequence[float], layers: Sequence[Layer], *, label: str) -> str:
@@ -209,11 +176,11 @@ def stacked_area(steps: Sequence[float], layers: Sequence[Layer], *, label: str)
         steps = [steps[0], steps[0] + 1]
         layers = [Layer(label=one.label, fractions=[*one.fractions] * 2, color=one.color) for one in layers]
     height = 190.0
-    figure, plot = _axes(WIDTH, height, left=40, right=130, top=8, bottom=34)
+    figure, plot = new_axes(WIDTH, height, left=40, right=130, top=8, bottom=34)
     plot.set_xlim(steps[0], steps[-1])
     plot.set_ylim(0, 1)
-    colors = [_PLACEHOLDERS[layer.color] for layer in layers]
-    ground = _PLACEHOLDERS["ground"]
+    colors = [PLACEHOLDERS[layer.color] for layer in layers]
+    ground = PLACEHOLDERS["ground"]
     plot.stackplot(
         steps, *(layer.fractions for layer in layers), colors=colors, edgecolor=ground, linewidth=0.7, clip_on=False
     )
@@ -227,7 +194,7 @@ def stacked_area(steps: Sequence[float], layers: Sequence[Layer], *, label: str)
             ends.append((f"{layer.label} {100 * last:.0f}%", (steps[-1], floor + last / 2), "ink"))
         floor += last
     _label_ends(plot, ends)
-    return _to_svg(figure, label)
+    return to_svg(figure, label)
 
 
 def spread_labels(places: Sequence[float], *, distance: float, low: float, high: float) -> list[float]:
@@ -247,18 +214,6 @@ def spread_labels(places: Sequence[float], *, distance: float, low: float, high:
     for place, index in enumerate(order):
         found[index] = moved[place]
     return found
-
-
-def _axes(width: float, height: float, *, left: float, right: float, top: float, bottom: float) -> tuple[Figure, Axes]:
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width / 72, height / 72))
-        FigureCanvasSVG(figure)
-        box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height)
-        axes = figure.add_axes(box)
-    figure.patch.set_visible(False)
-    axes.patch.set_visible(False)
-    axes.tick_params(labelcolor=_PLACEHOLDERS["soft"], labelsize=10.5, left=False, bottom=False, pad=4)
-    return figure, axes
 
 
 def _round_ticks(ends: tuple[float, float], most: int) -> list[float]:
@@ -295,7 +250,7 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[str, Point, str]]) -> None:
     """
     if not ends:
         return
-    place, (width, height) = axes.get_position(), _size(axes)
+    place, (width, height) = axes.get_position(), get_size(axes)
     low, high = axes.get_ylim()
     bottom, scale = height * place.y0, height * place.height / (high - low)
     heights = spread_labels(
@@ -305,7 +260,7 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[str, Point, str]]) -> None:
         high=height * place.y1,
     )
     for (label, point, color), y in zip(ends, heights, strict=True):
-        leader = {"arrowstyle": "-", "color": _PLACEHOLDERS[color], "linewidth": 0.8, "alpha": 0.6}
+        leader = {"arrowstyle": "-", "color": PLACEHOLDERS[color], "linewidth": 0.8, "alpha": 0.6}
         axes.annotate(
             label,
             xy=point,
@@ -313,39 +268,8 @@ def _label_ends(axes: Axes, ends: Sequence[tuple[str, Point, str]]) -> None:
             textcoords="figure points",
             fontsize=11,
             fontweight="bold",
-            color=_PLACEHOLDERS[color],
+            color=PLACEHOLDERS[color],
             va="center",
             annotation_clip=False,
             arrowprops=None if color == "ink" else {**leader, "relpos": (0, 0.5), "shrinkA": 1, "shrinkB": 4},
         )
-
-
-def _size(axes: Axes) -> tuple[float, float]:
-    """Return width and height of the picture, pixels."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    width, height = figure.get_size_inches() * 72
-    return float(width), float(height)
-
-
-def _to_svg(figure: Figure, label: str) -> str:
-    """Return the picture as an inline `svg` element that scales to the width of its container."""
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": label}):
-        figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<style.*?</style>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="[\w.]+_\d+"| transform="rotate\(-0 [^"]*"', "", svg)  # of groups; ids of markers are hashes
-    svg = re.sub(r"\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), svg)
-    svg = re.sub(r"font-family: [^;\"]*", "font-family: var(--sans)", svg)
-    svg = re.sub(r"font: (\S+ )?([\d.]+px) [^;\"]*", r"font: \1\2 var(--sans)", svg)
-    for name, placeholder in _PLACEHOLDERS.items():
-        svg = svg.replace(placeholder, f"var(--{name})")
-    svg = re.sub(r"\s*\n\s*", "\n", svg)
-    size = figure.get_size_inches() * 72
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
-        f'viewBox="0 0 {size[0]:g} {size[1]:g}" aria-label="{escape(label)}">'
-    )
-    return head + svg[svg.index(">") + 1 :].strip()

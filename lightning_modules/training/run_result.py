@@ -15,8 +15,6 @@ from typing import Any
 import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from datamodules.rl_data import RLDataModule
-from datamodules.sft_data import SFTDataModule
 from lightning_modules.training.budget import Budget, rl_budget, sft_budget
 from lightning_modules.training.checkpointing import is_finished
 from lightning_modules.training.flops import count_multiplied_weights
@@ -103,13 +101,12 @@ def compute_budget(
 ) -> Budget | None:
     """Count the tokens of all minibatches since the start of the run, over all interruptions."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    if not isinstance(data, SFTDataModule | RLDataModule):
+    if not hasattr(data, "num_trained") and not hasattr(data, "num_ppo_epochs"):  # neither SFT nor RL of this project
         return None
     num_weights = count_multiplied_weights(pl_module.policy.causal_lm)  # type: ignore[union-attr]
-    if isinstance(data, SFTDataModule):
+    if hasattr(data, "num_trained"):
         num_minibatches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
         return sft_budget(data.num_trained(num_minibatches), num_weights=num_weights)
-
     mean_lengths, mean_prompt_lengths = (
         sum(value for _, value in curves.get(tag, ()))
         for tag in ("completions/mean_length", "completions/mean_prompt_length")
