@@ -12,9 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from datamodules.batches import RolloutBatch, SFTBatch
+from datamodules.batches import IGNORE, RolloutBatch, SFTBatch
 from lightning_modules.models.policy import Policy, output_layer
-from lightning_modules.training.packed_loss import IGNORE
 
 
 class TrainingCost(NamedTuple):
