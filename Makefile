@@ -1,4 +1,4 @@
-# The everyday verbs. `make help` lists them.
+# Targets for development. `make help` lists them.
 .DEFAULT_GOAL := help
 .PHONY: help install engine demo study docs test test-all test-unit test-contract test-sandbox test-cluster test-pythons \
   test-gpu test-integrations lint format clean
@@ -13,26 +13,26 @@ ring = TIMEFORMAT='ring $(1): %0R s, CPU %0U + %0S s'; time $(2)
 # Small tensors on few cores: more threads than cores only spin.
 export TOKENIZERS_PARALLELISM = false
 
-help: ## List the verbs
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
-install: ## Make .venv and install everything (PYTHON=..., TORCH_INDEX=... to choose)
+install: ## Install everything in .venv (PYTHON=... and TORCH_INDEX=... select the interpreter and the index of torch)
 	@.ci/setup
 
-engine: install ## A Docker engine for the tests, where we are root on Debian (elsewhere: nothing)
+engine: install ## Install a Docker engine and Slurm for the tests, as root on Debian
 	@.ci/setup engine
 
-demo: install ## The whole way on a laptop CPU: data, SFT, PPO, one table (about 10 minutes; Ctrl-C and go on at will)
+demo: install ## Run the pipeline on a laptop CPU: data, SFT, PPO, one table (about 10 minutes; resumes after Ctrl-C)
 	@$(BIN)/atomforge demo --config configs/demo.yaml
 
-study: install ## The paper's three findings at a small size, with a report (about 20 minutes on two cores; Ctrl-C and go on)
+study: install ## Reproduce the paper's three findings at a small size, with a report (about 20 minutes on two cores; resumes)
 	@$(BIN)/atomforge study --config configs/studies/small.yaml --jobs 2
 	@$(BIN)/atomforge report runs/study_small
 
-docs: install ## The documentation as a site in site/, with warnings as errors
+docs: install ## Build the documentation in site/, with warnings as errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-lint: install ## Style, types and import rules
+lint: install ## Check style, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
@@ -42,34 +42,34 @@ format: install ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: lint engine ## The short form of every ring (at most 15 minutes)
+test: lint engine ## Run the short form of all tests (at most 15 minutes)
 	@$(MAKE) --no-print-directory test-unit test-contract test-sandbox test-cluster
 
-test-all: lint engine ## Every ring with its long forms, and the executor on other interpreters (at most 60 minutes)
+test-all: lint engine ## Run all tests, and the executor's on other interpreters (at most 60 minutes)
 	@$(MAKE) --no-print-directory test-unit test-contract test-sandbox test-cluster SELECT=
 	@$(MAKE) --no-print-directory test-pythons
 
-test-unit: install ## Pure functions and modules, seconds
+test-unit: install ## Test functions and modules
 	@$(call ring,unit,OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit --ignore tests/unit/executor $(SELECT) -n auto --dist loadfile)
 	@$(call ring,unit of the executor,$(BIN)/pytest tests/unit/executor $(SELECT) $(PARALLEL))
 
-test-contract: install ## Every atom, every YAML, every command at smoke size
+test-contract: install ## Test every atom, every YAML file, and every command at smoke size
 	@$(call ring,contract,OMP_NUM_THREADS=1 $(BIN)/pytest tests/contract $(SELECT) -n auto --dist loadfile)
 
-test-sandbox: engine ## Hostile programs in the real sandbox
+test-sandbox: engine ## Run hostile programs in the real sandboxes
 	@$(call ring,sandbox,$(BIN)/pytest tests/sandbox $(SELECT) $(PARALLEL))
 
-test-cluster: engine ## Two ranks over gloo, and a real Slurm
+test-cluster: engine ## Test two ranks over gloo, and a real Slurm
 	@$(call ring,cluster,$(BIN)/pytest tests/cluster $(SELECT))
 
-test-pythons: install ## The executor's unit and sandbox tests on every other Python from 3.11 to 3.14 that is here
+test-pythons: install ## Run the executor's tests on every other installed Python from 3.11 to 3.14
 	@$(call ring,other interpreters,tests/run_on_interpreters.sh)
 
-test-gpu: install ## What the CUDA sandbox promises, on a machine with a GPU (ATOMFORGE_SANDBOX_GPU=0 names it)
+test-gpu: install ## Check the CUDA sandbox on a machine with a GPU (ATOMFORGE_SANDBOX_GPU=0 selects it)
 	$(BIN)/python tests/gpu/check_sandbox.py --backend bubblewrap
 
-test-integrations: install ## The adapters against TRL, verl, OpenRLHF, verifiers, inspect_ai and lm-eval, each in its own environment (first time 30 minutes)
+test-integrations: install ## Test the adapters against TRL, verl, OpenRLHF, verifiers, inspect_ai and lm-eval (first time 30 minutes)
 	$(BIN)/python tests/integrations/run.py
 
-clean: ## Remove what tests and builds leave behind (not .venv, data or runs)
-	rm -rf build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## Remove the output of tests and builds (not .venv, data or runs)
+	rm -rf build dist site *.egg-info executor/*.egg-info executor/build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -10,7 +10,7 @@ import argparse
 
 import numpy as np
 
-from cli.study.verdicts import difference_of
+from cli.study.verdicts import paired_mean_difference
 
 TASK_SD = 2.5
 
@@ -28,7 +28,7 @@ def main() -> None:
         for _ in range(args.studies):
             difficulty = rng.normal(0, TASK_SD, args.tasks)
             arms = [[draw_scores(rng, difficulty, training_sd) for _ in range(args.seeds)] for _ in range(2)]
-            interval = difference_of(*arms).interval(0.95)
+            interval = paired_mean_difference(*arms).interval(0.95)
             num_covered += interval.low <= 0 <= interval.high
         covered = num_covered / args.studies
         error = (covered * (1 - covered) / args.studies) ** 0.5

@@ -46,7 +46,7 @@ class TaskPrompt(NamedTuple):
     """Atoms of a composition; empty for other tasks."""
     topics: tuple[str, ...] = ()
     """Distinct topics of the atoms, in order."""
-    wording: str = "seen"
+    wording: str = "in_distribution"
     """`seen`, or `unseen` where the phrasings and the frame of the prompt occur in no training."""
     probe: "TaskPrompt | None" = None
     """The same task with inputs disjoint from these, for the reward probe; None if there are none."""
@@ -76,7 +76,7 @@ class SFTBatch(NamedTuple):
     input_ids: Tensor
     """[R, T] long"""
     position_ids: Tensor
-    """[R, T] long, starting anew at 0 in each segment"""
+    """[R, T] long, from 0 in each segment"""
     segment_ids: Tensor
     """[R, T] long"""
     labels: Tensor
@@ -109,6 +109,10 @@ class MinibatchConfig(NamedTuple):
     num_micro_batches: int
     seed: int
 
+    def count_steps(self, num_completions: int) -> int:
+        """Count the optimizer steps of an iteration."""
+        return self.num_epochs * -(-num_completions // self.size)
+
 
 class RolloutStats(NamedTuple):
     """Measurements of the rollouts of an iteration, over all ranks."""
@@ -119,6 +123,8 @@ class RolloutStats(NamedTuple):
     """Mean over the completions with a reward of the k1 estimate summed over tokens, nats."""
     num_rewarded: int = 0
     """Completions with a reward."""
+    counts_by_depth: Mapping[int, tuple[int, int]] = {}
+    """Completions that passed and completions that were graded, by depth of the task."""
 
 
 class RolloutBatch(NamedTuple):
@@ -139,8 +145,9 @@ class RolloutBatch(NamedTuple):
     """[R, T] long"""
     loss_mask: Tensor
     """[R, T-1] bool, True = trained; False where the reward is unknown or the completion is filtered out"""
-    old_logprobs: Tensor
-    """[R, T-1] under the policy that sampled, computed by the training forward pass"""
+    old_logprobs: Tensor | None
+    """[R, T-1] under the policy that sampled, computed by the training forward pass; None if that is the policy that is
+    trained, because the iteration has a single optimizer step"""
     ref_logprobs: Tensor
     """[R, T-1] under the reference policy"""
     values: Tensor

@@ -84,22 +84,22 @@ def build_task_prompts(
     tokenizer: PreTrainedTokenizerBase,
     num_tasks: int | None = None,
     *,
-    wording: Literal["seen", "unseen"] = "seen",
+    wording: Literal["in_distribution", "held_out"] = "in_distribution",
 ) -> list[TaskPrompt]:
-    """`load_task_prompts` of a table that is already read, told as in training or in unseen words.
+    """`load_task_prompts` of a table that is already read, in the wording of training or a held-out one.
 
     Raises:
-        ValueError: `num_tasks` below 1, or unseen words where the data set has none.
+        ValueError: `num_tasks` below 1, or a held-out wording that the data set does not have.
     """
     if num_tasks is not None and num_tasks < 1:
         raise ValueError(f"num_tasks is {num_tasks}: at least 1 is needed, or null for all")
-    if wording == "unseen" and REWORDED not in table.column_names:
+    if wording == "held_out" and REWORDED not in table.column_names:
         raise ValueError(
-            f"wording is unseen, but the data set has no column {REWORDED}: take the wording seen, or build the data "
-            "set anew with `atomforge synthesize`"
+            f"wording is held_out, but the data set has no column {REWORDED}: use wording in_distribution, or rebuild "
+            "the data set with `atomforge synthesize`"
         )
     rows = table.select(evenly_spaced_indices(len(table), num_tasks)).to_list()
-    prompts = [row[REWORDED if wording == "unseen" else "prompt"] for row in rows]
+    prompts = [row[REWORDED if wording == "held_out" else "prompt"] for row in rows]
     library = read_library(table)
     return [
         _task_prompt(row, prompt, ids, wording=wording, library=library)

@@ -80,7 +80,9 @@ def count_draws_by_source(num_draws: int, weights: Sequence[float]) -> list[int]
 class MixtureSampler:
     """The tasks of every step: each source is gone through in a new order at every pass, sources at their shares."""
 
-    def __init__(self, sizes: Mapping[str, int], weights: Mapping[str, float], *, batch_size: int, seed: int) -> None:
+    def __init__(
+        self, sizes: Mapping[str, int], weights: Mapping[str, float], *, batch_size: int, seed: int | str
+    ) -> None:
         self.sizes = dict(sizes)
         self.weights = dict(weights)
         self.batch_size = batch_size

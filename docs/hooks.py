@@ -22,7 +22,8 @@ MODULES = (
     ("Evaluation", ("lightning_modules.evaluation.evaluate", "lightning_modules.evaluation.records",
                     "lightning_modules.evaluation.statistics")),
     ("Executor", ("executor.types", "executor.api", "executor.grading.grader")),
-    ("Studies", ("cli.study.plan", "cli.study.results", "cli.study.budget", "cli.study.verdicts")),
+    ("Python API", ("cli.api", "lightning_modules.training.run_result")),
+    ("Studies", ("cli.study.plan", "cli.study.results", "cli.study.verdicts")),
 )  # fmt: skip
 KEYS = (
     ("model", "lightning_modules.sft_module.SFTModule"),

@@ -138,7 +138,6 @@ class TestKind(StrEnum):
     """What decides whether a program passes a task."""
 
     __test__ = False  # not a pytest class
-
     CALL = "call"
     """A function is called; its results are compared."""
     METHOD = "method"
@@ -155,8 +154,7 @@ class TestKind(StrEnum):
 class Test:
     """One call and its expected result: a value, or an exception where `raises` is given."""
 
-    __test__ = False  # not a pytest class
-
+    __test__ = False
     args: list = field(default_factory=list)
     """Tagged."""
     kwargs: dict[str, Any] = field(default_factory=dict)

@@ -14,9 +14,9 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import TaskPrompt
-from lightning_modules.evaluation.evaluate import evaluate
+from lightning_modules.evaluation.evaluate import EvalConfig, evaluate
+from lightning_modules.evaluation.pass_at_k import ValidationScores
 from lightning_modules.evaluation.records import Evaluation
-from lightning_modules.evaluation.validation_scores import ValidationScores
 from lightning_modules.generation.generate import decoding_dtype
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm, weights_dtype
@@ -110,18 +110,21 @@ class PolicyModule(LightningModule):
         started_at = time.perf_counter()
         dtype = decoding_dtype(str(self.trainer.precision))
         count = self.count_progress(split, len(prompts))
-        result = evaluate(
-            self.policy.sampling_model(dtype),
-            self.tokenizer,
-            prompts,
-            self._executor.open(self.trainer),
+        config = EvalConfig(
             num_samples=0,
             max_new_tokens=self._greedy.max_new_tokens,
             seed=self.seed,
             batch_size=self._eval_batch_size,
-            stop=self._greedy.stop,
-            dtype=dtype,
-            on_judged=lambda *_: count(),
+            stop=tuple(self._greedy.stop),
+            dtype=None if dtype is None else str(dtype).removeprefix("torch."),
+        )
+        result = evaluate(
+            self.policy.sampling_model(dtype),
+            self.tokenizer,
+            prompts,
+            config,
+            executor=self._executor.open(self.trainer),
+            on_graded=lambda *_: count(),
         )
         self.last_evaluations[split] = result
         self._scores.add_greedy(split, result, evaluate_s=time.perf_counter() - started_at)

@@ -7,6 +7,7 @@ iteration, completion): a run that resumes at the end of an iteration is bitwise
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +30,7 @@ from lightning_modules.rl.custom_reward import load_reward_function
 from lightning_modules.rl.early_stopping import KLEarlyStopping
 from lightning_modules.rl.kl import KLController
 from lightning_modules.rl.losses import rl_loss
-from lightning_modules.rl.rollout import Runtime, collect_rollouts
+from lightning_modules.rl.rollout import RolloutContext, collect_rollouts
 from lightning_modules.training.curve_layout import RL_SECTIONS
 from lightning_modules.training.optimizers import build_rl_adamw
 
@@ -130,25 +131,23 @@ class RLModule(PolicyModule):
     def tokenizer(self) -> PreTrainedTokenizerFast:
         return self._tokenizer
 
-    def collect_rollouts(self, prompts: PromptBatch, minibatches: MinibatchConfig) -> list[RolloutBatch]:
+    def collect_rollouts(
+        self, draw_prompts: Callable[[int], PromptBatch], minibatches: MinibatchConfig
+    ) -> list[RolloutBatch]:
         """Complete and grade the prompts of an iteration (`lightning_modules.rl.rollout.collect_rollouts`)."""
-        runtime = Runtime(
+        context = RolloutContext(
+            policy=self.policy,
+            reference=self.reference,
+            tokenizer=self.tokenizer,
+            executor=self._executor.open(self.trainer),
+            config=self.rollout_config,
+            kl_coef=self.kl_controller.coef,
             decoding_dtype=decoding_dtype(str(self.trainer.precision)),
             autocast=self.trainer.precision_plugin.forward_context,
             sum_over_ranks=self._sum_over_ranks,
-            on_completion=self.count_progress(f"iteration {prompts.iteration}", len(prompts.prompts)),
+            start_progress=self.count_progress,
         )
-        return collect_rollouts(
-            self.policy,
-            self.reference,
-            self.tokenizer,
-            self._executor.open(self.trainer),
-            prompts,
-            self.rollout_config,
-            minibatches,
-            runtime,
-            kl_coef=self.kl_controller.coef,
-        )
+        return collect_rollouts(context, draw_prompts, minibatches)
 
     def setup(self, stage: str) -> None:
         if self.trainer.precision not in ("32-true", "bf16-mixed"):

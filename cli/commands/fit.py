@@ -1,11 +1,17 @@
 """`atomforge fit | validate | test`: run Lightning's Trainer from YAML configs."""
 
+from __future__ import annotations
+
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from executor.commands.errors import Interrupted
+
+if TYPE_CHECKING:
+    from cli.config.cli import AtomforgeCLI
 
 _TIPS = ("Tip:", "TPU available: False", "Loading `train_dataloader` to estimate")
 """Parts of log lines of Lightning that are irrelevant here."""
@@ -18,16 +24,35 @@ def run(subcommand: str, arguments: list[str]) -> int:
         UsageError: the settings are wrong.
         Interrupted: Ctrl-C; the checkpoints of complete epochs are on disk.
     """
+
+    def build() -> AtomforgeCLI:
+        from cli.config.cli import build_run_from_arguments
+
+        return build_run_from_arguments(subcommand, arguments)
+
+    resumes = subcommand != "fit" or any(argument.startswith("--ckpt_path") for argument in arguments)
+    return run_trainer(build, resumes=resumes)
+
+
+def run_trainer(build: Callable[[], AtomforgeCLI], *, resumes: bool) -> int:
+    """Build a run and run its Trainer method.
+
+    Args:
+        build: returns the run.
+        resumes: whether the same command resumes the run after Ctrl-C.
+
+    Raises:
+        UsageError: the settings are wrong.
+        Interrupted: Ctrl-C; the checkpoints of complete epochs are on disk.
+    """
     from cli.config.ranks import rank_process
 
-    with rank_process(), _raise_interrupts(subcommand, arguments):
+    with rank_process(), _raise_interrupts(resumes=resumes):
         from lightning.pytorch.utilities.exceptions import SIGTERMException
-
-        from cli.config.cli import build_run_from_arguments
 
         _suppress_lightning_tips()
         try:
-            build_run_from_arguments(subcommand, arguments).run()
+            build().run()
         except SIGTERMException:
             print("atomforge: terminated; run it again with `--ckpt_path last` to resume", file=sys.stderr)
             return 128 + signal.SIGTERM
@@ -39,7 +64,7 @@ def run(subcommand: str, arguments: list[str]) -> int:
 
 
 @contextmanager
-def _raise_interrupts(subcommand: str, arguments: list[str]) -> Iterator[None]:
+def _raise_interrupts(*, resumes: bool) -> Iterator[None]:
     """Raise `Interrupted` after Ctrl-C, in whatever form it arrives here.
 
     Lightning catches Ctrl-C, shuts down, ignores further signals and exits with code 1. Between two epochs its own
@@ -51,7 +76,6 @@ def _raise_interrupts(subcommand: str, arguments: list[str]) -> Iterator[None]:
         if not is_keyboard_interrupt(error):
             raise
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        resumes = subcommand != "fit" or any(argument.startswith("--ckpt_path") for argument in arguments)
         how = "" if resumes else "with `--ckpt_path last` "
         raise Interrupted(f"interrupted; run the same command again {how}to resume") from error
 

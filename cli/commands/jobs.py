@@ -1,4 +1,4 @@
-"""`atomforge jobs`: how the jobs of `atomforge submit` stand, and the last numbers of their runs. Changes nothing."""
+"""`atomforge jobs`: show the states of submitted jobs and the last metrics of their runs."""
 
 from __future__ import annotations
 
@@ -14,38 +14,37 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the options of `jobs`."""
     parser = subparsers.add_parser(
         "jobs",
-        help="state and last numbers of submitted jobs",
-        description="List what `atomforge submit` handed in: state, and the last numbers of each run.",
+        help="show state and last metrics of submitted jobs",
+        description="List the jobs of `atomforge submit`, with their state and the last metrics of each run.",
     )
     parser.add_argument("directory", type=Path, nargs="?", default=DIRECTORY, metavar="DIR", help=f"({DIRECTORY})")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a line a run.
+    """Print a line per job and per run; returns 0.
 
     Raises:
-        UsageError: no jobs there, or Slurm does not answer.
+        UsageError: there are no jobs, or Slurm does not answer.
     """
-    from cli.slurm.record import read_submitted
-    from cli.slurm.slurm import states
+    from cli.slurm.client import query_states, read_submitted
 
     jobs = read_submitted(args.directory)
-    known = states([job.number for job in jobs])
+    states = query_states([job.number for job in jobs])
     for job in jobs:
-        print(f"{job.number}  {job.name}  {known[job.number]}")
-        for place, run_dir in enumerate(job.runs):
+        print(f"{job.number}  {job.name}  {states[job.number]}")
+        for index, run_dir in enumerate(job.runs):
             if run_dir is not None:
-                number = job.number if len(job.runs) == 1 else f"{job.number}_{place}"
-                print(f"  {number}  {run_dir}: {how_far(Path(run_dir))}")
+                number = job.number if len(job.runs) == 1 else f"{job.number}_{index}"
+                print(f"  {number}  {run_dir}: {describe_progress(Path(run_dir))}")
     return 0
 
 
-def how_far(run_dir: Path) -> str:
-    """Say in a few words where a run stands: its last step and numbers, and whether it has reached its end."""
-    from cli.study.arm import read_curves
+def describe_progress(run_dir: Path) -> str:
+    """Describe a run: its last step and metrics, and whether it has finished."""
+    from lightning_modules.training.run_logger import read_curves
 
     if not run_dir.exists():
-        return "not begun"
+        return "not started"
     curves = read_curves(run_dir)
     last = {tag: curves[tag][-1] for tag in TAGS if curves.get(tag)}
     step = max((int(point[0]) for point in last.values()), default=None)
@@ -53,4 +52,4 @@ def how_far(run_dir: Path) -> str:
     words += [f"{tag} {value:.4g}" for tag, (_, value) in last.items()]
     if (run_dir / "checkpoints" / "final.ckpt").exists():
         words.append("finished")
-    return ", ".join(words) or "begun"
+    return ", ".join(words) or "started"

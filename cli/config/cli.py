@@ -24,13 +24,12 @@ from cli.config.errors import SUBCLASS, KeyCheck, describe
 from cli.config.files import Source, list_shipped, read_arguments, read_sources
 from cli.config.ranks import is_launched_rank, resolve_hardware_settings
 from cli.config.run_directory import SaveRunConfig, dump_config, find_checkpoint, prepare
-from cli.metric_lines import metric_lines
-from cli.model_line import ModelLine
-from cli.progress import PlainProgress, TrainingBar
+from cli.progress import ModelSummaryLine, PlainProgress, TrainingBar, format_metrics
 from executor.commands.errors import UsageError, explain, one_line
 from lightning_modules.training.checkpointing import DirectCheckpointIO, RunCheckpoint
 from lightning_modules.training.run_logger import RunLogger
 from lightning_modules.training.run_record import RunRecord
+from lightning_modules.training.run_result import WriteRunResult
 
 Stage = Literal["parsed", "built", "ready"]
 _ABOUT = {
@@ -142,7 +141,7 @@ class AtomforgeCLI(LightningCLI):
             raise
         if self._name != "fit" and self.trainer.is_global_zero:
             metrics = {tag: float(value) for tag, value in self.trainer.callback_metrics.items()}
-            print(*metric_lines(metrics), sep="\n")
+            print(*format_metrics(metrics), sep="\n")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the keys besides `trainer`, `model` and `data`."""
@@ -272,9 +271,9 @@ class AtomforgeCLI(LightningCLI):
         has_own_precision = any(isinstance(plugin, Precision) for plugin in plugins)
         if trainer["precision"] is None and self._hardware is not None and not has_own_precision:
             kwargs["precision"] = self._hardware.precision
-        callbacks: list[Callback] = []
+        callbacks: list[Callback] = [WriteRunResult(run_dir)] if self._name == "fit" else []
         if trainer["enable_model_summary"] is None:
-            callbacks.append(ModelLine(run_dir))
+            callbacks.append(ModelSummaryLine(run_dir))
             kwargs["enable_model_summary"] = False
         if trainer["enable_progress_bar"] is not False:
             is_terminal = sys.stderr.isatty() and sys.stdout.isatty()

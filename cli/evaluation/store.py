@@ -1,7 +1,6 @@
-"""The directory of an evaluation: what was asked (`settings.json`), and every judged completion (`samples.jsonl`).
+"""The output directory of an evaluation: `settings.json`, and one row per graded completion in `samples.jsonl`.
 
-Rows are appended as verdicts come, so an interrupted evaluation goes on from them. Scores and reports are made from
-them elsewhere.
+Rows are appended as completions are graded, so an interrupted evaluation can continue. Scores are computed elsewhere.
 """
 
 import json
@@ -14,20 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from executor.commands.errors import UsageError
-from executor.commands.io import write_json
-from lightning_modules.evaluation.evaluate import Name
-from lightning_modules.evaluation.records import JudgedSample
+from executor.commands.io import open_atomic, write_json
+from lightning_modules.evaluation.evaluate import CompletionKey
+from lightning_modules.evaluation.records import GradedCompletion
 
 SETTINGS, SAMPLES = "settings.json", "samples.jsonl"
-Kept = dict[str, dict[Name, JudgedSample]]
-"""Judged completions by suite."""
+Stored = dict[str, dict[CompletionKey, GradedCompletion]]
+"""Graded completions by suite."""
 
 
 class EvaluationStore:
-    """Reads and writes one such directory.
+    """Reads and writes such a directory.
 
     Args:
-        directory: made where it does not exist.
+        directory: created by `begin`.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -36,12 +35,12 @@ class EvaluationStore:
 
     @property
     def has_samples(self) -> bool:
-        """Whether anything was judged yet."""
+        """Whether the directory holds graded completions."""
         path = self.directory / SAMPLES
         return path.exists() and path.stat().st_size > 0
 
     def settings(self) -> dict[str, Any] | None:
-        """Read what was asked; None where nothing was yet.
+        """Read the settings; None if the directory is empty or missing.
 
         Raises:
             UsageError: the directory holds something else.
@@ -52,60 +51,57 @@ class EvaluationStore:
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            raise UsageError(f"{self.directory} is no evaluation: it has no readable {SETTINGS}") from None
+            raise UsageError(f"{self.directory} is not an evaluation: it has no readable {SETTINGS}") from None
 
     def begin(self, settings: Mapping[str, Any]) -> None:
-        """Make the directory and note what is asked."""
+        """Create the directory and write the settings."""
         self.directory.mkdir(parents=True, exist_ok=True)
         write_json(self.directory / SETTINGS, settings)
 
-    def read(self) -> Kept:
-        """Read the completions kept so far; a torn last line is cut off, with a note.
+    def read(self) -> Stored:
+        """Read the stored completions; an incomplete last line is removed, with a note.
 
         Raises:
-            UsageError: another line is broken; names file and line.
+            UsageError: another line is invalid; names file and line.
         """
         path = self.directory / SAMPLES
         if not path.exists():
             return {}
-        kept: Kept = {}
+        stored: Stored = {}
         lines = path.read_bytes().splitlines(keepends=True)
         for number, line in enumerate(lines, start=1):
             try:
                 if not line.endswith(b"\n"):
                     raise ValueError("cut short")
-                suite, name, sample = _read(line)
-                kept.setdefault(suite, {})[name] = sample
+                suite, key, completion = _parse(line)
+                stored.setdefault(suite, {})[key] = completion
             except (ValueError, KeyError, TypeError):
                 if number < len(lines):
-                    raise UsageError(f"{path}, line {number}: not a sample of an evaluation") from None
-                print(f"atomforge: note: the last line of {path} was cut short: it is made again", file=sys.stderr)
+                    raise UsageError(f"{path}, line {number}: not a completion of an evaluation") from None
+                note = f"the last line of {path} was incomplete; its completion is generated again"
+                print(f"atomforge: note: {note}", file=sys.stderr)
                 os.truncate(path, sum(map(len, lines[:-1])))
-        return kept
+        return stored
 
-    def append(self, suite: str, task_id: str, number: int, sample: JudgedSample) -> None:
-        """Keep a judged completion; any thread may call."""
-        line = _line(suite, (task_id, number), sample)
+    def append(self, suite: str, task_id: str, number: int, completion: GradedCompletion) -> None:
+        """Store a graded completion; any thread may call."""
+        line = _render(suite, (task_id, number), completion)
         with self._lock, (self.directory / SAMPLES).open("a", encoding="utf-8") as file:
             file.write(line)
 
-    def rewrite(self, kept: Kept) -> None:
-        """Put other rows in the place of all, at once."""
-        fresh = self.directory / f".{SAMPLES}.tmp"
-        with fresh.open("w", encoding="utf-8") as file:
-            for suite, samples in kept.items():
-                file.writelines(_line(suite, name, sample) for name, sample in samples.items())
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.directory / SAMPLES)
+    def rewrite(self, stored: Stored) -> None:
+        """Replace all rows, atomically."""
+        with open_atomic(self.directory / SAMPLES) as file:
+            for suite, completions in stored.items():
+                file.writelines(_render(suite, key, completion) for key, completion in completions.items())
 
 
-def _read(line: bytes) -> tuple[str, Name, JudgedSample]:
+def _parse(line: bytes) -> tuple[str, CompletionKey, GradedCompletion]:
     row = json.loads(line)
-    suite, name = row.pop("suite"), (row.pop("task_id"), row.pop("number"))
-    return suite, name, JudgedSample(**row)
+    suite, key = row.pop("suite"), (row.pop("task_id"), row.pop("number"))
+    return suite, key, GradedCompletion(**row)
 
 
-def _line(suite: str, name: Name, sample: JudgedSample) -> str:
-    row = {"suite": suite, "task_id": name[0], "number": name[1], **asdict(sample)}
+def _render(suite: str, key: CompletionKey, completion: GradedCompletion) -> str:
+    row = {"suite": suite, "task_id": key[0], "number": key[1], **asdict(completion)}
     return json.dumps(row, ensure_ascii=False) + "\n"

@@ -1,6 +1,5 @@
-"""The report of a study: from its results to one HTML page and its Markdown twin.
+"""The report of a study, from its results to one HTML page and a Markdown file.
 
-`evidence` says what was found, `overfitting` how far training and held-out tasks part; `findings`, `arms`, `training`,
-`programs` and `provenance` turn that into sections of a `document`, with pictures from `dots`, `lines` and `stacks`
-(drawn by `svg` in a `frame`); `page` and `markdown` write the document. Nothing is trained, sampled or run.
+`evidence` computes intervals and verdicts. `hypotheses`, `scores`, `training`, `programs` and `provenance` make
+sections of a `document` from them, with `plots`. Nothing is trained, sampled or run.
 """

@@ -1,59 +1,99 @@
-"""From a study and its results to the document of the report. Pure."""
+"""Build the report of a study from its results, and write it as HTML, Markdown, and runs for TensorBoard."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from cli.report.arms import functions_figure, groups_section, samples_figure, scores_section
-from cli.report.document import Document, Section
-from cli.report.evidence import arms_of_study, findings_of
-from cli.report.findings import findings_section, summary_of
-from cli.report.numbers import minutes
+from cli.report.document import Document, Section, render_html, render_markdown
+from cli.report.evidence import assess_hypotheses, group_arms
+from cli.report.format import minutes
+from cli.report.hypotheses import hypotheses_section, summarize
+from cli.report.plots import choose_colors
 from cli.report.programs import programs_section
 from cli.report.provenance import provenance_section
-from cli.report.tones import tones_of
+from cli.report.scores import functions_figure, groups_section, samples_figure, scores_section
+from cli.report.tensorboard import FOLDER, check_replaceable, write_arms
 from cli.report.training import training_section
 from cli.study.plan import StudyConfig
-from cli.study.results import ArmResult
+from cli.study.results import ArmResult, load_results
+from executor.commands.errors import UsageError
+from executor.commands.io import open_atomic
+
+MANIFEST = "manifest.json"
+
+
+def write_report(study: StudyConfig, directory: Path, page: Path) -> Document:
+    """Write the report: the page, a Markdown file with the same name, and a folder for TensorBoard.
+
+    Args:
+        study: the settings.
+        directory: of the results, and of the data set's manifest.
+        page: the HTML file.
+
+    Raises:
+        UsageError: no arm is done, or other files would be replaced.
+    """
+    check_replaceable(page.parent / FOLDER)
+    results = load_results(directory)
+    document = build_document(study, results, counts=_read_counts(directory))
+    page.parent.mkdir(parents=True, exist_ok=True)
+    for path, content in ((page, render_html(document)), (page.with_suffix(".md"), render_markdown(document))):
+        with open_atomic(path) as file:
+            file.write(content)
+    write_arms(page.parent / FOLDER, results)
+    return document
 
 
 def build_document(study: StudyConfig, results: Sequence[ArmResult], *, counts: Mapping[str, int]) -> Document:
-    """Put the report together; arms that are missing are said to be, and the rest is shown.
+    """Build the report of the arms that are done.
 
     Args:
-        study: what was planned.
-        results: finished arms; those of stages the study does not have are left out.
-        counts: tasks in each split of the data set; empty where it is not known.
+        study: the settings.
+        results: finished arms; those of other stages are left out.
+        counts: tasks in each split of the data set; empty if unknown.
     """
-    arms, tones = arms_of_study(study, results), tones_of(study)
-    findings = findings_of(study, arms)
-    split = study.contrasts[0].split if study.contrasts else next(iter(study.measurement.splits))
-    scores = scores_section(study, arms, tones)
+    arms, colors = group_arms(study, results), choose_colors(study)
+    hypotheses = assess_hypotheses(study, arms)
+    split = study.contrasts[0].split if study.contrasts else list(study.measurement.splits)[-1]
+    scores = scores_section(study, arms, colors)
     figures = [
-        functions_figure(study, arms, tones, split=split, counts=counts),
-        samples_figure(study, arms, tones, split=split),
+        functions_figure(study, arms, colors, split=split, counts=counts),
+        samples_figure(study, arms, colors, split=split),
     ]
-    scores = Section(
-        title=scores.title, anchor=scores.anchor, blocks=[*scores.blocks, *(one for one in figures if one is not None)]
-    )
-    programs = programs_section(study, arms)
+    blocks = [*scores.blocks, *(figure for figure in figures if figure is not None)]
     sections = [
-        findings_section(study, findings, tones),
-        scores,
+        hypotheses_section(study, hypotheses, colors),
+        Section(title=scores.title, anchor=scores.anchor, blocks=blocks),
         groups_section(study, arms, split=split),
-        training_section(study, arms, tones),
-        *([programs] if programs is not None else []),
+        training_section(study, arms, colors),
+        programs_section(study, arms),
         provenance_section(study, arms),
     ]
-    num_done = sum(map(len, arms.values()))
+    done = [arm for by_seed in arms.values() for arm in by_seed.values()]
     facts = [
-        ("arms done", f"{num_done} of {len(study.stages) * len(study.seeds)}"),
+        ("arms done", f"{len(done)} of {len(study.stages) * len(study.seeds)}"),
         ("seeds", str(len(study.seeds))),
-        ("machine time", minutes(sum(arm.minutes for by_seed in arms.values() for arm in by_seed.values()))),
+        ("machine time", minutes(sum(arm.minutes for arm in done))),
     ]
     return Document(
         title=f"Study {study.name}",
-        summary=summary_of(findings),
+        summary=summarize(hypotheses),
         facts=facts,
-        sections=[section for section in sections if section.blocks],
+        sections=[section for section in sections if section is not None and section.blocks],
     )
+
+
+def find_manifest(directory: Path) -> Path | None:
+    """Find the manifest of the study's data set; None if the data set is gone."""
+    paths = (directory / "data" / MANIFEST, directory / MANIFEST)
+    return next((path for path in paths if path.exists()), None)
+
+
+def _read_counts(directory: Path) -> dict[str, int]:
+    path = find_manifest(directory)
+    try:
+        return {} if path is None else json.loads(path.read_text(encoding="utf-8"))["counts"]
+    except (ValueError, KeyError) as error:
+        raise UsageError(f"{path} is not the manifest of a data set") from error

@@ -1,4 +1,4 @@
-"""The section on how the numbers came about: stages, seeds, times, versions, exact configs."""
+"""The section on provenance: stages, seeds, times, tokens, versions, and exact configs."""
 
 from __future__ import annotations
 
@@ -6,34 +6,36 @@ from collections.abc import Sequence
 
 import yaml
 
-from cli.report.document import Block, Fold, Section, Table, Text
-from cli.report.evidence import Arms
-from cli.report.numbers import minutes
-from cli.report.settings import differences
-from cli.study.budget import FORMULAS
+from cli.report.document import Block, Collapsible, Section, Table, Text
+from cli.report.evidence import Arms, differing_settings
+from cli.report.format import minutes
 from cli.study.plan import StudyConfig
 from cli.study.results import ArmResult
+from lightning_modules.training.flops import FORMULAS
 
 
 def provenance_section(study: StudyConfig, arms: Arms) -> Section:
-    """Put all that is needed to repeat the study."""
+    """Return what is needed to repeat the study."""
     done = [arm for by_seed in arms.values() for arm in by_seed.values()]
-    asked = study.measurement
-    splits = ", ".join(f"{name} ({'all' if number is None else number} tasks)" for name, number in asked.splits.items())
+    measurement = study.measurement
+    splits = ", ".join(
+        f"{name} ({'all' if number is None else number} tasks)" for name, number in measurement.splits.items()
+    )
     words = (
-        f"Every arm answered {splits}: once greedily and {asked.num_samples} times at temperature "
-        f"{asked.temperature:g}, at most {asked.max_new_tokens} tokens. Seeds: {', '.join(map(str, study.seeds))}. "
+        f"Every arm was evaluated on {splits}: each task once greedily and {measurement.num_samples} times at "
+        f"temperature {measurement.temperature:g}, at most {measurement.max_new_tokens} tokens. "
+        f"Seeds: {', '.join(map(str, study.seeds))}. "
         f"Data: {study.synthesis}."
     )
     blocks: list[Block] = [Text(words), _stages(study, arms), _budgets(study, arms), _versions(done)]
     for stage in study.stages:
         for seed, arm in list(arms[stage.name].items())[:1]:
-            differing = differences(arms[stage.name])
+            differing = differing_settings(arms[stage.name])
             others = f"differ in {'; '.join(differing)}" if differing else "differ in seeds and directories"
             title = f"Exact config of {stage.name} (seed {seed}; other seeds {others})"
-            blocks.append(Fold(title=title, code=yaml.safe_dump(dict(arm.config), sort_keys=False, width=100)))
-    blocks.append(Fold(title="Addresses of all arms", code=_addresses(done)))
-    return Section(title="How it was made", anchor="provenance", blocks=blocks)
+            blocks.append(Collapsible(title=title, code=yaml.safe_dump(dict(arm.config), sort_keys=False, width=100)))
+    blocks.append(Collapsible(title="Fingerprints of all arms", code=_fingerprints(done)))
+    return Section(title="Provenance", anchor="provenance", blocks=blocks)
 
 
 def _stages(study: StudyConfig, arms: Arms) -> Table:
@@ -43,11 +45,11 @@ def _stages(study: StudyConfig, arms: Arms) -> Table:
         mean = minutes(sum(arm.minutes for arm in found) / len(found)) if found else ""
         done = f"{len(found)} of {len(study.seeds)}"
         rows.append([stage.name, stage.kind, stage.parent or "", done, mean, stage.note])
-    return Table(columns=["stage", "kind", "starts from", "seeds done", "time an arm", "what for"], rows=rows)
+    return Table(columns=["stage", "kind", "starts from", "seeds done", "time per arm", "purpose"], rows=rows)
 
 
 def _budgets(study: StudyConfig, arms: Arms) -> Table:
-    """Tokens and operations of the first seed of each stage, and of all it started from."""
+    """Tokens and operations of the first seed of each stage, and of all stages it starts from."""
     rows = []
     for stage in study.stages:
         for arm in list(arms[stage.name].values())[:1]:
@@ -59,14 +61,14 @@ def _budgets(study: StudyConfig, arms: Arms) -> Table:
             rows.append([stage.name, *(f"{count:,}" for count in counts), f"{own.flops:.3g}", f"{sum(lineage):.3g}"])
     formulas = "; ".join(f"{kind}: {formula}" for kind, formula in FORMULAS.items())
     return Table(
-        columns=["stage", "tokens", "completion tokens", "synthetic completion tokens", "FLOPs", "with all before it"],
+        columns=["stage", "tokens", "completion tokens", "synthetic completion tokens", "FLOPs", "with all parents"],
         rows=rows,
-        caption=f"What training took, first seed. FLOPs are {formulas}: N weights, T tokens, E epochs over the answers",
+        caption=f"Cost of training, first seed. FLOPs are {formulas}: N weights, T tokens, E epochs over completions",
     )
 
 
 def _lineage(study: StudyConfig, name: str) -> list[str]:
-    """Name a stage and those it starts from."""
+    """Return a stage and those it starts from."""
     parent = study.stage(name).parent
     return [name, *([] if parent is None else _lineage(study, parent))]
 
@@ -81,5 +83,5 @@ def _versions(arms: Sequence[ArmResult]) -> Table:
     )
 
 
-def _addresses(arms: Sequence[ArmResult]) -> str:
-    return "\n".join(f"{arm.stage} seed {arm.seed}: {arm.address}" for arm in arms)
+def _fingerprints(arms: Sequence[ArmResult]) -> str:
+    return "\n".join(f"{arm.stage} seed {arm.seed}: {arm.fingerprint}" for arm in arms)

@@ -1,6 +1,4 @@
-"""Slurm: what `atomforge submit` hands in, and what `atomforge jobs` tells of it.
+"""Jobs of `atomforge submit` and `atomforge jobs`: config, batch scripts, plans, and a client of Slurm's commands.
 
-`settings` are the keys of a cluster's YAML file, `script` is the text of a batch script, `slurm` speaks to sbatch and
-squeue, `plan` turns a command into jobs, `record` keeps what was handed in. No scheduler of our own: waiting,
-requeueing and dependencies are Slurm's, going on where a job stopped is the engine's resume.
+Slurm schedules, requeues and resolves dependencies; `--ckpt_path last` resumes a requeued run.
 """

@@ -1,151 +1,122 @@
-"""From a command to jobs: what runs in each, where it leaves its run, what it waits for. Hands nothing in."""
+"""From a command to jobs: what each runs, its run directories, and the job it waits for. Nothing is submitted."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cli.config.files import read_yaml
+from cli.config.files import read_arguments, read_yaml
+from cli.slurm.config import SlurmConfig
 from cli.slurm.script import Job
-from cli.slurm.settings import SlurmSettings
-from cli.study.schedule import Arm
 from executor.commands.errors import UsageError
 
-DATA_KEYS = ("seed_everything", "data.init_args.seed", "model.init_args.seed")
-"""Keys that a seed of an array goes into."""
+if TYPE_CHECKING:
+    from cli.study.arm import Arm
 
-
-@dataclass(frozen=True, kw_only=True)
-class Planned:
-    """A job, with what is to be known of it."""
-
-    job: Job
-    runs: Sequence[Path | None]
-    """Run directory of each command; None where it leaves none."""
-    parent: int | None = None
-    """Place of the job in the plan whose elements those of this one wait for."""
-
-
-def program(settings: SlurmSettings) -> list[str]:
-    """Say how a job starts atomforge: as this process runs, or by its name in a container."""
-    return ["atomforge"] if settings.container is not None else [sys.executable, "-m", "cli.main"]
+SEED_KEYS = ("seed_everything", "data.init_args.seed", "model.init_args.seed")
+"""Keys that the seed of an element of an array sets."""
 
 
 def plan_fit(
-    files: Sequence[str], words: Sequence[str], settings: SlurmSettings, *, name: str, log: Path, seeds: Sequence[int]
-) -> Planned:
-    """Plan a training: one job, or an array with a run for each seed.
+    files: Sequence[str], words: Sequence[str], config: SlurmConfig, *, name: str, seeds: Sequence[int]
+) -> Job:
+    """Plan a training run, or an array with a run per seed.
 
     Args:
-        files: YAML files of `atomforge fit`.
-        words: further options of it.
-        settings: nodes and ranks, which become the Trainer's.
+        files: config files of `atomforge fit`.
+        words: its further options.
+        config: nodes and ranks, which the Trainer gets, too.
         name: of the job.
-        log: folder of its output.
-        seeds: of an array; empty = the seed of the files.
+        seeds: of an array; empty: the seed of the files.
 
     Raises:
-        UsageError: no run directory is given, or what Slurm settles is given too.
+        UsageError: no run directory is given, or an option contradicts the config.
     """
+    given = {word.partition("=")[0] for word in words}
     for key in ("--trainer.num_nodes", "--trainer.devices"):
-        if any(word.partition("=")[0] == key for word in words):
-            raise UsageError(f"{key} follows from slurm.nodes and slurm.tasks_per_node; leave it out")
-    run_dir = _run_dir(files, words)
-    given = ["fit", *(word for path in files for word in ("--config", path)), *words]
-    given += ["--trainer.num_nodes", str(settings.nodes), "--trainer.devices", str(settings.tasks_per_node)]
-    if not any(word.partition("=")[0] == "--ckpt_path" for word in words):
-        given += ["--ckpt_path", "last"]  # what makes a requeued job go on
-    command = [*program(settings), *given]
+        if key in given:
+            raise UsageError(f"{key} follows from slurm.nodes and slurm.tasks_per_node; omit it")
+    run_dir = _find_run_dir(files, words)
+    command = [*_start(config, "cli.main", program="atomforge"), "fit", *_name_files(files), *words]
+    command += ["--trainer.num_nodes", str(config.nodes), "--trainer.devices", str(config.tasks_per_node)]
+    if "--ckpt_path" not in given:
+        command += ["--ckpt_path", "last"]  # resumes a requeued job
     if not seeds:
-        return Planned(job=_job(name, [command], log), runs=[run_dir])
+        return Job(name=name, commands=[command], runs=[run_dir])
     runs = [run_dir / f"seed{seed}" for seed in seeds]
     commands = [
-        [*command, *(word for key in DATA_KEYS for word in (f"--{key}", str(seed))), "--run_dir", str(run)]
+        [*command, *(word for key in SEED_KEYS for word in (f"--{key}", str(seed))), "--run_dir", str(run)]
         for seed, run in zip(seeds, runs, strict=True)
     ]
-    return Planned(job=_job(name, commands, log), runs=runs)
+    return Job(name=name, commands=commands, runs=runs)
 
 
-def plan_evaluation(
-    files: Sequence[str], words: Sequence[str], settings: SlurmSettings, *, name: str, log: Path
-) -> Planned:
-    """Plan an evaluation, which runs on one rank.
+def plan_evaluation(files: Sequence[str], words: Sequence[str], config: SlurmConfig, *, name: str) -> Job:
+    """Plan an evaluation.
 
     Raises:
-        UsageError: more ranks are asked for.
+        UsageError: the config has more than one rank.
     """
-    if settings.nodes * settings.tasks_per_node > 1:
-        ranks = settings.nodes * settings.tasks_per_node
-        raise UsageError(f"an evaluation runs on one rank: slurm.nodes and tasks_per_node ask for {ranks}")
-    given = ["evaluate", *(word for path in files for word in ("--config", path)), *words]
-    return Planned(job=_job(name, [[*program(settings), *given]], log), runs=[None])
+    _check_one_rank(config, "an evaluation")
+    command = [*_start(config, "cli.main", program="atomforge"), "evaluate", *_name_files(files), *words]
+    return Job(name=name, commands=[command], runs=[None])
 
 
-def plan_study(arms: Sequence[Arm], settings: SlurmSettings, *, name: str, log: Path) -> list[Planned]:
-    """Plan the arms of a study that are not done: an array for each stage, waiting seed by seed for its parent's.
+def plan_study(arms: Sequence[Arm], config: SlurmConfig, *, name: str) -> list[Job]:
+    """Plan the unfinished arms of a study: an array per stage, each element of which waits for its parent's.
 
     Args:
-        arms: all of them, parents before children; their specifications are written.
-        settings: nodes and ranks of each arm; one rank.
+        arms: all arms, parents before children; their `spec.json` exists.
+        config: resources of each arm.
         name: of the study.
-        log: folder of the output.
 
     Raises:
-        UsageError: more than one rank is asked for.
+        UsageError: the config has more than one rank, or only some seeds of a stage's parent are finished.
     """
-    if settings.nodes * settings.tasks_per_node > 1:
-        raise UsageError("an arm of a study runs on one rank: set slurm.nodes and slurm.tasks_per_node to 1")
-    start = ["python" if settings.container is not None else sys.executable, "-m", "cli.study.arm"]
-    planned: list[Planned] = []
-    places: dict[tuple[str, tuple[int, ...]], int] = {}
-    for stage in dict.fromkeys(arm.stage for arm in arms):
-        missing = [arm for arm in arms if arm.stage == stage and not arm.is_done]
-        for parent in _parents(missing, arms):
-            group = [arm for arm in missing if _waits_for(arm, arms) == parent]
-            job = _job(f"{name}-{stage}", [[*start, str(arm.folder / "spec.json")] for arm in group], log)
-            seeds = tuple(arm.seed for arm in group)
-            places[stage, seeds] = len(planned)
-            waits = None if parent is None else _place(places, parent, seeds)
-            planned.append(Planned(job=job, runs=[arm.folder / "run" for arm in group], parent=waits))
-    return planned
+    _check_one_rank(config, "an arm of a study")
+    start = _start(config, "cli.study.arm")
+    unfinished = {arm.folder: arm for arm in arms if not arm.is_done}
+    groups: dict[tuple[str, str | None], list[Arm]] = {}  # by stage and unfinished parent stage
+    for arm in unfinished.values():
+        parent = None if arm.parent is None else unfinished.get(arm.parent)
+        groups.setdefault((arm.stage, None if parent is None else parent.stage), []).append(arm)
+    jobs: list[Job] = []
+    positions: dict[tuple[str, tuple[int, ...]], int] = {}
+    for (stage, parent_stage), group in groups.items():
+        seeds = tuple(arm.seed for arm in group)
+        if parent_stage is not None and (parent_stage, seeds) not in positions:
+            raise UsageError(f"arms of {parent_stage} are done for some seeds only; finish them first: atomforge study")
+        positions[stage, seeds] = len(jobs)
+        commands = [[*start, str(arm.folder / "spec.json")] for arm in group]
+        parent_job = None if parent_stage is None else positions[parent_stage, seeds]
+        runs = [arm.folder / "run" for arm in group]
+        jobs.append(Job(name=f"{name}-{stage}", commands=commands, runs=runs, parent=parent_job))
+    return jobs
 
 
-def _parents(missing: Sequence[Arm], arms: Sequence[Arm]) -> list[str | None]:
-    return list(dict.fromkeys(_waits_for(arm, arms) for arm in missing))
+def _start(config: SlurmConfig, module: str, *, program: str | None = None) -> list[str]:
+    """Start a module with this Python, or in a container with the Python or the program there."""
+    if config.container is None:
+        return [sys.executable, "-m", module]
+    return ["python", "-m", module] if program is None else [program]
 
 
-def _waits_for(arm: Arm, arms: Sequence[Arm]) -> str | None:
-    """Name the stage that an arm waits for; None where its parent is done or it has none."""
-    parent = next((other for other in arms if other.folder == arm.parent), None)
-    return None if parent is None or parent.is_done else parent.stage
+def _name_files(files: Sequence[str]) -> list[str]:
+    return [word for path in files for word in ("--config", path)]
 
 
-def _place(places: dict[tuple[str, tuple[int, ...]], int], stage: str, seeds: tuple[int, ...]) -> int:
-    """Find the parent's job whose elements are these seeds.
-
-    Raises:
-        UsageError: there is none, as seeds of the parent are done and the child's are not in step.
-    """
-    if (stage, seeds) not in places:
-        raise UsageError(f"arms of {stage} are done for some seeds only; finish them first: atomforge study")
-    return places[stage, seeds]
+def _check_one_rank(config: SlurmConfig, what: str) -> None:
+    if config.num_ranks > 1:
+        raise UsageError(
+            f"{what} runs on one rank, not {config.num_ranks}: set slurm.nodes and slurm.tasks_per_node to 1"
+        )
 
 
-def _job(name: str, commands: Sequence[Sequence[str]], log: Path) -> Job:
-    return Job(name=name, commands=commands, directory=Path.cwd(), log=log.resolve())
-
-
-def _run_dir(files: Sequence[str], words: Sequence[str]) -> Path:
-    found = next(
-        (str(content["run_dir"]) for path in reversed(files) if "run_dir" in (content := read_yaml(path))), None
-    )
-    for word, following in pairwise([*words, ""]):
-        option, equals, value = word.partition("=")
-        if option == "--run_dir":
-            found = value if equals else following
-    if found is None:
+def _find_run_dir(files: Sequence[str], words: Sequence[str]) -> Path:
+    settings = [*map(read_yaml, files), *(source.settings for source in read_arguments(words))]
+    found = [one["run_dir"] for one in settings if "run_dir" in one]
+    if not found:
         raise UsageError("no run_dir is given: name the directory of the run in a file or with --run_dir")
-    return Path(found)
+    return Path(str(found[-1]))

@@ -1,8 +1,8 @@
-"""The text of a batch script. Pure.
+"""The batch script of a job. Pure.
 
-The script asks Slurm to be told in time (`--signal=B:USR1@...`), and then puts its own job back into the queue: the
-ranks are ended, and the next start goes on from the newest checkpoint (`--ckpt_path last`). A preempted job is
-requeued by Slurm itself and goes on the same way. What is lost is at most the epoch under way.
+Before the time limit Slurm signals the script (`--signal=B:USR1@...`), which requeues its own job: the ranks are ended,
+and the next start resumes from the newest checkpoint (`--ckpt_path last`). Slurm requeues preempted jobs itself. At
+most the current epoch is lost.
 """
 
 from __future__ import annotations
@@ -12,81 +12,89 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.slurm.settings import SlurmSettings
+from cli.slurm.config import SlurmConfig
+
+_SCRIPT = """\
+#!/bin/bash
+{directives}
+
+cd {directory} || exit 1
+{setup}
+
+{command}
+{requeue}srun --kill-on-bad-exit=1 {container}"${{command[@]}}" &
+ranks=$!
+wait "$ranks"; code=$?
+while kill -0 "$ranks" 2>/dev/null; do wait "$ranks"; code=$?; done  # a signal ends the first wait
+exit "$code"
+"""
+_REQUEUE = """\
+requeue() {
+  echo "atomforge: requeued before the time limit"
+  job="${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}"
+  scontrol requeue "${job:-$SLURM_JOB_ID}"
+}
+trap requeue USR1
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One batch job: a command, or an array of commands that differ in single words."""
+    """A batch job: one command, or an array of commands."""
 
     name: str
     commands: Sequence[Sequence[str]]
-    """Words of each command; more than one makes an array."""
-    directory: Path
-    """Where it runs."""
-    log: Path
-    """Folder of its output."""
+    """Words of each command; more than one command makes an array."""
+    runs: Sequence[Path | None]
+    """Run directory of each command; None if it has none."""
+    parent: int | None = None
+    """Position in the plan of the job to wait for; elements of an array wait for the element of the same number."""
 
 
-def script(job: Job, settings: SlurmSettings) -> str:
-    """Write the batch script of a job."""
-    lines = ["#!/bin/bash", *(f"#SBATCH {option}" for option in _options(job, settings)), ""]
-    lines += [f"cd {shlex.quote(str(job.directory))} || exit 1"]
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in settings.environment.items()]
-    lines += settings.setup
-    lines += ["", *_command_lines(job)]
-    if settings.requeue:
-        whole = '"${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}}"'
-        lines += [
-            "again() {",
-            '  echo "atomforge: back into the queue before the time is over"',
-            f"  job={whole}",
-            '  scontrol requeue "${job:-$SLURM_JOB_ID}"',
-            "}",
-            "trap again USR1",
-        ]
-    container = [] if settings.container is None else [f"--container-image={shlex.quote(settings.container)}"]
-    run = " ".join(["srun", "--kill-on-bad-exit=1", *container, '"${command[@]}"', "&"])
-    return "\n".join([*lines, run, "ranks=$!", *_WAIT]) + "\n"
+def write_script(job: Job, config: SlurmConfig, *, log: Path) -> str:
+    """Write the batch script of a job that runs in the current directory.
+
+    Args:
+        job: the job.
+        config: its resources and options.
+        log: directory of its output.
+    """
+    environment = [f"export {name}={shlex.quote(value)}" for name, value in config.environment.items()]
+    return _SCRIPT.format(
+        directives="\n".join(f"#SBATCH {option}" for option in _list_options(job, config, log.absolute())),
+        directory=shlex.quote(str(Path.cwd())),
+        setup="\n".join([*environment, *config.setup]),
+        command=_select_command(job.commands),
+        requeue=_REQUEUE if config.requeue else "",
+        container="" if config.container is None else f"--container-image={shlex.quote(config.container)} ",
+    )
 
 
-_WAIT = (
-    'wait "$ranks"; code=$?',
-    'while kill -0 "$ranks" 2>/dev/null; do wait "$ranks"; code=$?; done  # a signal ends the first wait',
-    'exit "$code"',
-)
-
-
-def _options(job: Job, settings: SlurmSettings) -> list[str]:
+def _list_options(job: Job, config: SlurmConfig, log: Path) -> list[str]:
     is_array = len(job.commands) > 1
-    options = [
-        f"--job-name={job.name}",
-        f"--nodes={settings.nodes}",
-        f"--ntasks-per-node={settings.tasks_per_node}",
-        f"--cpus-per-task={settings.cpus_per_task}",
-        f"--time={settings.time}",
-        f"--output={job.log}/{job.name}-{'%A_%a' if is_array else '%j'}.log",
-        "--open-mode=append",
-    ]
-    if settings.requeue:
-        options += ["--requeue", f"--signal=B:USR1@{settings.requeue_before_s}"]
-    else:
-        options.append("--no-requeue")
-    if is_array:
-        options.append(f"--array=0-{len(job.commands) - 1}")
-    if settings.gpus_per_node is not None:
-        options.append(f"--gpus-per-node={settings.gpus_per_node}")
-    if settings.mem_gib_per_node is not None:
-        options.append(f"--mem={settings.mem_gib_per_node}G")
-    for name in ("partition", "account", "qos"):
-        if getattr(settings, name) is not None:
-            options.append(f"--{name}={getattr(settings, name)}")
-    return [*options, *settings.directives]
+    options = {
+        "job-name": job.name,
+        "nodes": config.nodes,
+        "ntasks-per-node": config.tasks_per_node,
+        "cpus-per-task": config.cpus_per_task,
+        "time": config.time,
+        "output": f"{log}/{job.name}-{'%A_%a' if is_array else '%j'}.log",
+        "open-mode": "append",
+        "signal": f"B:USR1@{config.signal_before_end_s}" if config.requeue else None,
+        "array": f"0-{len(job.commands) - 1}" if is_array else None,
+        "gpus-per-node": config.gpus_per_node,
+        "mem": None if config.mem_gib_per_node is None else f"{config.mem_gib_per_node}G",
+        "partition": config.partition,
+        "account": config.account,
+        "qos": config.qos,
+    }
+    given = [f"--{name}={value}" for name, value in options.items() if value is not None]
+    return [*given, "--requeue" if config.requeue else "--no-requeue", *config.directives]
 
 
-def _command_lines(job: Job) -> list[str]:
-    """One command, or a choice of the array's."""
-    if len(job.commands) == 1:
-        return [f"command=({shlex.join(job.commands[0])})"]
-    cases = [f"  {index}) command=({shlex.join(words)}) ;;" for index, words in enumerate(job.commands)]
-    return ['case "$SLURM_ARRAY_TASK_ID" in', *cases, "esac"]
+def _select_command(commands: Sequence[Sequence[str]]) -> str:
+    """Set the variable `command`, in an array to the command of the element."""
+    if len(commands) == 1:
+        return f"command=({shlex.join(commands[0])})"
+    cases = [f"  {index}) command=({shlex.join(words)}) ;;" for index, words in enumerate(commands)]
+    return "\n".join(['case "$SLURM_ARRAY_TASK_ID" in', *cases, "esac"])

@@ -1,11 +1,12 @@
-"""Makes one arm, in a process of its own: `python -m cli.study.arm SPEC.json`.
+"""One arm of a study, a stage with a seed, in a process of its own: `python -m cli.study.arm SPEC.json`.
 
-Trains through `atomforge fit`, asks the model the tasks of every split, and writes `result.json`. Killed and started
-again it goes on: the training from its newest checkpoint, the evaluation from the start.
+The process trains, evaluates, and writes `result.json`. If it is killed and started again, training continues from the
+newest checkpoint, and evaluation starts over.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -14,159 +15,170 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from cli.config.ranks import set_parent_death_signal
-from cli.study.budget import budget_of
 from cli.study.results import FILE_NAME, ArmResult
 from executor.commands.io import write_json
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
-
+    from cli.api import TrainConfig
     from lightning_modules.evaluation.records import Evaluation
 
 TIMES = "seconds.json"
-NOTE_EVERY_S = 30.0
-STARTED_BY = "ATOMFORGE_STUDY"
-"""Environment variable with the process that an arm must not outlive: two must never work on one."""
+SAVE_EVERY_S = 30.0
+PARENT_PROCESS = "ATOMFORGE_STUDY"
+"""Environment variable with the process id of the study; the arm exits with it, so that two never run the same arm."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Arm:
+    """A stage with a seed, and everything that its process needs."""
+
+    stage: str
+    seed: int
+    kind: str
+    folder: Path
+    parent: Path | None
+    """Folder of the arm it starts from."""
+    parent_stage: str | None
+    fingerprint: str
+    versions: Mapping[str, str]
+    configs: tuple[str, ...]
+    """Of the training, like `overrides`."""
+    overrides: Mapping[str, Any]
+    measurement: Mapping[str, Any]
+    """From `StudyConfig.measurement_for`."""
+    data_dir: str
+    backend: str
+    estimated_minutes: float
+
+    @property
+    def run_dir(self) -> Path:
+        """Directory of the training."""
+        return self.folder / "run"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the arm has a result."""
+        return (self.folder / FILE_NAME).exists()
+
+    @property
+    def train_config(self) -> TrainConfig:
+        """The training, resolved to files and overrides."""
+        from cli.api import TrainConfig
+
+        return TrainConfig(configs=self.configs, overrides=self.overrides)
+
+    def write_spec(self) -> Path:
+        """Write the arm to `spec.json` in its folder, from which `main` reads it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "spec.json"
+        content = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        parent = None if self.parent is None else str(self.parent)
+        write_json(path, {**content, "folder": str(self.folder), "parent": parent})
+        return path
+
+    @classmethod
+    def read_spec(cls, path: Path) -> Arm:
+        """Read the output of `write_spec`."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        parent = None if content["parent"] is None else Path(content["parent"])
+        return cls(**{**content, "folder": Path(content["folder"]), "parent": parent})
+
+    def __str__(self) -> str:
+        return f"{self.stage} (seed {self.seed})"
 
 
 def main() -> int:
-    """Make the arm that the specification names; exit code as of the training."""
-    from cli.main import dispatch
-
-    if STARTED_BY in os.environ:
-        set_parent_death_signal(int(os.environ[STARTED_BY]))
-    spec = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    folder = Path(spec["folder"])
-    with time_kept(folder):
-        if not _is_trained(folder):
-            code = dispatch(fit_arguments(spec))
-            if code != 0:
-                return code
-        causal_lm, tokenizer = _load(spec)
-        evaluation = _evaluate(spec, causal_lm, tokenizer)
-    run, config = folder / "run", yaml.safe_load((folder / "run" / "config.yaml").read_text(encoding="utf-8"))
-    curves = read_curves(run)
-    result = ArmResult(
-        **{name: spec[name] for name in ("stage", "seed", "address", "kind", "parent", "versions")},
-        config=config,
-        minutes=round(_seconds(folder) / 60, 2),
-        curves=curves,
-        budget=budget_of(spec["kind"], config, run=run, curves=curves, causal_lm=causal_lm),
-        evaluation=evaluation,
-    )
-    result.write(folder / FILE_NAME)
-    _remove_checkpoints(run / "checkpoints")
+    """Run the arm of the specification given on the command line."""
+    if PARENT_PROCESS in os.environ:
+        set_parent_death_signal(int(os.environ[PARENT_PROCESS]))
+    run_arm(Arm.read_spec(Path(sys.argv[1])))
     return 0
 
 
-@contextmanager
-def time_kept(folder: Path) -> Iterator[None]:
-    """Add the seconds inside to those of earlier starts, every half minute too: an arm may be killed at any time."""
-    before, started, over = _seconds(folder), time.monotonic(), threading.Event()
+def run_arm(arm: Arm) -> None:
+    """Train, evaluate, and write the result.
 
-    def note() -> None:
-        write_json(folder / TIMES, before + time.monotonic() - started)
+    Raises:
+        UsageError: the settings are invalid.
+        SystemExit: the training was terminated.
+    """
+    from cli.api import train
+    from lightning_modules.training.run_result import read_result
 
-    def keep_noting() -> None:
-        while not over.wait(NOTE_EVERY_S):
-            note()
-
-    noting = threading.Thread(target=keep_noting, daemon=True)
-    noting.start()
-    try:
-        yield
-    finally:
-        over.set()
-        noting.join()
-        note()
-
-
-def fit_arguments(spec: Mapping[str, Any]) -> list[str]:
-    """Spell the `atomforge fit` of an arm."""
-    seed = str(spec["seed"])
-    arguments = ["fit", *(word for layer in spec["layers"] for word in ("--config", layer))]
-    for name, value in spec["overrides"].items():
-        arguments += [f"--{name}", json.dumps(value)]
-    arguments += ["--run_dir", str(Path(spec["folder"]) / "run"), "--seed_everything", seed]
-    arguments += ["--data.init_args.data_dir", spec["data_dir"], "--data.init_args.seed", seed]
-    arguments += ["--model.init_args.seed", seed, "--model.init_args.executor_backend", spec["backend"]]
-    if spec["parent_run"] is not None:
-        arguments += ["--model.init_args.init_from", spec["parent_run"]]
-    if spec["num_threads"] is not None:
-        arguments += ["--num_threads", str(spec["num_threads"])]
-    return [*arguments, "--ckpt_path", "last"]
+    with record_time(arm.folder):
+        result = read_result(arm.run_dir) or train(arm.train_config)
+        evaluation = evaluate_arm(arm)
+    assert result.budget is not None
+    ArmResult(
+        stage=arm.stage,
+        seed=arm.seed,
+        fingerprint=arm.fingerprint,
+        kind=arm.kind,
+        parent=arm.parent_stage,
+        versions=arm.versions,
+        config=result.config,
+        minutes=round(_read_seconds(arm.folder) / 60, 2),
+        curves=result.curves,
+        budget=result.budget,
+        evaluation=evaluation,
+    ).write(arm.folder / FILE_NAME)
+    _remove_checkpoints(arm.run_dir / "checkpoints")
 
 
-def read_curves(run: Path) -> dict[str, list[list[float]]]:
-    """Read the scalars of a run, by tag: [[step, value], ...]."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(run), size_guidance={"scalars": 0})
-    events.Reload()
-    return {tag: [[point.step, point.value] for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
-
-
-def _load(spec: Mapping[str, Any]) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+def evaluate_arm(arm: Arm) -> dict[str, Evaluation]:
+    """Evaluate the trained model on all splits of the measurement."""
     import torch
 
-    from lightning_modules.models.loading import load_policy
+    from cli.api import evaluate
+    from cli.evaluation.plan import Suite
+    from cli.evaluation.run import load_model, resolve_dtype
+    from executor.api import open_executor
+    from lightning_modules.evaluation.evaluate import EvalConfig
     from lightning_modules.training.run_record import read_record
 
-    run = Path(spec["folder"]) / "run"
-    record = read_record(run)
+    record = read_record(arm.run_dir)
     if record is not None and record.num_threads is not None:
         torch.set_num_threads(record.num_threads)
-    causal_lm, tokenizer = load_policy(run)
-    torch.nn.Module.to(causal_lm, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    return causal_lm, tokenizer
-
-
-def _evaluate(
-    spec: Mapping[str, Any], causal_lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast
-) -> dict[str, Evaluation]:
-    import torch
-
-    from datamodules.eval_data import build_task_prompts, get_split, load_dataset
-    from executor.api import open_executor
-    from executor.commands.progress import CountProgress
-    from lightning_modules.evaluation.evaluate import evaluate
-
-    asked = spec["measurement"]
-    dataset = load_dataset(spec["data_dir"])
+    model, settings = load_model(arm.run_dir), dict(arm.measurement)
+    splits, dtype = settings.pop("splits"), resolve_dtype(settings.pop("dtype"))
     found: dict[str, Evaluation] = {}
-    with open_executor(spec["backend"]) as executor:
-        for split, (num_tasks, num_samples) in asked["splits"].items():
-            prompts = build_task_prompts(get_split(dataset, split, data_dir=spec["data_dir"]), tokenizer, num_tasks)
-            total = len(prompts) * (1 + num_samples)
-            with CountProgress(f"{split}: completions judged", total) as progress:
-                found[split] = evaluate(
-                    causal_lm,
-                    tokenizer,
-                    prompts,
-                    executor,
-                    num_samples=num_samples,
-                    temperature=asked["temperature"],
-                    max_new_tokens=asked["max_new_tokens"],
-                    seed=spec["seed"],
-                    batch_size=asked["batch_size"],
-                    dtype=getattr(torch, asked["dtype"]),
-                    on_judged=lambda *_, shown=progress: shown.advance(1),
-                )
+    with open_executor(arm.backend) as executor:
+        for split, (num_tasks, num_samples) in splits.items():
+            suite = Suite(data=arm.data_dir, split=split, num_tasks=num_tasks)
+            config = EvalConfig(**settings, num_samples=num_samples, seed=arm.seed, dtype=dtype)
+            found[split] = evaluate(model, suite, config, executor=executor)
     return found
 
 
-def _is_trained(folder: Path) -> bool:
-    return (folder / "run" / "checkpoints" / "final.ckpt").exists()
+@contextmanager
+def record_time(folder: Path) -> Iterator[None]:
+    """Add the seconds inside to those of earlier starts, also every half minute, since an arm may be killed."""
+    before, started, finished = _read_seconds(folder), time.monotonic(), threading.Event()
+
+    def save() -> None:
+        write_json(folder / TIMES, before + time.monotonic() - started)
+
+    def save_regularly() -> None:
+        while not finished.wait(SAVE_EVERY_S):
+            save()
+
+    thread = threading.Thread(target=save_regularly, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        thread.join()
+        save()
 
 
 def _remove_checkpoints(checkpoints: Path) -> None:
-    """Keep the final model alone, which other arms start from; one that was saved in shards is a folder."""
+    """Keep only the final model, from which other arms start; a sharded checkpoint is a folder."""
     final = checkpoints / "final.ckpt"
     for checkpoint in checkpoints.glob("epoch_*.ckpt"):
         if final.samefile(checkpoint):
@@ -177,7 +189,7 @@ def _remove_checkpoints(checkpoints: Path) -> None:
             checkpoint.unlink()
 
 
-def _seconds(folder: Path) -> float:
+def _read_seconds(folder: Path) -> float:
     path = folder / TIMES
     return float(path.read_text(encoding="utf-8")) if path.exists() else 0.0
 

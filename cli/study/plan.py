@@ -1,13 +1,12 @@
-"""What a study is: stages of training, the seeds they are repeated with, what is measured, what is claimed.
+"""The settings of a study: stages of training, seeds, what is measured, and the hypotheses. Reads its own file only.
 
-A stage is one training (SFT or RL) described by YAML layers as `atomforge fit` takes them; an arm is a stage with a
-seed. Nothing is trained or read here but the study's own file.
+A stage is one training (SFT or RL) given by YAML files of `atomforge fit`; an arm is a stage with a seed.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,16 @@ from executor.commands.errors import UsageError, did_you_mean
 
 KNOWN_SPLITS = (*SPLITS, PRETRAINING)
 METRICS = ("pass@1 greedy", "pass@1 sampled")
+RENAMED = {
+    "explored": "exploratory",
+    "finding": "hypothesis",
+    "better": "treatment",
+    "worse": "control",
+    "least": "min_score",
+    "minutes": "estimated_minutes",
+    "layers": "configs",
+}
+"""Keys of version 0.1, and their names now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,91 +37,96 @@ class Stage:
     name: str
     kind: str
     """sft or rl."""
-    layers: tuple[str, ...] = ()
-    """YAML files of `atomforge fit` over the study's `common` ones; later ones lie over earlier ones."""
+    configs: tuple[str, ...] = ()
+    """YAML files of `atomforge fit`, after the study's `common` ones; later files override earlier ones."""
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    """Single keys over the layers, by dotted name."""
+    """Single keys by dotted name, which override the files."""
     parent: str | None = None
     """Stage whose model this one starts from."""
-    minutes: float = 5.0
-    """Guess of the time, until an arm of this stage was measured."""
+    max_tasks: int | None = None
+    """Evaluate at most this many tasks of each split; null = as `measurement` says."""
+    estimated_minutes: float = 5.0
+    """Used until an arm of this stage is measured."""
     note: str = ""
-    """What the arm is for, for the report."""
+    """Purpose of the stage, for the report."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("sft", "rl"):
+            raise ValueError(f"stage {self.name}: kind is {self.kind!r}, it must be sft or rl")
+        if self.kind == "rl" and self.parent is None:
+            raise ValueError(f"stage {self.name}: RL starts from a model, set parent")
+        if self.max_tasks is not None:
+            _check_min(f"stage {self.name}: max_tasks", self.max_tasks, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contrast:
-    """A claim: one stage does better than another."""
+class Comparison:
+    """An exploratory difference of two stages, which the report shows without a verdict."""
 
-    finding: str
-    """F1, F2 or F3."""
-    better: str
-    worse: str
+    treatment: str
+    control: str
     split: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast(Comparison):
+    """A hypothesis: the treatment scores higher than the control."""
+
+    hypothesis: str
+    """Its name, e.g. F1."""
     metric: str = METRICS[0]
     statement: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """A difference of two stages that the report shows and nobody claimed before the run: exploratory."""
-
-    better: str
-    worse: str
-    split: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Gate:
-    """What a stage must reach for F3 to be decidable: pass@k of at least `least` on a split.
+    """What a stage must reach for F3 to be decidable: pass@k of at least `min_score` on a split.
 
-    A split that not every arm is asked is asked of this stage alone, with k samples a task.
+    If `measurement` does not contain the split, this stage alone is evaluated on it, with k samples per task.
     """
 
     stage: str
     split: str
     k: int
-    least: float
+    min_score: float
     num_tasks: int | None = None
-    """Of the split, evenly spread; null = all."""
+    """Of the split, evenly spaced; null = all."""
 
     def __post_init__(self) -> None:
-        _at_least("gate: k", self.k, 1)
-        if not 0.0 <= self.least <= 1.0:
-            raise ValueError(f"gate: least is {self.least}, it must be a share, 0 to 1")
+        _check_min("gate: k", self.k, 1)
+        if not 0.0 <= self.min_score <= 1.0:
+            raise ValueError(f"gate: min_score is {self.min_score}, it must be from 0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What every arm is asked."""
+    """The evaluation of every arm."""
 
     splits: Mapping[str, Any]
-    """Number of tasks by split, evenly spread; null = all."""
+    """Number of tasks by split, evenly spaced; null = all."""
     num_samples: int = 8
-    """A task, beside the greedy answer; 0 = greedy alone."""
+    """Per task, besides the greedy completion; 0 = greedy completions alone."""
     temperature: float = 1.0
     max_new_tokens: int = 160
     batch_size: int = 256
     dtype: str = "bfloat16"
-    """Of the weights while answers are written, bfloat16 or float32: fixed, for an arm's numbers depend on it."""
+    """Of the weights during generation: bfloat16, float32, or auto, with which numbers depend on the machine."""
 
     def __post_init__(self) -> None:
         if not self.splits:
             raise ValueError("measurement: splits is empty: name at least one, such as synthetic_test")
-        _at_least("measurement: num_samples", self.num_samples, 0)
-        _at_least("measurement: max_new_tokens", self.max_new_tokens, 1)
-        _at_least("measurement: batch_size", self.batch_size, 1)
+        _check_min("measurement: num_samples", self.num_samples, 0)
+        _check_min("measurement: max_new_tokens", self.max_new_tokens, 1)
+        _check_min("measurement: batch_size", self.batch_size, 1)
         if not 0.0 < self.temperature < float("inf"):
-            raise ValueError(
-                f"measurement: temperature is {self.temperature}, it must be above 0 (the greedy answer is extra)"
-            )
-        if self.dtype not in ("bfloat16", "float32"):
-            raise ValueError(f"measurement: dtype is {self.dtype!r}, it must be bfloat16 or float32")
+            raise ValueError(f"measurement: temperature is {self.temperature}, it must be above 0")
+        if self.dtype not in ("bfloat16", "float32", "auto"):
+            raise ValueError(f"measurement: dtype is {self.dtype!r}, it must be bfloat16, float32 or auto")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Common:
-    """Layers below those of every stage of a kind."""
+    """YAML files before those of every stage of a kind."""
 
     sft: tuple[str, ...] = ()
     rl: tuple[str, ...] = ()
@@ -126,15 +140,17 @@ class StudyConfig:
     output: str
     seeds: tuple[int, ...]
     synthesis: str
-    """YAML file of the data set, built into OUTPUT/data."""
+    """YAML file of the data set, which is built into OUTPUT/data."""
     stages: tuple[Stage, ...]
-    contrasts: tuple[Contrast, ...]
     measurement: Measurement
-    explored: tuple[Comparison, ...] = ()
+    contrasts: tuple[Contrast, ...] = ()
+    exploratory: tuple[Comparison, ...] = ()
     common: Common = Common()
     gate: Gate | None = None
+    data: str | None = None
+    """Directory of an existing data set; null = built from `synthesis`."""
     num_threads: int | None = None
-    """CPU threads of an arm; null = as the layers say."""
+    """CPU threads of an arm; null = as the files say."""
     backend: str = "auto"
 
     def __post_init__(self) -> None:
@@ -144,65 +160,69 @@ class StudyConfig:
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"two stages are called {twice[0]}")
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds holds a seed twice: {list(self.seeds)}")
+            raise ValueError(f"seeds contains a seed twice: {list(self.seeds)}")
         for seed in self.seeds:
-            _at_least("seeds: a seed", seed, 0)
+            _check_min("seeds: a seed", seed, 0)
         if self.num_threads is not None:
-            _at_least("num_threads", self.num_threads, 1)
+            _check_min("num_threads", self.num_threads, 1)
         if not is_backend(self.backend):
             raise ValueError(f"backend is {self.backend!r}, it must be one of {', '.join(BACKENDS)}")
         for stage in self.stages:
-            if stage.kind not in ("sft", "rl"):
-                raise ValueError(f"stage {stage.name}: kind is {stage.kind!r}, it must be sft or rl")
             if stage.parent is not None:
-                _known(stage.parent, names, f"stage {stage.name}: parent")
-            elif stage.kind == "rl":
-                raise ValueError(f"stage {stage.name}: RL starts from a model, name its parent")
+                _check_known(stage.parent, names, f"stage {stage.name}: parent")
         for split, num_tasks in self.measurement.splits.items():
             _check_split(split, num_tasks, "measurement: splits")
-        for what, pair in (
-            *((f"contrast {contrast.finding}", contrast) for contrast in self.contrasts),
-            *((f"explored {number}", comparison) for number, comparison in enumerate(self.explored, 1)),
-        ):
-            _known(pair.better, names, f"{what}: stage")
-            _known(pair.worse, names, f"{what}: stage")
-            _known(pair.split, list(self.measurement.splits), f"{what}: split")
-        for contrast in self.contrasts:
-            _known(contrast.metric, list(METRICS), f"contrast {contrast.finding}: metric")
-        findings = [contrast.finding for contrast in self.contrasts]
-        if twice := [name for name in findings if findings.count(name) > 1]:
-            raise ValueError(f"contrasts: {twice[0]} has two contrasts; a finding has one, all else is exploratory")
+        self._check_comparisons(names)
         if self.gate is not None:
-            _known(self.gate.stage, names, "gate: stage")
+            _check_known(self.gate.stage, names, "gate: stage")
             _check_split(self.gate.split, self.gate.num_tasks, "gate: split")
             if self.gate.split in self.measurement.splits and self.gate.k > self.measurement.num_samples:
                 raise ValueError(
-                    f"gate: k is {self.gate.k}, but measurement.num_samples {self.measurement.num_samples}"
+                    f"gate: k is {self.gate.k}, above measurement.num_samples {self.measurement.num_samples}"
                 )
         self.in_order()
+
+    def _check_comparisons(self, names: list[str]) -> None:
+        for what, pair in (
+            *((f"contrast {contrast.hypothesis}", contrast) for contrast in self.contrasts),
+            *((f"exploratory {number}", comparison) for number, comparison in enumerate(self.exploratory, 1)),
+        ):
+            _check_known(pair.treatment, names, f"{what}: treatment")
+            _check_known(pair.control, names, f"{what}: control")
+            _check_known(pair.split, list(self.measurement.splits), f"{what}: split")
+        for contrast in self.contrasts:
+            _check_known(contrast.metric, list(METRICS), f"contrast {contrast.hypothesis}: metric")
+        hypotheses = [contrast.hypothesis for contrast in self.contrasts]
+        if twice := [name for name in hypotheses if hypotheses.count(name) > 1]:
+            raise ValueError(f"contrasts: {twice[0]} has two contrasts; put one of them under exploratory")
+
+    @property
+    def data_dir(self) -> str:
+        """Directory of the data set."""
+        return self.data if self.data is not None else f"{self.output}/data"
 
     def stage(self, name: str) -> Stage:
         """Return the stage of that name."""
         return next(stage for stage in self.stages if stage.name == name)
 
-    def layers_of(self, stage: Stage) -> tuple[str, ...]:
-        """List all layers of a stage, the common ones first."""
-        return (*(self.common.sft if stage.kind == "sft" else self.common.rl), *stage.layers)
+    def configs_of(self, stage: Stage) -> tuple[str, ...]:
+        """Return all YAML files of a stage, the common ones first."""
+        return (*(self.common.sft if stage.kind == "sft" else self.common.rl), *stage.configs)
 
-    def asked_of(self, stage: str) -> dict[str, Any]:
-        """Say what the arms of a stage are asked: `splits` as {split: [number of tasks or None, samples a task]}."""
+    def measurement_for(self, stage: Stage) -> dict[str, Any]:
+        """Return the evaluation of a stage's arms; `splits` is {split: [number of tasks or None, samples per task]}."""
         measured = dataclasses.asdict(self.measurement)
         num_samples = measured.pop("num_samples")
-        splits = {split: [num_tasks, num_samples] for split, num_tasks in self.measurement.splits.items()}
-        if self.gate is not None and self.gate.stage == stage:
+        splits = {split: [_limit(count, stage), num_samples] for split, count in self.measurement.splits.items()}
+        if self.gate is not None and self.gate.stage == stage.name:
             splits.setdefault(self.gate.split, [self.gate.num_tasks, self.gate.k])
         return {**measured, "splits": splits}
 
     def in_order(self) -> list[Stage]:
-        """Order the stages so that each comes behind the one it starts from, as in the file where that may be.
+        """Return the stages with parents before children, otherwise in the order of the file.
 
         Raises:
-            ValueError: they start from one another in a circle.
+            ValueError: the parents form a cycle.
         """
         ordered: list[Stage] = []
         waiting = list(self.stages)
@@ -210,7 +230,7 @@ class StudyConfig:
             placed = {stage.name for stage in ordered}
             following = next((one for one in waiting if one.parent is None or one.parent in placed), None)
             if following is None:
-                raise ValueError(f"stages start from one another in a circle: {', '.join(s.name for s in waiting)}")
+                raise ValueError(f"the parents of these stages form a cycle: {', '.join(s.name for s in waiting)}")
             ordered.append(following)
             waiting.remove(following)
         return ordered
@@ -220,41 +240,67 @@ def load_study(path: str) -> StudyConfig:
     """Read and check the YAML file of a study.
 
     Raises:
-        UsageError: an unknown key, an impossible value, or a name that stands for nothing; one line with the file.
+        UsageError: an unknown key, an invalid value, or an unknown name; names the file.
     """
-    return parse_dataclass(StudyConfig, read_study(path), source=path)
+    mapping = read_study(path)
+    _check_renamed(mapping, path)
+    return parse_dataclass(StudyConfig, mapping, source=path)
 
 
 def read_study(path: str) -> dict[str, Any]:
-    """Read the YAML file of a study over the one it `extends`, if it does: its keys replace those of that one.
+    """Read the YAML file of a study; its keys replace those of the file that it `extends`, if any.
 
     Raises:
-        UsageError: a file cannot be read, or files extend one another in a circle.
+        UsageError: a file cannot be read, or the files extend each other in a cycle.
     """
     merged, seen, wanted = {}, [], path
     while wanted is not None:
         if wanted in seen:
-            raise UsageError(f"{path}: studies extend one another in a circle: {', '.join(seen)}")
+            raise UsageError(f"{path}: studies extend each other in a cycle: {', '.join(seen)}")
         seen.append(wanted)
         content = read_yaml(wanted)
         wanted = content.pop("extends", None)
         if wanted is not None and not isinstance(wanted, str):
-            raise UsageError(f"{seen[-1]}: extends must name the YAML file of a study, not {wanted!r}")
+            raise UsageError(f"{seen[-1]}: extends must be the YAML file of a study, not {wanted!r}")
         merged = {**content, **merged}
     return merged
 
 
 def _check_split(split: str, num_tasks: Any, what: str) -> None:
-    _known(split, list(KNOWN_SPLITS), what)
+    _check_known(split, list(KNOWN_SPLITS), what)
     if num_tasks is not None and (type(num_tasks) is not int or num_tasks < 1):
         raise ValueError(f"{what} {split} must be a number of tasks or null for all, not {num_tasks!r}")
 
 
-def _at_least(what: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"{what} is {value}, it must be at least {least}")
+def _check_min(what: str, value: int, minimum: int) -> None:
+    if value < minimum:
+        raise ValueError(f"{what} is {value}, it must be at least {minimum}")
 
 
-def _known(name: str, names: list[str], what: str) -> None:
+def _check_known(name: str, names: list[str], what: str) -> None:
     if name not in names:
         raise UsageError(f"{what} {name} is unknown{did_you_mean(name, names)}")
+
+
+def _limit(num_tasks: int | None, stage: Stage) -> int | None:
+    counts = [count for count in (num_tasks, stage.max_tasks) if count is not None]
+    return min(counts) if counts else None
+
+
+def _check_renamed(mapping: Mapping[str, Any], path: str) -> None:
+    """Name the new key for each key of version 0.1.
+
+    Raises:
+        UsageError: there is such a key.
+    """
+    records: list[Any] = [mapping, mapping.get("gate")]
+    for key in ("stages", "contrasts", "exploratory", "explored"):
+        found = mapping.get(key)
+        records += found if isinstance(found, Sequence) and not isinstance(found, str) else []
+    for record in records:
+        for key in record if isinstance(record, Mapping) else ():
+            if key in RENAMED:
+                raise UsageError(
+                    f"{path}: the key {key} was renamed to {RENAMED[key]}; `python -m cli.study.migrate {path}` "
+                    "rewrites the file"
+                )

@@ -1,13 +1,12 @@
-"""What a study may claim: crossed bootstrap over seeds and tasks, Holm over the findings, one verdict each.
+"""Verdicts of a study: crossed bootstrap over seeds and tasks, and Holm's correction over the hypotheses. Pure.
 
-Scores come in as one dictionary (task id -> score in [0, 1]) a seed. Pure; it reads and prints nothing, and knows
-nothing of stages.
+Scores are one dictionary (task id -> score in [0, 1]) per seed.
 
-Seeds and tasks are drawn anew independently, and the two deviations from the mean are added; weighting both at once
-would count the noise of sampling three times. The plain bootstrap of five seeds is too sure of itself: it shrinks the
-spread between seeds by the factor 4/5 and takes a Student variable for a normal one. So each draw stretches the
-deviation that comes from seeds by sqrt(S / chi2(S - 1)), which undoes both. With one seed, seeds cannot be drawn anew:
-the interval is of tasks alone.
+Seeds and tasks are resampled independently, and the two deviations from the mean are added; the usual crossed
+bootstrap, which multiplies both weights, counts the noise of sampling three times. The plain bootstrap of S seeds is
+overconfident: it shrinks the variance between seeds by the factor (S - 1) / S, and replaces Student's distribution by
+the normal one. Each draw therefore multiplies the deviation of the seeds by sqrt(S / chi2(S - 1)), which corrects both.
+With one seed the interval covers the choice of tasks alone.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ from lightning_modules.evaluation.statistics import Interval
 
 NUM_DRAWS = 10_000
 SMALLEST_EFFECT = 0.02
-"""A finding whose whole interval lies below is said not to be there."""
+"""A hypothesis whose whole interval lies below is not reproduced."""
 FAMILY_ERROR = 0.05
-"""Chance that any of the findings is falsely called one, two-sided."""
+"""Probability that any hypothesis is falsely called reproduced, two-sided."""
 _CHUNK = 1000
 
 Scores = Sequence[Mapping[str, float]]
 
 
 class Verdict(StrEnum):
-    """What can be said of a finding."""
+    """Verdict on a hypothesis."""
 
     REPRODUCED = "reproduced"
     NOT_REPRODUCED = "not reproduced"
@@ -43,12 +42,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CrossedMean:
-    """A mean over seeds and tasks, and how it varies when both are drawn anew."""
+    """A mean over seeds and tasks, with its bootstrap distribution."""
 
     values: np.ndarray
     """[S, T]: seed by task."""
     floor: float
-    """Least a value can be: 0 for scores, -1 for differences; the most is 1."""
+    """Minimum of a value: 0 for scores, -1 for differences; the maximum is 1."""
     draws: np.ndarray
     """[NUM_DRAWS] means; empty where all values are the same."""
 
@@ -66,14 +65,14 @@ class CrossedMean:
 
     @property
     def by_seed(self) -> list[float]:
-        """Mean over tasks of each seed."""
+        """Mean over tasks, for each seed."""
         return [float(mean) for mean in self.values.mean(axis=1)]
 
     def interval(self, confidence: float) -> Interval:
         """Percentiles of the draws.
 
-        Where all values are the same, resampling them says nothing. The ends are then what a share of up to
-        1 - tail**(1/T) of tasks, unseen among T, could move the mean by (Clopper and Pearson 1934).
+        Where all values are the same, the bootstrap has no width. The ends are then by how much the mean could move if
+        a fraction of up to 1 - tail**(1/T) of all tasks, absent among these T, differed (Clopper and Pearson 1934).
         """
         tail = (1 - confidence) / 2
         if not self.draws.size:
@@ -92,42 +91,38 @@ class CrossedMean:
 
 
 def crossed_mean(scores: Scores, *, seed: int = 0) -> CrossedMean:
-    """Mean score over seeds and tasks; a task that was not judged for every seed is left out.
+    """Mean score over seeds and tasks; a task that was not graded for every seed is left out.
 
     Raises:
-        ValueError: no task was judged for every seed.
+        ValueError: no task was graded for every seed.
     """
     return _crossed(_matrix(scores, _shared_tasks(scores)), floor=0.0, seed=seed)
 
 
-def difference_of(better: Scores, worse: Scores, *, seed: int = 0) -> CrossedMean:
-    """Mean of `better - worse`, paired by seed (place in the list) and by task.
+def paired_mean_difference(treatment: Scores, control: Scores, *, seed: int = 0) -> CrossedMean:
+    """Mean of `treatment - control`, paired by seed (position in the list) and by task.
 
-    A task that was not judged for every seed on both sides is left out: a fault of the sandbox is no failure.
+    A task that was not graded for every seed on both sides is left out, since a sandbox fault is not a failure.
 
     Raises:
         ValueError: the sides have different numbers of seeds, or share no task.
     """
-    if len(better) != len(worse):
-        raise ValueError(f"a paired difference needs the same seeds on both sides: {len(better)} and {len(worse)}")
-    tasks = _shared_tasks([*better, *worse])
-    return _crossed(_matrix(better, tasks) - _matrix(worse, tasks), floor=-1.0, seed=seed)
-
-
-def crossed_difference(better: Scores, worse: Scores, *, confidence: float) -> Interval:
-    """Interval of `difference_of(better, worse)`."""
-    return difference_of(better, worse).interval(confidence)
+    if len(treatment) != len(control):
+        raise ValueError(f"a paired difference needs the same seeds on both sides: {len(treatment)} and {len(control)}")
+    tasks = _shared_tasks([*treatment, *control])
+    return _crossed(_matrix(treatment, tasks) - _matrix(control, tasks), floor=-1.0, seed=seed)
 
 
 def holm_confidences(p_values: Sequence[float], *, error: float = FAMILY_ERROR) -> list[float]:
-    """Find the confidence of each finding's two-sided interval, by Holm's steps from the smallest p upwards.
+    """Return the confidence of each hypothesis's two-sided interval, by Holm's step-down procedure.
 
-    The finding in place i of m gets 1 - error / (m - i) as long as all before it hold; from the first one that does
-    not, all get its confidence. A finding holds exactly where the lower end of its interval is above 0.
+    In the order of their p-values, hypothesis i of m (from 0) gets 1 - error / (m - i) as long as all before it are
+    rejected; from the first that is not, all get the same confidence. A null hypothesis is rejected exactly where the
+    lower end of the interval is above 0.
 
     Args:
-        p_values: one-sided, one a finding; 1.0 for a finding that was not measured.
-        error: chance of any false finding, two-sided.
+        p_values: one-sided, one per hypothesis; 1.0 for one that was not measured.
+        error: probability of any false rejection, two-sided.
     """
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     found = [0.0] * len(p_values)
@@ -140,13 +135,13 @@ def holm_confidences(p_values: Sequence[float], *, error: float = FAMILY_ERROR) 
     return found
 
 
-def verdict(interval: Interval, *, num_seeds: int, has_signal: bool = True) -> Verdict:
-    """Say what an interval of a difference means.
+def decide(interval: Interval, *, num_seeds: int, has_signal: bool = True) -> Verdict:
+    """Return the verdict that follows from the interval of a difference.
 
     Args:
-        interval: at the confidence Holm's steps gave.
-        num_seeds: how many it comes from. One alone decides nothing: its interval knows of tasks only.
-        has_signal: whether the gate of the finding was reached, or it has none.
+        interval: at the confidence of Holm's procedure.
+        num_seeds: of the interval. With one seed there is no verdict, as the interval covers tasks alone.
+        has_signal: whether the gate of the hypothesis was reached, or it has none.
     """
     if not has_signal:
         return Verdict.NO_SIGNAL
@@ -161,10 +156,10 @@ def verdict(interval: Interval, *, num_seeds: int, has_signal: bool = True) -> V
 
 def _shared_tasks(scores: Scores) -> list[str]:
     if not scores:
-        raise ValueError("no seed was scored: a mean needs at least one")
+        raise ValueError("there are no seeds: a mean needs at least one")
     shared = set(scores[0]).intersection(*scores[1:])
     if not shared:
-        raise ValueError("no task was judged for every seed: a mean needs at least one")
+        raise ValueError("no task was graded for every seed: a mean needs at least one")
     return sorted(shared)
 
 
@@ -181,7 +176,7 @@ def _crossed(values: np.ndarray, *, floor: float, seed: int) -> CrossedMean:
 
 
 def _draw(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Draw [_CHUNK] means of values [S, T] with fresh seeds and, independently, fresh tasks."""
+    """Draw [_CHUNK] means of values [S, T], resampling seeds and, independently, tasks."""
     num_seeds, num_tasks = values.shape
     by_seed, by_task = values.mean(axis=1) - values.mean(), values.mean(axis=0)
     from_tasks = by_task[random.integers(num_tasks, size=(_CHUNK, num_tasks))].mean(axis=1)

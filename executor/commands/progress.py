@@ -33,7 +33,9 @@ class CountLines:
         self._started_at = self._printed_at = time.monotonic()
 
     def show(self, noun: str, done: int, total: int) -> None:
-        """Print a line if the previous one is old enough."""
+        """Print a line if the previous one is old enough; a call with `done` 0 starts a new loop."""
+        if done == 0:
+            self.start()
         now = time.monotonic()
         if now - self._printed_at >= self._interval_s:
             self._printed_at = now

@@ -142,12 +142,12 @@ class Batch:
 
     def on_error(self, error: Exception) -> None:
         """End the response without its last line. The client sends samples without a line again."""
-        [*_, place] = traceback.extract_tb(error.__traceback__)
+        [*_, (frame, line)] = traceback.walk_tb(error.__traceback__)
         log_event(
             "batch failed",
             batch=self._number,
             error=f"{type(error).__name__}: {str(error)[:_MAX_ERROR_CHARS]}",
-            place=f"{place.filename}:{place.lineno}",
+            place=f"{frame.f_code.co_filename}:{line}",
         )
         self._stream.abort()
 

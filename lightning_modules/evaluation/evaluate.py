@@ -1,11 +1,12 @@
-"""Samples of a policy on tasks, run and judged while others are still being written.
+"""Sample completions of tasks from a model, grade them while others are still generated, and collect the results.
 
-What was made before (`kept`) is not made again: an evaluation that was interrupted goes on, and kept completions can be
-judged anew. The records are those of `lightning_modules.evaluation.records`.
+Completions that already exist are not generated again, so an interrupted evaluation can continue, and stored ones can
+be regraded. The module loads no model and writes no file; the records are in `lightning_modules.evaluation.records`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -13,146 +14,157 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from datamodules.batches import TaskPrompt
 from executor.api import Executor
 from executor.grading.grader import Grading
-from executor.types import DEFAULT_LIMITS, Limits, Outcome, Status, Submission, Task
-from lightning_modules.evaluation.records import GREEDY, Evaluation, JudgedSample, TaskResult
+from executor.types import DEFAULT_LIMITS, Limits, Outcome, Status, Submission
+from lightning_modules.evaluation.records import GREEDY, Evaluation, GradedCompletion, TaskResult
 from lightning_modules.generation.generate import generate
 from lightning_modules.generation.sampler import Completion, SamplingParams, stream_id
 
-Name = tuple[str, int]
-"""A completion: task id, and number of the sample or `GREEDY`."""
-OnJudged = Callable[[str, int, JudgedSample], None]
-"""Called with (task id, number, sample) as each further completion is judged, maybe from another thread."""
-_NOTHING: Mapping[Name, JudgedSample] = {}
+CompletionKey = tuple[str, int]
+"""Task id, and the number of the sample or `GREEDY`."""
+OnGraded = Callable[[str, int, GradedCompletion], None]
+"""Called with (task id, number, completion) as each completion is graded, possibly from another thread."""
+_NONE: Mapping[CompletionKey, GradedCompletion] = {}
 
 
-class _Verdicts:
-    """Hands completions in, and puts what comes back together with them."""
+@dataclass(frozen=True, kw_only=True)
+class EvalConfig:
+    """How completions are sampled and graded.
 
-    def __init__(self, plan: Sequence[Name], tasks: Mapping[str, Task], on_judged: OnJudged) -> None:
-        self._plan = plan
-        self._tasks = tasks
-        self._on_judged = on_judged
-        self._pending: list[tuple[int, JudgedSample]] = []
-        """By position in the grading: number in the plan, and the completion without a verdict."""
+    Args:
+        num_samples: samples per task besides the greedy completion; 0 = the greedy completion alone.
+        temperature: of the samples; above 0.
+        max_new_tokens: longest completion, tokens.
+        seed: of the samples. A sample depends on (seed, task id, number of the sample) alone.
+        batch_size: completions generated at a time.
+        greedy: whether each task also gets a greedy completion.
+        stop: strings that end a completion and are not part of it.
+        dtype: of the weights during generation, e.g. `bfloat16`; null = that of the model.
+        limits: resources of each program.
 
-    def add(self, grading: Grading, index: int, written: JudgedSample) -> None:
-        """Have the completion with number `index` of the plan judged; one thread may call."""
-        self._pending.append((index, written))  # before it is handed in: the verdict may come at once
-        grading.add(Submission(task=self._tasks[self._plan[index][0]], completion=written.completion))
+    Raises:
+        ValueError: nothing would be generated, or a number is out of range.
+    """
 
-    def take(self, position: int, outcome: Outcome) -> None:
-        """Pass a verdict on."""
-        index, written = self._pending[position]
-        self._on_judged(*self._plan[index], _judged(written, outcome))
+    num_samples: int = 8
+    temperature: float = 1.0
+    max_new_tokens: int = 256
+    seed: int = 0
+    batch_size: int = 128
+    greedy: bool = True
+    stop: tuple[str, ...] = ()
+    dtype: str | None = None
+    limits: Limits = DEFAULT_LIMITS
 
-    def samples(self, outcomes: Sequence[Outcome]) -> dict[Name, JudgedSample]:
-        """Put all of them together."""
-        pairs = zip(self._pending, outcomes, strict=True)
-        return {self._plan[index]: _judged(written, outcome) for (index, written), outcome in pairs}
+    def __post_init__(self) -> None:
+        if self.num_samples < 0 or (self.num_samples == 0 and not self.greedy):
+            raise ValueError(f"num_samples is {self.num_samples}: it must be at least 1, or 0 with greedy completions")
+        if not 0.0 < self.temperature < float("inf"):
+            raise ValueError(f"temperature is {self.temperature}: it must be above 0 (greedy completions are separate)")
+        for name in ("max_new_tokens", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+
+    def to_json(self, causal_lm: PreTrainedModel) -> dict[str, Any]:
+        """Return the settings that results depend on, as plain values."""
+        return {
+            "num_samples": self.num_samples,
+            "temperature": self.temperature,
+            "max_new_tokens": self.max_new_tokens,
+            "seed": self.seed,
+            "greedy": self.greedy,
+            "stop": list(self.stop),
+            "dtype": self.dtype or str(causal_lm.dtype).removeprefix("torch."),
+        }
 
 
 def evaluate(
     causal_lm: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     prompts: Sequence[TaskPrompt],
-    executor: Executor,
+    config: EvalConfig,
     *,
-    num_samples: int,
-    temperature: float = 1.0,
-    max_new_tokens: int,
-    seed: int,
-    batch_size: int,
-    greedy: bool = True,
-    stop: Sequence[str] = (),
-    dtype: torch.dtype | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-    kept: Mapping[Name, JudgedSample] = _NOTHING,
-    on_judged: OnJudged = lambda task_id, number, sample: None,
+    executor: Executor,
+    known: Mapping[CompletionKey, GradedCompletion] = _NONE,
+    on_graded: OnGraded = lambda task_id, number, completion: None,
 ) -> Evaluation:
-    """Complete each prompt greedily and `num_samples` times at `temperature`, run all of it, judge it.
+    """Complete each prompt greedily and `config.num_samples` times, run the programs, and grade them.
 
-    Programs are run while others are still being generated. What is drawn for a task depends on (seed, task id, number
-    of the sample) alone, not on the other tasks or on `batch_size`; the model runs in its own precision, whatever
-    autocast is on outside, or with a copy of its weights in `dtype`. A completion ends at the first text of `stop`,
-    which is no part of it. Completions in `kept` are taken as they are; those without a verdict are run again.
+    Programs run while other completions are generated. The model computes in its own precision, whatever autocast is
+    active around the call, or with a copy of its weights in `config.dtype`.
+
+    Args:
+        causal_lm: the model, on its device.
+        tokenizer: that of the model.
+        prompts: the tasks, as the model is prompted.
+        config: sampling and limits.
+        executor: runs the programs.
+        known: completions from before, which are used as they are; those with the status `infra` are graded again.
+        on_graded: progress callback, called for each new outcome.
 
     Raises:
-        ValueError: nothing was asked for, or a prompt does not fit the model's context.
+        ValueError: a prompt does not fit the model's context.
     """
-    if num_samples < 0 or (num_samples == 0 and not greedy):
-        raise ValueError(f"num_samples is {num_samples}: at least 1 is needed, or 0 with a greedy completion")
-    settings = {
-        "num_samples": num_samples,
-        "temperature": temperature,
-        "max_new_tokens": max_new_tokens,
-        "seed": seed,
-        "greedy": greedy,
-        "stop": list(stop),
-        "dtype": str(dtype or causal_lm.dtype).removeprefix("torch."),
-    }
-    numbers = ([GREEDY] if greedy else []) + list(range(num_samples))
-    plan = [(prompt.task_id, number) for number in numbers for prompt in prompts]
-    final = {name: kept[name] for name in plan if name in kept and kept[name].status != Status.INFRA}
-    prompt_of = {prompt.task_id: prompt for prompt in prompts}
-    tasks = {task_id: prompt.task for task_id, prompt in prompt_of.items()}
-    verdicts = _Verdicts(plan, tasks, on_judged)
-    with executor.grading(limits, on_result=verdicts.take) as grading:
-        for index, name in enumerate(plan):
-            if name in kept and name not in final:
-                verdicts.add(grading, index, kept[name])
-        for part_temperature, is_greedy in ((0.0, True), (temperature, False)):
-            part = [i for i, name in enumerate(plan) if (name[1] == GREEDY) == is_greedy and name not in kept]
+    numbers = ([GREEDY] if config.greedy else []) + list(range(config.num_samples))
+    keys = [(prompt.task_id, number) for number in numbers for prompt in prompts]
+    graded = {key: known[key] for key in keys if key in known and known[key].status != Status.INFRA}
+    prompt_by_id = {prompt.task_id: prompt for prompt in prompts}
+    queue = _GradingQueue(prompt_by_id, on_graded)
+    with executor.grading(config.limits, on_result=queue.report) as grading:
+        for key in keys:
+            if key in known and key not in graded:
+                queue.add(grading, key, known[key])
+        for temperature in (0.0, config.temperature):
+            missing = [key for key in keys if (key[1] == GREEDY) == (temperature == 0.0) and key not in known]
 
-            def finished(place: int, completion: Completion, part: list[int] = part) -> None:
-                verdicts.add(grading, part[place], _written(completion))
+            def finished(index: int, completion: Completion, missing: list[CompletionKey] = missing) -> None:
+                queue.add(grading, missing[index], _ungraded(completion))
 
             with torch.autocast(causal_lm.device.type, enabled=False):
                 generate(
                     causal_lm,
                     tokenizer,
-                    [prompt_of[plan[index][0]].prompt_ids for index in part],
-                    SamplingParams(max_new_tokens=max_new_tokens, temperature=part_temperature, stop=tuple(stop)),
-                    stream_ids=[stream_id(*plan[index]) for index in part],
-                    seed=seed,
-                    batch_size=batch_size,
-                    dtype=dtype,
+                    [prompt_by_id[task_id].prompt_ids for task_id, _ in missing],
+                    SamplingParams(max_new_tokens=config.max_new_tokens, temperature=temperature, stop=config.stop),
+                    stream_ids=[stream_id(*key) for key in missing],
+                    seed=config.seed,
+                    batch_size=config.batch_size,
+                    dtype=None if config.dtype is None else getattr(torch, config.dtype),
                     on_completion=finished,
                 )
-        samples = final | verdicts.samples(grading.outcomes())
-    return Evaluation(tasks=collect(prompts, samples, num_samples=num_samples), settings=settings)
+        graded |= queue.collect(grading.outcomes())
+    tasks = collect_results(prompts, graded, num_samples=config.num_samples)
+    return Evaluation(tasks=tasks, settings=config.to_json(causal_lm))
 
 
-def judge_again(
+def regrade(
     prompts: Sequence[TaskPrompt],
-    kept: Mapping[Name, JudgedSample],
-    executor: Executor,
+    known: Mapping[CompletionKey, GradedCompletion],
     *,
+    executor: Executor,
     limits: Limits = DEFAULT_LIMITS,
-    on_judged: OnJudged = lambda task_id, number, sample: None,
-) -> dict[Name, JudgedSample]:
-    """Run kept completions again, whatever their verdicts were; each must belong to one of the prompts."""
-    plan = list(kept)
-    tasks = {prompt.task_id: prompt.task for prompt in prompts}
-    verdicts = _Verdicts(plan, tasks, on_judged)
-    with executor.grading(limits, on_result=verdicts.take) as grading:
-        for index, name in enumerate(plan):
-            verdicts.add(grading, index, kept[name])
-        return verdicts.samples(grading.outcomes())
+    on_graded: OnGraded = lambda task_id, number, completion: None,
+) -> dict[CompletionKey, GradedCompletion]:
+    """Grade existing completions again, whatever their status; each must belong to one of the prompts."""
+    queue = _GradingQueue({prompt.task_id: prompt for prompt in prompts}, on_graded)
+    with executor.grading(limits, on_result=queue.report) as grading:
+        for key, completion in known.items():
+            queue.add(grading, key, completion)
+        return queue.collect(grading.outcomes())
 
 
-def collect(
-    prompts: Sequence[TaskPrompt], samples: Mapping[Name, JudgedSample], *, num_samples: int
+def collect_results(
+    prompts: Sequence[TaskPrompt], graded: Mapping[CompletionKey, GradedCompletion], *, num_samples: int
 ) -> tuple[TaskResult, ...]:
-    """Put samples in the order of their tasks; those that are missing are left out."""
+    """Group completions by task, in the order of the prompts; missing completions are left out."""
     return tuple(
         TaskResult(
             task_id=prompt.task_id,
             prompt=prompt.prompt,
             language=prompt.language,
             depth=prompt.depth,
-            greedy=samples.get((prompt.task_id, GREEDY)),
+            greedy=graded.get((prompt.task_id, GREEDY)),
             samples=tuple(
-                samples[prompt.task_id, number] for number in range(num_samples) if (prompt.task_id, number) in samples
+                graded[prompt.task_id, number] for number in range(num_samples) if (prompt.task_id, number) in graded
             ),
             atoms=tuple(prompt.atoms),
             topics=tuple(prompt.topics),
@@ -162,9 +174,33 @@ def collect(
     )
 
 
-def _written(completion: Completion) -> JudgedSample:
-    """Make the record of a completion that has no verdict yet."""
-    return JudgedSample(
+class _GradingQueue:
+    """Submits completions for grading and matches each outcome with its completion."""
+
+    def __init__(self, prompts: Mapping[str, TaskPrompt], on_graded: OnGraded) -> None:
+        self._prompts = prompts
+        self._on_graded = on_graded
+        self._submitted: list[tuple[CompletionKey, GradedCompletion]] = []
+        """In the order of the grading's indices."""
+
+    def add(self, grading: Grading, key: CompletionKey, completion: GradedCompletion) -> None:
+        """Submit a completion; one thread may call."""
+        self._submitted.append((key, completion))  # first, because the outcome may arrive before `add` returns
+        grading.add(Submission(task=self._prompts[key[0]].task, completion=completion.completion))
+
+    def report(self, index: int, outcome: Outcome) -> None:
+        """Pass an outcome to the callback."""
+        key, completion = self._submitted[index]
+        self._on_graded(*key, _with_outcome(completion, outcome))
+
+    def collect(self, outcomes: Sequence[Outcome]) -> dict[CompletionKey, GradedCompletion]:
+        """Return all graded completions."""
+        pairs = zip(self._submitted, outcomes, strict=True)
+        return {key: _with_outcome(completion, outcome) for (key, completion), outcome in pairs}
+
+
+def _ungraded(completion: Completion) -> GradedCompletion:
+    return GradedCompletion(
         completion=completion.text,
         num_tokens=len(completion.token_ids),
         finished=completion.finished,
@@ -174,5 +210,5 @@ def _written(completion: Completion) -> JudgedSample:
     )
 
 
-def _judged(written: JudgedSample, outcome: Outcome) -> JudgedSample:
-    return replace(written, status=outcome.status.value, num_passed=outcome.num_passed, num_tests=outcome.num_tests)
+def _with_outcome(completion: GradedCompletion, outcome: Outcome) -> GradedCompletion:
+    return replace(completion, status=outcome.status.value, num_passed=outcome.num_passed, num_tests=outcome.num_tests)

@@ -1,7 +1,8 @@
-"""Figures of an evaluation for TensorBoard's tab IMAGES: pass@k against k, and how answers end.
+"""Figures of an evaluation for TensorBoard's tab IMAGES: pass@k against k, and the statuses of completions.
 
 They are drawn without a screen, and never during training.
 """
+# study-fingerprint: ignore (shows or measures results, and does not affect them)
 
 from collections.abc import Mapping, Sequence
 
@@ -36,8 +37,8 @@ def pass_at_k_figure(results: Mapping[str, Evaluation], ks: Sequence[int]) -> Fi
     return figure
 
 
-def endings_figure(results: Mapping[str, Evaluation]) -> Figure:
-    """Draw, for each suite, the shares of verdicts as one bar: passed first, then failures by their frequency."""
+def status_figure(results: Mapping[str, Evaluation]) -> Figure:
+    """Draw, for each suite, the fractions of statuses as one bar: passed first, then failures by frequency."""
     figure, axes = _figure()
     shares = {name: _shares(evaluation) for name, evaluation in results.items()}
     totals: dict[str, float] = {}
@@ -52,7 +53,7 @@ def endings_figure(results: Mapping[str, Evaluation]) -> Figure:
         axes.barh(list(shares), widths, left=list(left.values()), label=status, color=colours[status])
         left = {name: left[name] + width for name, width in zip(shares, widths, strict=True)}
     axes.set_xlim(0.0, 1.0)
-    axes.set_xlabel("share of answers")
+    axes.set_xlabel("fraction of completions")
     axes.invert_yaxis()
     axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
     return figure

@@ -1,13 +1,16 @@
-"""Intervals over tasks, by bootstrap: of a mean score, and of the paired difference of two policies.
+"""Bootstrap intervals over tasks: of a mean score, of the paired difference of two models, and of groups of tasks.
 
-The interval speaks of the choice of tasks and of what was sampled on them, for a given policy; it says nothing of
-how a policy varies between training seeds.
+The intervals express the choice of tasks and the sampling on them for a given model. How a model varies between
+training seeds is not part of them; `cli.study.verdicts` has intervals over seeds and tasks.
 """
+# study-fingerprint: ignore (shows or measures results, and does not affect them)
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from lightning_modules.evaluation.records import Evaluation, TaskResult
 
 NUM_RESAMPLES = 4000
 _CHUNK = 100
@@ -19,6 +22,24 @@ class Interval(NamedTuple):
     mean: float
     low: float
     high: float
+
+
+class GroupScore(NamedTuple):
+    """Scores of a group of tasks: greedy pass@1, and sampled pass@1 where there are samples."""
+
+    num_tasks: int
+    greedy: Interval | None
+    sampled: Interval | None
+
+
+GROUPS: Mapping[str, Callable[[TaskResult], tuple[str, ...]]] = {
+    "depth": lambda task: (str(task.depth),) if task.depth else (),
+    "language": lambda task: (task.language,) if task.depth else (),
+    "wording": lambda task: (task.wording,) if task.depth else (),
+    "topic": lambda task: task.topics,
+    "atom": lambda task: task.atoms,
+}
+"""How tasks are grouped. A task counts in each group it belongs to, e.g. in that of every atom it contains."""
 
 
 def mean_interval(scores: Mapping[str, float], *, seed: int = 0, confidence: float = 0.95) -> Interval:
@@ -45,8 +66,8 @@ def mean_interval(scores: Mapping[str, float], *, seed: int = 0, confidence: flo
 def score_interval(scores: Mapping[str, float], *, seed: int = 0, confidence: float = 0.95) -> Interval:
     """Interval of a mean score in [0, 1].
 
-    Where all tasks scored 0, or all 1, resampling them would give a width of nothing; the ends are then those of the
-    exact binomial interval (Clopper and Pearson 1934) for as many tasks.
+    Where all tasks scored 0, or all 1, the bootstrap has no width; the ends are then those of the exact binomial
+    interval (Clopper and Pearson 1934) for the same number of tasks.
 
     Raises:
         ValueError: there are no scores.
@@ -61,16 +82,45 @@ def score_interval(scores: Mapping[str, float], *, seed: int = 0, confidence: fl
 def paired_difference(
     after: Mapping[str, float], before: Mapping[str, float], *, seed: int = 0, confidence: float = 0.95
 ) -> Interval:
-    """Interval of the mean of `after - before` task by task; tasks are resampled in pairs.
+    """Interval of the mean of `after - before` by task; tasks are resampled in pairs.
 
     Raises:
-        ValueError: the two were not scored on the same tasks.
+        ValueError: the two sides have different tasks.
     """
     if after.keys() != before.keys():
         differing = sorted(after.keys() ^ before.keys())
         raise ValueError(
             f"a paired difference needs the same tasks on both sides: {len(differing)} are on one side only, "
-            f"{differing[0]} for one"
+            f"for example {differing[0]}"
         )
     differences = {task_id: after[task_id] - before[task_id] for task_id in after}
     return mean_interval(differences, seed=seed, confidence=confidence)
+
+
+def metric_intervals(evaluation: Evaluation, ks: Sequence[int]) -> dict[str, Interval]:
+    """Return the interval of greedy pass@1 and of pass@k for each k; metrics without scores are left out."""
+    return {name: score_interval(scores) for name, scores in evaluation.metric_scores(ks).items() if scores}
+
+
+def score_groups(evaluation: Evaluation, by: str) -> dict[str, GroupScore]:
+    """Score groups of tasks, sorted by name.
+
+    Args:
+        evaluation: graded tasks.
+        by: a key of `GROUPS`.
+    """
+    members: dict[str, list[TaskResult]] = {}
+    for task in evaluation.tasks:
+        for group in GROUPS[by](task):
+            members.setdefault(group, []).append(task)
+    return {group: _score_tasks(tasks) for group, tasks in sorted(members.items())}
+
+
+def _score_tasks(tasks: list[TaskResult]) -> GroupScore:
+    part = Evaluation(tasks=tuple(tasks), settings={})
+    greedy, sampled = part.greedy_scores(), part.scores(1)
+    return GroupScore(
+        num_tasks=len(tasks),
+        greedy=score_interval(greedy) if greedy else None,
+        sampled=score_interval(sampled) if sampled else None,
+    )

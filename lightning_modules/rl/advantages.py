@@ -39,7 +39,7 @@ def estimate_advantages(
         return generalized_advantages(rewards, logprobs.values, mask, gamma=gamma, gae_lambda=critic.gae_lambda)
     if algorithm.estimator == "reinforce_pp":
         return rewards_to_go(rewards, mask, gamma=gamma), torch.zeros_like(rewards)
-    compare = {"grpo": group_relative, "rloo": leave_one_out}[algorithm.estimator]
+    compare = {"grpo": group_relative, "dr_grpo": group_centered, "rloo": leave_one_out}[algorithm.estimator]
     advantages = compare(rewards.sum(1), known, group_ids)
     return torch.where(mask, advantages[:, None], 0.0), torch.zeros_like(rewards)
 
@@ -125,11 +125,21 @@ def group_relative(scores: Tensor, known: Tensor, group_ids: Tensor, *, eps: flo
     Returns:
         [B], 0 if the reward is unknown or the only known one of its group.
     """
-    count, mean = _group_means(scores, known, group_ids)
-    centered = torch.where(known, scores - mean[group_ids], 0.0)
-    squares = torch.zeros_like(mean).index_add_(0, group_ids, centered.square())
+    count, _ = _group_means(scores, known, group_ids)
+    centered = group_centered(scores, known, group_ids)
+    squares = torch.zeros_like(count).index_add_(0, group_ids, centered.square())
     deviation = (squares / (count - 1).clamp(min=1)).sqrt()
     return torch.where(count[group_ids] > 1, centered / (deviation[group_ids] + eps), 0.0)
+
+
+def group_centered(scores: Tensor, known: Tensor, group_ids: Tensor) -> Tensor:
+    """Return reward - mean of the group (Dr. GRPO, arXiv 2503.20783, section 3.3); arguments as above.
+
+    Returns:
+        [B], 0 if the reward is unknown.
+    """
+    _, mean = _group_means(scores, known, group_ids)
+    return torch.where(known, scores - mean[group_ids], 0.0)
 
 
 def leave_one_out(scores: Tensor, known: Tensor, group_ids: Tensor) -> Tensor:

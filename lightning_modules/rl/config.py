@@ -8,7 +8,8 @@ from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.policy import Trunk
 from lightning_modules.rl.custom_reward import RewardFunction
 
-Estimator = Literal["gae", "grpo", "rloo", "reinforce_pp"]
+Estimator = Literal["gae", "grpo", "dr_grpo", "rloo", "reinforce_pp"]
+LossAggregation = Literal["token-mean", "seq-mean-token-sum-norm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,8 @@ class AlgorithmConfig:
     """How advantages are estimated and how the policy is updated.
 
     Args:
-        estimator: Of the advantages: `gae` (PPO, needs a critic), `grpo`, `rloo` or `reinforce_pp` (without a critic).
+        estimator: Of the advantages: `gae` (PPO, needs a critic), or without a critic `grpo`, `dr_grpo` (not divided by
+            the standard deviation of the group), `rloo` or `reinforce_pp`.
         gamma: Discount per token, for `gae` and `reinforce_pp`.
         whiten: Center and scale the advantages over the iteration.
         clip_ratio_low: The probability ratio is clipped below at 1 - clip_ratio_low.
@@ -25,7 +27,13 @@ class AlgorithmConfig:
         target_kl: When the KL of a minibatch from the policy that sampled (k3, nats per token) exceeds this, the other
             minibatches of the iteration are skipped; null = never.
         filter_zero_variance_groups: Do not train on prompts whose completions all have the same reward.
+        max_gen_batches: Dynamic sampling (DAPO, arXiv 2503.14476): sample further prompts, up to this many batches of
+            them in an iteration, until `prompts_per_iteration` prompts have completions with different rewards. If
+            there are fewer, the iteration trains on those. 1 = off.
         mask_truncated_completions: Do not train on completions that were truncated at the maximum length.
+        loss_aggregation: `token-mean`: the mean over the trained tokens of an optimizer step.
+            `seq-mean-token-sum-norm`: the sum over tokens divided by the maximum length, averaged over completions
+            (Dr. GRPO, arXiv 2503.20783), so that a token's weight does not depend on the lengths of completions.
     """
 
     estimator: Estimator = "gae"
@@ -36,7 +44,9 @@ class AlgorithmConfig:
     entropy_coef: float = 0.0
     target_kl: float | None = 0.05
     filter_zero_variance_groups: bool = False
+    max_gen_batches: int = 1
     mask_truncated_completions: bool = False
+    loss_aggregation: LossAggregation = "token-mean"
 
     def __post_init__(self) -> None:
         _check_at_least_zero(
@@ -48,6 +58,13 @@ class AlgorithmConfig:
         if self.target_kl is not None and self.target_kl <= 0:
             raise ValueError(f"algorithm.target_kl must be above 0.0, or null, got {self.target_kl}")
         _check_fraction("algorithm", gamma=self.gamma)
+        if self.max_gen_batches < 1:
+            raise ValueError(f"algorithm.max_gen_batches must be at least 1, got {self.max_gen_batches}")
+        if self.max_gen_batches > 1 and not self.filter_zero_variance_groups:
+            raise ValueError(
+                f"algorithm.max_gen_batches is {self.max_gen_batches}, but filter_zero_variance_groups is false: "
+                "dynamic sampling replaces the groups that are filtered; set it to true"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +155,7 @@ class RolloutConfig:
             raise ValueError("algorithm.estimator is gae, which needs a critic, but critic is null: change one of them")
         if estimator != "gae" and critic is not None:
             raise ValueError(f"algorithm.estimator is {estimator}, which takes no critic: set critic to null")
-        if estimator in ("grpo", "rloo") and self.algorithm.gamma != 1.0:
+        if estimator in ("grpo", "dr_grpo", "rloo") and self.algorithm.gamma != 1.0:
             raise ValueError(
                 f"algorithm.gamma is {self.algorithm.gamma}, but {estimator} does not discount: all tokens of a "
                 "completion have the same advantage; set it to 1.0"
@@ -150,6 +167,15 @@ class RolloutConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if not 0.0 <= self.reward_probe_fraction <= 1.0:
             raise ValueError(f"reward_probe_fraction is {self.reward_probe_fraction}; it must be from 0.0 (off) to 1.0")
+
+    def needs_logprobs(self, num_optimizer_steps: int) -> bool:
+        """Whether an iteration computes log-probabilities before it trains.
+
+        With a single optimizer step the policy that is trained is the one that sampled, so the loss has the
+        log-probabilities already; a critic, a KL penalty and the reference policy's curves need more.
+        """
+        uses_kl = self.kl.init_coef > 0 or self.kl.target is not None
+        return num_optimizer_steps > 1 or self.critic is not None or uses_kl
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,7 +75,7 @@ def rl_loss(
     mask = torch.ones_like(new_logprobs, dtype=torch.bool)
     policy_loss = ppo_policy_loss(
         new_logprobs,
-        batch.old_logprobs[trained],
+        new_logprobs.detach() if batch.old_logprobs is None else batch.old_logprobs[trained],
         batch.advantages[trained],
         mask,
         clip_ratio_low=algorithm.clip_ratio_low,

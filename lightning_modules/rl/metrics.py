@@ -20,57 +20,78 @@ from lightning_modules.rl.config import RolloutConfig
 from lightning_modules.rl.custom_reward import CUSTOM_PART
 from lightning_modules.rl.kl import kl_k1, kl_k3
 from lightning_modules.rl.numerics import SumOverRanks, explained_variance, masked_mean, variance
-from lightning_modules.rl.records import Advantages, Rollout, TokenLogprobs
+from lightning_modules.rl.records import Advantages, Rollout, SampledRollouts, TokenLogprobs
 from lightning_modules.rl.reward_probe import ProbeCounts
 
 REWARD_PARTS = tuple(field.name.removesuffix("_coef") for field in fields(RewardConfig))
 """The same on all ranks, also on one without any reward, because ranks must log the same tags."""
+MAX_DEPTH = 6
+"""Of a composition; deeper tasks count as this deep."""
 TotalAndCount = tuple[float, float]
 
 
 def measure_rollouts(
-    rollouts: Sequence[Rollout],
+    sampled: SampledRollouts,
     logprobs: TokenLogprobs,
     targets: Advantages,
     probe: ProbeCounts | None,
     config: RolloutConfig,
     seconds: Mapping[str, float],
-    samples_per_prompt: int,
     sum_over_ranks: SumOverRanks,
 ) -> RolloutStats:
     """Measure the rollouts of an iteration.
 
     Args:
-        rollouts: N rollouts of this rank.
+        sampled: Of this rank. Rewards, statuses, lengths and pass@k (k = 1 and the completions per prompt) are measured
+            on all generated rollouts, the rest on those that advantages were computed for.
         logprobs: [N, L] each.
         targets: [N, L] each.
         probe: Counts of the reward probe; None if it is off.
         config: Whether there are a critic and a custom reward.
         seconds: Wall time of the stages `generate`, `logprob` and `execute`.
-        samples_per_prompt: pass@k is measured for k = 1 and this k.
         sum_over_ranks: Sums a tensor over all ranks.
     """
+    rollouts, generated = sampled.trained, sampled.generated
     known = torch.tensor([rollout.reward is not None for rollout in rollouts])
     kl, num_rewarded = sequence_kl(logprobs, known, sum_over_ranks)
-    num_tokens = sum(len(rollout.completion.token_ids) for rollout in rollouts)
+    returns = None if config.critic is None else targets.returns
+    num_tokens = sum(len(rollout.completion.token_ids) for rollout in generated)
     trained = targets.loss_mask.any(1)
     fractions: dict[str, TotalAndCount] = {
-        "rollout/zero_variance_frac": (float(targets.zero_variance.sum()), len(rollouts)),
+        "rollout/zero_variance_frac": (_count_zero_variance(generated), len(generated)),
         "rollout/trained_frac": (float(trained.sum()), len(rollouts)),
-        **_sum_pass_at_k(rollouts, sorted({1, samples_per_prompt})),
+        "rollout/num_gen_batches": (sampled.num_batches, 1),
+        **_sum_pass_at_k(generated, sorted({1, sampled.batch.samples_per_prompt})),
     }
     if config.reward_function is not None:
-        custom = [rollout.reward.parts[CUSTOM_PART] for rollout in rollouts if rollout.reward is not None]
+        custom = [rollout.reward.parts[CUSTOM_PART] for rollout in generated if rollout.reward is not None]
         fractions["reward/custom"] = (sum(custom), len(custom))
     metrics = (
-        completion_metrics(rollouts, sum_over_ranks)
-        | token_metrics(rollouts, logprobs, None if config.critic is None else targets.returns, known, sum_over_ranks)
+        completion_metrics(generated, sum_over_ranks)
+        | ({} if logprobs.from_sampler else token_metrics(rollouts, logprobs, returns, known, sum_over_ranks))
         | means_over_ranks(fractions, sum_over_ranks)
         | ({} if probe is None else probe.metrics(sum_over_ranks))
         | {f"time/{stage}_s": duration for stage, duration in seconds.items()}
-        | {"throughput/rollout_tokens_per_s": num_tokens / seconds["generate"], "kl/sequence": kl}
+        | {"throughput/rollout_tokens_per_s": num_tokens / seconds["generate"]}
+        | ({} if logprobs.from_sampler else {"kl/sequence": kl})
     )
-    return RolloutStats(metrics, kl, num_rewarded)
+    by_depth = count_by_depth(generated, sum_over_ranks)
+    rates = {f"reward/pass_rate_depth_{depth}": passed / graded for depth, (passed, graded) in by_depth.items()}
+    return RolloutStats({**metrics, **rates}, kl, num_rewarded, by_depth)
+
+
+def count_by_depth(rollouts: Sequence[Rollout], sum_over_ranks: SumOverRanks) -> dict[int, tuple[int, int]]:
+    """Count the completions that passed and those that were graded, by depth of their task, over all ranks.
+
+    Returns:
+        Only depths of compositions (1 to `MAX_DEPTH`) with graded completions, so all ranks return the same.
+    """
+    counts = torch.zeros(MAX_DEPTH + 1, 2, dtype=torch.float64)
+    for rollout in rollouts:
+        if rollout.outcome.status is not Status.INFRA:
+            counts[min(rollout.prompt.depth, MAX_DEPTH)] += torch.tensor([float(rollout.outcome.passed), 1.0])
+    totals = enumerate(sum_over_ranks(counts).tolist())
+    return {depth: (int(passed), int(graded)) for depth, (passed, graded) in totals if depth and graded}
 
 
 def completion_metrics(rollouts: Sequence[Rollout], sum_over_ranks: SumOverRanks) -> dict[str, float]:
@@ -152,6 +173,14 @@ def _sum_pass_at_k(rollouts: Sequence[Rollout], ks: Sequence[int]) -> dict[str, 
         estimates = [pass_at_k(len(passed), sum(passed), k) for passed in graded.values() if len(passed) >= k]
         sums[f"rollout/pass_at_{k}"] = (sum(estimates), len(estimates))
     return sums
+
+
+def _count_zero_variance(rollouts: Sequence[Rollout]) -> int:
+    """Count the rollouts of groups whose known rewards are all equal."""
+    rewards: dict[int, set[float]] = {}
+    for rollout in rollouts:
+        rewards.setdefault(rollout.group, set()).update([] if rollout.reward is None else [rollout.reward.total])
+    return sum(len(rewards[rollout.group]) <= 1 for rollout in rollouts)
 
 
 def _total_and_count(values: Tensor, mask: Tensor) -> TotalAndCount:

@@ -21,31 +21,60 @@ def build_minibatches(
     stats: RolloutStats,
     batch: PromptBatch,
     config: MinibatchConfig,
-    *,
     pad_id: int,
+    max_length: int | None = None,
 ) -> list[RolloutBatch]:
     """Build the micro-batches of an iteration in the order of training.
 
     Lightning divides the loss of each micro-batch by their number, so `num_tokens` of each is that share of the trained
     tokens of its optimizer step: the losses of the micro-batches average to that of the whole minibatch.
+
+    Args:
+        rollouts: N rollouts.
+        logprobs: [N, L] each.
+        targets: [N, L] each.
+        stats: Of the iteration.
+        batch: The prompts of the rollouts.
+        config: Sizes.
+        pad_id: Padding token.
+        max_length: Maximum tokens of a completion, for `loss_aggregation: seq-mean-token-sum-norm`; None for the mean
+            over tokens.
     """
     tokens = {
         "loss_mask": targets.loss_mask,
         "old_logprobs": logprobs.logprobs,
         "ref_logprobs": logprobs.ref_logprobs,
         "values": logprobs.values,
-        "advantages": targets.advantages,
+        "advantages": targets.advantages.clone(),
         "returns": targets.returns,
     }
-    batches = []
+    batches: list[RolloutBatch] = []
     for minibatch in plan_minibatches(len(rollouts), batch.samples_per_prompt, batch.iteration, config):
         num_tokens = int(targets.loss_mask[minibatch].sum()) / config.num_micro_batches
+        if max_length is not None:
+            factor = sequence_norm_factor(targets.loss_mask[minibatch], max_length)
+            tokens["advantages"][minibatch] = targets.advantages[minibatch] * factor
         size = -(-len(minibatch) // config.num_micro_batches)
         for first in range(0, len(minibatch), size):
             chosen = minibatch[first : first + size]
             collated = collate([rollouts[i] for i in chosen], {name: t[chosen] for name, t in tokens.items()}, pad_id)
+            if logprobs.from_sampler:
+                collated = collated._replace(old_logprobs=None)
             batches.append(collated._replace(num_tokens=torch.tensor(num_tokens), stats=stats))
     return batches
+
+
+def sequence_norm_factor(loss_mask: Tensor, max_length: int) -> float:
+    """Return the factor from a mean over tokens to the loss of Dr. GRPO (arXiv 2503.20783, section 3.3).
+
+    That is the sum over tokens divided by the number of completions and the maximum length.
+
+    Args:
+        loss_mask: [B, L] bool, the trained tokens of an optimizer step.
+        max_length: Maximum tokens of a completion.
+    """
+    num_completions = int(loss_mask.any(1).sum())
+    return int(loss_mask.sum()) / (num_completions * max_length) if num_completions else 0.0
 
 
 def plan_minibatches(

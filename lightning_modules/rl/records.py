@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from datamodules.batches import TaskPrompt
+from datamodules.batches import PromptBatch, TaskPrompt
 from executor.types import Outcome, Reward
 from lightning_modules.generation.sampler import Completion
 
@@ -27,6 +27,21 @@ class Rollout(NamedTuple):
         return self.outcome.reward
 
 
+class SampledRollouts(NamedTuple):
+    """The rollouts of an iteration on this rank."""
+
+    trained: list[Rollout]
+    """N rollouts that advantages are computed for, the completions of a prompt next to each other."""
+    streams: list[int]
+    """[N] names of their random numbers."""
+    generated: list[Rollout]
+    """All that were generated; more than N with dynamic sampling."""
+    num_batches: int
+    """Batches of prompts that were sampled."""
+    batch: PromptBatch
+    """The first of them."""
+
+
 class TokenLogprobs(NamedTuple):
     """What policy, reference policy and critic compute for each token, [N, L] each; 0 outside the mask."""
 
@@ -36,6 +51,8 @@ class TokenLogprobs(NamedTuple):
     """Of the state before the token; 0 without a critic."""
     mask: Tensor
     """bool, True on the tokens of a completion"""
+    from_sampler: bool = False
+    """Whether these are the log-probabilities of sampling, also in place of the reference policy's."""
 
 
 class Advantages(NamedTuple):

@@ -6,222 +6,130 @@ result is a function of the policy, the prompts and (seed, iteration).
 Shapes: `N` completions of an iteration on this rank, padded on the right to `L` tokens.
 """
 
-import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch, TaskPrompt
+from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch
 from datamodules.prefix_packing import completion_mask, pack_completions
-from executor.api import Executor
-from executor.grading.grader import Grading
-from executor.types import Outcome, Submission
-from lightning_modules.generation.generate import generate
-from lightning_modules.generation.sampler import Completion, stream_id
 from lightning_modules.models.compute import uses_flex_attention
 from lightning_modules.models.packed_forward import packed_forward
-from lightning_modules.models.policy import Policy
-from lightning_modules.models.reference import ReferencePolicy
 from lightning_modules.rl.advantages import estimate_advantages, find_zero_variance_groups, token_rewards
 from lightning_modules.rl.config import RolloutConfig
-from lightning_modules.rl.custom_reward import add_custom_reward
 from lightning_modules.rl.kl import kl_estimate
 from lightning_modules.rl.metrics import measure_rollouts
 from lightning_modules.rl.minibatches import build_minibatches
 from lightning_modules.rl.numerics import SumOverRanks, moment_sums, no_reduce, token_logprobs, whiten
 from lightning_modules.rl.records import Advantages, Rollout, TokenLogprobs
 from lightning_modules.rl.reward_probe import probe_rewards
-
-
-class Runtime(NamedTuple):
-    """What the trainer provides to `collect_rollouts`."""
-
-    decoding_dtype: torch.dtype | None
-    """Of the weights while decoding; None = as they are."""
-    autocast: Callable[[], AbstractContextManager]
-    """The precision of training, in which log-probabilities are computed."""
-    sum_over_ranks: SumOverRanks
-    on_completion: Callable[[], None]
-    """Called when a completion ends, before it is graded."""
+from lightning_modules.rl.sampling import RolloutContext, StageTimer, sample_rollouts
 
 
 @torch.no_grad()
 def collect_rollouts(
-    policy: Policy,
-    reference: ReferencePolicy,
-    tokenizer: PreTrainedTokenizerFast,
-    executor: Executor,
-    batch: PromptBatch,
-    config: RolloutConfig,
-    minibatches: MinibatchConfig,
-    runtime: Runtime,
-    *,
-    kl_coef: float,
+    context: RolloutContext, draw_prompts: Callable[[int], PromptBatch], minibatches: MinibatchConfig
 ) -> list[RolloutBatch]:
     """Complete and grade the prompts of an iteration, and build the minibatches to train on.
+
+    Args:
+        context: Policy, reference policy, executor and settings; not changed.
+        draw_prompts: Returns the prompts of this rank for 0, and further ones for 1, 2, ... (dynamic sampling).
+        minibatches: Number and size of the minibatches.
 
     Returns:
         The micro-batches of this rank, in the order of training.
     """
-    pad_id = tokenizer.pad_token_id
-    assert isinstance(pad_id, int)  # checked when the tokenizer is loaded
-    timer = StageTimer()
-    streams = [stream_id(prompt.task_id, n) for prompt, n in zip(batch.prompts, batch.copy_numbers, strict=True)]
-    with executor.grading(rewards=config.reward) as grading:
-        # 1. Generate. Each program runs as soon as its completion ends, while others are still being generated.
-        grader = CompletionGrader(grading, batch.prompts, runtime.on_completion)
-        completions = generate(
-            policy.sampling_model(runtime.decoding_dtype),
-            tokenizer,
-            [prompt.prompt_ids for prompt in batch.prompts],
-            config.sampling,
-            stream_ids=streams,
-            seed=config.seed,
-            iteration=batch.iteration,
-            batch_size=config.rollout_batch_size,
-            dtype=runtime.decoding_dtype,
-            on_completion=grader.add,
-        )
-        timer.stop("generate")
-        # 2. Compute log-probabilities of policy and reference, and values, while the last programs run.
-        with runtime.autocast():
-            logprobs = compute_logprobs(policy, reference, batch.prompts, completions, config, pad_id)
-        timer.stop("logprob")
-        # 3. Grade: wait for the outcomes.
-        outcomes = grader.outcomes()
-    # 4. Add the custom reward. The probe re-grades some passing completions, which is measured and not trained on.
-    if config.reward_function is not None:
-        outcomes = add_custom_reward(outcomes, batch.prompts, completions, config.reward_function)
-    rollouts = group_rollouts(batch.prompts, completions, outcomes)
-    probe = probe_rewards(executor, rollouts, streams, config, iteration=batch.iteration)
+    config, timer = context.config, StageTimer()
+    # 1. Generate and grade. With dynamic sampling, repeat until enough prompts have different rewards.
+    sampled = sample_rollouts(context, draw_prompts, timer)
+    rollouts = sampled.trained
+    # 2. Compute log-probabilities of policy and reference, and values, unless the loss computes all that is needed.
+    if config.needs_logprobs(minibatches.count_steps(len(rollouts))):
+        with context.autocast():
+            logprobs = compute_logprobs(context, rollouts)
+    else:
+        logprobs = gather_sampler_logprobs(rollouts)
+    timer.stop("logprob")
+    # 3. Grade some passing completions again, on held-out inputs; this is measured, not trained on.
+    probe = probe_rewards(context.executor, rollouts, sampled.streams, config, iteration=sampled.batch.iteration)
     timer.stop("execute")
-    # 5. Compute advantages and returns.
-    targets = compute_advantages(rollouts, logprobs, config, kl_coef=kl_coef, sum_over_ranks=runtime.sum_over_ranks)
-    # 6. Measure, and build minibatches.
-    stats = measure_rollouts(
+    # 4. Compute advantages and returns.
+    targets = compute_advantages(rollouts, logprobs, config, context.kl_coef, context.sum_over_ranks)
+    # 5. Measure, and build minibatches.
+    stats = measure_rollouts(sampled, logprobs, targets, probe, config, timer.seconds, context.sum_over_ranks)
+    by_sequence = config.algorithm.loss_aggregation == "seq-mean-token-sum-norm"
+    return build_minibatches(
         rollouts,
         logprobs,
         targets,
-        probe,
-        config,
-        timer.seconds,
-        samples_per_prompt=batch.samples_per_prompt,
-        sum_over_ranks=runtime.sum_over_ranks,
+        stats,
+        sampled.batch,
+        minibatches,
+        get_pad_id(context.tokenizer),
+        max_length=config.sampling.max_new_tokens if by_sequence else None,
     )
-    return build_minibatches(rollouts, logprobs, targets, stats, batch, minibatches, pad_id=pad_id)
 
 
-class StageTimer:
-    """Measures the wall time of successive stages, in seconds."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def stop(self, stage: str) -> None:
-        """Record the time since the previous call."""
-        now = time.perf_counter()
-        self.seconds[stage] = now - self._last
-        self._last = now
-
-
-class CompletionGrader:
-    """Submits completions to a grading in the order in which they end, and returns outcomes in that of the prompts.
-
-    Args:
-        grading: Runs the programs.
-        prompts: N prompts, one for each completion.
-        on_completion: Called when a completion ends.
-    """
-
-    def __init__(self, grading: Grading, prompts: Sequence[TaskPrompt], on_completion: Callable[[], None]) -> None:
-        self._grading = grading
-        self._tasks = [prompt.task for prompt in prompts]
-        self._on_completion = on_completion
-        self._positions: dict[int, int] = {}
-
-    def add(self, index: int, completion: Completion) -> None:
-        """Start grading the completion of prompt `index`; a callback of `generate`."""
-        submission = Submission(task=self._tasks[index], completion=completion.text)
-        self._positions[index] = self._grading.add(submission)
-        self._on_completion()
-
-    def outcomes(self) -> list[Outcome]:
-        """Wait for the N outcomes; all completions have been added."""
-        outcomes = self._grading.outcomes()
-        return [outcomes[self._positions[index]] for index in range(len(self._tasks))]
-
-
-def compute_logprobs(
-    policy: Policy,
-    reference: ReferencePolicy,
-    prompts: Sequence[TaskPrompt],
-    completions: Sequence[Completion],
-    config: RolloutConfig,
-    pad_id: int,
-) -> TokenLogprobs:
+def compute_logprobs(context: RolloutContext, rollouts: Sequence[Rollout]) -> TokenLogprobs:
     """Compute log-probabilities of policy and reference and values, by the forward pass that training uses.
 
-    All ranks run the same number of forward passes, of `config.logprob_batch_size` completions each.
+    All ranks run the same number of forward passes, of `logprob_batch_size` completions each.
 
     Args:
-        policy: The policy that sampled.
-        reference: The reference policy.
-        prompts: N prompts; equal prompts within a forward pass are computed once.
-        completions: N completions, none empty.
-        config: Batch size and sampling temperature.
-        pad_id: Padding token.
+        context: Models and settings.
+        rollouts: N rollouts; equal prompts within a forward pass are computed once.
 
     Returns:
         [N, L] each, on the CPU in float32.
     """
+    policy, config, pad_id = context.policy, context.config, get_pad_id(context.tokenizer)
 
-    def logprobs_of(logits: Tensor, tokens: Tensor) -> tuple[Tensor]:
+    def logits_fn(logits: Tensor, tokens: Tensor) -> tuple[Tensor]:
         return (token_logprobs(logits, tokens, temperature=config.sampling.temperature),)
 
-    mask = completion_mask(torch.tensor([len(completion.token_ids) for completion in completions]))
+    mask = completion_mask(torch.tensor([len(rollout.completion.token_ids) for rollout in rollouts]))
     zeros = torch.zeros(mask.shape)
     result = TokenLogprobs(zeros, zeros.clone(), zeros.clone(), mask)
-    flex = uses_flex_attention(policy.causal_lm)
-    for first in range(0, len(prompts), config.logprob_batch_size):
+    flex, device = uses_flex_attention(policy.causal_lm), policy.causal_lm.device
+    for first in range(0, len(rollouts), config.logprob_batch_size):
         part = slice(first, first + config.logprob_batch_size)
         packed = pack_completions(
-            [prompt.prompt_ids for prompt in prompts[part]],
-            [completion.token_ids for completion in completions[part]],
+            [rollout.prompt.prompt_ids for rollout in rollouts[part]],
+            [rollout.completion.token_ids for rollout in rollouts[part]],
             pad_id=pad_id,
         )
         predicted = packed.predicts_completion()
-        rows, positions = packed.to(policy.causal_lm.device), predicted.to(policy.causal_lm.device)
-        (logprobs,), values = packed_forward(policy, rows, positions, logprobs_of, flex=flex)
-        (ref_logprobs,) = packed_forward(reference.forward, rows, positions, logprobs_of, flex=flex)
-        for target, source in zip(result, (logprobs, ref_logprobs, values), strict=False):
+        rows, positions = packed.to(device), predicted.to(device)
+        (logprobs,), values = packed_forward(policy, rows, positions, logits_fn, flex=flex)
+        (ref_logprobs,) = packed_forward(context.reference.forward, rows, positions, logits_fn, flex=flex)
+        for target, source in zip(result[:3], (logprobs, ref_logprobs, values), strict=True):
             if source is not None:
-                scores = torch.zeros(predicted.shape).masked_scatter_(predicted, source.float().cpu())
-                gathered = packed.gather(scores)
-                target[part, : gathered.shape[1]] = gathered
+                scattered = torch.zeros(predicted.shape).masked_scatter_(predicted, source.float().cpu())
+                per_token = packed.gather(scattered)
+                target[part, : per_token.shape[1]] = per_token
     return result
 
 
-def group_rollouts(
-    prompts: Sequence[TaskPrompt], completions: Sequence[Completion], outcomes: Sequence[Outcome]
-) -> list[Rollout]:
-    """Join completions with their outcomes and number the tasks in the order of their first completion."""
-    groups: dict[str, int] = {}
-    return [
-        Rollout(prompt, groups.setdefault(prompt.task_id, len(groups)), completion, outcome)
-        for prompt, completion, outcome in zip(prompts, completions, outcomes, strict=True)
-    ]
+def gather_sampler_logprobs(rollouts: Sequence[Rollout]) -> TokenLogprobs:
+    """Gather the log-probabilities of sampling, [N, L], also in place of the reference policy's; values are 0."""
+    mask = completion_mask(torch.tensor([len(rollout.completion.token_ids) for rollout in rollouts]))
+    logprobs = torch.zeros(mask.shape)
+    logprobs[mask] = torch.tensor([value for rollout in rollouts for value in rollout.completion.logprobs])
+    return TokenLogprobs(logprobs, logprobs, torch.zeros(mask.shape), mask, from_sampler=True)
+
+
+def number_groups(rollouts: Sequence[Rollout]) -> Tensor:
+    """[N] the groups of rollouts, numbered 0, 1, ... without gaps."""
+    numbers: dict[int, int] = {}
+    return torch.tensor([numbers.setdefault(rollout.group, len(numbers)) for rollout in rollouts])
 
 
 def compute_advantages(
     rollouts: Sequence[Rollout],
     logprobs: TokenLogprobs,
     config: RolloutConfig,
-    *,
     kl_coef: float,
     sum_over_ranks: SumOverRanks = no_reduce,
 ) -> Advantages:
@@ -240,7 +148,7 @@ def compute_advantages(
     algorithm, kl = config.algorithm, config.kl
     known = torch.tensor([rollout.reward is not None for rollout in rollouts])
     rewards = torch.tensor([0.0 if rollout.reward is None else rollout.reward.total for rollout in rollouts])
-    groups = torch.tensor([rollout.group for rollout in rollouts])
+    groups = number_groups(rollouts)
     penalty = kl_estimate(logprobs.logprobs, logprobs.ref_logprobs, kl.estimator)
     in_reward = kl_coef if kl.apply_to == "reward" else 0.0
     per_token = token_rewards(rewards, penalty, logprobs.mask, kl_coef=in_reward)
@@ -255,3 +163,9 @@ def compute_advantages(
     if algorithm.whiten:
         advantages = whiten(advantages, loss_mask, sums=sum_over_ranks(moment_sums(advantages, loss_mask)))
     return Advantages(advantages, returns, loss_mask, zero_variance)
+
+
+def get_pad_id(tokenizer: PreTrainedTokenizerFast) -> int:
+    """Return the padding token, which `load_policy` has checked."""
+    assert isinstance(tokenizer.pad_token_id, int)
+    return tokenizer.pad_token_id

@@ -123,6 +123,8 @@ class RunCheckpoint(Checkpoint):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Mark the run as finished, unless it stopped inside an epoch (not called after an interrupt or a fault)."""
+        if trainer.max_epochs == 0 and not list_checkpoints(self.run_dir):
+            self._save(trainer, "epoch_00000.ckpt")  # the initial model
         if not trainer.is_global_zero or trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
             return
         if not (self.folder / PARTIAL_NAME).exists():

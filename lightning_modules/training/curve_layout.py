@@ -2,6 +2,7 @@
 
 The tags are those of `lightning_modules.training.tags`. A chart shows those of its tags that a run has.
 """
+# study-fingerprint: ignore (shows or measures results, and does not affect them)
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,5 @@
 """What the device of a rank can do, and what the rank has taken of its memory."""
+# study-fingerprint: ignore (shows or measures results, and does not affect them)
 
 import resource
 import time

@@ -5,7 +5,10 @@ heads of width Q and T tokens of the sequence; a third of it is the forward pass
 (gradient checkpointing) does not count, and nothing is taken off for causal attention. Three things differ, as training
 here does: N leaves out embeddings, which are look-ups; the output layer counts only where its logits are wanted; a
 frozen weight takes 4 instead of 6, since it gets no gradient of its own. The value head is too small to count.
+
+`training_flops` is the short form for whole trainings, without attention, which is a few percent in small models.
 """
+# study-fingerprint: ignore (shows or measures results, and does not affect them)
 
 from typing import NamedTuple
 
@@ -14,6 +17,9 @@ from torch import Tensor, nn
 
 from datamodules.batches import IGNORE, RolloutBatch, SFTBatch
 from lightning_modules.models.policy import Policy, output_layer
+
+FORMULAS = {"sft": "6 N T", "rl": "(6 + 6 E) N T"}
+"""Of `training_flops`, by kind of training."""
 
 
 class TrainingCost(NamedTuple):
@@ -73,6 +79,30 @@ def minibatch_flops(cost: TrainingCost, size: MinibatchSize) -> int:
     return (
         cost.per_token * size.num_tokens + cost.per_pair * size.num_pairs + cost.per_prediction * size.num_predictions
     )
+
+
+def training_flops(num_weights: int, num_tokens: int, *, num_ppo_epochs: int | None = None) -> float:
+    """Count the floating point operations of a whole training by `FORMULAS`.
+
+    Args:
+        num_weights: N, from `count_multiplied_weights`.
+        num_tokens: T, of prompts and completions without padding; in RL each prompt counts once per iteration.
+        num_ppo_epochs: E; null for supervised training. Sampling, and the log-probabilities of policy and reference
+            policy, take 2 N per token each, an update 6 N.
+    """
+    return (6.0 if num_ppo_epochs is None else 6.0 + 6.0 * num_ppo_epochs) * num_weights * num_tokens
+
+
+def count_multiplied_weights(causal_lm: nn.Module) -> int:
+    """Count the weights that a token is multiplied with: all but adapters and embeddings that are only looked up.
+
+    An embedding that is also the output layer counts once.
+    """
+    modules = list(causal_lm.modules())
+    looked_up = {id(weight) for part in modules if isinstance(part, nn.Embedding) for weight in part.parameters()}
+    looked_up -= {id(part.weight) for part in modules if isinstance(part, nn.Linear)}
+    named = causal_lm.named_parameters()
+    return sum(weight.numel() for name, weight in named if id(weight) not in looked_up and "lora_" not in name)
 
 
 def _num_answers(batch: RolloutBatch) -> Tensor:

@@ -1,9 +1,11 @@
-"""TensorBoard events of one run in one directory, over any number of resumes.
+"""Metrics of one run in one directory, over any number of resumes: TensorBoard events, and `metrics.jsonl`.
 
 Lightning's own logger opens a new `version_N` at every start, which splits a curve at each resume. This one writes into
 the directory it is given and tells TensorBoard to forget what a stopped run had logged beyond the restored checkpoint.
 """
+# study-fingerprint: ignore (shows or measures results, and does not affect them)
 
+import json
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
@@ -20,6 +22,26 @@ from torch.utils.tensorboard.summary import hparams as hparams_summaries
 from lightning_modules.training.run_record import ExecutorRecord, RunRecord, read_record, write_record
 
 MOST_SECONDS_TO_WAIT = 5.0
+METRICS_FILE = "metrics.jsonl"
+"""One row per logged step: `step`, and the value of each tag."""
+
+
+def read_curves(run_dir: str | Path) -> dict[str, list[list[float]]]:
+    """Read the metrics of a run by tag, as [[step, value], ...]; empty where nothing was logged."""
+    curves: dict[str, list[list[float]]] = {}
+    for row in _read_rows(Path(run_dir) / METRICS_FILE):
+        step = row.pop("step")
+        for tag, value in row.items():
+            curves.setdefault(tag, []).append([step, value])
+    return curves
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read the rows of the metrics file; an incomplete last line, of a run that was killed, is left out."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith(b"\n")]
 
 
 def leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, bool | int | float | str]]:
@@ -66,6 +88,7 @@ class RunLogger(TensorBoardLogger):
         self._purge_step = purge_step
         self._write_hparams = purge_step == 0
         self._last_step: dict[str, int] = {}
+        self._has_appended = False
 
     @property
     def log_dir(self) -> str:
@@ -100,6 +123,19 @@ class RunLogger(TensorBoardLogger):
         if step is not None:
             self._last_step.update(dict.fromkeys(new, step))
         super().log_metrics(new, step)
+        if new and step is not None:
+            self._append({"step": step, **{tag: float(value) for tag, value in new.items()}})
+
+    def _append(self, row: Mapping[str, Any]) -> None:
+        """Write a row of `metrics.jsonl`; the first one of a start removes the rows of later steps."""
+        path = Path(self.log_dir) / METRICS_FILE
+        if not self._has_appended:
+            self._has_appended = True
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows = [json.dumps(old) + "\n" for old in _read_rows(path) if old["step"] < self._purge_step]
+            path.write_text("".join(rows), encoding="utf-8")
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
 
     def has_purged(self, step: int) -> bool:
         """Whether a point that an earlier start wrote at x = `step` is forgotten."""

@@ -2,6 +2,7 @@
 
 Checkpoints, the logger and the record of hyperparameters belong to the command line.
 """
+# study-fingerprint: ignore (shows or measures results, and does not affect them)
 
 import textwrap
 from typing import Protocol, runtime_checkable
@@ -9,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from lightning_modules.evaluation.records import Evaluation, JudgedSample, TaskResult
+from lightning_modules.evaluation.records import Evaluation, GradedCompletion, TaskResult
 
 _WIDTH = 100
 """Characters in a line of a prompt: the tab does not break lines."""
@@ -68,7 +69,7 @@ def _task_text(task: TaskResult) -> str:
     return "\n\n".join(sections)
 
 
-def _verdict(sample: JudgedSample) -> str:
+def _verdict(sample: GradedCompletion) -> str:
     end = "" if sample.finished else ", cut off"
     return f"*{sample.status}*, {sample.num_passed} of {sample.num_tests} tests, {sample.num_tokens} tokens{end}"
 

@@ -3,6 +3,7 @@
 The table of docs/curves.md is generated from `TAGS`. `<split>` stands for the name of a data split, `<status>` for a
 value of `executor.types.Status`, `<k>` for a number; `documented` finds the entry of a logged tag.
 """
+# study-fingerprint: ignore (shows or measures results, and does not affect them)
 
 import re
 
@@ -31,6 +32,7 @@ TAGS: dict[str, str] = {
     "reward/mean": "mean reward of the iteration's completions without infra faults; rises",
     "reward/std": "standard deviation of those rewards; falls when most completions pass",
     "reward/pass_rate": "fraction of the iteration's completions that pass all reward tests; rises",
+    "reward/pass_rate_depth_<depth>": "the same for tasks of a depth; the deeper, the later it rises",
     "reward/probe_fail_rate": "fraction of probed passing completions that fail held-out inputs; near 0, else hacking",
     "reward/num_probed": "passing completions graded again on held-out inputs; reward_probe_fraction of all passes",
     "reward/<part>": "mean of one part of the reward; the parts add up to reward/mean",
@@ -57,7 +59,8 @@ TAGS: dict[str, str] = {
     "rollout/num_infra": "completions without an outcome because of an infra fault, not trained on; 0",
     "rollout/zero_variance_frac": "fraction of completions in groups of equal rewards; high if too easy or too hard",
     "rollout/trained_frac": "fraction of completions that are trained on; 1 without filters",
-    "rollout/logprob_diff": "mean |log p at sampling - log p at training|; 0, or 0.01 in bf16",
+    "rollout/num_gen_batches": "batches of prompts sampled in the iteration; 1 without dynamic sampling",
+    "rollout/logprob_diff": "mean absolute difference of log p at sampling and in training; 0, or 0.01 in bf16",
     "rollout/padding_frac": "fraction of padding in the iteration's minibatches; flat, near 0.1",
     "time/generate_s": "seconds of generation in the iteration",
     "time/logprob_s": "seconds of the forward passes of policy, critic and reference over the completions",

@@ -3,6 +3,7 @@
 Speeds are measured over the training steps: validation, checkpoints and collecting rollouts are excluded. All speeds
 are those of one rank. Nothing here affects training.
 """
+# study-fingerprint: ignore (shows or measures results, and does not affect them)
 
 import time
 from collections.abc import Mapping

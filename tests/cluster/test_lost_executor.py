@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,16 @@ import pytest
 import yaml
 
 from tests.cluster.warm_start import OPTIONS, warm_up
-from tests.support.killed_runs import ROOT, assert_same_end, checkpoint_names, finish, scalars, start, write_inputs
+from tests.support.killed_runs import (
+    ROOT,
+    assert_same_end,
+    finish,
+    scalars,
+    start,
+    wait_for_checkpoints,
+    write_inputs,
+)
+from tests.support.wait import wait_until
 
 BACKEND = "--model.init_args.executor_backend={}"
 
@@ -41,14 +49,6 @@ def whole(folder: Path) -> Path:
     return folder / "whole"
 
 
-def await_checkpoints(run: subprocess.Popen, run_dir: Path, number: int) -> None:
-    deadline = time.monotonic() + 120
-    while len(checkpoint_names(run_dir)) < number:
-        assert run.poll() is None, run_dir.with_suffix(".log").read_text()[-2000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[subprocess.Popen]:
     """Start `atomforge serve` on a Unix socket of the folder."""
@@ -66,32 +66,29 @@ def serving(folder: Path) -> Iterator[subprocess.Popen]:
         service.wait()
 
 
-def await_listening(folder: Path, num_starts: int) -> None:
-    deadline = time.monotonic() + 60
-    while (folder / "serve.log").read_text().count("atomforge: serving at") < num_starts:
-        assert time.monotonic() < deadline, (folder / "serve.log").read_text()[-2000:]
-        time.sleep(0.05)
+def wait_for_starts(folder: Path, num_starts: int) -> None:
+    log = folder / "serve.log"
+    wait_until(lambda: log.read_text().count("atomforge: serving at") >= num_starts, within_s=60)
 
 
 @pytest.mark.slow
-def test_a_service_killed_and_started_again_changes_no_number(folder: Path, whole: Path) -> None:
+def test_restart_of_a_killed_service_changes_no_number(folder: Path, whole: Path) -> None:
     address = f"http+unix://{folder / 'executor.sock'}"
     with serving(folder) as service:
-        await_listening(folder, 1)
+        wait_for_starts(folder, 1)
         run = start(folder, "ppo", "served", BACKEND.format(address), *OPTIONS)
-        await_checkpoints(run, folder / "served", 1)
+        wait_for_checkpoints(run, folder / "served", 1)
         service.kill()
-    time.sleep(3)  # the run waits
+    wait_until(lambda: "programs wait for it" in (folder / "served.log").read_text())
     assert run.poll() is None
     with serving(folder):
         finish(run, folder, "served")
-    assert "programs wait for it" in (folder / "served.log").read_text()
     assert_same_end(whole, folder / "served")
 
 
-def test_a_node_s_service_is_started_again_and_ends_with_the_run(folder: Path, whole: Path) -> None:
+def test_service_per_node_is_restarted_and_ends_with_the_run(folder: Path, whole: Path) -> None:
     run = start(folder, "ppo", "node", BACKEND.format("per_node:process"), *OPTIONS)
-    await_checkpoints(run, folder / "node", 1)
+    wait_for_checkpoints(run, folder / "node", 1)
     first = service_of(run.pid)
     os.kill(first, signal.SIGKILL)
     finish(run, folder, "node")
@@ -102,16 +99,14 @@ def test_a_node_s_service_is_started_again_and_ends_with_the_run(folder: Path, w
 
 
 @pytest.mark.slow
-def test_a_node_s_service_dies_with_a_killed_run(folder: Path) -> None:
+def test_service_per_node_dies_with_a_killed_run(folder: Path) -> None:
     run = start(folder, "ppo", "killed", BACKEND.format("per_node:process"), "--trainer.max_epochs=100000")
-    await_checkpoints(run, folder / "killed", 1)
+    wait_for_checkpoints(run, folder / "killed", 1)
     service = service_of(run.pid)
     run.kill()
     run.wait()
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{service}/cmdline").exists() and Path(f"/proc/{service}/cmdline").read_bytes():
-        assert time.monotonic() < deadline, "the service outlives the run"
-        time.sleep(0.01)
+    command = Path(f"/proc/{service}/cmdline")  # empty while the process waits for its parent
+    wait_until(lambda: not (command.exists() and command.read_bytes()), within_s=10)
 
 
 def service_of(pid: int) -> int:

@@ -6,7 +6,6 @@ The real command, in processes of their own, killed with SIGKILL at random momen
 import os
 import random
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,14 @@ import pytest
 from tests.cluster.warm_start import OPTIONS, warm_up
 from tests.support.killed_runs import (
     assert_same_end,
-    checkpoint_names,
     finish,
     run_with_kills,
     scalars,
     start,
+    wait_for_checkpoints,
     write_inputs,
 )
+from tests.support.wait import wait_until
 
 SHARDED = ("--trainer.devices=2", "--trainer.strategy=fsdp2", "--trainer.precision=32-true")
 TWO_RANKS = ("--trainer.devices=2", "--trainer.strategy=ddp")
@@ -65,11 +65,7 @@ def test_runs_killed_twenty_times_end_as_whole_ones(
 
 def test_a_rank_dies_with_its_main_process(folder: Path) -> None:
     process = start(folder, "sft", "orphans", *TWO_RANKS, "--trainer.max_epochs=100000")
-    deadline = time.monotonic() + 120
-    while not checkpoint_names(folder / "orphans"):
-        assert process.poll() is None, (folder / "orphans.log").read_text()[-2000:]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for_checkpoints(process, folder / "orphans", 1)
     [rank] = [
         pid for pid in children_of(process.pid) if b"cli.main" in command_of(pid) or b"cli/main" in command_of(pid)
     ]
@@ -77,9 +73,7 @@ def test_a_rank_dies_with_its_main_process(folder: Path) -> None:
     process.kill()
     process.wait()
     try:
-        while Path(f"/proc/{rank}").exists() and state_of(rank) != "Z":
-            assert time.monotonic() < deadline, "the second rank outlives the first"
-            time.sleep(0.01)
+        wait_until(lambda: not Path(f"/proc/{rank}").exists() or state_of(rank) == "Z", within_s=60)
     finally:
         if Path(f"/proc/{rank}").exists() and state_of(rank) != "Z":
             os.kill(rank, signal.SIGKILL)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,15 +51,13 @@ def test_gpu_benchmark_runs_at_toy_size_and_needs_a_gpu_otherwise(tmp_path: Path
     command = [sys.executable, "-m", "benchmarks.gpu"]
     options = {"cwd": ROOT, "env": {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}, "text": True}
     result = tmp_path / "gpu.json"
-    checks = ["sft", "rollouts", *(["flex"] if shutil.which("g++") else [])]  # torch compiles flex attention
-    smoke = [*command, "--smoke", "--only", ",".join(checks), "--output", str(result)]
+    # tests/unit/lightning_modules/models/test_compute.py covers flex attention, which takes a minute to compile
+    smoke = [*command, "--smoke", "--only", "sft,rollouts", "--output", str(result)]
     done = subprocess.run(smoke, capture_output=True, timeout=200, **options)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(result.read_text())
     assert found["sft"]["sdpa_tokens_per_s"] > 0
     assert found["rollouts"]["ratio"] > 0
-    if "flex" in found:
-        assert found["flex"]["largest_difference"] < 1e-3 < found["flex"]["largest_logit"]
     without_gpu = subprocess.run(command, capture_output=True, timeout=100, **options)
     assert without_gpu.returncode == 2
     assert "no CUDA device" in without_gpu.stderr

@@ -212,7 +212,7 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "unknown option with value": (["--backend", "docker"], "unknown option --backend"),
     },
     "submit": {
-        "no config": ([], "name the files of what is to run"),
+        "no config": ([], "give the config files of the command"),
         "no cluster": (["--config", "good.yaml"], "no --config has a section `slurm`"),
         "missing config": (["--config", "none.yaml"], "none.yaml"),
         "broken config": (["--config", "broken.yaml"], "broken.yaml"),

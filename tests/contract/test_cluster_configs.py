@@ -11,9 +11,8 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from benchmarks import scaling
 from cli.config.cli import build_run_from_arguments
-from datamodules.tokenizer import train_tokenizer
 from lightning_modules.models.sharding import FSDP2Strategy
-from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
+from tests.support.tiny_model import write_tiny_model
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 OVERLAYS = sorted((CONFIGS / "cluster").glob("*_[0-9]x*.yaml"))
@@ -31,12 +30,9 @@ def read_trainer(path: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> str:
-    policy = tmp_path_factory.mktemp("policy")
-    tokenizer = train_tokenizer(["def solve(x): return x"], 280, policy / "tokenizer")
-    sizes = TinyLlamaConfig(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16)
-    build_causal_lm(sizes, tokenizer, 0).save_pretrained(policy)
-    tokenizer.save_pretrained(policy)
-    return str(policy)
+    folder = tmp_path_factory.mktemp("start")
+    write_tiny_model(folder)
+    return str(folder)
 
 
 @pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.stem)

@@ -9,9 +9,8 @@ import pytest
 import torch
 import yaml
 
-from cli.commands.demo import load_config
-from cli.config.cli import build_run_from_arguments
-from cli.evaluation.plan import plan_of
+from cli.config.cli import build_run, build_run_from_arguments
+from cli.evaluation.plan import parse_plan
 from cli.study.plan import load_study
 from datamodules.sampler import MixtureSampler
 from datamodules.synthesis.config import parse_config
@@ -42,7 +41,6 @@ OTHERS = [*TRAINING, *STUDIES, *EVALUATION]
 OVERLAYS = [path for path in FILES if path not in OTHERS and TRAINING_KEYS & set(content(path))]
 SYNTHESIS = [path for path in FILES if path.name.startswith("synthesis")]
 SERVICE = [path for path in FILES if path.name == "executor.yaml"]
-DEMO = [path for path in FILES if path.name == "demo.yaml"]
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +54,27 @@ def required(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     (policy / "tasks.jsonl").write_text("")  # read in setup only
     from_policy = ["--model.init_args.init_from", str(policy)]
     on_tasks = [*from_policy, "--data.tasks", str(policy / "tasks.jsonl")]
-    return {"ppo.yaml": from_policy, "code_rl.yaml": on_tasks, "code_sft.yaml": on_tasks}
+    return {"rl.yaml": from_policy, "ppo.yaml": from_policy, "code_rl.yaml": on_tasks, "code_sft.yaml": on_tasks}
 
 
 def test_every_file_is_of_a_known_kind() -> None:
-    assert sorted(FILES) == sorted([*TRAINING, *OVERLAYS, *STUDIES, *EVALUATION, *SYNTHESIS, *DEMO, *SERVICE, *CLUSTER])
-    assert {path.name for path in TRAINING} >= {"sft.yaml", "ppo.yaml"}
+    assert sorted(FILES) == sorted([*TRAINING, *OVERLAYS, *STUDIES, *EVALUATION, *SYNTHESIS, *SERVICE, *CLUSTER])
+    assert {path.name for path in TRAINING} >= {"sft.yaml", "rl.yaml", "ppo.yaml"}
     assert SYNTHESIS
+
+
+def test_ppo_differs_from_rl_in_estimator_critic_and_kl() -> None:
+    rl, ppo = (content(CONFIGS / f"{name}.yaml") for name in ("rl", "ppo"))
+    model = ppo["model"]["init_args"]
+    critic, algorithm, kl = model.pop("critic"), model.pop("algorithm"), model.pop("kl")
+    base = rl["model"]["init_args"]
+    assert base.pop("critic") is None
+    assert critic is not None
+    changed = {key for key, value in base.pop("algorithm").items() if algorithm[key] != value}
+    assert changed == {"estimator", "whiten", "filter_zero_variance_groups"}
+    assert set(kl) == set(base.pop("kl"))
+    assert (rl.pop("run_dir"), ppo.pop("run_dir")) == ("runs/rl", "runs/ppo")
+    assert ppo == rl
 
 
 @pytest.mark.parametrize("path", SERVICE, ids=name_of)
@@ -117,7 +129,7 @@ def test_overlays_of_models_fit_sft_and_rl_alike(path: Path, required: dict[str,
 def test_studies_are_read_with_all_their_layers(path: Path) -> None:
     study = load_study(str(path))
     assert (CONFIGS.parent / study.synthesis).exists()
-    for layer in {layer for stage in study.stages for layer in study.layers_of(stage)}:
+    for layer in {layer for stage in study.stages for layer in study.configs_of(stage)}:
         assert (CONFIGS.parent / layer).exists(), layer
 
 
@@ -125,9 +137,9 @@ def test_studies_are_read_with_all_their_layers(path: Path) -> None:
 def test_every_stage_of_a_study_is_a_training(path: Path, required: dict[str, list[str]]) -> None:
     study = load_study(str(path))
     for stage in study.stages:
-        files = [word for layer in study.layers_of(stage) for word in ("--config", str(CONFIGS.parent / layer))]
+        files = [word for layer in study.configs_of(stage) for word in ("--config", str(CONFIGS.parent / layer))]
         single = [word for name, value in stage.overrides.items() for word in (f"--{name}", json.dumps(value))]
-        is_loaded = stage.kind == "rl" or any("configs/model/" in layer for layer in study.layers_of(stage))
+        is_loaded = stage.kind == "rl" or any("configs/model/" in layer for layer in study.configs_of(stage))
         needed = required["ppo.yaml"] if is_loaded else []
         cli = build_run_from_arguments("fit", [*files, *single, *needed], stage="built")
         assert type(cli.model).__name__ == {"sft": "SFTModule", "rl": "RLModule"}[stage.kind]
@@ -137,7 +149,7 @@ def test_arms_of_f1_see_the_same_synthetic_completions() -> None:
     study = load_study(str(CONFIGS / "studies" / "paper.yaml"))
     draws = {}
     for name in ("sft_both", "sft_synthetic", "scratch_both", "scratch_synthetic"):
-        layers = [content(CONFIGS.parent / layer) for layer in study.layers_of(study.stage(name))]
+        layers = [content(CONFIGS.parent / layer) for layer in study.configs_of(study.stage(name))]
         mixture = layers[-1]["data"]["init_args"]["mixture"]
         sizes = {"atomic": 300, "synthetic_train": 2000}
         sizes = {split: sizes[split] for split in mixture}
@@ -150,17 +162,18 @@ def test_arms_of_f1_see_the_same_synthetic_completions() -> None:
 
 @pytest.mark.parametrize("path", EVALUATION, ids=name_of)
 def test_evaluation_configs_are_read(path: Path) -> None:
-    assert len(plan_of(content(path), source=path.name).suites) == len(content(path)["suites"])
+    assert len(parse_plan(content(path), source=path.name).suites) == len(content(path)["suites"])
 
 
+@pytest.mark.parametrize("base", ["rl", "ppo"])
 @pytest.mark.parametrize("estimator", ["grpo", "rloo", "reinforce_pp"])
-def test_an_algorithm_without_a_critic_lies_over_ppo(estimator: str, required: dict[str, list[str]]) -> None:
-    files = ["--config", str(CONFIGS / "ppo.yaml"), "--config", str(CONFIGS / "rl" / f"{estimator}.yaml")]
+def test_estimators_are_overlays_of_rl_and_ppo(estimator: str, base: str, required: dict[str, list[str]]) -> None:
+    files = ["--config", str(CONFIGS / f"{base}.yaml"), "--config", str(CONFIGS / "rl" / f"{estimator}.yaml")]
     module = build_run_from_arguments("fit", [*files, *required["ppo.yaml"]], stage="built").model
-    assert module.algorithm.estimator == estimator
-    assert module.critic is None
+    assert module.rollout_config.algorithm.estimator == estimator
+    assert module.rollout_config.critic is None
     assert module.policy.value_head is None
-    assert module.algorithm.clip_ratio_high == 0.2  # the rest is the base's
+    assert module.rollout_config.algorithm.clip_ratio_high == 0.2  # from the base
 
 
 def test_an_estimator_and_a_critic_that_do_not_fit_are_refused(required: dict[str, list[str]]) -> None:
@@ -177,8 +190,8 @@ def test_synthesis_configs_are_read(path: Path) -> None:
     assert parse_config(content(path), source=path.name).seed == content(path).get("seed", 0)
 
 
-@pytest.mark.parametrize("path", DEMO, ids=name_of)
-def test_demo_configs_name_files_that_exist(path: Path) -> None:
-    config = load_config(str(path))
-    root = CONFIGS.parent
-    assert [layer for layer in [config.synthesis, *config.sft, *config.ppo] if not (root / layer).is_file()] == []
+def test_an_override_changes_one_key_of_a_mixture() -> None:
+    files = [CONFIGS / "sft.yaml", CONFIGS / "experiments" / "sft_both.yaml"]
+    overrides = {"data.init_args.mixture.synthetic_train.count": 50, "run_dir": "r", "data.data_dir": "d"}
+    mixture = build_run("fit", files, overrides, stage="parsed").config.data.init_args.mixture
+    assert {split: part.count for split, part in mixture.items()} == {"atomic": None, "synthetic_train": 50}

@@ -1,4 +1,4 @@
-"""`atomforge demo` at smoke size, as a user runs it: interrupted by Ctrl-C, started again, finished, repeated."""
+"""`atomforge demo` at smoke size, as a user runs it: interrupted by Ctrl-C, continued, finished, repeated."""
 
 import json
 import os
@@ -46,22 +46,29 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, content in {"synthesis": SYNTHESIS, "sft": SFT, "ppo": PPO}.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
     demo = {
+        "name": "demo",
         "output": str(folder / "out"),
+        "seeds": [0],
         "synthesis": str(folder / "synthesis.yaml"),
-        "sft": ["configs/sft.yaml", str(folder / "sft.yaml")],
-        "ppo": ["configs/ppo.yaml", str(folder / "ppo.yaml")],
-        "backend": "auto",
-        "seed": 0,
-        "data": None,
-        "evaluation": {
-            "temperature": 1.0,
+        "stages": [
+            {
+                "name": "untrained",
+                "kind": "sft",
+                "configs": ["configs/sft.yaml", str(folder / "sft.yaml")],
+                "overrides": {"trainer.max_epochs": 0},
+                "max_tasks": 2,
+            },
+            {"name": "sft", "kind": "sft", "configs": ["configs/sft.yaml", str(folder / "sft.yaml")]},
+            {"name": "ppo", "kind": "rl", "parent": "sft", "configs": ["configs/ppo.yaml", str(folder / "ppo.yaml")]},
+        ],
+        "measurement": {
             "dtype": "float32",
-            "num_tasks": {"atomic": 3, "synthetic_test": 4},
+            "splits": {"atomic": 3, "synthetic_test": 4},
             "num_samples": 2,
-            "max_tasks_untrained": 2,
             "max_new_tokens": 12,
             "batch_size": 8,
         },
+        "exploratory": [{"treatment": "ppo", "control": "sft", "split": "synthetic_test"}],
     }
     path = folder / "demo.yaml"
     path.write_text(yaml.safe_dump(demo))
@@ -103,31 +110,33 @@ def test_interrupted_then_finished_then_repeated(config: Path) -> None:
     said = process.communicate(timeout=280)[0]
     assert process.returncode == 0, said[-2000:]
     assert (output / "data" / "manifest.json").stat().st_mtime_ns == manifest_at
-    assert "SFT+PPO" in said
+    assert "ppo - sft, paired by task" in said
     assert f"tensorboard --logdir {output}" in said
     results = json.loads((output / "results.json").read_text())
     assert set(results["scores"]) == {"atomic", "synthetic_test"}
     for models in results["scores"].values():
+        assert list(models) == ["untrained", "sft", "ppo"]
         for scores in models.values():
+            assert list(scores) == ["pass@1 greedy", "pass@1 sampled", "pass@2 sampled"]
             for mean, low, high in scores.values():
                 assert 0 <= low <= mean <= high <= 1
-    assert set(results["seconds"]) == {"data", "sft", "ppo", "evaluation"}
+    assert set(results["seconds"]) == {"untrained", "sft", "ppo"}
+    report = (output / "report.md").read_text()
+    assert "| untrained | synthetic_test |" in report
+    assert "pass@2 sampled" in report
 
-    evaluated_at = (output / "evaluation" / "ppo_atomic.json").stat().st_mtime_ns
+    finished_at = (output / "ppo" / "result.json").stat().st_mtime_ns
     process = _start(config)
-    assert "SFT+PPO" in process.communicate(timeout=120)[0]
+    assert "ppo - sft" in process.communicate(timeout=120)[0]
     assert process.returncode == 0
-    assert (output / "evaluation" / "ppo_atomic.json").stat().st_mtime_ns == evaluated_at
+    assert (output / "ppo" / "result.json").stat().st_mtime_ns == finished_at
 
 
-def test_another_config_for_the_same_output_is_refused(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_of_another_version_are_not_replaced(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from cli.main import main
 
-    other = config.with_name("other.yaml")
-    content = yaml.safe_load(config.read_text())
-    output = config.parent / "claimed"
-    output.mkdir()
-    (output / "demo.json").write_text(json.dumps({**content, "output": str(output), "seed": 5}))
-    other.write_text(yaml.safe_dump({**content, "output": str(output)}))
-    assert main(["demo", "--config", str(other)]) == 2
-    assert "other values of seed" in capsys.readouterr().err
+    output = config.parent / "old"
+    (output / "sft").mkdir(parents=True)
+    data = config.parent / "out" / "data"
+    assert main(["demo", "--config", str(config), "--output", str(output), "--data", str(data)]) == 2
+    assert f"{output}/sft exists and is not of this version" in capsys.readouterr().err

@@ -41,7 +41,7 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert "--data.num_sampled_reward_tests" in keys
     modules = (tmp_path / "site" / "reference" / "modules" / "index.html").read_text(encoding="utf-8")
     assert "SFTDataModule" in modules
-    assert "crossed_difference" in modules
+    assert "paired_mean_difference" in modules
 
 
 def test_every_link_to_a_file_leads_to_one() -> None:

@@ -10,9 +10,9 @@ import pytest
 import yaml
 from datasets import load_from_disk
 
-from cli.study.arm import read_curves
 from executor.api import open_executor
 from executor.types import Run
+from lightning_modules.training.run_logger import read_curves
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples" / "plugins"

@@ -51,7 +51,7 @@ def numbers(path: Path) -> dict:
     content = json.loads(path.read_text())
     measured = ("time/", "throughput/", "executor/time_factor")  # of the machine as it was
     curves = {tag: points for tag, points in content["curves"].items() if not tag.startswith(measured)}
-    return {name: content[name] for name in ("stage", "seed", "address", "evaluation")} | {"curves": curves}
+    return {name: content[name] for name in ("stage", "seed", "fingerprint", "evaluation")} | {"curves": curves}
 
 
 @pytest.mark.timeout(600)
@@ -112,7 +112,7 @@ def test_what_cannot_be_trained_is_told_before_anything_is_made(
             "stage sft: overrides: unknown key model.init_args.arc",
         ),
         ({"overrides": {"trainer.max_epochs": "many"}}, "stage sft: overrides: trainer.max_epochs is 'many'; expected"),
-        ({"layers": ["configs/sft.yml"]}, "stage sft: cannot read the config file configs/sft.yml: No such file"),
+        ({"configs": ["configs/sft.yml"]}, "stage sft: cannot read the config file configs/sft.yml: No such file"),
     ):
         stages = [content["stages"][0], content["stages"][1] | changes, *content["stages"][2:]]
         config.write_text(yaml.safe_dump(content | {"stages": stages}))

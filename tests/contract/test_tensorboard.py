@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from lightning_modules.evaluation.figures import endings_figure, pass_at_k_figure
-from lightning_modules.evaluation.records import Evaluation, JudgedSample, TaskResult
+from lightning_modules.evaluation.figures import pass_at_k_figure, status_figure
+from lightning_modules.evaluation.records import Evaluation, GradedCompletion, TaskResult
 from lightning_modules.training.curve_layout import SFT_SECTIONS, layout
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,8 +31,8 @@ GREEN = (42, 157, 143)
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
-def sample(status: str) -> JudgedSample:
-    return JudgedSample(
+def sample(status: str) -> GradedCompletion:
+    return GradedCompletion(
         completion="def solve(a):\n    return a", num_tokens=4, finished=True, status=status, num_passed=0, num_tests=1
     )
 
@@ -49,7 +49,7 @@ def test_figures_show_the_numbers() -> None:
     [line] = pass_at_k_figure(results, [1, 2, 4]).axes[0].lines
     assert list(line.get_xdata()) == [1, 2, 4]
     assert list(line.get_ydata()) == pytest.approx([0.25, 0.5, 1.0])  # 1 of 4 is right: k/4
-    bars = {bar.get_label(): bar.patches[0].get_width() for bar in endings_figure(results).axes[0].containers}
+    bars = {bar.get_label(): bar.patches[0].get_width() for bar in status_figure(results).axes[0].containers}
     assert bars == pytest.approx({"passed": 0.4, "wrong": 0.4, "timeout": 0.2})  # greedy counts, too
 
 
@@ -61,7 +61,7 @@ def test_the_tabs_hold_what_the_page_says(tmp_path: Path) -> None:
         writer.add_custom_scalars(layout(SFT_SECTIONS))
         writer.add_scalar("loss/train", 1.0, 0)
         writer.add_scalar("loss/train", 0.5, 1)
-        writer.add_figure("figures/how_answers_end", endings_figure({"suite": evaluation()}))
+        writer.add_figure("figures/statuses", status_figure({"suite": evaluation()}))
         writer.add_text("samples/synthetic_val", "**task** *passed*", 0)
     port = free_port()
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", "runs", "--port", str(port)]

@@ -1,4 +1,4 @@
-"""An executor that runs nothing: verdicts are a function of the submission, given at once."""
+"""An executor that runs nothing: the status is a function of the submission."""
 
 from collections.abc import Callable, Sequence
 
@@ -62,3 +62,10 @@ class FakeExecutor:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def use_executor(monkeypatch, executor: FakeExecutor) -> None:
+    """Have the modules of a test train with this executor; `monkeypatch` is the fixture of pytest."""
+    from lightning_modules.training import run_executor  # tests of the executor package do without torch
+
+    monkeypatch.setattr(run_executor, "open_executor", lambda *_, **__: executor)

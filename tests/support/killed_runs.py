@@ -18,6 +18,7 @@ from datamodules.tokenizer import train_tokenizer, training_texts
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.training.checkpointing import is_finished
 from tests.support.small_data import write_small_data
+from tests.support.wait import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = {"hidden_size": 32, "num_layers": 1, "num_heads": 2, "num_kv_heads": 1, "intermediate_size": 48}
@@ -104,6 +105,18 @@ def run_with_kills(folder: Path, kind: str, run_dir: str, *options: str, num_kil
 
 def checkpoint_names(run_dir: Path) -> set[str]:
     return {path.name for path in (run_dir / "checkpoints").glob("epoch_*.ckpt")}
+
+
+def wait_for_checkpoints(process: subprocess.Popen, run_dir: Path, number: int) -> None:
+    """Wait until a run has written so many checkpoints; fails with the end of its log if it ends before."""
+
+    def has_written() -> bool:
+        if len(checkpoint_names(run_dir)) >= number:
+            return True
+        assert process.poll() is None, run_dir.with_suffix(".log").read_text()[-2000:]
+        return False
+
+    wait_until(has_written, within_s=120)
 
 
 def assert_same_end(one: Path, other: Path) -> None:

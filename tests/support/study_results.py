@@ -4,10 +4,11 @@ import json
 import random
 from pathlib import Path
 
-from cli.study.budget import Budget
+from cli.study.arm import Arm
 from cli.study.plan import Contrast, Gate, Measurement, Stage, StudyConfig
 from cli.study.results import ArmResult
-from lightning_modules.evaluation.records import Evaluation, JudgedSample, TaskResult
+from lightning_modules.evaluation.records import Evaluation, GradedCompletion, TaskResult
+from lightning_modules.training.budget import Budget
 
 TOPICS = ("grids", "numbers", "recursion", "text")
 LEVELS = {
@@ -38,7 +39,7 @@ def study(seeds: tuple[int, ...] = (0, 1, 2, 3, 4)) -> StudyConfig:
         Stage(
             name=name,
             kind="rl" if name in parents else "sft",
-            layers=("configs/sft.yaml",),
+            configs=("configs/sft.yaml",),
             parent=parents.get(name, None if name == "base" else "base"),
             note="what all others start from" if name == "base" else "",
         )
@@ -56,18 +57,22 @@ def study(seeds: tuple[int, ...] = (0, 1, 2, 3, 4)) -> StudyConfig:
             contrast("F3", "base_rl", "sft_synthetic", "RL from the base model does better than SFT"),
         ),
         measurement=Measurement(splits={"synthetic_test": 60, "synthetic_test_deeper": 30}, num_samples=8),
-        gate=Gate(stage="base", split="synthetic_test", k=8, least=0.05),
+        gate=Gate(stage="base", split="synthetic_test", k=8, min_score=0.05),
     )
 
 
-def contrast(finding: str, better: str, worse: str, statement: str = "", split: str = "synthetic_test") -> Contrast:
-    """Return a claim on greedy answers."""
-    return Contrast(finding=finding, better=better, worse=worse, split=split, statement=statement)
+def contrast(
+    hypothesis: str, treatment: str, control: str, statement: str = "", split: str = "synthetic_test"
+) -> Contrast:
+    """Return a hypothesis on greedy completions."""
+    return Contrast(hypothesis=hypothesis, treatment=treatment, control=control, split=split, statement=statement)
 
 
-def sample(passed: bool, *, ending: str = "wrong", completion: str = "def solve(a):\n    return a\n") -> JudgedSample:
-    """Return a judged completion."""
-    return JudgedSample(
+def sample(
+    passed: bool, *, ending: str = "wrong", completion: str = "def solve(a):\n    return a\n"
+) -> GradedCompletion:
+    """Return a graded completion."""
+    return GradedCompletion(
         completion=completion,
         num_tokens=12,
         finished=True,
@@ -78,7 +83,7 @@ def sample(passed: bool, *, ending: str = "wrong", completion: str = "def solve(
 
 
 def task(
-    number: int, *, greedy: JudgedSample | None, samples: tuple[JudgedSample, ...] = (), depth: int = 2
+    number: int, *, greedy: GradedCompletion | None, samples: tuple[GradedCompletion, ...] = (), depth: int = 2
 ) -> TaskResult:
     """Return what a model did on a task."""
     return TaskResult(
@@ -94,7 +99,7 @@ def task(
 
 
 def evaluation(*passed: bool | None) -> Evaluation:
-    """Return greedy answers: passed, failed, or (None) not judged through a fault of the sandbox."""
+    """Return greedy answers: passed, failed, or (None) not graded through a fault of the sandbox."""
     greedy = [sample(False, ending="infra") if one is None else sample(one) for one in passed]
     return Evaluation(tasks=tuple(task(number, greedy=one) for number, one in enumerate(greedy)), settings={})
 
@@ -104,7 +109,7 @@ def arm(stage: str, seed: int, evaluations: dict[str, Evaluation], **changes) ->
     fields = {
         "stage": stage,
         "seed": seed,
-        "address": f"{seed:012x}",
+        "fingerprint": f"{seed:012x}",
         "kind": "sft",
         "parent": None,
         "minutes": 3.0,
@@ -115,6 +120,23 @@ def arm(stage: str, seed: int, evaluations: dict[str, Evaluation], **changes) ->
         "evaluation": evaluations,
     }
     return ArmResult(**(fields | changes))
+
+
+def make_arm(stage: str, folder: Path, *, seed: int = 0, parent: Path | None = None, **changes) -> Arm:
+    """Return an arm that is not done."""
+    fields = {
+        "kind": "sft",
+        "parent_stage": None,
+        "fingerprint": "f",
+        "versions": {},
+        "configs": (),
+        "overrides": {},
+        "measurement": {},
+        "data_dir": "data",
+        "backend": "auto",
+        "estimated_minutes": 1.0,
+    }
+    return Arm(stage=stage, seed=seed, folder=folder, parent=parent, **(fields | changes))
 
 
 def results(wanted: StudyConfig) -> list[ArmResult]:
@@ -139,7 +161,7 @@ def results(wanted: StudyConfig) -> list[ArmResult]:
 def write_results(output: Path, arms: list[ArmResult]) -> None:
     """Write arms where `load_results` finds them, and the data set's manifest."""
     for one in arms:
-        folder = output / "arms" / one.stage / f"seed{one.seed}-{one.address}"
+        folder = output / "arms" / one.stage / f"seed{one.seed}-{one.fingerprint}"
         folder.mkdir(parents=True)
         one.write(folder / "result.json")
     (output / "data").mkdir()

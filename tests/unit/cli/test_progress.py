@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import nn
 
 from cli import progress
-from cli.progress import PlainProgress, TrainingBar
+from cli.progress import ModelSummaryLine, PlainProgress, TrainingBar
 from executor.commands import progress as count_progress
 from executor.commands.progress import CountProgress, format_duration
 from tests.support.fake_clock import Clock
@@ -116,3 +117,21 @@ def test_count_progress_measures_the_rate_since_its_start(clock: Clock, capsys: 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (97.6, "1:38"), (3599.7, "1:00:00"), (7325, "2:02:05")])
 def test_duration(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+class Adapted(LightningModule):
+    """1,500 weights that are frozen, and an adapter of 40."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = nn.Linear(1500, 1, bias=False)
+        self.adapter = nn.Linear(40, 1, bias=False)
+        self.base.weight.requires_grad_(False)
+
+
+def test_summary_tells_trained_weights_from_all(capsys: pytest.CaptureFixture[str]) -> None:
+    trainer = Trainer(logger=False, barebones=True, accelerator="cpu")
+    ModelSummaryLine("runs/mine").on_fit_start(trainer, Adapted())
+    assert capsys.readouterr().err.endswith(
+        "1.5K weights, 40 of them trained; curves: tensorboard --logdir runs/mine\n"
+    )

@@ -17,7 +17,7 @@ def table(tmp_path_factory):
 
 
 def test_unseen_words_are_the_same_tasks_told_otherwise(table, tokenizer):
-    seen, unseen = build_task_prompts(table, tokenizer, 2), build_task_prompts(table, tokenizer, 2, wording="unseen")
+    seen, unseen = build_task_prompts(table, tokenizer, 2), build_task_prompts(table, tokenizer, 2, wording="held_out")
     assert [task.task_id for task in seen] == [task.task_id for task in unseen]
     assert [task.prompt for task in seen] == [
         "Write solve(x) that adds 400 to x.",
@@ -25,15 +25,15 @@ def test_unseen_words_are_the_same_tasks_told_otherwise(table, tokenizer):
     ]
     assert [task.prompt for task in unseen] == ["Let solve(x) raise x by 400.", "Let solve(x) raise x by 402."]
     assert tokenizer.decode(unseen[0].prompt_ids) == "<s>Let solve(x) raise x by 400.\n"
-    assert [task.wording for task in seen + unseen] == ["seen", "seen", "unseen", "unseen"]
+    assert [task.wording for task in seen + unseen] == ["in_distribution", "in_distribution", "held_out", "held_out"]
     assert [prompt.row for prompt in seen] == [prompt.row for prompt in unseen]
 
 
 def test_an_older_data_set_is_read_and_has_no_unseen_words(tmp_path, tokenizer, table):
     older = table.remove_columns("reworded_prompt")
-    assert [task.wording for task in build_task_prompts(older, tokenizer)] == ["seen"] * 4
-    with pytest.raises(ValueError, match=r"has no column reworded_prompt: .* build the data set anew") as error:
-        build_task_prompts(older, tokenizer, wording="unseen")
+    assert [task.wording for task in build_task_prompts(older, tokenizer)] == ["in_distribution"] * 4
+    with pytest.raises(ValueError, match=r"has no column reworded_prompt: .* rebuild the data set") as error:
+        build_task_prompts(older, tokenizer, wording="held_out")
     assert "\n" not in str(error.value)
 
 

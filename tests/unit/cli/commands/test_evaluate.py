@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 
 from cli.evaluation import run as evaluation_run
-from cli.evaluation.plan import EvaluationPlan, Suite, plan_of
-from cli.evaluation.report import as_json, as_markdown, scores_of, wording_differences
+from cli.evaluation.plan import EvaluationPlan, Suite, parse_plan
+from cli.evaluation.report import render_markdown, to_json, wording_differences
 from cli.evaluation.store import EvaluationStore
 from cli.main import main
 from datamodules.prompt_format import PromptFormat, get_format
 from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, TestKind
-from lightning_modules.evaluation.records import Evaluation, JudgedSample, TaskResult
+from lightning_modules.evaluation.records import Evaluation, GradedCompletion, TaskResult
 from lightning_modules.models.loading import load_policy
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 
 
-def judged(status: str) -> JudgedSample:
-    return JudgedSample(completion="c", num_tokens=1, finished=True, status=status, num_passed=0, num_tests=2)
+def graded(status: str) -> GradedCompletion:
+    return GradedCompletion(completion="c", num_tokens=1, finished=True, status=status, num_passed=0, num_tests=2)
 
 
 def task(task_id: str, greedy: str, *samples: str) -> TaskResult:
@@ -31,8 +31,8 @@ def task(task_id: str, greedy: str, *samples: str) -> TaskResult:
         prompt="p",
         language="en",
         depth=2,
-        greedy=judged(greedy),
-        samples=tuple(judged(status) for status in samples),
+        greedy=graded(greedy),
+        samples=tuple(graded(status) for status in samples),
         atoms=("add",),
     )
 
@@ -43,28 +43,21 @@ EVALUATION = Evaluation(
 )
 
 
-def test_scores_by_hand() -> None:
-    # task a: 1 of 4 right, so pass@1 = 1/4 and pass@2 = 1 - C(3,2)/C(4,2) = 1/2; task b: 0
-    assert {name: interval.mean for name, interval in scores_of(EVALUATION, [1, 2]).items()} == pytest.approx(
-        {"pass@1 greedy": 0.5, "pass@1 sampled": 0.125, "pass@2 sampled": 0.25}
-    )
-
-
 def test_wordings_are_compared_task_by_task() -> None:
     seen = Evaluation(tasks=tuple(task(name, "passed") for name in "abcd"), settings={})
     unseen = Evaluation(tasks=(task("a", "passed"), task("b", "wrong"), task("c", "infra")), settings={})
     # c has no verdict and d was not asked: a stays, b falls
-    assert wording_differences({"s": seen, "s_unseen": unseen})["s"].mean == -0.5
+    assert wording_differences({"s": seen, "s_held_out": unseen})["s"].mean == -0.5
     assert wording_differences({"s": seen, "other": unseen}) == {}
 
 
 def test_report_and_json() -> None:
     results = {"synthetic_test": EVALUATION}
-    found = as_json(results, [1, 4], settings={"checkpoint": "c"}, model="m, dequantised Q4_1")
+    found = to_json(results, [1, 4], settings={"checkpoint": "c"}, model="m, dequantised Q4_1")
     assert found["suites"]["synthetic_test"]["scores"]["pass@4 sampled"]["mean"] == 0.5
     assert found["suites"]["synthetic_test"]["by"]["atom"]["add"]["num_tasks"] == 2
     assert found["suites"]["synthetic_test"]["statuses"]["samples"]["timeout"] == 4
-    text = as_markdown(results, [1, 4], settings={"checkpoint": "c"}, model="m, dequantised Q4_1")
+    text = render_markdown(results, [1, 4], settings={"checkpoint": "c"}, model="m, dequantised Q4_1")
     assert "m, dequantised Q4_1" in text
     assert "| synthetic_test | 2 | pass@1 sampled | 0.125 |" in text
     assert "- synthetic_test: greedy: passed 1 (50%), wrong 1 (50%); samples: passed 1 (12%)" in text
@@ -76,11 +69,11 @@ def test_a_plan_from_a_file() -> None:
         {"benchmark": "human-eval", "prompt": {"user": "Do {prompt}"}, "stop": ["\n\n\n"]},
         {"data": "d", "split": "synthetic_test", "wording": "both", "columns": {}},
     ]
-    plan = plan_of({"checkpoint": "c", "suites": suites, "num_samples": 4, "k": [1, 2]}, source="e.yaml")
-    assert [title for suite in plan.suites for title, _ in suite.parts()] == [
+    plan = parse_plan({"checkpoint": "c", "suites": suites, "num_samples": 4, "k": [1, 2]}, source="e.yaml")
+    assert [title for suite in plan.suites for title in suite.split_wordings()] == [
         "human_eval",
         "synthetic_test",
-        "synthetic_test_unseen",
+        "synthetic_test_held_out",
     ]
     trained = PromptFormat(system="Be brief.", completion_format="fenced")
     wanted = PromptFormat(system="Be brief.", completion_format="fenced", user="Do {prompt}")
@@ -96,26 +89,28 @@ def test_a_plan_from_a_file() -> None:
         ({"sutes": []}, r"e.yaml: unknown key sutes; did you mean 'suites'\?"),
         ({"checkpoint": 3}, "e.yaml: checkpoint must be text, not 3"),
         ({"suites": []}, "e.yaml: suites is empty"),
-        ({"suites": [{"data": "d"}]}, "e.yaml: the suite of d needs a split"),
+        ({"suites": [{"data": "d"}]}, "e.yaml: suites.0: the suite of d needs a split"),
         ({"suites": [{"data": "d", "benchmark": "b"}]}, "a suite needs either data .* or benchmark"),
-        ({"suites": [{"benchmark": "b", "wording": "both"}]}, "wording both is for data sets of ours"),
+        ({"suites": [{"benchmark": "b", "wording": "both"}]}, "wording both applies to data sets"),
         ({"suites": [{"benchmark": "b", "prompt": {"usr": "x"}}]}, "prompt: unknown key usr; did you mean 'user'"),
         ({"suites": [{"benchmark": "b", "prompt": {"user": "x"}}]}, r"prompt.user has no \{prompt\}"),
         ({"suites": [{"benchmark": "b"}, {"benchmark": "b"}]}, "two suites are called b"),
         ({"suites": [{"benchmark": "b", "num_tasks": 0}]}, "num_tasks is 0"),
         ({"suites": [{"benchmark": "b", "tasks_format": "app"}]}, "there is no format 'app'; known are apps, taco"),
-        ({"suites": [{"data": "d", "split": "s", "tasks_format": "apps"}]}, "tasks_format apps is for a benchmark"),
+        ({"suites": [{"data": "d", "split": "s", "tasks_format": "apps"}]}, "tasks_format apps applies to benchmarks"),
         (
             {"suites": [{"benchmark": "b", "tasks_format": "apps", "columns": {"test": "tests"}}]},
             "columns do not apply to rows of the format apps",
         ),
-        ({"k": [9]}, "k 9 needs at least as many samples a task, num_samples is 8"),
+        ({"suites": [{"data": "d", "split": "s", "wording": "unseen"}]}, "wording: held_out"),
+        ({"suites": [{"data": "d", "split": "s", "wording": "other"}]}, "it must be in_distribution, held_out or both"),
+        ({"k": [9]}, "k 9 needs at least as many samples per task, num_samples is 8"),
     ],
 )
-def test_impossible_plans_are_one_line(change: dict, line: str) -> None:
+def test_invalid_plans(change: dict, line: str) -> None:
     base = {"checkpoint": "c", "suites": [{"benchmark": "b"}]}
     with pytest.raises(ValueError, match=line) as error:
-        plan_of(base | change, source="e.yaml")
+        parse_plan(base | change, source="e.yaml")
     assert "\n" not in str(error.value)
 
 
@@ -125,24 +120,24 @@ def test_store_keeps_rows_and_drops_a_torn_one(tmp_path: Path, capsys: pytest.Ca
     store.begin({"a": 1})
     assert not store.has_samples
     for number in (-1, 0):
-        store.append("s", "t", number, judged("passed"))
+        store.append("s", "t", number, graded("passed"))
     samples = tmp_path / "e" / "samples.jsonl"
     whole = samples.read_bytes()
     samples.write_bytes(whole + whole[:40])
-    expected = {"s": {("t", -1): judged("passed"), ("t", 0): judged("passed")}}
+    expected = {"s": {("t", -1): graded("passed"), ("t", 0): graded("passed")}}
     assert store.read() == expected
-    assert "cut short" in capsys.readouterr().err
+    assert "was incomplete" in capsys.readouterr().err
     assert samples.read_bytes() == whole
     samples.write_bytes(whole[:-1])  # only the line break is missing: a row appended to it would be broken
-    assert store.read() == {"s": {("t", -1): judged("passed")}}
+    assert store.read() == {"s": {("t", -1): graded("passed")}}
     samples.write_bytes(b"{}\n" + whole)
-    with pytest.raises(ValueError, match=r"samples.jsonl, line 1: not a sample"):
+    with pytest.raises(ValueError, match=r"samples.jsonl, line 1: not a completion"):
         store.read()
     store.rewrite(expected)
     assert samples.read_bytes() == whole
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "x").touch()
-    with pytest.raises(ValueError, match="other is no evaluation"):
+    with pytest.raises(ValueError, match="other is not an evaluation"):
         EvaluationStore(tmp_path / "other").settings()
 
 
@@ -173,7 +168,7 @@ def run(material: Path, *arguments: str) -> int:
     return main(["evaluate", *base, "--num-samples", "2", "--max-new-tokens", "8", "--dtype", "float32", *arguments])
 
 
-def test_an_interrupted_evaluation_goes_on_and_ends_as_if_it_had_not_been(
+def test_an_interrupted_evaluation_continues_with_the_same_results(
     material: Path, tmp_path: Path, executor: FakeExecutor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stop_after_five(_submission) -> Status:
@@ -186,11 +181,11 @@ def test_an_interrupted_evaluation_goes_on_and_ends_as_if_it_had_not_been(
     executor.submissions.clear()
     executor.verdict = stop_after_five
     assert run(material, "--output", str(parted)) == 130
-    assert f"run the same command again to go on in {parted}" in capsys.readouterr().err
+    assert f"run the same command again to continue in {parted}" in capsys.readouterr().err
     executor.verdict = lambda submission: Status.WRONG
     executor.submissions.clear()
     assert run(material, "--output", str(parted)) == 0
-    assert "synthetic_test: 5 of 12 completions are kept from before" in capsys.readouterr().err
+    assert "synthetic_test: 5 of 12 completions are already graded" in capsys.readouterr().err
     assert len(executor.submissions) == 7
     assert EvaluationStore(whole).read() == EvaluationStore(parted).read()
     results = [json.loads((folder / "results.json").read_text()) for folder in (whole, parted)]
@@ -198,11 +193,11 @@ def test_an_interrupted_evaluation_goes_on_and_ends_as_if_it_had_not_been(
     assert list(whole.glob("events.out.tfevents.*"))
     # with other settings it is refused, with another batch size it is not
     assert run(material, "--output", str(parted), "--seed", "3") == 2
-    assert "was begun with seed 0, not 3: name another --output" in capsys.readouterr().err
+    assert "was started with seed 0, not 3: use another --output" in capsys.readouterr().err
     assert run(material, "--output", str(parted), "--batch-size", "3") == 0
 
 
-def test_answers_of_a_model_are_not_taken_for_those_of_another_at_its_path(
+def test_completions_of_another_model_at_the_same_path_are_not_reused(
     material: Path, tmp_path: Path, executor: FakeExecutor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = tmp_path / "mine"
@@ -212,7 +207,7 @@ def test_answers_of_a_model_are_not_taken_for_those_of_another_at_its_path(
     causal_lm.get_input_embeddings().weight.data[5, 3] += 1e-3
     causal_lm.save_pretrained(mine / "model")
     assert run(mine, "--output", str(tmp_path / "e")) == 2
-    assert "was begun with weights " in capsys.readouterr().err
+    assert "was started with weights " in capsys.readouterr().err
 
 
 def test_wrong_settings_leave_a_directory_free(material: Path, tmp_path: Path, executor: FakeExecutor) -> None:
@@ -220,7 +215,7 @@ def test_wrong_settings_leave_a_directory_free(material: Path, tmp_path: Path, e
     assert run(material, "--output", str(tmp_path / "e")) == 0
 
 
-def test_samples_without_a_verdict_are_run_again(material: Path, tmp_path: Path, executor: FakeExecutor) -> None:
+def test_ungraded_completions_are_graded_again(material: Path, tmp_path: Path, executor: FakeExecutor) -> None:
     executor.verdict = lambda _: Status.INFRA
     assert run(material, "--output", str(tmp_path / "e")) == 1
     executor.submissions.clear()
@@ -230,7 +225,7 @@ def test_samples_without_a_verdict_are_run_again(material: Path, tmp_path: Path,
     assert {s.status for s in EvaluationStore(tmp_path / "e").read()["synthetic_test"].values()} == {"passed"}
 
 
-def test_regrading_tells_what_changed(
+def test_regrading_prints_changed_outcomes(
     material: Path, tmp_path: Path, executor: FakeExecutor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "e"
@@ -240,7 +235,7 @@ def test_regrading_tells_what_changed(
     executor.verdict = lambda s: Status.INFRA if s.task.task_id.endswith("/0") else Status.PASSED
     assert main(["evaluate", "--output", str(output), "--regrade"]) == 0
     out = capsys.readouterr().out
-    assert "9 verdicts changed:" in out  # of 12; three had no new verdict and keep the old one
+    assert "9 outcomes changed:" in out  # of 12; three had no new verdict and keep the old one
     assert "synthetic_test synthetic_test/1 -1: wrong is now passed" in out
     after = EvaluationStore(output).read()["synthetic_test"]
     assert {n: s.completion for n, s in after.items()} == {n: s.completion for n, s in before.items()}
@@ -283,8 +278,10 @@ def test_both_wordings_stand_side_by_side(
 ) -> None:
     assert run(material, "--wording", "both") == 0
     out = capsys.readouterr().out
-    assert "synthetic_test_unseen" in out
-    assert "synthetic_test, unseen - seen wording: +0.000 (+0.000 to +0.000)" in out  # everything is wrong in both
+    assert "synthetic_test_held_out" in out
+    assert (
+        "synthetic_test, held-out - in-distribution wording: +0.000 (+0.000 to +0.000)" in out
+    )  # everything is wrong in both
     assert len(executor.submissions) == 24
 
 
@@ -298,7 +295,7 @@ def test_tasks_beyond_the_context_are_left_out_with_a_line(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--k", "8"], "evaluate: k 8 needs at least as many samples a task, num_samples is 2"),
+        (["--k", "8"], "evaluate: k 8 needs at least as many samples per task, num_samples is 2"),
         (["--output", "/dev/null/x"], "not a directory: /dev/null"),
         (
             ["--num-tasks", "0"],
@@ -309,8 +306,8 @@ def test_tasks_beyond_the_context_are_left_out_with_a_line(
             ["--data", "/no/data"],
             "no data set at /no/data: make one with `atomforge synthesize --config synthesis_small --output /no/data`",
         ),
-        (["--benchmark", "human-eval"], "evaluate: a suite needs either data (with split) or benchmark"),
-        (["--columns", "prompt"], "--columns takes NAME=THEIRS,NAME=THEIRS, not 'prompt'"),
+        (["--benchmark", "human-eval"], "evaluate: suites.0: a suite needs either data (with split) or benchmark"),
+        (["--columns", "prompt"], "--columns must be OURS=THEIRS,OURS=THEIRS, not 'prompt'"),
         (["--chat", "yes"], "prompt.chat is true, but the tokenizer has no chat template: set it to null or false"),
         (["--checkpoint", "/no/model"], "there is nothing at /no/model: give a .ckpt file, a run directory or a "
          "Hugging Face folder"),

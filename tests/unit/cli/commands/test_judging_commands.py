@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import main
-from cli.metric_lines import metric_lines
+from cli.progress import format_metrics
 from tests.support.toy_run import curves, fit, in_tmp  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
@@ -45,9 +45,9 @@ def test_a_run_stands_for_its_newest_checkpoint(capsys: pytest.CaptureFixture[st
 
 def test_metrics_are_lines_by_name_without_failures_that_never_occurred() -> None:
     metrics = {"loss/val": 0.34712, "status/a/wrong": 0.25, "status/a/crash": 0.0, "pass_at_k/a/greedy": 0.0}
-    assert metric_lines(metrics) == [
-        "status/a/wrong    0.25",
+    assert format_metrics(metrics) == [
         "loss/val            0.3471",
         "pass_at_k/a/greedy  0",
+        "status/a/wrong      0.25",
     ]
-    assert metric_lines({}) == []
+    assert format_metrics({}) == []

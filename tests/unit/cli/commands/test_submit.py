@@ -1,4 +1,4 @@
-"""`atomforge submit` without a Slurm: settings, scripts (run by bash with stand-ins), plans, refusals."""
+"""`atomforge submit` without Slurm: config, scripts (run by bash with stand-ins), plans, errors."""
 
 import os
 import subprocess
@@ -8,37 +8,39 @@ import pytest
 import yaml
 
 from cli.main import main
+from cli.slurm.client import SubmittedJob, read_submitted
+from cli.slurm.config import SlurmConfig, parse_time, read_slurm_config
 from cli.slurm.plan import plan_study
-from cli.slurm.record import Submitted, read_submitted
-from cli.slurm.script import Job, script
-from cli.slurm.settings import SlurmSettings, read_settings
-from cli.slurm.slurm import seconds
-from cli.study.schedule import Arm
+from cli.slurm.script import Job, write_script
+from cli.study.arm import Arm
 from executor.commands.errors import UsageError
+from tests.support.study_results import make_arm
 
 ROOT = Path(__file__).resolve().parents[4]
 
 
-def job(*commands: list[str]) -> Job:
-    return Job(name="n", commands=commands, directory=Path("/w d"), log=Path("/logs"))
+def script(config: SlurmConfig, *commands: list[str], log: Path = Path("/logs")) -> str:
+    return write_script(Job(name="n", commands=commands, runs=[None] * len(commands)), config, log=log)
 
 
-def test_what_is_asked_of_slurm():
-    asked = SlurmSettings(
+def test_script_requests_the_resources_of_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "w d").mkdir()
+    monkeypatch.chdir(tmp_path / "w d")
+    asked = SlurmConfig(
         nodes=4, tasks_per_node=8, gpus_per_node=8, cpus_per_task=6, mem_gib_per_node=400, partition="p", account="a",
         qos="q", time="1-02:00:00", directives=("--constraint=h100",), container="i.sqsh", setup=("module load cuda",),
         environment={"A": "b c"},
     )  # fmt: skip
-    text = script(job(["atomforge", "fit", "--name", "it's"]), asked)
-    assert [line for line in text.splitlines() if line.startswith("#SBATCH")] == [
+    text = script(asked, ["atomforge", "fit", "--name", "it's"])
+    assert {line for line in text.splitlines() if line.startswith("#SBATCH")} == {
         "#SBATCH --job-name=n", "#SBATCH --nodes=4", "#SBATCH --ntasks-per-node=8", "#SBATCH --cpus-per-task=6",
         "#SBATCH --time=1-02:00:00", "#SBATCH --output=/logs/n-%j.log", "#SBATCH --open-mode=append",
         "#SBATCH --requeue", "#SBATCH --signal=B:USR1@300", "#SBATCH --gpus-per-node=8", "#SBATCH --mem=400G",
         "#SBATCH --partition=p", "#SBATCH --account=a", "#SBATCH --qos=q", "#SBATCH --constraint=h100",
-    ]  # fmt: skip
-    assert "cd '/w d' || exit 1\nexport A='b c'\nmodule load cuda\n" in text
+    }  # fmt: skip
+    assert f"cd '{tmp_path}/w d' || exit 1\nexport A='b c'\nmodule load cuda\n" in text
     assert "srun --kill-on-bad-exit=1 --container-image=i.sqsh" in text
-    once = script(job(["x"]), SlurmSettings(requeue=False))
+    once = script(SlurmConfig(requeue=False), ["x"])
     assert "--no-requeue" in once
     assert "trap" not in once
 
@@ -59,18 +61,14 @@ def run_script(tmp_path: Path, text: str, srun: str, *, signal: str = "", **envi
     return process.wait(timeout=20), first + process.stdout.read()
 
 
-def here(*commands: list[str], tmp_path: Path) -> Job:
-    return Job(name="n", commands=commands, directory=tmp_path, log=tmp_path)
-
-
 def test_words_arrive_whole_and_the_exit_code_comes_back(tmp_path: Path):
-    text = script(here(["a", "it's", '"b" c'], tmp_path=tmp_path), SlurmSettings())
+    text = script(SlurmConfig(), ["a", "it's", '"b" c'])
     code, said = run_script(tmp_path, text, 'echo "$#:$2:$3:$4"; exit 7')
     assert (code, said) == (7, '4:a:it\'s:"b" c\n')
 
 
 def test_an_element_of_an_array_runs_its_own_command(tmp_path: Path):
-    text = script(here(["a", "0"], ["a", "1"], tmp_path=tmp_path), SlurmSettings())
+    text = script(SlurmConfig(), ["a", "0"], ["a", "1"])
     assert "#SBATCH --array=0-1" in text
     assert run_script(tmp_path, text, 'echo "$3"', SLURM_ARRAY_TASK_ID="1") == (0, "1\n")
 
@@ -83,7 +81,7 @@ def test_an_element_of_an_array_runs_its_own_command(tmp_path: Path):
     ],
 )
 def test_before_the_time_is_over_the_job_goes_back_into_the_queue(tmp_path: Path, environment: dict, number: str):
-    text = script(here(["a"], tmp_path=tmp_path), SlurmSettings())
+    text = script(SlurmConfig(), ["a"])
     code, said = run_script(tmp_path, text, "echo begun; sleep 1; echo ended", signal="USR1", **environment)
     assert code == 0
     assert said.splitlines()[-1] == "ended"  # the ranks go on until Slurm ends them
@@ -95,24 +93,25 @@ def test_before_the_time_is_over_the_job_goes_back_into_the_queue(tmp_path: Path
     [
         ({"tiem": "1"}, r"unknown key slurm.tiem; did you mean 'time'\?"),
         ({"time": 14400}, "slurm.time must be text, not 14400"),
-        ({"time": "4 hours"}, r"slurm.time is '4 hours': it is written \[D-\]HH:MM:SS, in quotes"),
-        ({"time": "00:05:00"}, "slurm.time 00:05:00 is too short: requeue_before_s takes 300 s of it"),
-        ({"nodes": 0}, "slurm.nodes is 0: at least 1 is needed"),
+        ({"time": "4 hours"}, r"slurm.time must have the form \[D-\]HH:MM:SS.*'4 hours'"),
+        ({"time": "00:05:00"}, "slurm.time 00:05:00 is too short: signal_before_end_s takes 300 s of it"),
+        ({"requeue_before_s": 60}, "slurm.requeue_before_s was renamed to slurm.signal_before_end_s"),
+        ({"nodes": 0}, "slurm.nodes must be at least 1, not 0"),
         ({"gpus_per_node": 8}, "tasks_per_node is 1, but gpus_per_node 8"),
-        ({"directives": ["constraint=h100"]}, "'constraint=h100' is no option of sbatch"),
+        ({"directives": ["constraint=h100"]}, "'constraint=h100' is not an option of sbatch"),
     ],
 )
 def test_impossible_settings_are_one_line(tmp_path: Path, changes: dict, line: str):
     path = tmp_path / "slurm.yaml"
     path.write_text(yaml.safe_dump({"slurm": changes}))
     with pytest.raises(UsageError, match=line):
-        read_settings([str(path)])
+        read_slurm_config([str(path)])
 
 
 def test_the_shipped_file_is_the_defaults_or_said_there():
-    settings, others = read_settings([str(ROOT / "configs/sft.yaml"), str(ROOT / "configs/cluster/slurm.yaml")])
+    settings, others = read_slurm_config([str(ROOT / "configs/sft.yaml"), str(ROOT / "configs/cluster/slurm.yaml")])
     assert others == [str(ROOT / "configs/sft.yaml")]
-    assert settings == SlurmSettings(cpus_per_task=2, environment={"OMP_NUM_THREADS": "1"})
+    assert settings == SlurmConfig(cpus_per_task=2, environment={"OMP_NUM_THREADS": "1"})
 
 
 TRAINING = {
@@ -134,10 +133,10 @@ TRAINING = {
     ("words", "line"),
     [
         (["--config", "a.yaml"], "no --config has a section `slurm`"),
-        (["--config", "slurm.yaml"], "no file of what is to run is given"),
+        (["--config", "slurm.yaml"], "no config file of the fit is given"),
         (
             ["--config", "a.yaml", "--config", "mixed.yaml"],
-            "mixed.yaml: slurm must stand alone in its file; put run_dir",
+            "mixed.yaml: slurm must be the only section of its file; move run_dir",
         ),
         (["--config", "a.yaml", "--config", "slurm.yaml"], "no run_dir is given"),
         (
@@ -196,20 +195,20 @@ def test_arms_wait_for_those_of_their_own_seed(tmp_path: Path):
         if done:
             (folder / "result.json").write_text("{}")
         above = None if parent is None else tmp_path / parent / str(seed)
-        return Arm(stage=stage, seed=seed, folder=folder, parent=above, minutes=1.0, spec={})
+        return make_arm(stage, folder, seed=seed, parent=above)
 
     arms = [arm("base", 0, None, True), arm("base", 1, None, False), arm("base", 2, None, False)]
     arms += [arm("sft", seed, "base", False) for seed in range(3)]
-    planned = plan_study(arms, SlurmSettings(), name="s", log=tmp_path)
-    assert [(one.job.name, one.parent) for one in planned] == [("s-base", None), ("s-sft", None), ("s-sft", 0)]
+    planned = plan_study(arms, SlurmConfig(), name="s")
+    assert [(one.name, one.parent) for one in planned] == [("s-base", None), ("s-sft", None), ("s-sft", 0)]
     assert [[run.parent.name for run in one.runs if run] for one in planned] == [["1", "2"], ["0"], ["1", "2"]]
     with pytest.raises(UsageError, match="one rank"):
-        plan_study(arms, SlurmSettings(nodes=2), name="s", log=tmp_path)
+        plan_study(arms, SlurmConfig(nodes=2), name="s")
 
 
 def test_records_come_back_in_order(tmp_path: Path):
     for number in ("10", "9"):
-        Submitted(number=number, name="n", runs=["r", None], log="l").write(tmp_path)
+        SubmittedJob(number=number, name="n", runs=["r", None], log="l").write(tmp_path)
     assert [one.number for one in read_submitted(tmp_path)] == ["9", "10"]
     with pytest.raises(UsageError, match="holds no jobs"):
         read_submitted(tmp_path / "none")
@@ -219,4 +218,4 @@ def test_records_come_back_in_order(tmp_path: Path):
     ("text", "expected"), [("1:00:00", 3600), ("30:00", 1800), ("2-01:00:00", 176400), ("infinite", None)]
 )
 def test_times_as_slurm_writes_them(text: str, expected: int | None):
-    assert seconds(text) == expected
+    assert parse_time(text) == expected

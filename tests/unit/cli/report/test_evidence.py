@@ -1,17 +1,24 @@
-"""What the report makes of results: findings, gates, missing arms, over-fitting, exchanges. Numbers by hand."""
+"""What the report computes from results: hypotheses, gates, missing arms, over-fitting. Numbers by hand."""
 
 import dataclasses
 
 import pytest
 
-from cli.report.arms import groups_section, num_functions, scores_section
 from cli.report.build import build_document
-from cli.report.curves import mean_curve, thinned
-from cli.report.document import Fold, Gallery, Table
-from cli.report.evidence import Finding, arms_of_study, findings_of, pass_at, stage_mean
-from cli.report.overfitting import Reading, carried_over, is_greedy, mean_gap, training_path
-from cli.report.programs import exchanges
-from cli.report.training import retested, training_section
+from cli.report.curves import (
+    PathPoint,
+    downsample,
+    has_greedy_train_score,
+    mean_curve,
+    mean_gap,
+    training_path,
+    transfer_ratio,
+)
+from cli.report.document import Collapsible, Gallery, Table
+from cli.report.evidence import HypothesisResult, assess_hypotheses, group_arms, stage_mean, stage_pass_at_k
+from cli.report.programs import find_changes
+from cli.report.scores import groups_section, num_functions, scores_section
+from cli.report.training import count_probed, training_section
 from cli.study.plan import METRICS, Comparison, Gate, Measurement, StudyConfig
 from cli.study.results import ArmResult
 from cli.study.verdicts import Verdict
@@ -27,10 +34,10 @@ def small(**changes) -> StudyConfig:
     return dataclasses.replace(study((0, 1)), **({"contrasts": (contrast("F1", "sft_both", "base"),)} | changes))
 
 
-def pair(better: tuple[bool | None, ...], worse: tuple[bool | None, ...], seed: int = 0) -> list[ArmResult]:
+def pair(treatment: tuple[bool | None, ...], control: tuple[bool | None, ...], seed: int = 0) -> list[ArmResult]:
     return [
-        arm("sft_both", seed, {SPLIT: evaluation(*better)}),
-        arm("base", seed, {SPLIT: evaluation(*worse)}),
+        arm("sft_both", seed, {SPLIT: evaluation(*treatment)}),
+        arm("base", seed, {SPLIT: evaluation(*control)}),
     ]
 
 
@@ -39,10 +46,10 @@ def pairs_of_two_seeds() -> list[ArmResult]:
     return [one for seed in (0, 1) for one in pair((True,) * 20, (False,) * 20, seed=seed)]
 
 
-def test_a_finding_pairs_the_seeds_that_both_arms_have() -> None:
+def test_a_hypothesis_pairs_the_seeds_that_both_arms_have() -> None:
     wanted = small()
     found = pair((True, True, False), (False, True, False)) + pair((True, True, True), (False,) * 3, seed=1)[:1]
-    (finding,) = findings_of(wanted, arms_of_study(wanted, found))
+    (finding,) = assess_hypotheses(wanted, group_arms(wanted, found))
     assert finding.seeds == [0]
     assert finding.difference is not None
     assert finding.difference.mean == pytest.approx(1 / 3)
@@ -50,12 +57,12 @@ def test_a_finding_pairs_the_seeds_that_both_arms_have() -> None:
     assert finding.verdict is Verdict.ONE_SEED
 
 
-def test_a_fault_of_the_sandbox_takes_the_task_out() -> None:
+def test_a_sandbox_fault_removes_the_task() -> None:
     wanted = small()
-    (finding,) = findings_of(wanted, arms_of_study(wanted, pair((True, None), (False, True))))
+    (finding,) = assess_hypotheses(wanted, group_arms(wanted, pair((True, None), (False, True))))
     assert finding.difference is not None
     assert finding.difference.values.tolist() == [[1.0]]
-    (finding,) = findings_of(wanted, arms_of_study(wanted, pair((None, None), (False, True))))
+    (finding,) = assess_hypotheses(wanted, group_arms(wanted, pair((None, None), (False, True))))
     assert finding.difference is None
     assert finding.verdict is None
 
@@ -65,8 +72,8 @@ def test_seeds_of_different_settings_have_no_verdict() -> None:
         config = {"seed_everything": seed, "run_dir": f"r/{stage}{seed}", "model": {"init_args": {"lr": lr}}}
         return arm(stage, seed, {SPLIT: evaluation(*(passed,) * 20)}, config=config)
 
-    def finding_of(*found: ArmResult) -> Finding:
-        return findings_of(small(), arms_of_study(small(), found))[0]
+    def finding_of(*found: ArmResult) -> HypothesisResult:
+        return assess_hypotheses(small(), group_arms(small(), found))[0]
 
     alike = [made("sft_both", 0, True, 0.1), made("sft_both", 1, True, 0.1)]
     worse = [made("base", 0, False, 0.3), made("base", 1, False, 0.3)]
@@ -80,21 +87,21 @@ def test_seeds_of_different_settings_have_no_verdict() -> None:
     assert finding.mixed[-1] == "base: versions.torch: '2.13.0' (seed 0), '2.14.0' (seed 1)"
     page = build_document(small(), [*edited, *worse], counts={})
     assert page.summary == "F1 undecided: seeds of different settings."
-    titles = [block.title for section in page.sections for block in section.blocks if isinstance(block, Fold)]
+    titles = [block.title for section in page.sections for block in section.blocks if isinstance(block, Collapsible)]
     assert titles[0] == "Exact config of base (seed 0; other seeds differ in seeds and directories)"
     assert "sft_both (seed 0; other seeds differ in model.init_args.lr: 0.1 (seed 0), 0.2 (seed 1))" in titles[1]
 
 
 def test_missing_arms_have_no_verdict_and_still_count_for_holm() -> None:
     wanted = small(contrasts=(contrast("F1", "sft_both", "base"), contrast("F2", "sft_rl_new", "sft_both")))
-    first, second = findings_of(wanted, arms_of_study(wanted, pairs_of_two_seeds()))
+    first, second = assess_hypotheses(wanted, group_arms(wanted, pairs_of_two_seeds()))
     assert first.confidence == pytest.approx(0.975)
     assert (first.verdict, second.verdict) == (Verdict.REPRODUCED, None)
 
 
 def test_results_of_other_stages_and_seeds_are_left_out() -> None:
     wanted = small()
-    arms = arms_of_study(wanted, [*pair((True,), (False,)), arm("old", 0, {}), arm("base", 7, {})])
+    arms = group_arms(wanted, [*pair((True,), (False,)), arm("old", 0, {}), arm("base", 7, {})])
     assert "old" not in arms
     assert list(arms["base"]) == [0]
     assert stage_mean(arms, "sft_rl_new", split=SPLIT, metric=METRICS[0]) is None
@@ -106,60 +113,60 @@ def sampled(*passes: tuple[bool, ...]) -> Evaluation:
 
 
 @pytest.mark.parametrize(
-    ("least", "k", "said"),
+    ("min_score", "k", "verdict"),
     [
         (0.5, 2, Verdict.REPRODUCED),  # pass@2 of the gate below is exactly one half: reached
         (0.51, 2, Verdict.NO_SIGNAL),
         (0.5, 3, None),  # three samples were not taken: nothing can be said
     ],
 )
-def test_the_gate_of_f3(least: float, k: int, said: Verdict | None) -> None:
+def test_the_gate_of_f3(min_score: float, k: int, verdict: Verdict | None) -> None:
     wanted = small(
         contrasts=(contrast("F3", "sft_both", "base"),),
-        gate=Gate(stage="base", split="synthetic_rl", k=k, least=least),
+        gate=Gate(stage="base", split="synthetic_rl", k=k, min_score=min_score),
     )
     gated = sampled((True, False), (False, False))
     found = [
         dataclasses.replace(one, evaluation={**one.evaluation, "synthetic_rl": gated}) if one.stage == "base" else one
         for one in pairs_of_two_seeds()
     ]
-    arms = arms_of_study(wanted, found)
-    (finding,) = findings_of(wanted, arms)
-    assert finding.verdict == said
+    arms = group_arms(wanted, found)
+    (finding,) = assess_hypotheses(wanted, arms)
+    assert finding.verdict == verdict
     other = dataclasses.replace(wanted, contrasts=(contrast("F1", "sft_both", "base"),))
-    assert findings_of(other, arms)[0].verdict is Verdict.REPRODUCED  # the gate is that of F3 alone
+    assert assess_hypotheses(other, arms)[0].verdict is Verdict.REPRODUCED  # the gate is that of F3 alone
 
 
-def test_a_difference_that_nobody_claimed_stands_in_a_table_of_its_own() -> None:
+def test_exploratory_differences_have_a_table() -> None:
     """All twenty tasks against none, so no draw differs; unseen tasks may fail: 1 - 0.025 ** (1 / 20) = 16.8 %."""
     comparisons = (
-        Comparison(better="sft_both", worse="base", split=SPLIT),
-        Comparison(better="sft_rl_new", worse="base", split=SPLIT),
+        Comparison(treatment="sft_both", control="base", split=SPLIT),
+        Comparison(treatment="sft_rl_new", control="base", split=SPLIT),
     )
-    wanted = small(explored=comparisons)
-    arms = arms_of_study(wanted, pairs_of_two_seeds())
-    *_, table = scores_section(wanted, arms, dict.fromkeys(arms, "grey")).blocks
+    wanted = small(exploratory=comparisons)
+    arms = group_arms(wanted, pairs_of_two_seeds())
+    *_, table = scores_section(wanted, arms, dict.fromkeys(arms, "plain")).blocks
     assert isinstance(table, Table)
     assert table.columns == ["difference", "split", "pass@1 greedy", "pass@1 sampled", "seeds x tasks"]
     # sft_rl_new is not made yet, and nothing was sampled
-    assert table.rows == [["sft_both less base", SPLIT, "+100.0 points (66.3 to 100.0)", "", "2 x 20"]]
-    without = scores_section(small(), arms, dict.fromkeys(arms, "grey")).blocks
+    assert table.rows == [["sft_both minus base", SPLIT, "+100.0 points (66.3 to 100.0)", "", "2 x 20"]]
+    without = scores_section(small(), arms, dict.fromkeys(arms, "plain")).blocks
     assert not any(isinstance(block, Table) for block in without)
 
 
 def test_pass_at_k_by_hand() -> None:
     wanted = small()
     # pass@2 of 1 right in 4: 1 - C(3,2)/C(4,2) = 1/2; of none: 0.
-    arms = arms_of_study(wanted, [arm("base", 0, {SPLIT: sampled((True, False, False, False), (False,) * 4)})])
-    found = pass_at(arms, "base", split=SPLIT, k=2)
+    arms = group_arms(wanted, [arm("base", 0, {SPLIT: sampled((True, False, False, False), (False,) * 4)})])
+    found = stage_pass_at_k(arms, "base", split=SPLIT, k=2)
     assert found is not None
     assert found.mean == pytest.approx(0.25)
-    assert pass_at(arms, "base", split=SPLIT, k=5) is None
+    assert stage_pass_at_k(arms, "base", split=SPLIT, k=5) is None
 
 
-def test_the_made_up_study_says_what_it_was_made_to_say() -> None:
+def test_verdicts_of_the_made_up_study() -> None:
     wanted = study()
-    verdicts = [finding.verdict for finding in findings_of(wanted, arms_of_study(wanted, results(wanted)))]
+    verdicts = [finding.verdict for finding in assess_hypotheses(wanted, group_arms(wanted, results(wanted)))]
     assert verdicts[0] is Verdict.REPRODUCED
     assert verdicts[2] is Verdict.NOT_REPRODUCED
 
@@ -170,21 +177,21 @@ def curved(train: list[list[float]], held_out: list[list[float]]) -> ArmResult:
 
 def test_a_training_path_averages_since_the_validation_before() -> None:
     found = training_path(curved([[1, 0.2], [2, 0.4], [3, 0.5], [4, 0.7], [5, 0.9]], [[2, 0.1], [4, 0.3]]))
-    assert found == [Reading(2, pytest.approx(0.3), 0.1), Reading(4, pytest.approx(0.6), 0.3)]
+    assert found == [PathPoint(2, pytest.approx(0.3), 0.1), PathPoint(4, pytest.approx(0.6), 0.3)]
     assert training_path(arm("base", 0, {}, curves={"pass_at_k/synthetic_val/greedy": [[1, 0.5]]})) == []
 
 
-def test_greedy_answers_to_training_tasks_are_preferred_to_sampled_ones() -> None:
+def test_a_greedy_training_score_is_preferred_to_a_sampled_one() -> None:
     tags = {"pass_at_k/synthetic_train/greedy": [[1, 0.6]], "rollout/pass_at_1": [[1, 0.2]]}
     both = arm("base", 0, {}, curves={**tags, "pass_at_k/synthetic_val/greedy": [[1, 0.5]]})
-    assert training_path(both) == [Reading(1, 0.6, 0.5)]
-    assert is_greedy(both)
-    assert not is_greedy(curved([[1, 0.2]], [[1, 0.1]]))
+    assert training_path(both) == [PathPoint(1, 0.6, 0.5)]
+    assert has_greedy_train_score(both)
+    assert not has_greedy_train_score(curved([[1, 0.2]], [[1, 0.1]]))
 
 
 def test_a_gap_is_read_where_the_training_score_passes_a_level() -> None:
-    a = [Reading(1, 0.2, 0.2), Reading(2, 0.6, 0.4)]
-    b = [Reading(1, 0.1, 0.1), Reading(2, 0.4, 0.2)]
+    a = [PathPoint(1, 0.2, 0.2), PathPoint(2, 0.6, 0.4)]
+    b = [PathPoint(1, 0.1, 0.1), PathPoint(2, 0.4, 0.2)]
     # a crosses 0.4 half-way, where its held-out score is 0.3; b ends there with 0.2. Gaps 0.1 and 0.2.
     assert mean_gap(0.4, [a]) == pytest.approx(0.1)
     assert mean_gap(0.4, [b]) == pytest.approx(0.2)
@@ -193,19 +200,19 @@ def test_a_gap_is_read_where_the_training_score_passes_a_level() -> None:
     # Nothing is known above what a seed reached, nor below where it was first asked.
     assert mean_gap(0.5, [a, b]) is None
     assert mean_gap(0.1, [a, b]) is None
-    assert mean_gap(0.4, [[Reading(1, 0.9, 0.5), Reading(2, 0.3, 0.1), Reading(3, 0.5, 0.2)]]) is None
+    assert mean_gap(0.4, [[PathPoint(1, 0.9, 0.5), PathPoint(2, 0.3, 0.1), PathPoint(3, 0.5, 0.2)]]) is None
     assert mean_gap(0.4, []) is None
 
 
-def test_what_carries_over_needs_something_to_carry() -> None:
-    assert carried_over(0.4, 0.3) == pytest.approx(0.75)
-    assert carried_over(0.2, 0.1) == pytest.approx(0.5)
-    assert carried_over(0.19, 0.19) is None
+def test_the_transfer_ratio_needs_a_training_score() -> None:
+    assert transfer_ratio(0.4, 0.3) == pytest.approx(0.75)
+    assert transfer_ratio(0.2, 0.1) == pytest.approx(0.5)
+    assert transfer_ratio(0.19, 0.19) is None
 
 
-def test_exchanges_leave_out_what_was_not_judged() -> None:
+def test_changes_leave_out_ungraded_completions() -> None:
     before, after = evaluation(True, False, False, None, True), evaluation(False, True, False, True, None)
-    gained, lost = exchanges(before, after)
+    gained, lost = find_changes(before, after)
     assert [one.task.task_id for one in gained] == ["t/00001"]
     assert [one.task.task_id for one in lost] == ["t/00000"]
 
@@ -230,26 +237,30 @@ def test_the_number_of_synthetic_functions(mixture: dict | None, number: int | N
 def test_curves_of_seeds() -> None:
     assert mean_curve([[(1, 0.0), (2, 1.0)], [(2, 0.0), (3, 5.0)]]) == [(2, 0.5)]
     assert mean_curve([]) == []
-    assert thinned([(0, 1.0), (1, 3.0), (2, 5.0), (3, 7.0), (4, 10.0)], most=3) == [(1, 2.0), (3, 6.0), (4, 10.0)]
-    assert len(thinned([(step, 0.0) for step in range(1000)])) <= 120
+    assert downsample([(0, 1.0), (1, 3.0), (2, 5.0), (3, 7.0), (4, 10.0)], max_points=3) == [
+        (1, 2.0),
+        (3, 6.0),
+        (4, 10.0),
+    ]
+    assert len(downsample([(step, 0.0) for step in range(1000)])) <= 120
 
 
-def test_passes_run_again_count_as_often_as_there_were() -> None:
+def test_probed_passes_are_counted() -> None:
     curves = {
         "reward/probe_fail_rate": [[1, 0.5], [2, 0.1], [4, 0.0], [5, 0.25]],  # none was run again in iteration 3
         "reward/num_probed": [[1, 2], [2, 10], [3, 0], [4, 6], [5, 4]],
     }
     one, other = arm("base_rl", 0, {}, curves=curves), arm("base_rl", 1, {}, curves={})
-    assert retested([one, other]) == (22, pytest.approx(1 + 1 + 0 + 1))
-    assert retested([one], last=0.5) == (10, pytest.approx(1.0))
-    assert retested([other]) == (0, 0)
+    assert count_probed([one, other]) == (22, pytest.approx(1 + 1 + 0 + 1))
+    assert count_probed([one], last=0.5) == (10, pytest.approx(1.0))
+    assert count_probed([other]) == (0, 0)
 
 
 def test_shares_of_endings_that_sum_above_one_are_not_a_negative_pass() -> None:
     tags = [f"status/synthetic_val/{status}" for status in Status]
     curves: dict[str, list[list[float]]] = {tag: [[1, 0.0]] for tag in tags}
     curves["status/synthetic_val/wrong"] = [[1, 1.0000001]]
-    section = training_section(small(), arms_of_study(small(), [arm("base", 0, {}, curves=curves)]), {"base": "a"})
+    section = training_section(small(), group_arms(small(), [arm("base", 0, {}, curves=curves)]), {"base": "plain"})
     (gallery,) = section.blocks
     assert isinstance(gallery, Gallery)
     assert gallery.panels[0][0].startswith("base: 0% pass")
@@ -259,7 +270,7 @@ def test_depths_are_of_test_tasks_alone() -> None:
     splits = {SPLIT: 3, "synthetic_test_deeper": 1, "synthetic_train": 2, "synthetic_test_held_out_atoms": 2}
     wanted = small(measurement=Measurement(splits=splits))
     evaluations = {split: evaluation(*([split == "synthetic_train"] * number)) for split, number in splits.items()}
-    section = groups_section(wanted, arms_of_study(wanted, [arm("base", 0, evaluations)]), split=SPLIT)
+    section = groups_section(wanted, group_arms(wanted, [arm("base", 0, evaluations)]), split=SPLIT)
     depths = section.blocks[1]
     assert isinstance(depths, Table)
     assert (

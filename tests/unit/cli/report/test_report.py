@@ -1,6 +1,7 @@
-"""The page and its Markdown twin, and the drawing below them."""
+"""The page, its Markdown form, and the plots."""
 
 import dataclasses
+import re
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,14 +11,9 @@ import yaml
 
 from cli.main import main
 from cli.report.build import build_document
-from cli.report.dots import DotRow, dot_rows
-from cli.report.frame import kept_apart, ticks_between
-from cli.report.lines import Axes, Series, line_plot
-from cli.report.markdown import as_markdown
-from cli.report.numbers import minutes, percent_with, points, points_with, probability, short
-from cli.report.page import as_page
-from cli.report.stacks import Layer, stacked_shares
-from cli.report.svg import drawing, text
+from cli.report.document import render_html, render_markdown
+from cli.report.format import minutes, percent_with_interval, points, points_with_interval, probability, short
+from cli.report.plots import DotRow, Layer, PlotAxes, Series, dot_plot, line_plot, spread_labels, stacked_area
 from cli.study.plan import StudyConfig
 from cli.study.results import ArmResult, load_results
 from lightning_modules.evaluation.statistics import Interval
@@ -57,7 +53,7 @@ def tags_of(page: str) -> Tags:
 @pytest.fixture(scope="module")
 def page() -> str:
     wanted = study()
-    return as_page(build_document(wanted, results(wanted), counts={"synthetic_train": 2000}))
+    return render_html(build_document(wanted, results(wanted), counts={"synthetic_train": 2000}))
 
 
 def test_the_page_stands_alone(page: str) -> None:
@@ -65,19 +61,19 @@ def test_the_page_stands_alone(page: str) -> None:
     assert not [tag for tag, _ in tags.seen if tag in ("script", "img", "iframe", "object")]
     links = [attributes.get("href") or "" for _, attributes in tags.seen if "href" in attributes]
     assert all(link.startswith(("#", "data:")) for link in links)
-    anchors = {attributes["id"] for _, attributes in tags.seen if "id" in attributes}
+    anchors = {attributes["id"] for tag, attributes in tags.seen if tag == "section"}
     assert {link[1:] for link in links if link.startswith("#")} == anchors
     assert "url(" not in page
     assert "@import" not in page
-    assert page.replace("http://www.w3.org/2000/svg", "").count("http") == 0
+    assert re.sub(r"http://www.w3.org/(2000/svg|1999/xlink)", "", page).count("http") == 0
 
 
 def test_verdicts_come_first_and_are_all_the_same_size(page: str) -> None:
     cards = [a["class"] for tag, a in tags_of(page).seen if tag == "article"]
     assert cards == ["card holds", "card open", "card fails"]
-    assert page.index("Atoms help SFT on compositions: +") < page.index("<h2>What every arm scores")
+    assert page.index("Atoms help SFT on compositions: +") < page.index("<h2>Scores of all arms")
     assert "RL from the base model does better than SFT: \N{MINUS SIGN}" in page
-    assert "It even lies below 0: sft_synthetic does better." in page
+    assert "It even lies below 0: sft_synthetic scores higher." in page
 
 
 def test_every_picture_is_sound_and_says_what_it_shows(page: str) -> None:
@@ -94,16 +90,16 @@ def test_every_picture_is_sound_and_says_what_it_shows(page: str) -> None:
             assert 0 <= float(words.get("y", "0")) <= height
 
 
-def test_the_twin_says_the_same() -> None:
+def test_the_markdown_has_the_same_content() -> None:
     wanted = study()
     document = build_document(wanted, results(wanted), counts={})
-    written = as_markdown(document)
+    written = render_markdown(document)
     assert written.startswith("# Study made-up\n\n**F1 reproduced;")
     assert [line[3:] for line in written.splitlines() if line.startswith("## ")] == [s.title for s in document.sections]
     assert "### F1, reproduced: Atoms help SFT on compositions: +" in written
     widths = [line.count(" | ") for line in written.splitlines() if line.startswith("| seed")]
     assert widths == [3, 3, 3]
-    assert "RL on new prompts adds to SFT: " in as_page(document)
+    assert "RL on new prompts adds to SFT: " in render_html(document)
 
 
 def hostile() -> ArmResult:
@@ -113,9 +109,9 @@ def hostile() -> ArmResult:
     return dataclasses.replace(found, versions={"torch": "<b>"})
 
 
-def test_what_models_wrote_is_text() -> None:
+def test_completions_are_escaped() -> None:
     wanted = dataclasses.replace(study((0,)), name="<i>&")
-    page = as_page(build_document(wanted, [hostile()], counts={}))
+    page = render_html(build_document(wanted, [hostile()], counts={}))
     tags = tags_of(page)
     assert not {"script", "b", "i"} & {tag for tag, _ in tags.seen}
     assert "&lt;script&gt;" in page
@@ -126,11 +122,11 @@ def test_an_unfinished_study_has_a_report(keep: int) -> None:
     wanted = study((0, 1))
     document = build_document(wanted, results(wanted)[:keep] or [arm("base", 0, {})], counts={})
     assert document.summary.count("not measured yet") == 3
-    tags_of(as_page(document))
-    as_markdown(document)
+    tags_of(render_html(document))
+    render_markdown(document)
 
 
-def test_a_study_that_learnt_nothing_has_a_report_and_no_verdict() -> None:
+def test_a_study_without_effects_is_undecided() -> None:
     wanted: StudyConfig = study((0, 1))
     found = [
         dataclasses.replace(
@@ -140,70 +136,71 @@ def test_a_study_that_learnt_nothing_has_a_report_and_no_verdict() -> None:
     ]
     document = build_document(dataclasses.replace(wanted, gate=None), found, counts={})
     assert document.summary == "F1 undecided; F2 undecided; F3 undecided."
-    tags_of(as_page(document))
+    tags_of(render_html(document))
 
 
 def test_numbers() -> None:
-    assert percent_with(Interval(0.4128, 0.38, 0.449)) == "41.3% (38.0 to 44.9)"
-    assert points_with(Interval(0.031, -0.004, 0.059)) == "+3.1 points (\N{MINUS SIGN}0.4 to 5.9)"
+    assert percent_with_interval(Interval(0.4128, 0.38, 0.449)) == "41.3% (38.0 to 44.9)"
+    assert points_with_interval(Interval(0.031, -0.004, 0.059)) == "+3.1 points (\N{MINUS SIGN}0.4 to 5.9)"
     assert points(-0.0001) == "0.0"
     assert (minutes(0.4), minutes(12.3), minutes(150)) == ("24 s", "12 min", "2.5 h")
     assert (probability(0.04), probability(0.0005), probability(0.0001)) == ("0.0400", "0.0005", "below 0.0002")
     assert (short(0.0), short(-2.345), short(0.00001)) == ("0", "\N{MINUS SIGN}2.35", "1.0e-05")
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "found"),
-    [
-        (0.0, 0.47, [0.0, 0.1, 0.2, 0.3, 0.4]),
-        (-0.3, 1.2, [0.0, 0.5, 1.0]),
-        (3.0, 3.0, [3.0]),
-        (0, 400, [0, 100, 200, 300, 400]),
-    ],
-)
-def test_ticks_are_round(low: float, high: float, found: list[float]) -> None:
-    assert ticks_between(low, high) == found
+def test_labels_are_spread() -> None:
+    assert spread_labels([10, 50, 11], distance=10, low=0, high=100) == [10, 50, 20]
+    assert spread_labels([95, 96, 97], distance=10, low=0, high=100) == [80, 90, 100]
+    assert spread_labels([5, 5], distance=10, low=0, high=8) == [0, 10]  # no room: beyond the end, not on each other
+    assert spread_labels([], distance=10, low=0, high=100) == []
 
 
-def test_labels_keep_apart() -> None:
-    assert kept_apart([10, 50, 11], least=10, low=0, high=100) == [10, 50, 20]
-    assert kept_apart([95, 96, 97], least=10, low=0, high=100) == [80, 90, 100]
-    assert kept_apart([5, 5], least=10, low=0, high=8) == [0, 10]  # no room: beyond the end, not on each other
-    assert kept_apart([], least=10, low=0, high=100) == []
-
-
-def centres(picture: str) -> list[tuple[float, float]]:
+def markers(picture: str) -> list[tuple[float, float]]:
+    uses = ElementTree.fromstring(picture).iter(f"{SVG}use")
     return [
-        (float(c.get("cx", "")), float(c.get("cy", ""))) for c in ElementTree.fromstring(picture).iter(f"{SVG}circle")
+        (float(use.get("x", "")), float(use.get("y", "")))
+        for use in uses
+        if "stroke-width: 2" not in use.get("style", "")
     ]
 
 
+def texts(picture: str) -> list[str]:
+    return [element.text or "" for element in ElementTree.fromstring(picture).iter(f"{SVG}text")]
+
+
 def test_a_plot_puts_points_where_they_belong() -> None:
-    axes = Axes(label="x", x_title="", y_from=0.0, y_to=1.0)
-    picture = line_plot(
-        [Series(label="", points=[(0, 0.0), (10, 1.0), (5, 0.5)], dotted=True)], axes, width=100, height=80
-    )
+    axes = PlotAxes(label="x", x_title="", y_min=0.0, y_max=1.0)
+    points = [(0, 0.0), (10, 1.0), (5, 0.5)]
+    picture = line_plot([Series(label="", points=points, with_dots=True)], axes, width=100, height=80)
     # The area is 42..88 from left to right, 60..10 from the bottom up.
-    assert centres(picture) == [(42, 60), (88, 10), (65, 35)]
+    assert markers(picture) == [(42, 60), (88, 10), (65, 35)]
+    assert texts(picture)[-5:] == ["0", "0.25", "0.5", "0.75", "1"]
 
 
-def test_dots_stand_on_their_axis() -> None:
-    rows = [DotRow(label="a", interval=Interval(0.5, 0.0, 1.0), by_seed=[0.5], tone="plain", words="")]
+def test_dots_are_on_their_axis() -> None:
+    rows = [DotRow(label="a & <b>", interval=Interval(0.5, 0.0, 1.0), by_seed=[0.5], color="plain", value="50%")]
+    picture = dot_plot(rows, format_value="{:g}".format, label='say "x"')
     # From 0 to 1 and 4 % more, over 10..370: 0.5 is at 10 + 360 * 0.5 / 1.04.
-    assert centres(dot_rows(rows, write=str, label="x"))[0][0] == pytest.approx(183.08, abs=0.01)
+    assert markers(picture)[-1][0] == pytest.approx(183.08, abs=0.01)
+    assert texts(picture)[-2:] == ["a & <b>", "50%"]
+    assert ElementTree.fromstring(picture).get("aria-label") == 'say "x"'
 
 
-def test_shares_are_stacked() -> None:
-    layers = [Layer(label="a", shares=[0.25], tone="x"), Layer(label="b", shares=[0.75], tone="y")]
-    root = ElementTree.fromstring(stacked_shares([0], layers, label="x"))
-    words = [text.text for text in root.iter(f"{SVG}text")]
-    assert words[:2] == ["a 25%", "b 75%"]
+def test_layers_are_labelled_where_they_end() -> None:
+    layers = [
+        Layer(label="passed", fractions=[0.5, 0.75], color="fail-none"),
+        Layer(label="wrong", fractions=[0.5, 0.25], color="fail0"),
+        Layer(label="crash", fractions=[0.0, 0.0], color="fail1"),  # nothing at the end, so no label
+    ]
+    assert texts(stacked_area([0, 10], layers, label="x"))[-2:] == ["passed 75%", "wrong 25%"]
 
 
-def test_svg_is_escaped() -> None:
-    root = ElementTree.fromstring(drawing(10, 10, [text((1, 2), "a < b & c")], label='say "a"'))
-    assert root.get("aria-label") == 'say "a"'
-    assert root[0].text == "a < b & c"
+def test_plots_have_no_colours_and_fonts_of_their_own() -> None:
+    picture = line_plot(
+        [Series(label="a", points=[(0, 0.0), (1, 1.0)], color="stage0")], PlotAxes(label="x", x_title="t")
+    )
+    assert "var(--stage0)" in picture
+    assert not re.search(r"#[0-9a-f]{6}|DejaVu|<style|<metadata", picture)
 
 
 def plain(value: object) -> object:
@@ -232,9 +229,9 @@ def test_the_command_writes_both_files(tmp_path: Path, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["none"], "none is no directory of a study"),
+        (["none"], "none is not the directory of a study"),
         (["empty"], "study.yaml does not exist; name the study's file with --config"),
-        (["empty", "--config", "study.yaml"], "empty holds no finished arm"),
+        (["empty", "--config", "study.yaml"], "empty contains no finished arm"),
         (["empty", "--config", "broken.yaml"], "broken.yaml: unknown key sede"),
         (["empty", "--output", "x.md"], "--output must end in .html, not x.md"),
         (["empty", "--configs", "x"], "did you mean '--config'?"),
@@ -265,4 +262,4 @@ def test_an_archive_gives_the_same_report(tmp_path: Path, capsys: pytest.Capture
     assert (kept / "report.md").read_text() == (kept / "first.md").read_text()
     (kept / "arms.jsonl.xz").write_bytes(b"no archive")
     assert main(["report", str(kept)]) == 2
-    assert "arms.jsonl.xz is no archive of a study of this version" in capsys.readouterr().err
+    assert "arms.jsonl.xz is not a result of a study of this version" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from cli.report.build import build_document
-from cli.report.page import as_page
+from cli.report.document import render_html
 from tests.support.study_results import results, study
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -50,7 +50,7 @@ addEventListener("load", () => {{
 @pytest.fixture(scope="module")
 def page() -> str:
     wanted = study()
-    return as_page(build_document(wanted, results(wanted), counts={"synthetic_train": 2000}))
+    return render_html(build_document(wanted, results(wanted), counts={"synthetic_train": 2000}))
 
 
 def brightness(colour: str) -> float:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from cli.study import arm
-from cli.study.arm import TIMES, time_kept
+from cli.study.arm import TIMES, record_time
 from tests.support.fake_clock import Clock
 
-AT_WORK = "from cli.study import arm; from pathlib import Path; import sys, time\narm.NOTE_EVERY_S = 0.05\n"
-AT_WORK += "with arm.time_kept(Path(sys.argv[1])): print('begun', flush=True); time.sleep(60)"
+AT_WORK = "from cli.study import arm; from pathlib import Path; import sys, time\narm.SAVE_EVERY_S = 0.05\n"
+AT_WORK += "with arm.record_time(Path(sys.argv[1])): print('begun', flush=True); time.sleep(60)"
 
 
 def seconds(folder: Path) -> float:
@@ -38,6 +38,6 @@ def test_the_time_of_all_starts_adds_up(tmp_path: Path, monkeypatch: pytest.Monk
     clock = Clock()
     monkeypatch.setattr(arm, "time", clock)
     for seconds_inside, expected in ((5.0, 5.0), (2.5, 7.5)):
-        with time_kept(tmp_path):
+        with record_time(tmp_path):
             clock.now += seconds_inside
         assert seconds(tmp_path) == expected

@@ -6,18 +6,17 @@ import pytest
 from cli.study.verdicts import (
     NUM_DRAWS,
     Verdict,
-    crossed_difference,
     crossed_mean,
-    difference_of,
+    decide,
     holm_confidences,
-    verdict,
+    paired_mean_difference,
 )
 from lightning_modules.evaluation.statistics import Interval
 
 
 def test_one_seed_two_tasks_by_hand() -> None:
     # The difference is 1 on a and 0 on b. Two tasks drawn anew give 0, 1/2, 1 with chances 1/4, 1/2, 1/4.
-    found = difference_of([{"a": 1.0, "b": 1.0}], [{"a": 0.0, "b": 1.0}])
+    found = paired_mean_difference([{"a": 1.0, "b": 1.0}], [{"a": 0.0, "b": 1.0}])
     assert (found.mean, found.num_seeds, found.num_tasks) == (0.5, 1, 2)
     assert found.p_value() == pytest.approx(0.25, abs=0.02)
     assert found.interval(0.95) == Interval(0.5, 0.0, 1.0)
@@ -39,30 +38,29 @@ def test_seeds_are_stretched_to_a_student_variable_by_hand() -> None:
 def test_pairs_by_seed_and_by_task() -> None:
     better = [{"a": 1.0, "b": 0.0}, {"a": 0.5, "b": 0.5}]
     worse = [{"b": 0.0, "a": 0.5}, {"b": 0.25, "a": 0.25}]
-    found = difference_of(better, worse)
+    found = paired_mean_difference(better, worse)
     assert found.values.tolist() == [[0.5, 0.0], [0.25, 0.25]]
-    assert crossed_difference(better, worse, confidence=0.9) == found.interval(0.9)
     with pytest.raises(ValueError, match="same seeds on both sides: 2 and 1"):
-        difference_of(better, worse[:1])
+        paired_mean_difference(better, worse[:1])
 
 
-def test_what_a_fault_left_unjudged_is_left_out_and_is_no_failure() -> None:
-    found = difference_of([{"a": 1.0, "b": 1.0}, {"a": 1.0}], [{"a": 0.0, "b": 0.5}, {"a": 0.0, "b": 0.5}])
+def test_what_a_fault_left_ungraded_is_left_out_and_is_no_failure() -> None:
+    found = paired_mean_difference([{"a": 1.0, "b": 1.0}, {"a": 1.0}], [{"a": 0.0, "b": 0.5}, {"a": 0.0, "b": 0.5}])
     assert found.values.tolist() == [[1.0], [1.0]]
-    with pytest.raises(ValueError, match="no task was judged for every seed"):
+    with pytest.raises(ValueError, match="no task was graded for every seed"):
         crossed_mean([{"a": 1.0}, {"b": 1.0}])
-    with pytest.raises(ValueError, match="no seed was scored"):
+    with pytest.raises(ValueError, match="there are no seeds"):
         crossed_mean([])
 
 
 def test_nothing_but_equal_values_is_not_certainty() -> None:
     # No difference on 4 tasks: one on up to 1 - 0.025**(1/4) = 0.602 of all tasks would still go unseen one time in 40.
-    none = difference_of([dict.fromkeys("abcd", 0.0)], [dict.fromkeys("abcd", 0.0)])
+    none = paired_mean_difference([dict.fromkeys("abcd", 0.0)], [dict.fromkeys("abcd", 0.0)])
     assert none.interval(0.95) == pytest.approx((0.0, -0.6024, 0.6024), abs=1e-4)
     assert none.p_value() == 1.0
-    assert verdict(none.interval(0.95), num_seeds=2) is Verdict.UNDECIDED
+    assert decide(none.interval(0.95), num_seeds=2) is Verdict.UNDECIDED
     # All 4 tasks gained: the unseen 0.602 could have been lost, 1 - 2 * 0.602; and p = 2**-4.
-    all_gained = difference_of([dict.fromkeys("abcd", 1.0)], [dict.fromkeys("abcd", 0.0)])
+    all_gained = paired_mean_difference([dict.fromkeys("abcd", 1.0)], [dict.fromkeys("abcd", 0.0)])
     assert all_gained.interval(0.95) == pytest.approx((1.0, -0.2047, 1.0), abs=1e-4)
     assert all_gained.p_value() == 0.0625
     # A score of 0 everywhere ends where that of Clopper and Pearson does.
@@ -82,7 +80,7 @@ def test_intervals_cover_what_they_promise(seed_spread: float) -> None:
             chance = np.clip(tasks + random.normal(0, seed_spread, (5, 1)), 0.0, 1.0)
             passed = (random.random((5, 60)) < chance).astype(float)
             sides.append([{str(task): row[task] for task in range(60)} for row in passed])
-        interval = crossed_difference(*sides, confidence=0.95)
+        interval = paired_mean_difference(*sides).interval(0.95)
         covered += interval.low <= 0 <= interval.high
     assert covered / 200 >= 0.92
 
@@ -90,7 +88,7 @@ def test_intervals_cover_what_they_promise(seed_spread: float) -> None:
 def test_a_real_difference_is_found() -> None:
     random = np.random.default_rng(3)
     sides = [[{str(t): float(random.random() < p) for t in range(200)} for _ in range(5)] for p in (0.5, 0.3)]
-    found = difference_of(*sides)
+    found = paired_mean_difference(*sides)
     assert found.p_value() < 0.001
     assert 0.1 < found.interval(0.95).low < found.mean < found.interval(0.95).high < 0.3
 
@@ -100,7 +98,7 @@ def test_holm_by_hand() -> None:
     assert holm_confidences([0.02, 0.004, 0.01]) == pytest.approx([0.95, 1 - 0.05 / 3, 0.975])
     # 0.008, 0.04, 0.044: the second is above 0.025 and stops, so the third, below 0.05, does not get its 0.95.
     assert holm_confidences([0.004, 0.02, 0.022]) == pytest.approx([1 - 0.05 / 3, 0.975, 0.975])
-    # The first fails: all are judged at Bonferroni's level. What was not measured counts as 1.
+    # The first fails: all are graded at Bonferroni's level. What was not measured counts as 1.
     assert holm_confidences([0.02, 1.0, 1.0]) == pytest.approx([1 - 0.05 / 3] * 3)
     assert holm_confidences([0.01]) == pytest.approx([0.95])
     assert holm_confidences([]) == []
@@ -131,11 +129,11 @@ def test_an_interval_is_above_zero_exactly_where_holm_holds() -> None:
     ],
 )
 def test_verdicts_and_their_boundaries(low: float, high: float, has_signal: bool, said: str) -> None:
-    assert verdict(Interval((low + high) / 2, low, high), num_seeds=2, has_signal=has_signal) == said
+    assert decide(Interval((low + high) / 2, low, high), num_seeds=2, has_signal=has_signal) == said
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.1, 0.3), (-0.3, -0.1), (-0.1, 0.1)])
 def test_one_seed_decides_nothing(low: float, high: float) -> None:
     interval = Interval((low + high) / 2, low, high)
-    assert verdict(interval, num_seeds=1) is Verdict.ONE_SEED
-    assert verdict(interval, num_seeds=1, has_signal=False) is Verdict.NO_SIGNAL
+    assert decide(interval, num_seeds=1) is Verdict.ONE_SEED
+    assert decide(interval, num_seeds=1, has_signal=False) is Verdict.NO_SIGNAL

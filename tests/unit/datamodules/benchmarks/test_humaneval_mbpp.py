@@ -340,7 +340,7 @@ def test_prompts_of_a_benchmark(tmp_path, tokenizer):
     assert tokenizer.decode(second.prompt_ids) == second.prompt + "\n"
     for prompt in (first, second):
         assert (prompt.atoms, prompt.depth, prompt.language) == ((), 0, "en")
-        assert (prompt.topics, prompt.wording) == ((), "seen")
+        assert (prompt.topics, prompt.wording) == ((), "in_distribution")
     assert first.task.check == HUMAN_EVAL_ROW["test"]
     [third] = benchmark_prompts(load_benchmark(write(tmp_path, MBPP_PLUS_ROW)), tokenizer)
     assert (first.task.profile, third.task.profile) == ("cpu", "torch")

@@ -6,7 +6,7 @@ import pytest
 
 from executor.api import grade, open_executor
 from executor.grading.tasks import parse_task
-from executor.service import client, connection
+from executor.service import connection, info
 from executor.service.info import fetch_service_info
 from executor.types import Status, Submission
 from tests.support.fake_clock import RecordedPauses
@@ -33,7 +33,7 @@ def no_token(monkeypatch: pytest.MonkeyPatch) -> None:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Replace the pauses of a client by their lengths in this list."""
     clock = RecordedPauses()
-    monkeypatch.setattr(client, "time", clock)
+    monkeypatch.setattr(info, "time", clock)
     monkeypatch.setattr(connection, "time", clock)
     return clock.lengths
 
@@ -61,7 +61,7 @@ def test_load_balancer_without_ready_replicas_is_retried(pauses: list[float]) ->
 def test_load_balancer_without_replicas_raises_value_error(
     pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "START_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(info, "START_TIMEOUT_S", 0.0)
     with (
         ScriptedService(pass_all, health=[(503, {})]) as service,
         pytest.raises(ValueError, match=r"no executor service: .*503"),

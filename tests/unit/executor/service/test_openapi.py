@@ -24,6 +24,7 @@ TASK_KINDS = [
         "memory_mib": 64,
     },
     {"task_id": "t", "entry_point": "Solution.f", "tests": [CALL], "prelude": "leetcode", "result": "args.0"},
+    {"task_id": "t", "entry_point": "f", "tests": [CALL], "library": {"g": "def g(): return 1"}},
     {"task_id": "t", "entry_point": "f", "tests": [CALL], "solution": "", "language": "", "split": "", "metadata": {}},
     {"task_id": "t", "entry_point": "f", "tests": [CALL], "canonical_solution": ""},
 ]

@@ -11,10 +11,15 @@ from datamodules.batches import TaskPrompt
 from datamodules.prompt_format import encode_completions, encode_prompts
 from datamodules.tokenizer import train_tokenizer
 from executor.types import Status, Submission
-from lightning_modules.evaluation.breakdown import breakdown
-from lightning_modules.evaluation.evaluate import evaluate, judge_again
-from lightning_modules.evaluation.records import GREEDY, Evaluation, JudgedSample, TaskResult
-from lightning_modules.evaluation.statistics import mean_interval, paired_difference, score_interval
+from lightning_modules.evaluation.evaluate import EvalConfig, evaluate, regrade
+from lightning_modules.evaluation.records import GREEDY, Evaluation, GradedCompletion, TaskResult
+from lightning_modules.evaluation.statistics import (
+    mean_interval,
+    metric_intervals,
+    paired_difference,
+    score_groups,
+    score_interval,
+)
 from lightning_modules.generation.sampler import Completion, stream_id
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.training.sample_texts import sample_text
@@ -72,16 +77,16 @@ SCRIPT = [
 ]
 
 
-def run(model, tokenizer, num_tasks=3, num_samples=4, verdict=status_by_text, **options) -> Evaluation:
-    defaults = {"max_new_tokens": 8, "seed": 0, "batch_size": 4}
+def run(model, tokenizer, num_tasks=3, num_samples=4, verdict=status_by_text, known=None, on_graded=None, **options):
+    config = EvalConfig(num_samples=num_samples, **({"max_new_tokens": 8, "seed": 0, "batch_size": 4} | options))
+    given = {"known": known or {}, "on_graded": on_graded or (lambda *_: None)}
     prompts = prompts_of(tokenizer, num_tasks)
-    executor = FakeExecutor(verdict)
-    return evaluate(model, tokenizer, prompts, executor, num_samples=num_samples, **(defaults | options))
+    return evaluate(model, tokenizer, prompts, config, executor=FakeExecutor(verdict), **given)
 
 
 def test_counts_scores_and_statuses_by_hand(model, tokenizer, scripted):
     seen = []
-    result = run(model, tokenizer, on_judged=lambda *found: seen.append(found))
+    result = run(model, tokenizer, on_graded=lambda *found: seen.append(found))
     assert [(task.num_samples, task.num_correct) for task in result.tasks] == [(4, 2), (1, 1), (4, 0)]
     assert result.scores(1) == {"t0": 0.5, "t1": 1.0, "t2": 0.0}  # infra is neither tried nor failed
     assert result.scores(2) == pytest.approx({"t0": 1 - 1 / 6, "t2": 0.0})  # t1 has one judged sample: left out
@@ -104,7 +109,7 @@ def test_json_round_trip(model, tokenizer, scripted):
     text = json.dumps(result.to_json())
     assert Evaluation.from_json(json.loads(text)) == result
     assert result.settings["num_samples"] == 4
-    with pytest.raises(ValueError, match="not an evaluation"):
+    with pytest.raises(ValueError, match="not a stored evaluation"):
         Evaluation.from_json({"tasks": [{"task_id": "t0"}], "settings": {}})
 
 
@@ -126,7 +131,7 @@ def all_wrong(submission: Submission) -> Status:
     return Status.WRONG
 
 
-def test_programs_are_handed_in_while_others_are_being_generated(model, tokenizer, monkeypatch):
+def test_programs_are_submitted_while_others_are_generated(model, tokenizer, monkeypatch):
     executor, events = FakeExecutor(), []
 
     def generate(*arguments, on_completion, **options):
@@ -138,8 +143,9 @@ def test_programs_are_handed_in_while_others_are_being_generated(model, tokenize
 
     monkeypatch.setattr(evaluation_module, "generate", generate)
     prompts = prompts_of(tokenizer, 4)
-    result = evaluate(model, tokenizer, prompts, executor, num_samples=2, max_new_tokens=8, seed=0, batch_size=3)
-    assert [handed_in for _, handed_in in events] == list(range(1, 13))  # 4 greedy and 8 sampled, each at its end
+    config = EvalConfig(num_samples=2, max_new_tokens=8, batch_size=3)
+    result = evaluate(model, tokenizer, prompts, config, executor=executor)
+    assert [submitted for _, submitted in events] == list(range(1, 13))  # 4 greedy and 8 sampled, each at its end
     texts = [submission.completion for submission in executor.submissions]
     assert sorted(texts) == sorted(sample.completion for task in result.tasks for sample in task.completions())
 
@@ -179,6 +185,29 @@ def test_evaluation_runs_in_the_models_own_precision(model, tokenizer):
         assert run(model, tokenizer, verdict=all_wrong) == plain
 
 
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ({"num_samples": -1}, "num_samples is -1"),
+        ({"temperature": 0.0}, "temperature is 0"),
+        ({"batch_size": 0}, "batch_size is 0"),
+    ],
+)
+def test_impossible_settings(setting: dict, line: str) -> None:
+    with pytest.raises(ValueError, match=line):
+        EvalConfig(**setting)
+
+
+def test_metric_intervals_by_hand() -> None:
+    # task a: 1 of 4 passes, so pass@1 = 1/4 and pass@2 = 1 - C(3,2)/C(4,2) = 1/2; task b: 0
+    a = result_of("a", True, samples=tuple(completion(status) for status in ("passed", "wrong", "wrong", "wrong")))
+    b = result_of("b", False, samples=(completion("timeout"),) * 4)
+    intervals = metric_intervals(Evaluation(tasks=(a, b), settings={}), [1, 2, 5])
+    assert {name: interval.mean for name, interval in intervals.items()} == pytest.approx(
+        {"pass@1 greedy": 0.5, "pass@1 sampled": 0.125, "pass@2 sampled": 0.25}
+    )
+
+
 def test_mean_interval_has_the_width_theory_gives():
     random = np.random.default_rng(1)
     scores = {str(i): float(v) for i, v in enumerate(random.random(400) < 0.3)}
@@ -200,12 +229,12 @@ def test_paired_difference_uses_the_pairing():
     after = {name: value + 0.1 for name, value in before.items()}
     assert paired_difference(after, before) == pytest.approx((0.1, 0.1, 0.1))  # unpaired, it would be 0.06 each way
     assert paired_difference(before, after).high == pytest.approx(-0.1)
-    with pytest.raises(ValueError, match="1 are on one side only, 7 for one"):
+    with pytest.raises(ValueError, match="1 are on one side only, for example 7"):
         paired_difference({k: v for k, v in after.items() if k != "7"}, before)
 
 
 def test_sample_text_cannot_be_broken_out_of():
-    sample = JudgedSample(
+    sample = GradedCompletion(
         completion="x\n```\n<b>", num_tokens=3, finished=False, status="wrong", num_passed=1, num_tests=4
     )
     task = TaskResult(task_id="t", prompt="Do it", language="en", depth=2, greedy=sample, samples=())
@@ -214,7 +243,7 @@ def test_sample_text_cannot_be_broken_out_of():
     assert "*wrong*, 1 of 4 tests, 3 tokens, cut off\n\n    x\n    ```\n    <b>" in text
 
 
-def test_what_was_kept_is_not_made_again(model, tokenizer, monkeypatch):
+def test_known_completions_are_not_generated_again(model, tokenizer, monkeypatch):
     whole, names = {}, []
 
     def keep(task_id, number, sample):
@@ -224,22 +253,22 @@ def test_what_was_kept_is_not_made_again(model, tokenizer, monkeypatch):
         names.extend(stream_ids)
         return generation_module.generate(*arguments, stream_ids=stream_ids, **options)
 
-    base = run(model, tokenizer, verdict=all_wrong, on_judged=keep)
+    base = run(model, tokenizer, verdict=all_wrong, on_graded=keep)
     kept = {name: sample for name, sample in whole.items() if name[1] != 1}  # as if interrupted
     kept["t2", 0] = replace(kept["t2", 0], status="infra")  # without a verdict: to be run again, not written again
     monkeypatch.setattr(evaluation_module, "generate", generate)
     again = []
-    resumed = run(model, tokenizer, verdict=all_wrong, kept=kept, on_judged=lambda *found: again.append(found[:2]))
+    resumed = run(model, tokenizer, verdict=all_wrong, known=kept, on_graded=lambda *found: again.append(found[:2]))
     assert resumed == base
     assert sorted(again) == [("t0", 1), ("t1", 1), ("t2", 0), ("t2", 1)]
     assert sorted(names) == sorted(stream_id(f"t{i}", 1) for i in range(3))
 
 
-def test_judging_again_keeps_completions_and_changes_verdicts(model, tokenizer):
+def test_regrading_keeps_completions_and_changes_statuses(model, tokenizer):
     whole = {}
-    run(model, tokenizer, verdict=all_wrong, on_judged=lambda t, n, sample: whole.update({(t, n): sample}))
+    run(model, tokenizer, verdict=all_wrong, on_graded=lambda t, n, sample: whole.update({(t, n): sample}))
     executor = FakeExecutor(lambda submission: Status.PASSED)
-    after = judge_again(prompts_of(tokenizer, 3), whole, executor)
+    after = regrade(prompts_of(tokenizer, 3), whole, executor=executor)
     assert {name: sample.completion for name, sample in after.items()} == {n: s.completion for n, s in whole.items()}
     assert {sample.status for sample in after.values()} == {"passed"}
 
@@ -253,27 +282,30 @@ def test_score_interval_where_all_tasks_agree():
     assert score_interval(mixed) == mean_interval(mixed)
 
 
+def completion(status: str) -> GradedCompletion:
+    return GradedCompletion(completion="", num_tokens=1, finished=True, status=status, num_passed=0, num_tests=1)
+
+
 def result_of(name: str, passed: bool, **facts) -> TaskResult:
-    sample = JudgedSample(
-        completion="", num_tokens=1, finished=True, status="passed" if passed else "wrong", num_passed=0, num_tests=1
-    )
-    return TaskResult(**({"task_id": name, "prompt": "", "language": "en", "greedy": sample, "samples": ()} | facts))
+    greedy = completion("passed" if passed else "wrong")
+    defaults = {"task_id": name, "prompt": "", "language": "en", "depth": 2, "greedy": greedy, "samples": ()}
+    return TaskResult(**(defaults | facts))
 
 
-def test_breakdown_by_hand():
+def test_groups_by_hand():
     tasks = (
         result_of("a", True, depth=2, atoms=("add", "sort"), topics=("numbers", "lists")),
         result_of("b", False, depth=2, atoms=("add",), topics=("numbers",), language="zh"),
-        result_of("c", True, depth=3, atoms=("sort",), topics=("lists",), wording="unseen"),
+        result_of("c", True, depth=3, atoms=("sort",), topics=("lists",), wording="held_out"),
         result_of("d", True, depth=0, atoms=(), topics=()),  # of another benchmark
     )
     evaluation = Evaluation(tasks=tasks, settings={})
 
     def means(by):
-        return {group: (s.num_tasks, s.greedy.mean) for group, s in breakdown(evaluation, by).items()}
+        return {group: (s.num_tasks, s.greedy.mean) for group, s in score_groups(evaluation, by).items()}
 
     assert means("depth") == {"2": (2, 0.5), "3": (1, 1.0)}
     assert means("atom") == {"add": (2, 0.5), "sort": (2, 1.0)}
     assert means("topic") == {"lists": (2, 1.0), "numbers": (2, 0.5)}
     assert means("language") == {"en": (2, 1.0), "zh": (1, 0.0)}
-    assert means("wording") == {"seen": (2, 0.5), "unseen": (1, 1.0)}
+    assert means("wording") == {"in_distribution": (2, 0.5), "held_out": (1, 1.0)}

@@ -4,6 +4,7 @@ import torch
 from lightning_modules.rl.advantages import (
     find_zero_variance_groups,
     generalized_advantages,
+    group_centered,
     group_relative,
     leave_one_out,
     rewards_to_go,
@@ -103,3 +104,11 @@ def test_rewards_to_go_by_hand():
     torch.testing.assert_close(
         rewards_to_go(rewards, MASK, gamma=0.5), torch.tensor([[3.0, 4.0, 4.0], [5.0, 6.0, 0.0]])
     )
+
+
+def test_dr_grpo_subtracts_the_mean_and_does_not_divide():
+    scores = torch.tensor([1.0, 0.0, 0.0, 5.0, 3.0])
+    known = torch.tensor([True, True, True, True, False])
+    groups = torch.tensor([0, 0, 0, 1, 1])
+    expected = torch.tensor([2 / 3, -1 / 3, -1 / 3, 0.0, 0.0])
+    torch.testing.assert_close(group_centered(scores, known, groups), expected)

@@ -8,13 +8,14 @@ from threading import Barrier
 import pytest
 import torch
 
+from datamodules.batches import PromptBatch
 from executor.grading.rewards import RewardConfig
 from executor.types import Status
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RolloutConfig
 from lightning_modules.rl.metrics import measure_rollouts
 from lightning_modules.rl.numerics import variance
-from lightning_modules.rl.records import Rollout, TokenLogprobs
+from lightning_modules.rl.records import Rollout, SampledRollouts, TokenLogprobs
 from lightning_modules.rl.reward_probe import ProbeCounts
 from lightning_modules.rl.rollout import compute_advantages
 from tests.support.rollouts import make_rollout
@@ -68,16 +69,9 @@ def measure(rollouts, sum_over_ranks):
     arrays = (-1 - numbers, -1 - numbers**2, numbers)
     logprobs = TokenLogprobs(*(torch.where(mask, number, 0.0) for number in arrays), mask)
     targets = compute_advantages(rollouts, logprobs, CONFIG, kl_coef=0.1, sum_over_ranks=sum_over_ranks)
-    return measure_rollouts(
-        rollouts,
-        logprobs,
-        targets,
-        ProbeCounts(len(rollouts), 1),
-        CONFIG,
-        {"generate": 1.0},
-        samples_per_prompt=2,
-        sum_over_ranks=sum_over_ranks,
-    )
+    sampled = SampledRollouts(rollouts, [], rollouts, 1, PromptBatch(0, [], [], 2))
+    probe = ProbeCounts(len(rollouts), 1)
+    return measure_rollouts(sampled, logprobs, targets, probe, CONFIG, {"generate": 1.0}, sum_over_ranks)
 
 
 ONE_RANK = {"throughput/rollout_tokens_per_s", "reward/num_probed", "reward/probe_fail_rate"}
@@ -104,7 +98,8 @@ def test_two_ranks_measure_what_one_does(statuses) -> None:
     assert whole.metrics["reward/mean"] == pytest.approx(mean)
     assert whole.metrics["reward/std"] == pytest.approx(math.sqrt(sum((x - mean) ** 2 for x in known) / len(known)))
     assert whole.metrics["rollout/num_infra"] == statuses.count(FAULT)
-    assert halves[0][1:] == halves[1][1:] == (pytest.approx(whole.kl), len(known))
+    assert halves[0][1:3] == halves[1][1:3] == (pytest.approx(whole.kl), len(known))
+    assert halves[0].counts_by_depth == halves[1].counts_by_depth == whole.counts_by_depth
 
 
 def test_nothing_known_on_any_rank_is_no_number() -> None:

@@ -1,7 +1,14 @@
+import pytest
 import torch
 
 from datamodules.batches import MinibatchConfig, PromptBatch, RolloutStats
-from lightning_modules.rl.minibatches import TOKEN_ARRAYS, build_minibatches, collate, plan_minibatches
+from lightning_modules.rl.minibatches import (
+    TOKEN_ARRAYS,
+    build_minibatches,
+    collate,
+    plan_minibatches,
+    sequence_norm_factor,
+)
 from lightning_modules.rl.records import Advantages
 from tests.support.rollouts import make_logprobs, make_rollout
 
@@ -85,3 +92,10 @@ def test_every_epoch_trains_on_every_completion_in_another_order():
     assert plan == plan_with(0, 3)
     assert plan != plan_with(0, 4)
     assert plan != plan_with(1, 3)
+
+
+def test_the_loss_of_dr_grpo_divides_by_completions_and_maximum_length():
+    # 3 trained tokens in 2 completions, at most 4 tokens each: sum / (2 * 4) is mean over tokens times 3 / 8
+    mask = torch.tensor([[True, True], [True, False], [False, False]])
+    assert sequence_norm_factor(mask, 4) == pytest.approx(3 / 8)
+    assert sequence_norm_factor(torch.zeros(2, 2, dtype=torch.bool), 4) == 0.0

@@ -1,10 +1,12 @@
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from datamodules.batches import PromptBatch
 from executor.grading.rewards import RewardConfig
 from lightning_modules.generation.sampler import Completion, SamplingParams
 from lightning_modules.models.policy import Policy
@@ -12,10 +14,15 @@ from lightning_modules.models.reference import ReferencePolicy, weights_sha256
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RolloutConfig
 from lightning_modules.rl.metrics import measure_rollouts
 from lightning_modules.rl.numerics import no_reduce
-from lightning_modules.rl.rollout import compute_advantages, compute_logprobs, group_rollouts
+from lightning_modules.rl.records import Rollout, SampledRollouts
+from lightning_modules.rl.rollout import compute_advantages, compute_logprobs
+from lightning_modules.rl.sampling import RolloutContext, group_rollouts
+from tests.support.fake_executor import FakeExecutor
+from tests.support.number_tokenizer import NumberTokenizer
 from tests.support.rollouts import make_logprobs, make_rollout
 from tests.support.small_data import task_prompt
 
+PASSED = make_rollout(1.0).outcome
 PLAIN = AlgorithmConfig(whiten=False)
 CRITIC = CriticConfig(gae_lambda=1.0)
 
@@ -32,16 +39,15 @@ def config_of(**settings) -> RolloutConfig:
 
 
 def advantages_of(rollouts, logprobs, *, kl_coef=0.0, **settings):
-    return compute_advantages(rollouts, logprobs, config_of(**settings), kl_coef=kl_coef)
+    return compute_advantages(rollouts, logprobs, config_of(**settings), kl_coef)
 
 
 def measure(rollouts, logprobs, *, kl_coef=0.0, **settings):
     config = config_of(**settings)
     targets = compute_advantages(rollouts, logprobs, config, kl_coef=kl_coef)
     seconds = {"generate": 1.0, "logprob": 1.0, "execute": 1.0}
-    return measure_rollouts(
-        rollouts, logprobs, targets, None, config, seconds, samples_per_prompt=1, sum_over_ranks=no_reduce
-    )
+    sampled = SampledRollouts(rollouts, [], rollouts, 1, PromptBatch(0, [], [], 1))
+    return measure_rollouts(sampled, logprobs, targets, None, config, seconds, no_reduce)
 
 
 def test_advantages_and_returns_of_gae_by_hand():
@@ -186,14 +192,23 @@ def policy():
 @pytest.mark.parametrize("batch_size", [1, 8])
 def test_logprobs_and_values_are_those_of_each_completion_alone(policy, batch_size):
     prompts, responses = [[1, 3], [1, 4, 5, 6], [1]], [[7, 8, 2], [9], [2, 3]]
-    scores = compute_logprobs(
-        policy,
-        ReferencePolicy(policy),
-        [task_prompt(prompt_ids=prompt) for prompt in prompts],
-        [Completion("", response, [], True) for response in responses],
-        config_of(logprob_batch_size=batch_size, sampling=SamplingParams(max_new_tokens=8, temperature=0.5)),
-        pad_id=0,
+    context = RolloutContext(
+        policy=policy,
+        reference=ReferencePolicy(policy),
+        tokenizer=NumberTokenizer(eos_id=2, pad_id=0),  # type: ignore[arg-type]
+        executor=FakeExecutor(),
+        config=config_of(logprob_batch_size=batch_size, sampling=SamplingParams(max_new_tokens=8, temperature=0.5)),
+        kl_coef=0.0,
+        decoding_dtype=None,
+        autocast=nullcontext,
+        sum_over_ranks=no_reduce,
+        start_progress=lambda label, total: lambda: None,
     )
+    rollouts = [
+        Rollout(task_prompt(prompt_ids=prompt), 0, Completion("", response, [], True), PASSED)
+        for prompt, response in zip(prompts, responses, strict=True)
+    ]
+    scores = compute_logprobs(context, rollouts)
     for i, (prompt, answer) in enumerate(zip(prompts, responses, strict=True)):
         ids = torch.tensor([prompt + answer])
         with torch.no_grad():

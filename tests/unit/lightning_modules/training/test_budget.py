@@ -1,11 +1,12 @@
-"""What an arm took: tokens and floating point operations, by hand."""
+"""Tokens and floating point operations of a training, by hand."""
 
 import pytest
 from torch import nn
 
-from cli.study.budget import num_multiplied_weights, rl_budget, sft_budget
 from datamodules.tokenizer import train_tokenizer
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
+from lightning_modules.training.budget import rl_budget, sft_budget
+from lightning_modules.training.flops import count_multiplied_weights
 
 
 def test_sft_by_hand():
@@ -26,11 +27,11 @@ def test_atoms_of_either_kind_are_no_synthetic_completion():
 def test_rl_by_hand():
     # sampled (2) and read by policy (2) and reference (2), trained on in two epochs (12): 18 for each of 120 tokens
     found = rl_budget(
-        response_tokens=100.0, prompt_tokens=20.0, num_ppo_epochs=2, splits=["synthetic_rl"], num_weights=10
+        completion_tokens=100.0, prompt_tokens=20.0, num_ppo_epochs=2, splits=["synthetic_rl"], num_weights=10
     )
     assert found.flops == 18 * 10 * 120
     assert (found.total_tokens, found.completion_tokens, found.synthetic_completion_tokens) == (120, 100, 100)
-    mixed = rl_budget(response_tokens=9, prompt_tokens=1, num_ppo_epochs=1, splits=["atomic"], num_weights=10)
+    mixed = rl_budget(completion_tokens=9, prompt_tokens=1, num_ppo_epochs=1, splits=["atomic"], num_weights=10)
     assert mixed.synthetic_completion_tokens == 0
 
 
@@ -46,4 +47,4 @@ def test_an_embedding_counts_where_it_is_the_output_layer_too(tokenizer, tied):
     if not tied:
         model.set_output_embeddings(nn.Linear(8, model.config.vocab_size, bias=False))
     # query 8x8, key and value 8x4 each, output 8x8, three layers of the MLP 8x8, three norms of 8, output layer 8 x V
-    assert num_multiplied_weights(model) == 64 + 32 + 32 + 64 + 3 * 64 + 3 * 8 + 8 * model.config.vocab_size
+    assert count_multiplied_weights(model) == 64 + 32 + 32 + 64 + 3 * 64 + 3 * 8 + 8 * model.config.vocab_size

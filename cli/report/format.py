@@ -1,4 +1,4 @@
-"""How numbers are written in a report: shares as percent, differences as points, both with their intervals."""
+"""Formats numbers of a report: fractions as percent, differences in points, each with its interval."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ from lightning_modules.evaluation.statistics import Interval
 MINUS = "\N{MINUS SIGN}"
 
 
-def percent(share: float) -> str:
+def percent(fraction: float) -> str:
     """0.413 -> 41.3%."""
-    return f"{_signed(100 * share, plus=False)}%"
+    return f"{_signed(100 * fraction, plus=False)}%"
 
 
-def percent_with(interval: Interval) -> str:
+def percent_with_interval(interval: Interval) -> str:
     """41.3% (38.0 to 44.9)."""
     low, high = (_signed(100 * end, plus=False) for end in (interval.low, interval.high))
     return f"{percent(interval.mean)} ({low} to {high})"
+
+
+def percent_tick(fraction: float) -> str:
+    """0.05 -> 5%, on an axis."""
+    return f"{100 * fraction:g}%"
 
 
 def points(difference: float) -> str:
@@ -23,14 +28,19 @@ def points(difference: float) -> str:
     return _signed(100 * difference, plus=True)
 
 
-def points_with(interval: Interval) -> str:
+def points_with_interval(interval: Interval) -> str:
     """+3.1 points (0.4 to 5.9)."""
     low, high = (_signed(100 * end, plus=False) for end in (interval.low, interval.high))
     return f"{points(interval.mean)} points ({low} to {high})"
 
 
+def points_tick(difference: float) -> str:
+    """0.05 -> +5, on an axis."""
+    return f"{100 * difference:+g}".replace("-", MINUS) if difference else "0"
+
+
 def probability(p_value: float) -> str:
-    """Three digits, and no zero: a bootstrap of 10,000 draws cannot see less than 0.0001."""
+    """Four decimals; a bootstrap of 10,000 draws does not resolve values below 0.0002."""
     return f"{p_value:.4f}" if p_value >= 0.001 else f"{p_value:.1g}" if p_value > 0.0002 else "below 0.0002"
 
 
@@ -42,11 +52,16 @@ def minutes(amount: float) -> str:
 
 
 def short(value: float) -> str:
-    """Write a tick or a curve's end: three digits at most."""
+    """At most three digits."""
     if value == 0:
         return "0"
     digits = f"{abs(value):.3g}" if abs(value) >= 0.001 else f"{abs(value):.1e}"
     return (MINUS if value < 0 else "") + digits
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """3, "seed" -> 3 seeds."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def _signed(value: float, *, plus: bool) -> str:

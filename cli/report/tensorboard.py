@@ -1,6 +1,6 @@
-"""All arms of a study for TensorBoard: settings beside scores (tab HPARAMS), and the curves of their trainings.
+"""All arms of a study for TensorBoard: settings and scores (tab HPARAMS), and the curves of their trainings.
 
-Made from results alone, as the report is; a folder that was made before is replaced, any other is refused.
+The folder of an earlier report is replaced; any other is an error.
 """
 
 from __future__ import annotations
@@ -23,36 +23,38 @@ _KEYS = {
     "kl_target": ("model", "init_args", "kl", "target"),
     "samples_per_prompt": ("data", "init_args", "samples_per_prompt"),
 }
-"""Shown where an arm has them."""
-_OURS = re.compile(r"[^/]+/seed\d+/events\.out\.tfevents\.[^/]+")
+"""Settings that are shown, where an arm has them."""
+_WRITTEN = re.compile(r"[^/]+/seed\d+/events\.out\.tfevents\.[^/]+")
 
 
-def refuse_foreign(folder: Path) -> None:
-    """Refuse a folder that holds anything but what `write_hparams` writes, which would be lost.
+def check_replaceable(folder: Path) -> None:
+    """Check that a folder contains only files of `write_arms`, because it will be replaced.
 
     Raises:
         UsageError: naming the first such file.
     """
     for path in sorted(folder.rglob("*")):
-        if not path.is_dir() and not _OURS.fullmatch(path.relative_to(folder).as_posix()):
-            raise UsageError(f"{path} is not of a report, which would replace {folder}: move it, or give --output")
+        if not path.is_dir() and not _WRITTEN.fullmatch(path.relative_to(folder).as_posix()):
+            raise UsageError(
+                f"{path} was not written by a report, which replaces {folder}: move it, or use another --output"
+            )
 
 
-def write_hparams(folder: Path, results: Sequence[ArmResult]) -> None:
-    """Write a run for each arm, `folder/STAGE/seedN`: settings, scores and the curves of its training.
+def write_arms(folder: Path, results: Sequence[ArmResult]) -> None:
+    """Write one run for each arm, `folder/STAGE/seedN`, with settings, scores and the curves of its training.
 
     Raises:
-        UsageError: the folder holds something else.
+        UsageError: the folder contains other files.
     """
     from torch.utils.tensorboard import SummaryWriter
     from torch.utils.tensorboard.summary import hparams
 
-    refuse_foreign(folder)
+    check_replaceable(folder)
     shutil.rmtree(folder, ignore_errors=True)
     for result in results:
-        scores = scores_of(result)
+        scores = _mean_scores(result)
         with SummaryWriter(str(folder / result.stage / f"seed{result.seed}")) as writer:
-            for summary in hparams(settings_of(result), scores):
+            for summary in hparams(_select_settings(result), scores):
                 writer._get_file_writer().add_summary(summary)
             for tag, value in scores.items():
                 writer.add_scalar(tag, value, 0)
@@ -60,8 +62,8 @@ def write_hparams(folder: Path, results: Sequence[ArmResult]) -> None:
                 writer.add_scalar(tag, value, step)
 
 
-def settings_of(result: ArmResult) -> dict[str, bool | int | float | str]:
-    """Choose what tells arms apart."""
+def _select_settings(result: ArmResult) -> dict[str, bool | int | float | str]:
+    """Return the settings that distinguish arms."""
     found: dict[str, Any] = {"stage": result.stage, "seed": result.seed, "kind": result.kind}
     found["parent"] = result.parent or "none"
     for name, path in _KEYS.items():
@@ -75,8 +77,8 @@ def settings_of(result: ArmResult) -> dict[str, bool | int | float | str]:
     return found
 
 
-def scores_of(result: ArmResult) -> dict[str, float]:
-    """Name greedy and sampled pass@1 of each split."""
+def _mean_scores(result: ArmResult) -> dict[str, float]:
+    """Return greedy and sampled pass@1 of each split, by tag."""
     found = {}
     for split, evaluation in result.evaluation.items():
         for name, scores in (("greedy", evaluation.greedy_scores()), ("pass_at_1", evaluation.scores(1))):

@@ -1,0 +1,65 @@
+"""Tokens and floating point operations of a training. Nothing is measured here."""
+# study-fingerprint: ignore (shows or measures results, and does not affect them)
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from lightning_modules.training.flops import training_flops
+
+NOT_SYNTHETIC = ("atomic", "tensor_atomic", "pretraining")
+"""Splits whose completions are not compositions of atoms."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """Tokens and floating point operations of one training, without those of the model it started from."""
+
+    total_tokens: int
+    """Prompts and completions."""
+    completion_tokens: int
+    """Tokens with a loss (SFT), or generated tokens (RL)."""
+    synthetic_completion_tokens: int
+    """Completion tokens of compositions."""
+    flops: float
+    """By `lightning_modules.training.flops.training_flops`."""
+
+    def to_json(self) -> dict[str, float]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def sft_budget(trained: Mapping[str, tuple[int, int]], *, num_weights: int) -> Budget:
+    """Sum up supervised training.
+
+    Args:
+        trained: all tokens and those with a loss, by split, over all minibatches.
+        num_weights: N of `training_flops`.
+    """
+    total = sum(tokens for tokens, _ in trained.values())
+    return Budget(
+        total_tokens=total,
+        completion_tokens=sum(labels for _, labels in trained.values()),
+        synthetic_completion_tokens=sum(n for split, (_, n) in trained.items() if split not in NOT_SYNTHETIC),
+        flops=training_flops(num_weights, total),
+    )
+
+
+def rl_budget(
+    *, completion_tokens: float, prompt_tokens: float, num_ppo_epochs: int, splits: Sequence[str], num_weights: int
+) -> Budget:
+    """Sum up reinforcement learning; completions count as synthetic if all splits are.
+
+    Args:
+        completion_tokens: of all iterations.
+        prompt_tokens: of all iterations, each prompt once per iteration.
+        num_ppo_epochs: E of `training_flops`.
+        splits: of the prompts.
+        num_weights: N of `training_flops`.
+    """
+    completion, total = round(completion_tokens), round(completion_tokens + prompt_tokens)
+    return Budget(
+        total_tokens=total,
+        completion_tokens=completion,
+        synthetic_completion_tokens=0 if any(split in NOT_SYNTHETIC for split in splits) else completion,
+        flops=training_flops(num_weights, total, num_ppo_epochs=num_ppo_epochs),
+    )
