@@ -27,10 +27,10 @@ from datamodules.packing import Sample, pack
 from lightning_modules.generation.generate import generate
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm
+from lightning_modules.models.packed_forward import packed_mask
 from lightning_modules.models.policy import Policy
-from lightning_modules.training.device_peaks import peak_flops_per_s
-from lightning_modules.training.flops import measure_minibatch, minibatch_flops, training_cost
-from lightning_modules.training.packed_loss import completion_loss, packed_mask
+from lightning_modules.training.flops import measure_minibatch, minibatch_flops, peak_flops_per_s, training_cost
+from lightning_modules.training.packed_loss import completion_loss
 
 
 @dataclass(frozen=True, kw_only=True)

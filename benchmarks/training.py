@@ -23,7 +23,7 @@ from typing import NamedTuple
 import torch
 
 from benchmarks.rounds import ROOT, Round, build_table, format_spread, run_json, run_rounds
-from lightning_modules.training.device_peaks import measured_gemm_flops_per_s
+from lightning_modules.training.flops import measured_gemm_flops_per_s
 
 TIMEOUT_S = 900
 NUM_WARM_UP_STEPS = 2

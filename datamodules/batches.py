@@ -62,6 +62,10 @@ class TaskPrompt(NamedTuple):
         return self.lazy_task.row
 
 
+IGNORE = -100
+"""Label of tokens without loss."""
+
+
 class SFTBatch(NamedTuple):
     """A packed supervised minibatch of `R` rows holding `num_samples` samples.
 

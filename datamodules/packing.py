@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import torch
 
-from datamodules.batches import SFTBatch
+from datamodules.batches import IGNORE, SFTBatch
 
-IGNORE = -100
 MIN_ROW_LENGTH = 256
 """Rows are no longer than the longest sample or this, whichever is more: attention costs their length squared."""
 

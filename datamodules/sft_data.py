@@ -16,9 +16,9 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
 
-from datamodules.batches import SFTBatch, TaskPrompt
+from datamodules.batches import IGNORE, SFTBatch, TaskPrompt
 from datamodules.eval_data import build_task_prompts, get_split
-from datamodules.packing import IGNORE, Sample, pack
+from datamodules.packing import Sample, pack
 from datamodules.prompt_format import PromptFormat, encode_completions, encode_files, encode_prompts, set_format
 from datamodules.sampler import MixturePart, MixtureSampler, choose_tasks, compute_sampling_weights
 from datamodules.synthesis.dataset.split import PRETRAINING

@@ -14,7 +14,7 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict
 
-from datamodules.benchmarks.humaneval_mbpp import read_benchmark_rows
+from datamodules.benchmarks import read_benchmark_rows
 from datamodules.decontamination import PromptIndex
 from datamodules.eval_data import load_dataset
 from executor.convert.readers import read_rows

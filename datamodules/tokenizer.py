@@ -9,10 +9,7 @@ are steps that call a library (`solution_form: solve`), a step is cut into its n
 """
 
 import json
-import os
 import pickle
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from datamodules.files import replace_atomically
 from datamodules.synthesis.dataset.library import read_library
 
 PAD, BOS, EOS = "<pad>", "<s>", "</s>"
@@ -132,26 +130,21 @@ def _train(texts: Iterable[str], vocab_size: int, pieces: str) -> Tokenizer:
 
 
 def _save_whole(tokenizer: Tokenizer, directory: Path, vocab_size: int, pieces: str) -> None:
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        bos_token=BOS,
+        eos_token=EOS,
+        clean_up_tokenization_spaces=False,
+        split_special_tokens=True,  # the text "</s>" in a prompt is text, not the end of it
+    )
     try:
-        wrapped = PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer,
-            pad_token=PAD,
-            bos_token=BOS,
-            eos_token=EOS,
-            clean_up_tokenization_spaces=False,
-            split_special_tokens=True,  # the text "</s>" in a prompt is text, not the end of it
-        )
-        wrapped.save_pretrained(staging)
-        (staging / RECIPE_FILE).write_text(json.dumps({"vocab_size": vocab_size, "pieces": pieces}) + "\n")
-        staging.chmod(0o755)
-        os.rename(staging, directory)
+        with replace_atomically(directory) as unfinished:
+            wrapped.save_pretrained(unfinished)
+            (unfinished / RECIPE_FILE).write_text(json.dumps({"vocab_size": vocab_size, "pieces": pieces}) + "\n")
     except OSError:
-        if not _holds_something(directory):  # else another process was first, with the same texts
+        if not _holds_something(directory):  # else another process wrote the same tokenizer first
             raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _holds_something(directory: Path) -> bool:

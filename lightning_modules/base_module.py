@@ -24,7 +24,7 @@ from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload, lo
 from lightning_modules.models.lora import LoRAConfig, add_lora
 from lightning_modules.models.policy import Policy, Trunk
 from lightning_modules.training.curve_layout import Sections, write_layout
-from lightning_modules.training.gradient_clipping import check_clipping, clip_by_norm
+from lightning_modules.training.optimizers import check_clipping, clip_by_norm
 from lightning_modules.training.run_executor import RunExecutor
 
 ProgressCallback = Callable[[str, int, int], None]

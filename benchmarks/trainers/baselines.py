@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from datamodules.packing import Sample, pack
 from lightning_modules.generation.generate import Sampling, generate
-from lightning_modules.training.packed_loss import block_causal_mask
+from lightning_modules.models.packed_forward import block_causal_mask
 
 BATCH_SIZE, MAX_LENGTH, MAX_NEW_TOKENS = 40, 256, 85
 

@@ -126,17 +126,17 @@ def _choose(record: RunRecord, accelerator: str, devices: Any, num_nodes: int) -
     """Fill in what is open. Ranks that others started do not measure: they must agree without communication."""
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
-    from lightning_modules.models.autotune import has_fast_bf16, measure, num_cores, uses_cuda
+    from lightning_modules.models.autotune import benchmark_cpu, count_cores, has_fast_bf16, uses_cuda
 
-    max_threads = max(1, num_cores() // count_local_ranks(accelerator, devices))
+    max_threads = max(1, count_cores() // count_local_ranks(accelerator, devices))
     if num_nodes == 1 and "LOCAL_RANK" not in os.environ and not SLURMEnvironment.detect():
-        found = measure(max_threads)
+        found = benchmark_cpu(max_threads)
         threads, bf16 = found.num_threads, found.has_fast_bf16
         if accelerator not in ("auto", "cpu") or uses_cuda(accelerator):
             bf16 = has_fast_bf16(accelerator)
         measured = {
             "step_s_by_threads": {count: round(seconds, 4) for count, seconds in found.step_s.items()},
-            "cpu_bf16_gain": round(found.bf16_gain, 2),
+            "cpu_bf16_gain": round(found.bf16_speedup, 2),
         }
     else:
         threads, bf16, measured = max_threads, uses_cuda(accelerator) and has_fast_bf16(accelerator), {}

@@ -61,7 +61,7 @@ def load_tasks(suite: Suite) -> Any:
         ValueError: there is no such data set, split or benchmark.
     """
     if suite.benchmark is not None:
-        from datamodules.benchmarks.humaneval_mbpp import load_benchmark
+        from datamodules.benchmarks import load_benchmark
 
         return load_benchmark(
             suite.benchmark, columns=suite.columns or None, split=suite.split, tasks_format=suite.tasks_format
@@ -229,7 +229,7 @@ def regrade_output(directory: Path, *, backend: str | None) -> int:
 
 def _render(part: Suite, tasks: Any, tokenizer: PreTrainedTokenizerFast) -> list[TaskPrompt]:
     if part.benchmark is not None:
-        from datamodules.benchmarks.humaneval_mbpp import benchmark_prompts
+        from datamodules.benchmarks import benchmark_prompts
 
         return benchmark_prompts(tasks, tokenizer, part.num_tasks)
     from datamodules.eval_data import build_task_prompts

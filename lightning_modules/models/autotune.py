@@ -1,6 +1,6 @@
-"""How this machine computes best: its number of CPU threads, and whether bfloat16 pays, by measurement.
+"""Benchmarks of this machine: the fastest number of CPU threads, and whether bfloat16 is worthwhile.
 
-Nothing is kept here: `run_record` keeps the choice of a run, `cli.config.ranks` decides when to measure.
+The result is recorded by `training.run_record`; `cli.config` decides when to measure.
 """
 
 import os
@@ -10,96 +10,95 @@ from typing import NamedTuple
 
 import torch
 
-TIE = 1.10
-"""A lower count of threads is chosen where it takes at most this many times as long as the fastest."""
-BF16_GAIN = 1.3
-"""How many times as fast as float32 a product of matrices must be in bfloat16 on a CPU before it is used."""
+TOLERANCE = 1.10
+"""The lowest thread count that takes at most this many times as long as the fastest is chosen."""
+MIN_BF16_SPEEDUP = 1.3
+"""Speedup of a matrix product from which bfloat16 is used on a CPU."""
 _NUM_ROWS, _WIDTH, _INNER = 4096, 256, 704
-_NUM_BF16_ROWS = 512  # few: a processor without bfloat16 may take a hundred times as long
+_NUM_BF16_ROWS = 512  # few, because processors without bfloat16 can be a hundred times slower
 
 
-class Measured(NamedTuple):
-    """What was found, and from what."""
+class CpuBenchmark(NamedTuple):
+    """Choices, and the measurements behind them."""
 
     num_threads: int
     has_fast_bf16: bool
     step_s: dict[int, float]
     """Seconds of a small training step, by number of threads."""
-    bf16_gain: float
-    """Seconds of a product of matrices in float32 over those in bfloat16."""
+    bf16_speedup: float
+    """Seconds of a matrix product in float32 divided by those in bfloat16."""
 
 
-def measure(max_threads: int) -> Measured:
-    """Measure the CPU, in about a second; the number of threads of torch is left as it was.
+def benchmark_cpu(max_threads: int) -> CpuBenchmark:
+    """Measure the CPU in about a second, without changing torch's number of threads.
 
     Args:
-        max_threads: the most this process may use.
+        max_threads: highest number of threads to try.
     """
     threads_before = torch.get_num_threads()
     try:
-        step_s = {count: _step_s(count) for count in thread_counts(max_threads)}
-        num_threads = fastest(step_s)
+        step_s = {count: _measure_step_s(count) for count in list_thread_counts(max_threads)}
+        num_threads = choose_num_threads(step_s)
         torch.set_num_threads(num_threads)
-        gain = _bf16_gain()
+        speedup = _measure_bf16_speedup()
     finally:
         torch.set_num_threads(threads_before)
-    return Measured(num_threads, gain >= BF16_GAIN, step_s, gain)
+    return CpuBenchmark(num_threads, speedup >= MIN_BF16_SPEEDUP, step_s, speedup)
 
 
-def num_cores() -> int:
-    """Cores this process may use."""
+def count_cores() -> int:
+    """Count the cores this process may use."""
     return len(os.sched_getaffinity(0))
 
 
-def thread_counts(max_threads: int) -> list[int]:
-    """List what is tried: powers of two, and the most there may be."""
-    powers = [1 << k for k in range(max_threads.bit_length())]
-    return sorted({*powers, max_threads})
+def list_thread_counts(max_threads: int) -> list[int]:
+    """Return the thread counts to try: powers of two, and the maximum."""
+    return sorted({*(1 << k for k in range(max_threads.bit_length())), max_threads})
 
 
-def fastest(step_s: Mapping[int, float]) -> int:
-    """Choose the lowest count of threads that is as fast as any, but for `TIE`."""
-    return min(count for count, seconds in step_s.items() if seconds <= TIE * min(step_s.values()))
+def choose_num_threads(step_s: Mapping[int, float]) -> int:
+    """Return the lowest number of threads within `TOLERANCE` of the fastest.
+
+    Args:
+        step_s: seconds by number of threads.
+    """
+    return min(count for count, seconds in step_s.items() if seconds <= TOLERANCE * min(step_s.values()))
 
 
 def has_fast_bf16(accelerator: str = "auto") -> bool:
-    """Whether bfloat16 pays on what `accelerator` of a Trainer names: the GPU where there is one, else the CPU."""
+    """Whether bfloat16 is worthwhile on an `accelerator` of the Trainer: the GPU if there is one, else the CPU."""
     if uses_cuda(accelerator):
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return accelerator in ("auto", "cpu") and _bf16_gain() >= BF16_GAIN
+    return accelerator in ("auto", "cpu") and _measure_bf16_speedup() >= MIN_BF16_SPEEDUP
 
 
 def uses_cuda(accelerator: str) -> bool:
-    """Whether a Trainer with this `accelerator` computes on CUDA here."""
+    """Whether a Trainer with this `accelerator` uses CUDA on this machine."""
     return accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
 
 
-def _step_s(num_threads: int) -> float:
-    """Time forward and backward of a gated feed-forward block, seconds."""
+def _measure_step_s(num_threads: int) -> float:
+    """Time the forward and backward pass of a gated feed-forward block, seconds."""
     torch.set_num_threads(num_threads)
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randn(_NUM_ROWS, _WIDTH, generator=generator)
-    wide = torch.randn(_WIDTH, _INNER, generator=generator).requires_grad_()
-    back = torch.randn(_INNER, _WIDTH, generator=generator).requires_grad_()
+    rows, up, down = torch.ones(_NUM_ROWS, _WIDTH), torch.ones(_WIDTH, _INNER), torch.ones(_INNER, _WIDTH)
+    weights = up.requires_grad_(), down.requires_grad_()
 
     def step() -> None:
-        (torch.nn.functional.silu(rows @ wide) @ back).mean().backward()
+        (torch.nn.functional.silu(rows @ weights[0]) @ weights[1]).mean().backward()
 
-    return _shortest_s(step, num_trials=3)
+    return _measure_shortest_s(step, num_trials=3)
 
 
-def _bf16_gain() -> float:
-    generator = torch.Generator().manual_seed(0)
+def _measure_bf16_speedup() -> float:
     seconds = {}
     for dtype in (torch.float32, torch.bfloat16):
-        rows = torch.randn(_NUM_BF16_ROWS, _WIDTH, generator=generator).to(dtype)
-        weights = torch.randn(_WIDTH, _INNER, generator=generator).to(dtype)
-        seconds[dtype] = _shortest_s(lambda rows=rows, weights=weights: rows @ weights, num_trials=7)
+        rows, weights = torch.ones(_NUM_BF16_ROWS, _WIDTH, dtype=dtype), torch.ones(_WIDTH, _INNER, dtype=dtype)
+        seconds[dtype] = _measure_shortest_s(lambda rows=rows, weights=weights: rows @ weights, num_trials=7)
     return seconds[torch.float32] / seconds[torch.bfloat16]
 
 
-def _shortest_s(work: Callable[[], object], *, num_trials: int) -> float:
-    """Time `work` after one trial that does not count."""
+def _measure_shortest_s(work: Callable[[], object], *, num_trials: int) -> float:
+    """Time `work` after one warm-up run."""
     work()
     seconds = []
     for _ in range(num_trials):

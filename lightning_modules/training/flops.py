@@ -1,4 +1,4 @@
-"""Floating point operations that training on a minibatch needs, counted from the sizes of the model.
+"""Floating point operations of training, counted from the sizes of the model, and the peak rate of a device.
 
 The formula of PaLM (Chowdhery et al. 2022, appendix B): 6 N + 12 L H Q T for each token, with N weights, L layers, H
 heads of width Q and T tokens of the sequence; a third of it is the forward pass. What is computed a second time
@@ -10,17 +10,21 @@ frozen weight takes 4 instead of 6, since it gets no gradient of its own. The va
 """
 # study-fingerprint: ignore (shows or measures results, and does not affect them)
 
+import resource
+import time
 from typing import NamedTuple
 
 import torch
+from lightning.fabric.utilities.throughput import get_available_flops
 from torch import Tensor, nn
 
-from datamodules.batches import RolloutBatch, SFTBatch
+from datamodules.batches import IGNORE, RolloutBatch, SFTBatch
 from lightning_modules.models.policy import Policy, output_layer
-from lightning_modules.training.packed_loss import IGNORE
 
 FORMULAS = {"sft": "6 N T", "rl": "(6 + 6 E) N T"}
 """Of `training_flops`, by kind of training."""
+_GEMM_SIZE = 1024
+_NUM_TRIALS = 5
 
 
 class TrainingCost(NamedTuple):
@@ -66,7 +70,7 @@ def measure_minibatch(batch: SFTBatch | RolloutBatch) -> MinibatchSize:
     is_token = batch.segment_ids > 0
     predicted = batch.labels[:, 1:] != IGNORE if isinstance(batch, SFTBatch) else batch.loss_mask
     counts: list[Tensor] = [
-        _num_answers(batch) if isinstance(batch, RolloutBatch) else batch.segment_ids.amax(dim=1).sum(),
+        _count_completions(batch) if isinstance(batch, RolloutBatch) else batch.segment_ids.amax(dim=1).sum(),
         torch.count_nonzero(is_token),
         (2 * batch.position_ids + 1)[is_token].sum(),  # 1 + 3 + 5 + ... up to length l is l squared
         torch.count_nonzero(predicted),
@@ -106,11 +110,44 @@ def count_multiplied_weights(causal_lm: nn.Module) -> int:
     return sum(weight.numel() for name, weight in named if id(weight) not in looked_up and "lora_" not in name)
 
 
-def _num_answers(batch: RolloutBatch) -> Tensor:
-    """Count the places where a branch begins."""
-    begins = batch.branch_ids > 0
-    begins[:, 1:] &= (batch.branch_ids.diff(dim=1) != 0) | (batch.segment_ids.diff(dim=1) != 0)
-    return torch.count_nonzero(begins)
+def training_dtype(precision: str) -> torch.dtype:
+    """Return the type of matrix products under a precision of the Trainer (`bf16-mixed`, `32-true`, ...)."""
+    if precision.startswith("bf16"):
+        return torch.bfloat16
+    return {"16": torch.float16, "64": torch.float64}.get(precision.partition("-")[0], torch.float32)
+
+
+def peak_flops_per_s(device: torch.device, dtype: torch.dtype) -> float | None:
+    """Return the peak rate of a device, floating point operations per second; None for a GPU unknown to Lightning.
+
+    For a GPU this is the manufacturer's number, for a CPU the measured rate of a matrix product.
+    """
+    return measured_gemm_flops_per_s(dtype) if device.type == "cpu" else get_available_flops(device, dtype)
+
+
+def measured_gemm_flops_per_s(dtype: torch.dtype) -> float:
+    """Measure the rate of matrix products on the CPU with the threads of this process; return the best of a few."""
+    square = torch.ones(_GEMM_SIZE, _GEMM_SIZE, dtype=dtype)
+    durations_s = []
+    for _ in range(_NUM_TRIALS):
+        started_at = time.perf_counter()
+        torch.mm(square, square)
+        durations_s.append(time.perf_counter() - started_at)
+    return 2 * _GEMM_SIZE**3 / min(durations_s)
+
+
+def peak_memory_mib(device: torch.device) -> float:
+    """Return the peak memory so far, MiB: allocated on a GPU, else resident in this process (Linux counts KiB)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def _count_completions(batch: RolloutBatch) -> Tensor:
+    """Count the starts of branches."""
+    starts = batch.branch_ids > 0
+    starts[:, 1:] &= (batch.branch_ids.diff(dim=1) != 0) | (batch.segment_ids.diff(dim=1) != 0)
+    return torch.count_nonzero(starts)
 
 
 def _cost_of_weights(module: nn.Module) -> int:

@@ -1,15 +1,17 @@
-"""AdamW as functions of a config record: with warm-up and decay for SFT, in two groups for reinforcement learning."""
+"""AdamW for SFT, with warm-up and decay, and for RL, in two groups; and clipping of gradients by norm."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from lightning_modules.models.policy import Policy
+from lightning_modules.models.sharding import full_tensor
 from lightning_modules.rl.config import RLOptimizerConfig, check_betas
 
 Schedule = Literal["cosine", "linear", "constant"]
@@ -25,8 +27,8 @@ class AdamWConfig:
         eps: added to the root of the second moment.
         weight_decay: decoupled decay of matrices and embeddings; norms and biases have none.
         warmup_steps: optimizer steps of linear warm-up from 0.
-        schedule: shape of the way down from `lr` after the warm-up.
-        min_lr_ratio: share of `lr` left at the last step (`constant` ignores it).
+        schedule: shape of the decay from `lr` after the warm-up.
+        min_lr_ratio: fraction of `lr` at the last step (ignored by `constant`).
     """
 
     lr: float = 2e-3
@@ -61,14 +63,14 @@ def build_adamw(named_parameters: Iterable[tuple[str, nn.Parameter]], config: Ad
 
 
 def lr_factor(step: int, *, num_steps: int, config: AdamWConfig) -> float:
-    """Share of the peak learning rate that optimizer step `step` (from 0) of `num_steps` takes."""
+    """Return the learning rate of optimizer step `step` (from 0) of `num_steps`, as a fraction of the peak."""
     if step < config.warmup_steps:
         return (step + 1) / (config.warmup_steps + 1)
     if config.schedule == "constant":
         return 1.0
     progress = min(1.0, (step - config.warmup_steps) / max(1, num_steps - 1 - config.warmup_steps))
-    fall = 1.0 - progress if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
-    return config.min_lr_ratio + (1.0 - config.min_lr_ratio) * fall
+    decay = 1.0 - progress if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
+    return config.min_lr_ratio + (1.0 - config.min_lr_ratio) * decay
 
 
 def build_schedule(optimizer: Optimizer, config: AdamWConfig, *, num_steps: float) -> LambdaLR:
@@ -95,3 +97,33 @@ def build_rl_adamw(policy: Policy, config: RLOptimizerConfig) -> AdamW:
         {"params": policy.critic_parameters(), "lr": config.value_lr, "weight_decay": 0.0},
     ]
     return AdamW([group for group in groups if group["params"]], betas=config.betas, fused=True)
+
+
+def check_clipping(max_norm: float | None, algorithm: str | None) -> None:
+    """Check settings of the Trainer that `clip_by_norm` does not support.
+
+    Raises:
+        ValueError: the norm is negative, or the algorithm is clipping by value.
+    """
+    if algorithm == "value":
+        raise ValueError("trainer.gradient_clip_algorithm: value is not supported, use norm or leave it out")
+    if max_norm is not None and not max_norm >= 0:
+        raise ValueError(
+            f"trainer.gradient_clip_val is {max_norm}: it must be above 0.0, or null or 0.0 for no clipping"
+        )
+
+
+def clip_by_norm(parameters: Iterable[nn.Parameter], max_norm: float | None) -> Tensor:
+    """Scale gradients so that their 2-norm over all parameters and ranks is at most `max_norm`.
+
+    Works with sharded parameters, fused optimizers and mixed precision; Lightning's own clipping rejects a fused
+    optimizer under bf16-mixed.
+
+    Args:
+        parameters: with gradients.
+        max_norm: None or 0.0 = do not scale.
+
+    Returns:
+        The norm before scaling, a scalar.
+    """
+    return full_tensor(torch.nn.utils.clip_grad_norm_(parameters, max_norm or math.inf))

@@ -4,12 +4,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from datamodules.batches import SFTBatch
+from datamodules.batches import IGNORE, SFTBatch
 from lightning_modules.models.compute import uses_flex_attention
 from lightning_modules.models.packed_forward import packed_forward
 from lightning_modules.models.policy import Policy
-
-IGNORE = -100
 
 
 def completion_loss(policy: Policy, batch: SFTBatch) -> tuple[Tensor, Tensor]:

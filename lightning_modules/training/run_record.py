@@ -1,7 +1,6 @@
-"""`machine.yaml` of a run: what it computes with, so that it goes on after a stop as it began.
+"""`machine.yaml` of a run: threads, precision and executor, which a resumed run reuses to compute the same numbers.
 
-It is written when the run starts, gains the executor when that is opened, and is read back on resume. Nothing is
-measured here.
+It is written when the run starts, extended when the executor is opened, and read on resume. Nothing is measured here.
 """
 
 from collections.abc import Mapping
@@ -11,12 +10,14 @@ from typing import Any
 
 import yaml
 
+from datamodules.files import replace_atomically
+
 FILE_NAME = "machine.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutorRecord:
-    """What runs the programs of a run."""
+    """The executor of a run."""
 
     description: str
     time_factor: float
@@ -27,14 +28,14 @@ class ExecutorRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """What a run computes with."""
+    """Settings that affect the bits of the results."""
 
     num_threads: int | None = None
-    """CPU threads of torch, of each rank; None where nobody chose."""
+    """CPU threads of torch in each rank; None = not chosen."""
     precision: str | None = None
-    """Of the Trainer; None where nobody chose."""
+    """Of the Trainer; None = not chosen."""
     measured: Mapping[str, Any] = field(default_factory=dict)
-    """What the two were chosen by; empty where the user gave both."""
+    """Measurements behind the two; empty if the user gave both."""
     executor: ExecutorRecord | None = None
     """None until one is opened."""
 
@@ -57,9 +58,6 @@ def read_record(run_dir: str | Path) -> RunRecord | None:
 
 
 def write_record(run_dir: str | Path, record: RunRecord) -> None:
-    """Write the record, whole or not at all."""
-    target = Path(run_dir) / FILE_NAME
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}.tmp")
-    fresh.write_text(yaml.safe_dump(asdict(record), sort_keys=False, width=1000), encoding="utf-8")
-    fresh.replace(target)
+    """Write the record atomically."""
+    with replace_atomically(Path(run_dir) / FILE_NAME) as unfinished:
+        unfinished.write_text(yaml.safe_dump(asdict(record), sort_keys=False, width=1000), encoding="utf-8")

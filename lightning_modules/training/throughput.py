@@ -14,8 +14,14 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from datamodules.batches import RolloutBatch, SFTBatch
 from lightning_modules.models.policy import Policy
-from lightning_modules.training.device_peaks import peak_flops_per_s, peak_memory_mib, training_dtype
-from lightning_modules.training.flops import measure_minibatch, minibatch_flops, training_cost
+from lightning_modules.training.flops import (
+    measure_minibatch,
+    minibatch_flops,
+    peak_flops_per_s,
+    peak_memory_mib,
+    training_cost,
+    training_dtype,
+)
 
 STAGES = ("generate", "logprob", "execute", "update")
 """Stages of an RL iteration; their seconds are logged as `time/<stage>_s`."""

@@ -11,12 +11,12 @@ from benchmarks.scaling import Layout, ModelSizes, RunSizes, compute_memory
 from lightning_modules.generation.kv_cache import new_cache
 from lightning_modules.generation.llama_decoder import LlamaDecoder
 from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm
+from lightning_modules.models.packed_forward import packed_mask
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import Reference
 from lightning_modules.rl.config import RLOptimizerConfig
 from lightning_modules.rl.numerics import token_logprobs
 from lightning_modules.training.optimizers import build_rl_adamw
-from lightning_modules.training.packed_loss import packed_mask
 
 SMALL = ModelSizes(
     name="small", hidden_size=64, num_layers=3, num_heads=4, num_kv_heads=2, intermediate_size=96, vocab_size=300,

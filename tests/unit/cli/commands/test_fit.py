@@ -10,7 +10,7 @@ from lightning.pytorch.trainer.connectors.logger_connector import _LoggerConnect
 
 from cli.main import main
 from lightning_modules.models import autotune as machine_settings
-from lightning_modules.models.autotune import Measured
+from lightning_modules.models.autotune import CpuBenchmark
 from lightning_modules.training.checkpointing import is_finished, list_checkpoints
 from tests.support.toy_run import Toy, curves, fit, in_tmp, weights  # noqa: F401
 
@@ -174,14 +174,14 @@ def test_threads_and_precision_are_measured_once_and_read_back(
     base = yaml.safe_load(Path("base.yaml").read_text())
     base["num_threads"] = base["trainer"]["precision"] = None
     Path("base.yaml").write_text(yaml.safe_dump(base))
-    found = Measured(num_threads=2, has_fast_bf16=True, step_s={1: 0.3, 2: 0.1}, bf16_gain=2.0)
-    monkeypatch.setattr(machine_settings, "measure", lambda max_threads: found)
+    found = CpuBenchmark(num_threads=2, has_fast_bf16=True, step_s={1: 0.3, 2: 0.1}, bf16_speedup=2.0)
+    monkeypatch.setattr(machine_settings, "benchmark_cpu", lambda max_threads: found)
     precisions: list[str] = []
     monkeypatch.setattr(Toy, "on_fit_start", lambda self: precisions.append(str(self.trainer.precision)))
     assert fit("--trainer.max_epochs=1") == 0
     assert torch.get_num_threads() == 2
-    other = Measured(num_threads=1, has_fast_bf16=False, step_s={1: 0.1, 2: 0.1}, bf16_gain=1.0)
-    monkeypatch.setattr(machine_settings, "measure", lambda max_threads: other)
+    other = CpuBenchmark(num_threads=1, has_fast_bf16=False, step_s={1: 0.1, 2: 0.1}, bf16_speedup=1.0)
+    monkeypatch.setattr(machine_settings, "benchmark_cpu", lambda max_threads: other)
     torch.set_num_threads(1)
     assert fit("--trainer.max_epochs=2", "--ckpt_path=last") == 0
     assert torch.get_num_threads() == 2

@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from cli.config.ranks import count_local_ranks, rank_process, resolve_hardware_settings
-from lightning_modules.models import autotune as machine
-from lightning_modules.models.autotune import Measured
+from lightning_modules.models import autotune
+from lightning_modules.models.autotune import CpuBenchmark
 from lightning_modules.training.run_record import ExecutorRecord, RunRecord, read_record, write_record
 
-FOUND = Measured(num_threads=3, has_fast_bf16=True, step_s={1: 0.3, 3: 0.1}, bf16_gain=2.0)
+FOUND = CpuBenchmark(num_threads=3, has_fast_bf16=True, step_s={1: 0.3, 3: 0.1}, bf16_speedup=2.0)
 
 
 @pytest.fixture(autouse=True)
@@ -20,12 +20,12 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The most threads of each measurement made."""
     calls: list[int] = []
 
-    def measure(max_threads: int) -> Measured:
+    def measure(max_threads: int) -> CpuBenchmark:
         calls.append(max_threads)
         return FOUND
 
-    monkeypatch.setattr(machine, "measure", measure)
-    monkeypatch.setattr(machine, "num_cores", lambda: 12)
+    monkeypatch.setattr(autotune, "benchmark_cpu", measure)
+    monkeypatch.setattr(autotune, "count_cores", lambda: 12)
     for name in (
         "LOCAL_RANK",
         "RANK",
@@ -140,8 +140,8 @@ def test_a_damaged_record_is_one_clear_line(tmp_path: Path) -> None:
     ],
 )
 def test_ranks_of_a_machine(accelerator: str, devices: Any, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine.torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(machine.torch.cuda, "device_count", lambda: 8)
+    monkeypatch.setattr(autotune.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(autotune.torch.cuda, "device_count", lambda: 8)
     assert count_local_ranks(accelerator, devices) == count
 
 

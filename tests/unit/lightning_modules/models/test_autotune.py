@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from lightning_modules.models import autotune as machine
-from lightning_modules.models.autotune import fastest, has_fast_bf16, measure, thread_counts
+from lightning_modules.models import autotune
+from lightning_modules.models.autotune import benchmark_cpu, choose_num_threads, has_fast_bf16, list_thread_counts
 
 
 @pytest.mark.parametrize(
@@ -16,27 +16,27 @@ from lightning_modules.models.autotune import fastest, has_fast_bf16, measure, t
     ],
 )
 def test_the_lowest_count_within_ten_percent_of_the_fastest(step_s: dict[int, float], count: int) -> None:
-    assert fastest(step_s) == count
+    assert choose_num_threads(step_s) == count
 
 
 @pytest.mark.parametrize(("most", "counts"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (12, [1, 2, 4, 8, 12])])
 def test_counts_tried_are_powers_of_two_and_the_most(most: int, counts: list[int]) -> None:
-    assert thread_counts(most) == counts
+    assert list_thread_counts(most) == counts
 
 
 def test_measuring_leaves_the_threads_as_they_were_and_tries_each_count() -> None:
     before = torch.get_num_threads()
-    found = measure(2)
+    found = benchmark_cpu(2)
     assert torch.get_num_threads() == before
     assert set(found.step_s) == {1, 2}
     assert found.num_threads in found.step_s
     assert all(seconds > 0 for seconds in found.step_s.values())
-    assert found.has_fast_bf16 == (found.bf16_gain >= 1.3)
+    assert found.has_fast_bf16 == (found.bf16_speedup >= 1.3)
 
 
 @pytest.mark.parametrize(("gain", "wanted"), [(1.31, True), (1.29, False)])
 def test_bf16_on_a_cpu_must_be_worth_it(gain: float, wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_bf16_gain", lambda: gain)
+    monkeypatch.setattr(autotune, "_measure_bf16_speedup", lambda: gain)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert has_fast_bf16() == has_fast_bf16("cpu") == wanted
     assert not has_fast_bf16("mps")
@@ -44,7 +44,7 @@ def test_bf16_on_a_cpu_must_be_worth_it(gain: float, wanted: bool, monkeypatch: 
 
 @pytest.mark.parametrize("native", [True, False])
 def test_bf16_on_a_gpu_is_what_the_gpu_says(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_bf16_gain", lambda: 1.0 if native else 2.0)
+    monkeypatch.setattr(autotune, "_measure_bf16_speedup", lambda: 1.0 if native else 2.0)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
     assert has_fast_bf16("gpu") == has_fast_bf16("auto") == native

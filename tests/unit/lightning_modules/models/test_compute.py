@@ -19,8 +19,9 @@ from transformers import (
 
 from datamodules.packing import Sample, pack
 from lightning_modules.models.compute import ComputeConfig, disable_dropout, prepare_causal_lm
+from lightning_modules.models.packed_forward import block_causal_mask, packed_mask
 from lightning_modules.models.policy import Policy
-from lightning_modules.training.packed_loss import block_causal_mask, completion_loss, packed_mask
+from lightning_modules.training.packed_loss import completion_loss
 
 COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++")
 SAMPLES = [Sample([1, 5, 6], [7, 8, 2]), Sample([1, 9], [10, 11, 12, 2]), Sample([1, 4], [2])]

@@ -1,5 +1,8 @@
 """Floating point operations of training, worked by hand and counted by torch."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -8,12 +11,17 @@ from datamodules.batches import RolloutBatch, SFTBatch
 from datamodules.tokenizer import train_tokenizer
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
+from lightning_modules.training import flops
 from lightning_modules.training.flops import (
     MinibatchSize,
     TrainingCost,
     measure_minibatch,
+    measured_gemm_flops_per_s,
     minibatch_flops,
+    peak_flops_per_s,
+    peak_memory_mib,
     training_cost,
+    training_dtype,
 )
 from lightning_modules.training.packed_loss import completion_loss
 
@@ -97,3 +105,39 @@ def test_torch_counts_the_same(tokenizer):
         completion_loss(policy, batch)[0].backward()
     norms = 6 * NORMS * length  # are no matrix products, which are all that torch counts
     assert minibatch_flops(training_cost(policy), measure_minibatch(batch)) == counter.get_total_flops() + norms
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"),
+    [
+        ("bf16-mixed", torch.bfloat16), ("bf16-true", torch.bfloat16), ("16-mixed", torch.float16),
+        ("32-true", torch.float32), ("64-true", torch.float64),
+    ],
+)  # fmt: skip
+def test_numbers_of_a_precision(precision, dtype):
+    assert training_dtype(precision) is dtype
+
+
+def test_the_fastest_of_five_products_counts(monkeypatch):
+    durations_s, now = iter([4.0, 2.0, 0.5, 1.0, 3.0]), [0.0]
+    products = []
+
+    def multiply(left, right):
+        products.append((left.shape, left.dtype))
+        now[0] += next(durations_s)
+
+    monkeypatch.setattr(flops, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(torch, "mm", multiply)
+    # 2 n^3 operations of n = 1024 in half a second
+    assert measured_gemm_flops_per_s(torch.bfloat16) == 2 * 2**30 / 0.5
+    assert products == [((1024, 1024), torch.bfloat16)] * 5
+
+
+def test_a_gpu_s_peak_is_the_maker_s(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA A100-SXM4-80GB")
+    assert peak_flops_per_s(torch.device("cuda", 0), torch.bfloat16) == 312e12  # NVIDIA's data sheet, dense
+
+
+def test_peak_of_resident_memory_is_what_the_kernel_says():
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    assert peak_memory_mib(torch.device("cpu")) == pytest.approx(int(status["VmHWM"].split()[0]) / 1024, rel=0.05)

@@ -10,7 +10,7 @@ from datasets import Dataset
 from datasets.exceptions import DatasetNotFoundError
 from transformers import PreTrainedTokenizerFast
 
-from datamodules.benchmarks.humaneval_mbpp import benchmark_prompts, load_benchmark
+from datamodules.benchmarks import benchmark_prompts, load_benchmark
 from executor.convert.benchmark_rows import BenchmarkTask, benchmark_task, reject_unknown_mbpp_columns
 from executor.grading.tasks import parse_task
 from executor.types import Submission
