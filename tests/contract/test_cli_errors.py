@@ -133,7 +133,7 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "a file as output": (["--config", "synthesis_small", "--output", "good.yaml"], "good.yaml is a file: a data"),
         "output below a file": (
             ["--config", "synthesis_small", "--output", "good.yaml/x"],
-            "good.yaml cannot be written",
+            "cannot create good.yaml/x",
         ),
     },
     "audit": {
@@ -191,7 +191,7 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "no jobs": (["--config", "good.yaml", "--jobs", "0"], "--jobs must be at least 1"),
     },
     "report": {
-        "missing directory": (["none"], "none is no directory of a study"),
+        "missing directory": (["none"], "none is not the directory"),
         "no study in it": (["data"], "study.yaml does not exist"),
         "another file": (["data", "--config", "good.yaml"], "good.yaml: unknown key"),
         "not a page": (["data", "--output", "x.md"], "--output must end in .html"),

@@ -83,7 +83,9 @@ def test_wheels_share_no_file_and_hold_every_module(wheels: tuple[Path, Path]) -
         name: {str(path.relative_to(ROOT)) for path in (ROOT / name).rglob("*.py")}
         for name in (*TRAINING_PACKAGES, "executor")
     }
-    assert training == configs.union(*(sources[name] | {f"{name}/py.typed"} for name in TRAINING_PACKAGES))
+    templates = {str(path.relative_to(ROOT)) for path in (ROOT / "cli" / "report" / "templates").iterdir()}
+    modules = (sources[name] | {f"{name}/py.typed"} for name in TRAINING_PACKAGES)
+    assert training == configs.union(templates, *modules)
     assert sources["executor"] | {"executor/py.typed", "executor/deploy/Dockerfile"} <= executor
     assert all(name.startswith("executor/") for name in executor)
 

@@ -22,8 +22,9 @@ pytestmark = pytest.mark.usefixtures("in_tmp")
 def test_a_run_leaves_config_curves_and_checkpoints_in_its_directory() -> None:
     assert fit() == 0
     names = {path.name for path in Path("run").iterdir()}
-    assert {"config.yaml", "hparams.yaml", "machine.yaml", "checkpoints"} < names
-    assert len([name for name in names if name.startswith("events.")]) == len(names) - 4 == 1
+    files = {"config.yaml", "hparams.yaml", "machine.yaml", "metrics.jsonl", "result.json", "checkpoints"}
+    assert {name for name in names if not name.startswith("events.")} == files
+    assert len(names - files) == 1
     assert [path.name for path in list_checkpoints("run")] == ["epoch_00003.ckpt", "epoch_00004.ckpt"]
     assert os.readlink("run/checkpoints/last.ckpt") == os.readlink("run/checkpoints/final.ckpt") == "epoch_00004.ckpt"
     assert [step for step, _ in curves("run")["train/loss_step"]] == list(range(12))
