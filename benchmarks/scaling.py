@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.rounds import build_table
-from lightning_modules.models.chunked_logits import LOGITS_AT_ONCE
+from lightning_modules.models.chunked_logits import MAX_CHUNK_LOGITS
 
 FLOAT, HALF = 4, 2
 """Bytes of a float32 and of a bfloat16 number."""
@@ -147,7 +147,7 @@ def compute_memory(model: ModelSizes, run: RunSizes, layout: Layout) -> dict[str
     """
     trained, shards, is_sharded = model.num_trained, layout.num_shards, layout.strategy == "fsdp2"
     rows = min(run.rollout_batch_size, -(-run.num_completions // layout.num_ranks))
-    positions = min(run.micro_batch(layout) * run.completion_tokens, max(1, LOGITS_AT_ONCE // model.vocab_size))
+    positions = min(run.micro_batch(layout) * run.completion_tokens, max(1, MAX_CHUNK_LOGITS // model.vocab_size))
     kept = {
         "weights": FLOAT * trained // shards,
         "gradients": FLOAT * trained // shards,

@@ -119,6 +119,8 @@ class RolloutStats(NamedTuple):
     """Mean over the completions with a reward of the k1 estimate summed over tokens, nats."""
     num_rewarded: int = 0
     """Completions with a reward."""
+    counts_by_depth: Mapping[int, tuple[int, int]] = {}
+    """Completions that passed and completions that were graded, by depth of the task."""
 
 
 class RolloutBatch(NamedTuple):

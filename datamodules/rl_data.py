@@ -10,6 +10,7 @@ those in `tests`. Tasks of a task file are always graded by their own tests.
 """
 
 import functools
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch, TaskPrompt
+from datamodules.curriculum import CurriculumConfig, DepthCurriculum
 from datamodules.eval_data import build_task_prompts, drop_long_prompts, get_split
 from datamodules.prompt_format import PromptFormat, set_format
 from datamodules.reward_tests import RewardTask, build_reward_tasks, choose_reward_tests
@@ -29,6 +31,16 @@ from datamodules.task_files import DEFAULT_SPLIT, TRAIN, VALIDATION, DataSource,
 MAX_SAMPLED_TESTS = 200
 _REWARD_COLUMNS = ("solution", "tests", "reward_tests", "domains")
 T = TypeVar("T")
+
+
+def _get_depth(task: RewardTask) -> int:
+    return task.prompt.depth
+
+
+def _name_depth(depth: int) -> str:
+    return f"depth {depth}"
+
+
 _log = logging.getLogger(__name__)
 
 
@@ -52,7 +64,10 @@ class RolloutLoader:
         assert trainer is not None
         draw_prompts = functools.partial(self._data.prompts_for, trainer.current_epoch)
         module: Any = trainer.lightning_module
-        yield from module.collect_rollouts(draw_prompts, self._data.minibatch_config())
+        batches = module.collect_rollouts(draw_prompts, self._data.minibatch_config())
+        if self._data.curriculum is not None:
+            self._data.curriculum.update(batches[0].stats.counts_by_depth)
+        yield from batches
 
 
 class RLDataModule(LightningDataModule):
@@ -76,6 +91,8 @@ class RLDataModule(LightningDataModule):
         max_prompt_length: Tokens; tasks with longer prompts are dropped, with one warning. null = no limit.
         val_split: Split of the validation tasks; null = synthetic_val, or validation of `tasks`.
         num_val_tasks: Tasks used in validation, evenly spaced; null = all.
+        curriculum: Draw prompts evenly from the depths in use, and let the next depth join when the pass rate is high
+            enough; its state is saved in checkpoints. null = all depths, in proportion to their tasks.
         seed: Of the order of prompts and minibatches.
         prompt: Prompt template; null = as the policy was trained.
     """
@@ -96,6 +113,7 @@ class RLDataModule(LightningDataModule):
         max_prompt_length: int | None = None,
         val_split: str | None = None,
         num_val_tasks: int | None = 128,
+        curriculum: CurriculumConfig | None = None,
         seed: int = 0,
         prompt: PromptFormat | None = None,
     ) -> None:
@@ -132,6 +150,9 @@ class RLDataModule(LightningDataModule):
         self.max_prompt_length = max_prompt_length
         self.val_split = val_split or ("synthetic_val" if tasks is None else VALIDATION)
         self.num_val_tasks = num_val_tasks
+        self.curriculum_config = curriculum
+        self.curriculum: DepthCurriculum | None = None
+        self._curriculum_state: dict[str, Any] | None = None
         self.seed = seed
         self.prompt = prompt
         self._has_warned = False
@@ -147,8 +168,14 @@ class RLDataModule(LightningDataModule):
         if self.prompt is not None:
             set_format(self.tokenizer, self.prompt)
         dataset = self.source.load()
-        self._tasks = {split: self._reward_tasks(dataset, split) for split in self.splits}
-        self._samplers: dict[int, MixtureSampler] = {}
+        self._sources = {split: self._reward_tasks(dataset, split) for split in self.splits}
+        self._samplers: dict[tuple[int, int], MixtureSampler] = {}
+        if self.curriculum_config is not None:
+            tasks = sorted(itertools.chain(*self._sources.values()), key=_get_depth)
+            by_depth = {depth: list(group) for depth, group in itertools.groupby(tasks, key=_get_depth)}
+            self._sources = {_name_depth(depth): group for depth, group in by_depth.items()}
+            self.curriculum = DepthCurriculum(self.curriculum_config, list(by_depth))
+            self.load_state_dict({"curriculum": self._curriculum_state})
         table = get_split(dataset, self.val_split, data_dir=self.source.name)
         prompts = build_task_prompts(table, self.tokenizer, self.num_val_tasks)
         self._val_prompts = drop_long_prompts(prompts, self.max_prompt_length, split=self.val_split)
@@ -179,7 +206,7 @@ class RLDataModule(LightningDataModule):
             times_drawn[task] += 1
         prompts, copy_numbers = [], []
         for (split, index), first in self._select_for_rank(drawn):
-            task = self._tasks[split][index]
+            task = self._sources[split][index]
             prompt = choose_reward_tests(
                 task, num_sampled=self.num_sampled_reward_tests, seed=self.seed, iteration=iteration
             )
@@ -189,11 +216,25 @@ class RLDataModule(LightningDataModule):
         return PromptBatch(iteration, prompts, copy_numbers, self.samples_per_prompt)
 
     def _sampler(self, attempt: int) -> MixtureSampler:
-        if attempt not in self._samplers:
-            sizes = {split: len(tasks) for split, tasks in self._tasks.items()}
-            seed = self.seed if attempt == 0 else f"{self.seed}, attempt {attempt}"
-            self._samplers[attempt] = MixtureSampler(sizes, sizes, batch_size=self.prompts_per_iteration, seed=seed)
-        return self._samplers[attempt]
+        depth = 0 if self.curriculum is None else self.curriculum.depth
+        if (attempt, depth) not in self._samplers:
+            sizes = {name: len(tasks) for name, tasks in self._sources.items()}
+            weights: dict[str, float] = dict(sizes)
+            if self.curriculum is not None:
+                weights = {_name_depth(depth): 1.0 for depth in self.curriculum.depths}
+                sizes = {name: sizes[name] for name in weights}
+            seed = self.seed if attempt == depth == 0 else f"{self.seed}, attempt {attempt}, depth {depth}"
+            sampler = MixtureSampler(sizes, weights, batch_size=self.prompts_per_iteration, seed=seed)
+            self._samplers[attempt, depth] = sampler
+        return self._samplers[attempt, depth]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {} if self.curriculum is None else {"curriculum": self.curriculum.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._curriculum_state = state_dict.get("curriculum")
+        if self.curriculum is not None and self._curriculum_state is not None:
+            self.curriculum.load_state_dict(self._curriculum_state)
 
     def minibatch_config(self) -> MinibatchConfig:
         """Return how the rollouts of this rank are divided into minibatches."""

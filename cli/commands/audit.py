@@ -1,6 +1,6 @@
-"""`atomforge audit`: recompute what keeps the splits of a data set apart, from its directory alone.
+"""`atomforge audit`: recompute the overlaps between the splits of a dataset from its directory alone.
 
-Exit code 0 when every two splits share nothing and no prompt is the reworded prompt of a task, else 1.
+The exit code is 0 if no two splits share anything and no prompt is the reworded prompt of a task, else 1.
 """
 
 import argparse
@@ -17,19 +17,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the options of `audit`."""
     parser = subparsers.add_parser(
         "audit",
-        help="recompute the overlaps between the splits of a data set",
-        description="Recompute the overlap of every two splits by prompt, program, skeleton and behaviour.",
+        help="recompute the overlaps between the splits of a dataset",
+        description="Recompute the overlap of each pair of splits by prompt, program, skeleton and behaviour.",
     )
-    parser.add_argument("directory", type=Path, help="written by `atomforge synthesize`")
-    parser.add_argument("--backend", default="auto", help=f"where programs run: {', '.join(BACKENDS)} (auto)")
-    parser.add_argument("--num-workers", type=int, default=None, help="programs at the same time (cores)")
+    parser.add_argument("directory", type=Path, help="output of `atomforge synthesize`")
+    parser.add_argument("--backend", default="auto", help=f"sandbox of the programs: {', '.join(BACKENDS)} (auto)")
+    parser.add_argument("--num-workers", type=int, default=None, help="programs in parallel (default: number of cores)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Audit and print the table of overlaps.
 
     Raises:
-        ValueError: the directory is not a data set of ours; one line.
+        ValueError: the directory is not a dataset of `atomforge synthesize`.
     """
     from datamodules.synthesis.audit import audit_dataset, read_splits
     from executor.api import open_executor
@@ -47,13 +47,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def print_audit(found: "Audit", directory: Path) -> None:
-    """Print the overlaps of every two splits, and what test items hold of training items."""
+    """Print the overlaps of each pair of splits, and the training items contained in test items."""
     from rich.console import Console
     from rich.table import Table
 
     from datamodules.synthesis.overlap import MEASURES, describe_first_overlap, describe_first_seen_rewording
 
-    table = Table(title=f"shared by two splits of {directory}", title_justify="left")
+    table = Table(title=f"shared by pairs of splits of {directory}", title_justify="left")
     table.add_column("splits")
     for measure in MEASURES:
         table.add_column(measure, justify="right")

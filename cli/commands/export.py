@@ -1,7 +1,7 @@
 """`atomforge export`: write the model of a checkpoint as a plain Hugging Face folder.
 
-The folder loads with `AutoModelForCausalLM` and `AutoTokenizer` of transformers, without this project. Critic,
-optimizer and the state of the run stay behind.
+Transformers loads the folder with `AutoModelForCausalLM` and `AutoTokenizer`, without atomforge. Critic, optimizer and
+the state of the run are not exported.
 """
 
 import argparse
@@ -19,20 +19,20 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Write the model and the tokenizer of a checkpoint as a plain Hugging Face folder.",
     )
     parser.add_argument("--checkpoint", required=True, help=".ckpt file or folder, run directory, Hugging Face folder")
-    parser.add_argument("--output", type=Path, required=True, help="directory to make")
+    parser.add_argument("--output", type=Path, required=True, help="directory to create")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the weights (float32)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the folder, and say what it holds.
+    """Write the folder and print its content.
 
     Raises:
-        ValueError: no such checkpoint, or the output exists or cannot be made; one line.
+        ValueError: no such checkpoint, or the output exists or cannot be created.
     """
     if args.output.exists() or args.output.is_symlink():
-        raise UsageError(f"--output {args.output} exists already; name a new directory")
+        raise UsageError(f"--output {args.output} exists already; give a new directory")
     if not args.output.parent.is_dir():
-        raise UsageError(f"--output {args.output}: there is no directory {args.output.parent}")
+        raise UsageError(f"--output {args.output}: no directory {args.output.parent}")
     import torch
 
     from lightning_modules.models.loading import load_policy

@@ -1,6 +1,6 @@
-"""What is wanted of logits, without holding all of them: a vocabulary of 150 000 makes them larger than all else.
+"""Functions of logits without all logits in memory: with a vocabulary of 150 000 they are larger than everything else.
 
-Parts are computed one after the other, and again in the backward pass, where they are no longer kept.
+Chunks are computed one after the other, and recomputed in the backward pass instead of being stored.
 """
 
 from collections.abc import Callable
@@ -10,34 +10,34 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 LogitsFn = Callable[[Tensor, slice], tuple[Tensor, ...]]
-"""From logits [m, V] of a part of M positions, and which part it is, to tensors with the part as first dimension."""
-LOGITS_AT_ONCE = 1 << 26
+"""Maps the logits [m, V] of a chunk, and its slice of the M positions, to tensors with first dimension m."""
+MAX_CHUNK_LOGITS = 1 << 26
 """256 MiB in float32."""
 
 
 def apply_to_chunked_logits(
-    head: nn.Module, hidden: Tensor, of_logits: LogitsFn, *, vocab_size: int
+    head: nn.Module, hidden: Tensor, logits_fn: LogitsFn, *, vocab_size: int
 ) -> tuple[Tensor, ...]:
-    """Apply `of_logits` to the logits of hidden states, as many at once as may be held.
+    """Apply a function to the logits of hidden states, in chunks of at most `MAX_CHUNK_LOGITS` logits.
 
     Args:
-        head: turns hidden states into logits.
-        hidden: [M, D].
-        of_logits: as its type says.
+        head: output layer, from [m, D] hidden states to [m, V] logits.
+        hidden: [M, D] hidden states.
+        logits_fn: applied to each chunk.
         vocab_size: V.
 
     Returns:
-        What it gives, the parts behind one another.
+        The tensors of `logits_fn`, concatenated over the chunks.
     """
-    num_rows = max(1, LOGITS_AT_ONCE // vocab_size)
+    num_rows = max(1, MAX_CHUNK_LOGITS // vocab_size)
     if len(hidden) <= num_rows:
-        return of_logits(head(hidden), slice(0, len(hidden)))
+        return logits_fn(head(hidden), slice(0, len(hidden)))
 
-    def of_part(rows: Tensor, first: int) -> tuple[Tensor, ...]:
-        return of_logits(head(rows), slice(first, first + len(rows)))
+    def run_chunk(rows: Tensor, first: int) -> tuple[Tensor, ...]:
+        return logits_fn(head(rows), slice(first, first + len(rows)))
 
-    parts = [
-        checkpoint(of_part, hidden[first : first + num_rows], first, use_reentrant=False)
+    chunks = [
+        checkpoint(run_chunk, hidden[first : first + num_rows], first, use_reentrant=False)
         for first in range(0, len(hidden), num_rows)
     ]
-    return tuple(torch.cat(pieces) for pieces in zip(*parts, strict=True))
+    return tuple(torch.cat(tensors) for tensors in zip(*chunks, strict=True))

@@ -29,7 +29,7 @@ def packed_forward(
     """Run a model over packed rows and evaluate its output layer at some positions only.
 
     Args:
-        forward: `Policy` or `ReferencePolicy.of_logits`.
+        forward: `Policy` or `ReferencePolicy.forward`.
         rows: `R` packed rows on the device of the model.
         predicted: [R, T-1] bool, True at the positions whose next token is of interest; `M` in all, row by row.
         logits_fn: Computes the wanted tensors from logits, chunk by chunk.

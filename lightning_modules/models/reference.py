@@ -1,4 +1,4 @@
-"""The frozen policy that reinforcement learning must not stray from."""
+"""The frozen reference policy of the KL penalty."""
 
 import copy
 import hashlib
@@ -14,36 +14,41 @@ from lightning_modules.models.policy import Policy
 
 
 class ReferencePolicy:
-    """The causal LM of a policy as it is now: a frozen copy, or, where adapters are trained, the policy without them.
+    """The causal LM of a policy at construction: a frozen copy, or the policy without its adapters if it has some.
 
-    It is kept out of the module tree: it has no part in checkpoints or optimizers.
+    It is not part of the module tree, so that checkpoints and optimizers do not include it.
 
     Args:
         policy: not sharded yet.
     """
 
     def __init__(self, policy: Policy) -> None:
-        self._is_adapted = has_lora(policy.causal_lm)
-        self._policy = policy if self._is_adapted else _frozen(policy.causal_lm)
+        self._has_adapters = has_lora(policy.causal_lm)
+        self._policy = policy if self._has_adapters else _freeze_copy(policy.causal_lm)
 
     def shard(self, mesh: DeviceMesh) -> None:
-        """Cut the copy over the ranks of `mesh`; without one there is nothing to cut."""
-        if not self._is_adapted:
+        """Shard the copy over the ranks of `mesh`; without a copy there is nothing to shard."""
+        if not self._has_adapters:
             self._policy.shard(mesh)
 
     @torch.no_grad()
-    def of_logits(
-        self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, chosen: Tensor, of_logits: LogitsFn
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        position_ids: Tensor,
+        position_mask: Tensor,
+        logits_fn: LogitsFn,
     ) -> tuple[Tensor, ...]:
-        """Read as `Policy.forward` does, on the device of the ids, and return what is made of the logits."""
-        if self._is_adapted:
+        """Run `Policy.forward` without gradients, on the device of the ids; return the tensors of `logits_fn`."""
+        if self._has_adapters:
             with adapters_off(self._policy.causal_lm):
-                return self._policy(input_ids, attention_mask, position_ids, chosen, of_logits)[0]
+                return self._policy(input_ids, attention_mask, position_ids, position_mask, logits_fn)[0]
         self._policy.to(input_ids.device)
-        return self._policy(input_ids, attention_mask, position_ids, chosen, of_logits)[0]
+        return self._policy(input_ids, attention_mask, position_ids, position_mask, logits_fn)[0]
 
 
-def _frozen(causal_lm: PreTrainedModel) -> Policy:
+def _freeze_copy(causal_lm: PreTrainedModel) -> Policy:
     return Policy(copy.deepcopy(causal_lm)).requires_grad_(False).eval()
 
 

@@ -1,7 +1,7 @@
-"""Fully sharded training (FSDP2): how a policy is cut, and how it is put together again for sampling.
+"""Fully sharded training (FSDP2): sharding a policy, and gathering its weights for sampling.
 
-Sampling runs for different numbers of steps on different ranks, so it must not communicate: each rank gathers the
-weights once and samples from a plain copy. Everything here is called by all ranks together.
+Sampling takes a different number of steps on each rank, so it must not communicate: each rank gathers the weights once
+and samples from a plain copy. All ranks call these functions together.
 """
 
 import copy
@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 class FSDP2Strategy(ModelParallelStrategy):
     """`trainer.strategy: fsdp2`: shards over all ranks, on GPUs or CPUs, with sharded checkpoints.
 
-    Lightning's own default shards over nodes alone and splits tensors within one.
+    Lightning's default shards over nodes only and applies tensor parallelism within a node.
     """
 
     def __init__(self) -> None:
@@ -34,51 +34,53 @@ StrategyRegistry.register("fsdp2", FSDP2Strategy, description="fully sharded ove
 
 
 def get_mesh(strategy: Strategy) -> DeviceMesh | None:
-    """Return the ranks that a strategy shards over, None for a strategy that does not."""
+    """Return the mesh of ranks that a strategy shards over, or None for other strategies."""
     return strategy.device_mesh["data_parallel"] if isinstance(strategy, ModelParallelStrategy) else None
 
 
 def shard(module: nn.Module, mesh: DeviceMesh) -> None:
-    """Cut the parameters of a module in place: each transformer block is gathered and let go on its own.
+    """Shard the parameters of a module in place; each transformer block is gathered and freed separately.
 
     Args:
-        module: whose `forward` is the only way in, such as `Policy`.
-        mesh: the ranks, one dimension.
+        module: accessed through its `forward` only, such as `Policy`.
+        mesh: ranks, one-dimensional.
     """
-    for block in _blocks_of(module):
+    for block in _find_blocks(module):
         fully_shard(block, mesh=mesh)
     fully_shard(module, mesh=mesh)
 
 
-class Unsharded:
-    """Makes plain copies of a causal LM that is sharded after this was made.
+def copy_structure(causal_lm: PreTrainedModel) -> PreTrainedModel:
+    """Copy a causal LM without its weights (`meta` parameters); call it before the model is sharded."""
+    empty = {id(p): nn.Parameter(p.to("meta"), requires_grad=False) for p in causal_lm.parameters()}
+    return copy.deepcopy(causal_lm, memo=empty)
+
+
+@torch.no_grad()
+def gather_full_model(
+    structure: PreTrainedModel, causal_lm: PreTrainedModel, dtype: torch.dtype | None
+) -> PreTrainedModel:
+    """Build a plain copy of a causal LM; if it is sharded, all ranks must call this together.
 
     Args:
-        causal_lm: not sharded yet; its structure is remembered, its weights are not kept.
+        structure: result of `copy_structure`.
+        causal_lm: the model with its current weights.
+        dtype: of the copy's weights; None = unchanged.
     """
-
-    def __init__(self, causal_lm: PreTrainedModel) -> None:
-        empty = {id(p): nn.Parameter(p.to("meta"), requires_grad=False) for p in causal_lm.parameters()}
-        self._structure = copy.deepcopy(causal_lm, memo=empty)
-
-    @torch.no_grad()
-    def copy_of(self, causal_lm: PreTrainedModel, dtype: torch.dtype | None) -> PreTrainedModel:
-        """Gather the weights of the sharded model, in `dtype` (None = as they are); all ranks call this together."""
-        whole: dict[int, nn.Parameter] = {}
-        sharded = dict(causal_lm.named_parameters())
-        for name, empty in self._structure.named_parameters():
-            whole[id(empty)] = nn.Parameter(
-                full_tensor(sharded[name].detach()).to(dtype, copy=True), requires_grad=False
-            )
-        return copy.deepcopy(self._structure, memo=whole).to(causal_lm.device)  # pyright: ignore[reportArgumentType]
+    full: dict[int, nn.Parameter] = {}
+    sharded = dict(causal_lm.named_parameters())
+    for name, empty in structure.named_parameters():
+        weights = full_tensor(sharded[name].detach()).to(dtype, copy=True)
+        full[id(empty)] = nn.Parameter(weights, requires_grad=False)
+    return copy.deepcopy(structure, memo=full).to(causal_lm.device)  # pyright: ignore[reportArgumentType]
 
 
 def full_tensor(tensor: Tensor) -> Tensor:
-    """Gather a tensor that may be sharded."""
+    """Return a tensor as a whole, gathered if it is sharded."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def _blocks_of(module: nn.Module) -> list[nn.Module]:
+def _find_blocks(module: nn.Module) -> list[nn.Module]:
     models = [part for part in module.modules() if isinstance(part, PreTrainedModel)]
     names = {name for model in models for name in (model._no_split_modules or ())}
     return [part for part in module.modules() if type(part).__name__ in names]

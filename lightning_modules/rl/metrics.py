@@ -25,6 +25,8 @@ from lightning_modules.rl.reward_probe import ProbeCounts
 
 REWARD_PARTS = tuple(field.name.removesuffix("_coef") for field in fields(RewardConfig))
 """The same on all ranks, also on one without any reward, because ranks must log the same tags."""
+MAX_DEPTH = 6
+"""Of a composition; deeper tasks count as this deep."""
 TotalAndCount = tuple[float, float]
 
 
@@ -73,7 +75,23 @@ def measure_rollouts(
         | {"throughput/rollout_tokens_per_s": num_tokens / seconds["generate"]}
         | ({} if logprobs.from_sampler else {"kl/sequence": kl})
     )
-    return RolloutStats(metrics, kl, num_rewarded)
+    by_depth = count_by_depth(generated, sum_over_ranks)
+    rates = {f"reward/pass_rate_depth_{depth}": passed / graded for depth, (passed, graded) in by_depth.items()}
+    return RolloutStats({**metrics, **rates}, kl, num_rewarded, by_depth)
+
+
+def count_by_depth(rollouts: Sequence[Rollout], sum_over_ranks: SumOverRanks) -> dict[int, tuple[int, int]]:
+    """Count the completions that passed and those that were graded, by depth of their task, over all ranks.
+
+    Returns:
+        Only depths of compositions (1 to `MAX_DEPTH`) with graded completions, so all ranks return the same.
+    """
+    counts = torch.zeros(MAX_DEPTH + 1, 2, dtype=torch.float64)
+    for rollout in rollouts:
+        if rollout.outcome.status is not Status.INFRA:
+            counts[min(rollout.prompt.depth, MAX_DEPTH)] += torch.tensor([float(rollout.outcome.passed), 1.0])
+    totals = enumerate(sum_over_ranks(counts).tolist())
+    return {depth: (int(passed), int(graded)) for depth, (passed, graded) in totals if depth and graded}
 
 
 def completion_metrics(rollouts: Sequence[Rollout], sum_over_ranks: SumOverRanks) -> dict[str, float]:

@@ -103,7 +103,7 @@ def compute_logprobs(context: RolloutContext, rollouts: Sequence[Rollout]) -> To
         predicted = packed.predicts_completion()
         rows, positions = packed.to(device), predicted.to(device)
         (logprobs,), values = packed_forward(policy, rows, positions, logits_fn, flex=flex)
-        (ref_logprobs,) = packed_forward(context.reference.of_logits, rows, positions, logits_fn, flex=flex)
+        (ref_logprobs,) = packed_forward(context.reference.forward, rows, positions, logits_fn, flex=flex)
         for target, source in zip(result[:3], (logprobs, ref_logprobs, values), strict=True):
             if source is not None:
                 scattered = torch.zeros(predicted.shape).masked_scatter_(predicted, source.float().cpu())

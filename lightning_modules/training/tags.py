@@ -32,6 +32,7 @@ TAGS: dict[str, str] = {
     "reward/mean": "mean reward of the iteration's completions without infra faults; rises",
     "reward/std": "standard deviation of those rewards; falls when most completions pass",
     "reward/pass_rate": "fraction of the iteration's completions that pass all reward tests; rises",
+    "reward/pass_rate_depth_<depth>": "the same for tasks of a depth; the deeper, the later it rises",
     "reward/probe_fail_rate": "fraction of probed passing completions that fail held-out inputs; near 0, else hacking",
     "reward/num_probed": "passing completions graded again on held-out inputs; reward_probe_fraction of all passes",
     "reward/<part>": "mean of one part of the reward; the parts add up to reward/mean",

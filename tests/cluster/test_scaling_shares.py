@@ -51,7 +51,7 @@ def train_once(rank: int, folder: str) -> None:
     frozen = list(reference._policy.parameters())
     held = {"reference_at_first": sum(map(bytes_held, frozen))}
     with torch.autocast("cpu", torch.bfloat16):
-        reference.of_logits(ids, mask, positions, chosen, lambda logits, part: (logits.sum(-1),))
+        reference.forward(ids, mask, positions, chosen, lambda logits, part: (logits.sum(-1),))
         logits, values = policy(ids, mask, positions, chosen)
     (logits.float().logsumexp(-1).mean() + values.mean()).backward()
     optimizer.step()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.commands.completion import SHELLS, whole_parser
+from cli.commands.completion import SHELLS, build_parser
 from cli.main import SUBCOMMANDS, main
 
 ASK = """
@@ -51,7 +51,7 @@ def test_the_tab_key_offers(script: Path, words: tuple[str, ...], offered: set[s
 
 
 def test_every_subcommand_is_completed() -> None:
-    [subparsers] = [action for action in whole_parser()._actions if action.dest == "subcommand"]
+    [subparsers] = [action for action in build_parser()._actions if action.dest == "subcommand"]
     assert subparsers.choices is not None
     assert set(subparsers.choices) == set(SUBCOMMANDS)
 

@@ -4,6 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from datamodules.batches import RolloutStats
+from datamodules.curriculum import CurriculumConfig
 from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.tokenizer import train_tokenizer, training_texts
@@ -215,3 +217,36 @@ def test_the_minibatches_of_ranks_have_the_size_of_one(data_dir, tokenizer):
 def test_wrong_settings_are_one_line(data_dir, tokenizer, settings, message):
     with pytest.raises(ValueError, match=message):
         data_of(data_dir, tokenizer, **settings)
+
+
+class DepthCollector(Collector):
+    """Says that every completion of depth 1 passed."""
+
+    def collect_rollouts(self, draw_prompts, minibatches):
+        self.calls.append(draw_prompts(0))
+        return [SimpleNamespace(stats=RolloutStats(counts_by_depth={1: (4, 4)}))]
+
+
+def test_a_curriculum_draws_evenly_from_its_depths_and_is_restored(data_dir, tokenizer):
+    settings = {"splits": ["atomic", "synthetic_rl"], "curriculum": CurriculumConfig(num_iterations=1)}
+    data = data_of(data_dir, tokenizer, **settings)
+    data.trainer.lightning_module = collector = DepthCollector(tokenizer)
+    list(data.train_dataloader())
+    assert {prompt.depth for prompt in collector.calls[0].prompts} == {1}
+    resumed = data_of(data_dir, tokenizer, **settings)
+    resumed.load_state_dict(data.state_dict())
+    for one in (data, resumed):
+        assert Counter(prompt.depth for prompt in one.prompts_for(1).prompts) == {1: 4, 2: 4}
+    ids = [[(p.task_id, n) for p, n in zip(b.prompts, b.copy_numbers, strict=True)]
+           for b in (data.prompts_for(1), resumed.prompts_for(1))]  # fmt: skip
+    assert ids[0] == ids[1]
+    unsaved = data_of(data_dir, tokenizer, **settings)
+    unsaved.load_state_dict({})
+    assert {prompt.depth for prompt in unsaved.prompts_for(1).prompts} == {1}
+
+
+def test_further_prompts_of_an_iteration_have_other_copy_numbers(data_dir, tokenizer):
+    data = data_of(data_dir, tokenizer)
+    first, second = data.prompts_for(0), data.prompts_for(0, attempt=1)
+    assert not set(first.copy_numbers) & set(second.copy_numbers)
+    assert [p.task_id for p in first.prompts] != [p.task_id for p in second.prompts]

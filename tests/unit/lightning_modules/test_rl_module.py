@@ -6,20 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import Checkpoint
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lightning_modules.training.run_executor as run_executor
-from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
-from datamodules.tokenizer import load_tokenizer, train_tokenizer, training_texts
 from executor.grading.pass_at_k import pass_at_k
 from executor.types import Status, Submission
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.loading import load_policy
 from lightning_modules.models.lora import LoRAConfig, adapters_off
-from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLOptimizerConfig
 from lightning_modules.rl.kl import KLController
 from lightning_modules.rl_module import RLModule
@@ -28,10 +25,8 @@ from lightning_modules.training.run_logger import RunLogger
 from lightning_modules.training.tags import documented
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
+from tests.support.tiny_runs import fit, write_policy
 
-TINY = TinyLlamaConfig(
-    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128
-)
 PPO = AlgorithmConfig(target_kl=None, entropy_coef=0.01)
 CRITIC = CriticConfig(warmup_iterations=1)
 KL = KLConfig(init_coef=0.1, target=0.5, horizon=50)
@@ -63,20 +58,11 @@ def data_dir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def start(tmp_path_factory, data_dir):
     """Save an untrained policy as a Hugging Face folder."""
-    train_tokenizer(training_texts(load_dataset(data_dir)), 300, data_dir / "tokenizer")
     return save_policy(tmp_path_factory.mktemp("policy"), data_dir, seed=1)
 
 
 def save_policy(folder: Path, data_dir: Path, *, seed: int) -> str:
-    tokenizer = load_tokenizer(data_dir / "tokenizer")
-    model = build_causal_lm(TINY, tokenizer, seed)
-    with torch.no_grad():  # a sharper model than a fresh one, so that log-probabilities differ between tokens
-        for parameter in model.parameters():
-            if parameter.ndim == 2:
-                parameter.mul_(8)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
+    return write_policy(folder, data_dir, seed=seed, scale=8.0)  # so that log-probabilities differ between tokens
 
 
 def module_of(start: str, **settings) -> RLModule:
@@ -97,23 +83,17 @@ def data_of(data_dir: Path, **settings) -> RLDataModule:
 
 
 def train(start, data_dir, tmp_path, *, module=None, data=None, max_epochs=2, ckpt_path=None, callbacks=(), **settings):
-    options = {"limit_val_batches": 0, "gradient_clip_val": 1.0, "logger": False} | settings
-    trainer = Trainer(
-        max_epochs=max_epochs,
-        accelerator="cpu",
-        devices=1,
-        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        reload_dataloaders_every_n_epochs=1,
-        num_sanity_val_steps=0,
-        default_root_dir=tmp_path,
-        callbacks=list(callbacks),
-        **options,
-    )
     module = module or module_of(start)
-    trainer.fit(module, data or data_of(data_dir), ckpt_path=ckpt_path, weights_only=True)
+    trainer = fit(
+        module,
+        data or data_of(data_dir),
+        tmp_path,
+        max_epochs=max_epochs,
+        ckpt_path=ckpt_path,
+        callbacks=list(callbacks),
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+        **({"limit_val_batches": 0, "gradient_clip_val": 1.0} | settings),
+    )
     return module, trainer
 
 

@@ -9,18 +9,13 @@ from lightning.pytorch import Callback
 
 import lightning_modules.training.run_executor as run_executor
 from cli.main import main
-from datamodules.eval_data import load_dataset
-from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status
 from lightning_modules.models.loading import load_policy
-from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.training.checkpointing import is_finished, list_checkpoints
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
+from tests.support.tiny_runs import write_policy
 
-TINY = TinyLlamaConfig(
-    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128
-)
 COMMON = [
     "--num_threads=1", "--trainer.accelerator=cpu", "--trainer.precision=32-true", "--trainer.limit_val_batches=0",
     "--trainer.callbacks=[]", "--trainer.max_epochs=4", "--data.init_args.data_dir=small",
@@ -54,9 +49,7 @@ STOP = f"--trainer.callbacks=[{{class_path: {__name__}.StopAt, init_args: {{step
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("runs")
     data_dir = write_small_data(root / "small")
-    tokenizer = train_tokenizer(training_texts(load_dataset(data_dir)), 300, data_dir / "tokenizer")
-    build_causal_lm(TINY, tokenizer, 0).save_pretrained(root / "start")
-    tokenizer.save_pretrained(root / "start")
+    write_policy(root / "start", data_dir, seed=0)
     return root
 
 

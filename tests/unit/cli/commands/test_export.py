@@ -73,8 +73,8 @@ def test_what_is_refused_in_one_line(saved, tmp_path, capsys):
     nowhere = tmp_path / "no" / "where"
     (tmp_path / "empty").mkdir()
     for checkpoint, output, line in (
-        (run, full, f"--output {full} exists already; name a new directory"),
-        (run, nowhere, f"--output {nowhere}: there is no directory {tmp_path / 'no'}"),
+        (run, full, f"--output {full} exists already"),
+        (run, nowhere, f"--output {nowhere}: no directory {tmp_path / 'no'}"),
         (tmp_path / "empty", tmp_path / "new", f"{tmp_path / 'empty'} holds no model: no checkpoints/*.ckpt of a run"),
     ):
         assert main(["export", "--checkpoint", str(checkpoint), "--output", str(output)]) == 2

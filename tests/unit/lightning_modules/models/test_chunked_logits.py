@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lightning_modules.models import chunked_logits as logit_parts
+from lightning_modules.models import chunked_logits
 from lightning_modules.models.chunked_logits import apply_to_chunked_logits
 
 VOCAB = 50
@@ -30,12 +30,12 @@ def material():
 
 
 def losses(head, hidden, labels):
-    def of_logits(logits, part):
+    def logits_fn(logits, part):
         with torch.no_grad():
             largest = logits.max(-1).values
         return functional.cross_entropy(logits, labels[part], reduction="none"), largest
 
-    return apply_to_chunked_logits(head, hidden, of_logits, vocab_size=VOCAB)
+    return apply_to_chunked_logits(head, hidden, logits_fn, vocab_size=VOCAB)
 
 
 @pytest.mark.parametrize(("at_once", "rows"), [(10 * VOCAB, [10]), (4 * VOCAB, [4, 4, 2]), (1, [1] * 10)])
@@ -44,7 +44,7 @@ def test_parts_change_neither_values_nor_gradients(material, monkeypatch, at_onc
     logits = functional.linear(hidden, head.weight)
     expected = functional.cross_entropy(logits, labels, reduction="none")
     wanted = torch.autograd.grad(expected.sum(), [hidden, head.weight])
-    monkeypatch.setattr(logit_parts, "LOGITS_AT_ONCE", at_once)
+    monkeypatch.setattr(chunked_logits, "MAX_CHUNK_LOGITS", at_once)
     found, largest = losses(head, hidden, labels)
     assert head.rows == rows
     torch.testing.assert_close(found, expected)
@@ -56,7 +56,7 @@ def test_parts_change_neither_values_nor_gradients(material, monkeypatch, at_onc
 
 def test_without_gradients_nothing_is_computed_twice(material, monkeypatch):
     head, hidden, labels = material
-    monkeypatch.setattr(logit_parts, "LOGITS_AT_ONCE", 4 * VOCAB)
+    monkeypatch.setattr(chunked_logits, "MAX_CHUNK_LOGITS", 4 * VOCAB)
     with torch.no_grad():
         losses(head, hidden, labels)
     assert head.rows == [4, 4, 2]

@@ -66,7 +66,7 @@ def test_the_reference_of_an_adapted_policy_is_the_policy_without_adapters(model
     policy = Policy(model, critic="shared")
     reference = ReferencePolicy(policy)
     train_adapters(model)
-    torch.testing.assert_close(reference.of_logits(*READ, lambda logits, part: (logits,))[0], plain)
+    torch.testing.assert_close(reference.forward(*READ, lambda logits, part: (logits,))[0], plain)
     assert not torch.allclose(policy(*READ)[0], plain, atol=1e-2)
     policy(*READ)[0].sum().backward()
     assert all((p.grad is not None) == p.requires_grad for p in model.parameters())

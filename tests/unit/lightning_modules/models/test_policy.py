@@ -9,9 +9,10 @@ from datamodules.batches import SFTBatch
 from datamodules.packing import Sample, pack
 from datamodules.tokenizer import load_tokenizer, train_tokenizer
 from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload, load_policy
+from lightning_modules.models.packed_forward import block_causal_mask
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
-from lightning_modules.training.packed_loss import block_causal_mask, completion_loss
+from lightning_modules.training.packed_loss import completion_loss
 
 TINY = TinyLlamaConfig(hidden_size=32, num_layers=2, num_heads=4, num_kv_heads=2, intermediate_size=48, max_position=64)
 SAMPLES = [Sample([1, 70, 71], [72, 73, 2]), Sample([1, 80], [81, 82, 83, 2]), Sample([1, 90, 91, 92], [93, 2])]

@@ -5,24 +5,18 @@ from collections import defaultdict
 
 import pytest
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback
 
 import lightning_modules.rl_module as rl_module
 import lightning_modules.training.run_executor as run_executor
-from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
-from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, Submission
 from lightning_modules.generation.sampler import SamplingParams
-from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RLOptimizerConfig
 from lightning_modules.rl.early_stopping import KLEarlyStopping
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
-
-TINY = TinyLlamaConfig(
-    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128
-)
+from tests.support.tiny_runs import fit, write_policy
 
 
 def step(stopping: KLEarlyStopping, share: float, *parts: tuple[float, float]) -> dict[str, float]:
@@ -103,11 +97,9 @@ def test_minibatches_of_uniform_groups_move_nothing_and_are_in_no_mean(tmp_path,
 
     monkeypatch.setattr(rl_module, "rl_loss", kept)
     data_dir = write_small_data(tmp_path / "small")
-    tokenizer = train_tokenizer(training_texts(load_dataset(data_dir)), 300, data_dir / "tokenizer")
-    build_causal_lm(TINY, tokenizer, 1).save_pretrained(tmp_path / "start")
-    tokenizer.save_pretrained(tmp_path / "start")
+    start = write_policy(tmp_path / "start", data_dir)
     module = rl_module.RLModule(
-        init_from=str(tmp_path / "start"),
+        init_from=start,
         algorithm=AlgorithmConfig(estimator="grpo", whiten=False, filter_zero_variance_groups=True),
         critic=None,
         kl=KLConfig(apply_to="loss", estimator="k3"),
@@ -118,11 +110,7 @@ def test_minibatches_of_uniform_groups_move_nothing_and_are_in_no_mean(tmp_path,
     # a minibatch holds the two answers to one prompt: it trains nothing where both pass or both fail
     data = RLDataModule(str(data_dir), prompts_per_iteration=4, samples_per_prompt=2, minibatch_size=2)
     moves = Moves()
-    Trainer(
-        max_epochs=5, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
-        enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False,
-        reload_dataloaders_every_n_epochs=1, limit_val_batches=0, default_root_dir=tmp_path, callbacks=[moves],
-    ).fit(module, data)  # fmt: skip
+    fit(module, data, tmp_path, max_epochs=5, limit_val_batches=0, callbacks=[moves])
     minibatches = [minibatch for iteration in moves.minibatches for minibatch in iteration]
     first_moved = minibatches.index(next(one for one in minibatches if one[1]))
     assert any(num_tokens == 0 for num_tokens, _ in minibatches[first_moved:])  # there is momentum that could move it

@@ -98,7 +98,8 @@ def test_two_ranks_measure_what_one_does(statuses) -> None:
     assert whole.metrics["reward/mean"] == pytest.approx(mean)
     assert whole.metrics["reward/std"] == pytest.approx(math.sqrt(sum((x - mean) ** 2 for x in known) / len(known)))
     assert whole.metrics["rollout/num_infra"] == statuses.count(FAULT)
-    assert halves[0][1:] == halves[1][1:] == (pytest.approx(whole.kl), len(known))
+    assert halves[0][1:3] == halves[1][1:3] == (pytest.approx(whole.kl), len(known))
+    assert halves[0].counts_by_depth == halves[1].counts_by_depth == whole.counts_by_depth
 
 
 def test_nothing_known_on_any_rank_is_no_number() -> None:

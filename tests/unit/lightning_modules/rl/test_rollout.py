@@ -237,4 +237,4 @@ def test_the_reference_stays_when_the_policy_moves(policy):
 
 
 def logits_of(reference: ReferencePolicy, *read: torch.Tensor) -> torch.Tensor:
-    return reference.of_logits(*read, lambda logits, part: (logits,))[0]
+    return reference.forward(*read, lambda logits, part: (logits,))[0]

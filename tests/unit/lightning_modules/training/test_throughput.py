@@ -1,4 +1,4 @@
-"""ThroughputMonitor: speeds over a window by a made-up clock, shares of an iteration, and what real runs log."""
+"""ThroughputMonitor: speeds over a window by a fake clock, time fractions of an iteration, tags of real runs."""
 
 from types import SimpleNamespace
 
@@ -9,14 +9,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import lightning_modules.training.run_executor as run_executor
 from datamodules.batches import SFTBatch
-from datamodules.eval_data import load_dataset
 from datamodules.rl_data import RLDataModule
 from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
-from datamodules.tokenizer import train_tokenizer, training_texts
+from datamodules.tokenizer import train_tokenizer
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.policy import Policy
-from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
+from lightning_modules.models.tiny_llama import build_causal_lm
 from lightning_modules.rl.config import CriticConfig
 from lightning_modules.rl_module import RLModule
 from lightning_modules.sft_module import SFTModule
@@ -27,10 +26,8 @@ from lightning_modules.training.tags import documented
 from lightning_modules.training.throughput import ThroughputMonitor, time_fractions
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
+from tests.support.tiny_runs import TINY, write_policy
 
-TINY = TinyLlamaConfig(
-    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128
-)
 SHARES = {f"time/{stage}_frac" for stage in ("generate", "logprob", "execute", "update", "other")}
 
 
@@ -110,8 +107,9 @@ def test_speeds_over_a_window_of_two_steps(monkeypatch, tmp_path):
     clock.now += 70  # validation
     callback.on_validation_end(trainer, module)
     step(1.0, 20, 5)
-    clock.now += 30  # the next iteration's responses
     callback.on_train_epoch_start(trainer, module)
+    clock.now += 30  # the rollouts of the next iteration
+    callback.on_train_batch_start(trainer, module, None, 0)
     step(3.0, 2, 1)
     first, second, third, fourth = module.logged
     assert first == {"throughput/peak_memory_mib": 123.0}
@@ -184,12 +182,9 @@ class PaddingShares(Callback):
 
 
 def rl_scalars(data_dir, folder, *callbacks, ckpt_path=None, max_epochs=3):
-    tokenizer = train_tokenizer(training_texts(load_dataset(data_dir)), 300, data_dir / "tokenizer")
-    start = data_dir.parent / "start"
-    build_causal_lm(TINY, tokenizer, 1).save_pretrained(start)
-    tokenizer.save_pretrained(start)
+    start = write_policy(data_dir.parent / "start", data_dir)
     data = RLDataModule(str(data_dir), prompts_per_iteration=12, samples_per_prompt=4, minibatch_size=24)
-    module = RLModule(init_from=str(start), sampling=SamplingParams(max_new_tokens=8), critic=CriticConfig())
+    module = RLModule(init_from=start, sampling=SamplingParams(max_new_tokens=8), critic=CriticConfig())
     trainer = trainer_of(folder, ThroughputMonitor(2), *callbacks, max_epochs=max_epochs)
     trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
     return scalars(folder)
@@ -223,8 +218,8 @@ def test_the_share_of_padding_is_the_same_on_a_resumed_run(data_dir, tmp_path):
     assert [step for step, _ in resumed["time/update_frac"]] == [5]
 
 
-def test_what_is_refused():
+def test_invalid_uses_are_errors():
     with pytest.raises(ValueError, match="window_steps is 0: at least 1 is needed"):
         ThroughputMonitor(window_steps=0)
-    with pytest.raises(ValueError, match="ThroughputMonitor: LightningModule trains no policy; leave the callback out"):
+    with pytest.raises(ValueError, match="ThroughputMonitor: LightningModule has no policy"):
         ThroughputMonitor().on_train_start(SimpleNamespace(), LightningModule())
