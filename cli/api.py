@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.config.files import read_yaml
+from cli.config.files import load_config, parse_config, read_yaml
 from cli.evaluation.plan import Suite
 from executor import Executor, Limits, Outcome, RewardConfig, Submission, open_executor, parse_task
 from executor import grade as grade_submissions
@@ -98,13 +98,13 @@ def synthesize(
         ValueError: an invalid config, or an output that holds something else.
     """
     from datamodules.synthesis import build
-    from datamodules.synthesis.config import parse_config
+    from datamodules.synthesis.config import SynthesisConfig
     from executor.commands.progress import CountProgress
 
     if isinstance(config, Mapping):
-        parsed = parse_config(dict(config), source="config")
+        parsed = parse_config(SynthesisConfig, config, source="config")
     else:
-        parsed = parse_config(read_yaml(str(config)), source=str(config))
+        parsed = load_config(SynthesisConfig, config)
     with CountProgress("tasks", parsed.num_tasks) as progress:
         return build.synthesize(parsed, output, backend=backend, num_workers=num_workers, on_progress=progress.advance)
 

@@ -1,14 +1,11 @@
-"""`atomforge synthesize`: build a data set of composed tasks and write it, with its manifest, to a directory.
-
-It only reads the command line and shows progress; everything else is `datamodules.synthesis`.
-"""
+"""`atomforge synthesize`: build a dataset of composed tasks and write it, with its manifest, to a directory."""
 
 import argparse
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.config.files import read_yaml
+from cli.config.files import load_config
 from executor.api import BACKENDS
 from executor.commands.errors import UsageError
 
@@ -20,35 +17,32 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the options of `synthesize`."""
     parser = subparsers.add_parser(
         "synthesize",
-        help="build a data set of composed tasks",
-        description="Compose atoms to tasks, run them in the sandbox, and write splits that share nothing.",
+        help="build a dataset of composed tasks",
+        description="Compose atoms to tasks, run them in the sandbox, and write disjoint splits.",
     )
     parser.add_argument("--config", required=True, help="YAML file, e.g. configs/synthesis_small.yaml")
     parser.add_argument("--output", required=True, type=Path, help="directory to write; it must not exist yet")
-    parser.add_argument("--seed", type=int, default=None, help="in place of the config's seed")
-    parser.add_argument("--backend", default="auto", help=f"where programs run: {', '.join(BACKENDS)} (auto)")
-    parser.add_argument("--num-workers", type=int, default=None, help="programs at the same time (cores)")
+    parser.add_argument("--seed", type=int, default=None, help="overrides the seed of the config")
+    parser.add_argument("--backend", default="auto", help=f"sandbox of the programs: {', '.join(BACKENDS)} (auto)")
+    parser.add_argument("--num-workers", type=int, default=None, help="programs in parallel (default: number of cores)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build, write and print what was made.
+    """Build, write and print a summary; returns 0.
 
     Raises:
-        ValueError: a wrong config or option, an output that holds something else, or splits that overlap; one line.
+        ValueError: the config or an option is wrong, the output holds something else, or splits overlap.
     """
-    from datamodules.synthesis.config import parse_config
+    from datamodules.synthesis.config import SynthesisConfig
 
-    mapping = read_yaml(args.config)
-    if args.seed is not None:
-        mapping["seed"] = args.seed
-    config = parse_config(mapping, source=str(args.config))
+    config = load_config(SynthesisConfig, args.config, {} if args.seed is None else {"seed": args.seed})
     if args.num_workers is not None and args.num_workers < 1:
         raise UsageError(f"--num-workers must be at least 1, not {args.num_workers}")
     from datamodules.synthesis.build import is_built, synthesize
     from executor.commands.progress import CountProgress
 
     if is_built(args.output, config):
-        print(f"{args.output} already holds this data set; nothing to do")
+        print(f"{args.output} already holds this dataset; nothing to do")
         return 0
     start = time.monotonic()
     with CountProgress("tasks", config.num_tasks) as progress:

@@ -33,7 +33,7 @@ from lightning_modules.training.run_result import WriteRunResult
 
 Stage = Literal["parsed", "built", "ready"]
 _ABOUT = {
-    "fit": "Train a model: supervised (`--config sft`) or by reinforcement learning (`--config ppo`).",
+    "fit": "Train a model: supervised (`--config sft`) or by reinforcement learning (`--config ppo` or `rl`).",
     "validate": "Run the validation of a config on a checkpoint.",
     "test": "Run the test of a config on a checkpoint.",
 }

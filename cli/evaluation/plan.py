@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from cli.config.files import parse_config
 from datamodules.prompt_format import PromptFormat
-from executor.commands.config import parse_dataclass
 from executor.commands.errors import UsageError
 from executor.convert.registry import find_converter
 
@@ -90,7 +90,7 @@ class Suite:
     def prompt_format(self, trained: PromptFormat) -> PromptFormat:
         """Override a format with the keys of `prompt`."""
         fields = {field.name: getattr(trained, field.name) for field in dataclasses.fields(trained)}
-        given = parse_dataclass(PromptFormat, self.prompt, source="prompt")
+        given = parse_config(PromptFormat, self.prompt, source="prompt")
         return PromptFormat(**{**fields, **{key: getattr(given, key) for key in self.prompt}})
 
     def split_wordings(self) -> dict[str, Suite]:
@@ -173,7 +173,7 @@ def parse_plan(mapping: Mapping[str, Any], *, source: str) -> EvaluationPlan:
     Raises:
         UsageError: an unknown key or an invalid value; names file and key.
     """
-    return parse_dataclass(EvaluationPlan, mapping, source=source)
+    return parse_config(EvaluationPlan, mapping, source=source)
 
 
 def check_same_settings(before: Mapping[str, Any], now: Mapping[str, Any], *, where: str) -> None:

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cli.config.files import read_yaml
+from cli.config.files import parse_config, read_yaml
 from datamodules.synthesis.dataset.split import PRETRAINING, SPLITS
 from executor.api import BACKENDS, is_backend
-from executor.commands.config import parse_dataclass
 from executor.commands.errors import UsageError, did_you_mean
 
 KNOWN_SPLITS = (*SPLITS, PRETRAINING)
@@ -244,7 +243,7 @@ def load_study(path: str) -> StudyConfig:
     """
     mapping = read_study(path)
     _check_renamed(mapping, path)
-    return parse_dataclass(StudyConfig, mapping, source=path)
+    return parse_config(StudyConfig, mapping, source=path)
 
 
 def read_study(path: str) -> dict[str, Any]:

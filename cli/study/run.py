@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cli.config.files import read_yaml
+from cli.config.files import load_config
 from cli.study.arm import Arm
 from cli.study.plan import Stage, StudyConfig, read_study
 from cli.study.schedule import run_arms, with_measured_times
@@ -88,9 +88,9 @@ def check_settings(study: StudyConfig) -> None:
         UsageError: names the file or the stage.
     """
     from cli.api import check
-    from datamodules.synthesis.config import parse_config
+    from datamodules.synthesis.config import SynthesisConfig
 
-    parse_config(read_yaml(study.synthesis), source=study.synthesis)
+    load_config(SynthesisConfig, study.synthesis)
     for stage in study.stages:
         parent = None if stage.parent is None else Path("parent")
         config = _train_config(study, stage, study.seeds[0], folder=Path("arm"), parent=parent)

@@ -2,7 +2,7 @@
 
 from datamodules.synthesis.audit import Audit, audit_dataset
 from datamodules.synthesis.build import synthesize
-from datamodules.synthesis.config import Counts, SynthesisConfig, TensorCounts, parse_config
+from datamodules.synthesis.config import Counts, SynthesisConfig, TensorCounts
 from datamodules.synthesis.manifest import Manifest, read_manifest
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "SynthesisConfig",
     "TensorCounts",
     "audit_dataset",
-    "parse_config",
     "read_manifest",
     "synthesize",
 ]

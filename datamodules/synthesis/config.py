@@ -1,9 +1,9 @@
-"""The configuration of a data set, read from a plain mapping, and the atoms it names."""
+"""The configuration of a data set, and the atoms it names. It reads no files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from datamodules.atoms import ATOMS, Atom
@@ -12,7 +12,15 @@ from executor.backends.plugin import load_module
 
 MAX_INPUTS = 200
 MAX_DEPTH = 6
+MAX_SPLIT_SIZE = 1_000_000
 SOLUTION_FORMS = ("whole", "solve")
+_RANGES = {
+    "seed": (0, 2**63 - 1),
+    "num_held_out_atoms": (1, 50),
+    "num_held_out_frames": (0, 10),
+    "num_tests": (1, MAX_INPUTS),
+    "num_reward_tests": (1, MAX_INPUTS),
+}
 
 
 @dataclass(frozen=True)
@@ -25,6 +33,10 @@ class SplitSizes:
     test: int
     test_deeper: int
     test_held_out_atoms: int
+
+    def __post_init__(self) -> None:
+        for name, size in asdict(self).items():
+            _check_range(name, size, 0 if name == "pretraining" else 1, MAX_SPLIT_SIZE)
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,14 @@ class Depths:
     test_deeper: tuple[int, ...] = (4, 5)
     test_held_out_atoms: tuple[int, ...] = (2, 3)
 
+    def __post_init__(self) -> None:
+        for name, depths in asdict(self).items():
+            if not depths:
+                raise ValueError(f"{name} must be a list of depths such as [2, 3], not []")
+            for depth in depths:
+                _check_range(name, depth, 1, MAX_DEPTH)
+            object.__setattr__(self, name, tuple(sorted(set(depths))))
+
 
 @dataclass(frozen=True)
 class SynthesisConfig:
@@ -94,6 +114,21 @@ class SynthesisConfig:
     languages: tuple[str, ...] = LANGUAGES
     """Languages of the prompts, in turn."""
 
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            _check_range(name, getattr(self, name), low, high)
+        if not self.languages or not set(self.languages) <= set(LANGUAGES):
+            raise ValueError(f"languages must be a list of {', '.join(LANGUAGES)}, not {list(self.languages)}")
+        if self.solution_form not in SOLUTION_FORMS:
+            raise ValueError(f"solution_form must be one of {', '.join(SOLUTION_FORMS)}, not {self.solution_form!r}")
+        for depth, count in self.extra_train.items():
+            _check_range("extra_train: a depth", depth, 1, MAX_DEPTH)
+            _check_range(f"extra_train.{depth}", count, 0, MAX_SPLIT_SIZE)
+        extra_train = {depth: count for depth, count in sorted(self.extra_train.items()) if count}
+        object.__setattr__(self, "extra_train", extra_train)
+        object.__setattr__(self, "languages", tuple(dict.fromkeys(self.languages)))
+        object.__setattr__(self, "plugin_atoms", tuple(dict.fromkeys(self.plugin_atoms)))
+
     @property
     def num_tasks(self) -> int:
         """Number of composed tasks wanted, over all splits."""
@@ -112,45 +147,6 @@ class SynthesisConfig:
             del mapping["solution_form"]
         optional = ("tensor_counts", "plugin_atoms", "depths", "extra_train")
         return {key: value for key, value in mapping.items() if value or key not in optional}
-
-
-def parse_config(mapping: Mapping[str, Any], *, source: str) -> SynthesisConfig:
-    """Read a configuration from the mapping of a YAML file; missing keys have their defaults.
-
-    Args:
-        mapping: content of the file.
-        source: name of the file, for error messages.
-
-    Raises:
-        ValueError: unknown key, wrong type or value out of range; the message names file, key and allowed values.
-    """
-    _check_keys(mapping, SynthesisConfig, source=source, prefix="")
-    counts = _read_counts(mapping.get("counts", {}), Counts, source=source, key="counts")
-    tensor_counts = mapping.get("tensor_counts")
-    if tensor_counts is not None:
-        tensor_counts = TensorCounts(**_read_counts(tensor_counts, TensorCounts, source=source, key="tensor_counts"))
-    numbers = {name: mapping[name] for name in _NUMBER_RANGES if name in mapping}
-    for name, value in numbers.items():
-        _check_number(value, source=source, key=name, low=_NUMBER_RANGES[name][0], high=_NUMBER_RANGES[name][1])
-    languages = mapping.get("languages", list(LANGUAGES))
-    if not isinstance(languages, list) or not languages or any(language not in LANGUAGES for language in languages):
-        raise ValueError(f"{source}: languages must be a list of {', '.join(LANGUAGES)}, not {languages!r}")
-    modules = mapping.get("plugin_atoms", [])
-    if not isinstance(modules, list) or any(not isinstance(path, str) for path in modules):
-        raise ValueError(f"{source}: plugin_atoms must be a list of modules such as my_atoms, not {modules!r}")
-    form = mapping.get("solution_form", "whole")
-    if form not in SOLUTION_FORMS:
-        raise ValueError(f"{source}: solution_form must be one of {', '.join(SOLUTION_FORMS)}, not {form!r}")
-    return SynthesisConfig(
-        counts=Counts(**counts),
-        solution_form=form,
-        depths=_read_depths(mapping.get("depths"), source=source),
-        extra_train=_read_extra_train(mapping.get("extra_train", {}), source=source),
-        tensor_counts=tensor_counts,
-        languages=tuple(dict.fromkeys(languages)),
-        plugin_atoms=tuple(dict.fromkeys(modules)),
-        **numbers,
-    )
 
 
 def load_atoms(modules: Sequence[str]) -> Mapping[str, Atom]:
@@ -176,55 +172,6 @@ def load_atoms(modules: Sequence[str]) -> Mapping[str, Atom]:
     return atoms
 
 
-_NUMBER_RANGES = {
-    "seed": (0, 2**63 - 1),
-    "num_held_out_atoms": (1, 50),
-    "num_held_out_frames": (0, 10),
-    "num_tests": (1, MAX_INPUTS),
-    "num_reward_tests": (1, MAX_INPUTS),
-}
-
-
-def _read_counts(counts: Any, record: type, *, source: str, key: str) -> Mapping[str, int]:
-    if not isinstance(counts, Mapping):
-        raise ValueError(f"{source}: {key} must be a mapping of split to number, not {counts!r}")
-    _check_keys(counts, record, source=source, prefix=f"{key}.")
-    for name, value in counts.items():
-        low = 0 if name == "pretraining" else 1
-        _check_number(value, source=source, key=f"{key}.{name}", low=low, high=1_000_000)
-    return counts
-
-
-def _read_depths(depths: Any, *, source: str) -> Depths | None:
-    if depths is None:
-        return None
-    if not isinstance(depths, Mapping):
-        raise ValueError(f"{source}: depths must be a mapping of split to a list of depths, not {depths!r}")
-    _check_keys(depths, Depths, source=source, prefix="depths.")
-    for split, values in depths.items():
-        if not isinstance(values, list) or not values:
-            raise ValueError(f"{source}: depths.{split} must be a list of depths such as [2, 3], not {values!r}")
-        for value in values:
-            _check_number(value, source=source, key=f"depths.{split}", low=1, high=MAX_DEPTH)
-    return Depths(**{split: tuple(sorted(set(values))) for split, values in depths.items()})
-
-
-def _read_extra_train(extra: Any, *, source: str) -> dict[int, int]:
-    if not isinstance(extra, Mapping):
-        raise ValueError(f"{source}: extra_train must be a mapping of depth to number, not {extra!r}")
-    for depth, count in extra.items():
-        _check_number(depth, source=source, key="extra_train, a depth", low=1, high=MAX_DEPTH)
-        _check_number(count, source=source, key=f"extra_train.{depth}", low=0, high=1_000_000)
-    return {depth: count for depth, count in sorted(extra.items()) if count}
-
-
-def _check_keys(mapping: Mapping[str, Any], record: type, *, source: str, prefix: str) -> None:
-    known = [entry.name for entry in fields(record)]
-    for key in mapping:
-        if key not in known:
-            raise ValueError(f"{source}: unknown key {prefix}{key}; known here: {', '.join(known)}")
-
-
-def _check_number(value: Any, *, source: str, key: str, low: int, high: int) -> None:
-    if type(value) is not int or not low <= value <= high:
-        raise ValueError(f"{source}: {key} must be a whole number of {low} to {high}, not {value!r}")
+def _check_range(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be a whole number from {low} to {high}, not {value}")

@@ -10,10 +10,11 @@ import torch
 import yaml
 
 from cli.config.cli import build_run, build_run_from_arguments
+from cli.config.files import load_config
 from cli.evaluation.plan import parse_plan
 from cli.study.plan import load_study
 from datamodules.sampler import MixtureSampler
-from datamodules.synthesis.config import parse_config
+from datamodules.synthesis.config import SynthesisConfig
 from datamodules.tokenizer import train_tokenizer
 from executor.commands.config import parse_dataclass
 from executor.commands.errors import UsageError
@@ -187,7 +188,7 @@ def test_an_estimator_and_a_critic_that_do_not_fit_are_refused(required: dict[st
 
 @pytest.mark.parametrize("path", SYNTHESIS, ids=name_of)
 def test_synthesis_configs_are_read(path: Path) -> None:
-    assert parse_config(content(path), source=path.name).seed == content(path).get("seed", 0)
+    assert load_config(SynthesisConfig, path).seed == content(path).get("seed", 0)
 
 
 def test_an_override_changes_one_key_of_a_mixture() -> None:

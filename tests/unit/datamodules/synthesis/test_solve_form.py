@@ -12,8 +12,9 @@ from datamodules.synthesis.audit import audit_dataset
 from datamodules.synthesis.build import build
 from datamodules.synthesis.composition.render import RESULT_NAMES, permute_names, render_entry_function
 from datamodules.synthesis.composition.tree import Call, Param
-from datamodules.synthesis.config import Counts, Depths, SynthesisConfig, parse_config
+from datamodules.synthesis.config import Counts, Depths, SynthesisConfig
 from datamodules.synthesis.dataset.library import read_library
+from executor.commands.config import parse_dataclass
 from executor.grading.tasks.library import select_from_library
 from executor.sandbox.codec import decode_value, encode_value
 from tests.support.in_process import InProcess
@@ -93,17 +94,17 @@ def test_the_audit_runs_solutions_with_the_library(directory):
     ("mapping", "line"),
     [
         ({"solution_form": "body"}, "solution_form must be one of whole, solve, not 'body'"),
-        ({"depths": {"train": []}}, "depths.train must be a list of depths"),
-        ({"depths": {"train": [0]}}, "depths.train must be a whole number of 1 to 6, not 0"),
+        ({"depths": {"train": []}}, "depths: train must be a list of depths"),
+        ({"depths": {"train": [0]}}, "depths: train must be a whole number from 1 to 6, not 0"),
         ({"depths": {"trian": [2]}}, "unknown key depths.trian"),
         ({"depths": [2, 3]}, "depths must be a mapping"),
-        ({"extra_train": {9: 5}}, "extra_train, a depth must be a whole number of 1 to 6, not 9"),
+        ({"extra_train": {9: 5}}, "extra_train: a depth must be a whole number from 1 to 6, not 9"),
         ({"extra_train": {3: -1}}, "extra_train.3 must be a whole number"),
     ],
 )
 def test_mistakes_name_file_and_key(mapping, line):
     with pytest.raises(ValueError, match=line):
-        parse_config(mapping, source="mine.yaml")
+        parse_dataclass(SynthesisConfig, mapping, source="mine.yaml")
 
 
 def test_new_keys_leave_the_identity_of_older_data_sets_alone():
