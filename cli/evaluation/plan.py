@@ -6,11 +6,12 @@ A suite is a split of a data set made by `atomforge synthesize`, or a benchmark.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from cli.config.files import parse_config
+from cli.config.files import flatten, parse_config
 from datamodules.prompt_format import PromptFormat
 from executor.commands.errors import UsageError
 from executor.convert.registry import find_converter
@@ -191,14 +192,6 @@ def check_same_settings(before: Mapping[str, Any], now: Mapping[str, Any], *, wh
             )
 
 
-def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    if isinstance(value, Mapping) and value:
-        items = [(str(key), inner) for key, inner in value.items()]
-    elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
-        items = [(str(index), inner) for index, inner in enumerate(value)]
-    else:
-        return {prefix.removesuffix("."): list(value) if isinstance(value, tuple) else value}
-    flat: dict[str, Any] = {}
-    for key, inner in items:
-        flat |= _flatten(inner, f"{prefix}{key}.")
-    return flat
+def _flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
+    plain = json.loads(json.dumps(settings))  # lists for tuples
+    return flatten({**plain, "suites": {str(number): suite for number, suite in enumerate(plain.get("suites", ()))}})

@@ -6,13 +6,14 @@ A stage is one training (SFT or RL) given by YAML files of `atomforge fit`; an a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cli.config.files import parse_config, read_yaml
+from cli.config.files import read_yaml
 from datamodules.synthesis.dataset.split import PRETRAINING, SPLITS
 from executor.api import BACKENDS, is_backend
+from executor.commands.config import parse_dataclass
 from executor.commands.errors import UsageError, did_you_mean
 
 KNOWN_SPLITS = (*SPLITS, PRETRAINING)
@@ -241,9 +242,13 @@ def load_study(path: str) -> StudyConfig:
     Raises:
         UsageError: an unknown key, an invalid value, or an unknown name; names the file.
     """
-    mapping = read_study(path)
-    _check_renamed(mapping, path)
-    return parse_config(StudyConfig, mapping, source=path)
+    sections = ("", "stages.", "contrasts.", "exploratory.", "gate.")
+    renamed = {
+        f"{section}{old}": f"{section}{new} (`python -m cli.study.migrate {path}` rewrites the file)"
+        for section in sections
+        for old, new in RENAMED.items()
+    }
+    return parse_dataclass(StudyConfig, read_study(path), source=path, renamed=renamed)
 
 
 def read_study(path: str) -> dict[str, Any]:
@@ -284,22 +289,3 @@ def _check_known(name: str, names: list[str], what: str) -> None:
 def _limit(num_tasks: int | None, stage: Stage) -> int | None:
     counts = [count for count in (num_tasks, stage.max_tasks) if count is not None]
     return min(counts) if counts else None
-
-
-def _check_renamed(mapping: Mapping[str, Any], path: str) -> None:
-    """Name the new key for each key of version 0.1.
-
-    Raises:
-        UsageError: there is such a key.
-    """
-    records: list[Any] = [mapping, mapping.get("gate")]
-    for key in ("stages", "contrasts", "exploratory", "explored"):
-        found = mapping.get(key)
-        records += found if isinstance(found, Sequence) and not isinstance(found, str) else []
-    for record in records:
-        for key in record if isinstance(record, Mapping) else ():
-            if key in RENAMED:
-                raise UsageError(
-                    f"{path}: the key {key} was renamed to {RENAMED[key]}; `python -m cli.study.migrate {path}` "
-                    "rewrites the file"
-                )

@@ -9,7 +9,7 @@ from tensorboard.summary.writer import event_file_writer
 
 import lightning_modules.training.run_executor as run_executor
 from lightning_modules.training.run_executor import RunExecutor
-from lightning_modules.training.run_logger import RunLogger, seconds_until_last
+from lightning_modules.training.run_logger import METRICS_FILE, RunLogger, read_curves, seconds_until_last
 from lightning_modules.training.run_record import ExecutorRecord, read_record
 from tests.support.fake_executor import FakeExecutor
 
@@ -115,3 +115,22 @@ def test_a_service_with_another_factor_is_said(tmp_path: Path, factors: list, ca
     opened(tmp_path, at_step=6, purge_step=3, backend="http://service")
     assert "it stretches limits of time by 3, and the run so far had 1.5" in caplog.text
     assert curve(tmp_path, "executor/time_factor") == [(0, 1.5)]
+
+
+def test_the_metrics_file_is_continued_from_the_checkpoint(tmp_path):
+    first = RunLogger(tmp_path)
+    for step in range(4):
+        first.log_metrics({"loss/train": 4.0 - step}, step)
+    first.log_metrics({"loss/val": 1.5}, 3)
+    path = tmp_path / METRICS_FILE
+    assert read_curves(tmp_path) == {"loss/train": [[0, 4.0], [1, 3.0], [2, 2.0], [3, 1.0]], "loss/val": [[3, 1.5]]}
+    with path.open("a") as file:
+        file.write('{"step": 4, "loss/tr')  # killed while it wrote
+    resumed = RunLogger(tmp_path, purge_step=2)
+    resumed.log_metrics({"loss/train": 2.5}, 2)
+    resumed.log_metrics({"loss/train": 2.5}, 2)  # written already
+    assert read_curves(tmp_path) == {"loss/train": [[0, 4.0], [1, 3.0], [2, 2.5]]}
+    again = RunLogger(tmp_path)
+    again.log_metrics({"loss/train": 9.0}, 0)
+    assert read_curves(tmp_path) == {"loss/train": [[0, 9.0]]}
+    assert read_curves(tmp_path / "none") == {}
