@@ -13,7 +13,7 @@ from lightning_modules.generation.llama_decoder import LlamaDecoder
 from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm
 from lightning_modules.models.packed_forward import packed_mask
 from lightning_modules.models.policy import Policy
-from lightning_modules.models.reference import Reference
+from lightning_modules.models.reference import ReferencePolicy
 from lightning_modules.rl.config import RLOptimizerConfig
 from lightning_modules.rl.numerics import token_logprobs
 from lightning_modules.training.optimizers import build_rl_adamw
@@ -66,7 +66,7 @@ def test_training_memory_is_what_torch_holds(changed):
     assert memory["gradients"] == sum(parameter.grad.nbytes for parameter in policy.parameters())  # pyright: ignore
     moments = [value for state in optimizer.state.values() for name, value in state.items() if name != "step"]
     assert memory["optimizer"] == sum(value.nbytes for value in moments)
-    assert memory["reference"] == sum(parameter.nbytes for parameter in Reference(policy)._policy.parameters())
+    assert memory["reference"] == sum(parameter.nbytes for parameter in ReferencePolicy(policy)._policy.parameters())
     assert (memory["ddp_buckets"], memory["reference_whole"], memory["gathered"]) == (0, 0, 0)
 
 

@@ -108,11 +108,12 @@ def test_impossible_formats_are_one_line(fresh):
 
 
 def test_no_token_lies_across_the_border_of_a_file(tokenizer):
-    [(start, ids)] = encode_files(tokenizer, ["def solve(x):\n    ret"], ["urn x\n"])
+    [(start, ids)] = encode_files(tokenizer, ["def solve(x):"], ["def solve(x):\n    return x\n"])
+    head, program = '"""def solve(x):"""\n\n\n', "def solve(x):\n    return x\n"
     assert start == [tokenizer.bos_token_id]
     assert ids[-1] == tokenizer.eos_token_id
-    assert ids[:-1] == [*tokenizer("def solve(x):\n    ret")["input_ids"], *tokenizer("urn x\n")["input_ids"]]
-    assert ids[:-1] != tokenizer("def solve(x):\n    return x\n")["input_ids"]
+    assert ids[:-1] == [*tokenizer(head)["input_ids"], *tokenizer(program)["input_ids"]]
+    assert ids[:-1] != tokenizer(head + program)["input_ids"]
 
 
 @pytest.mark.parametrize(("stored", "expected"), [("code", "raw"), ("fenced", "fenced")])
