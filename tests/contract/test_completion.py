@@ -36,7 +36,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (("stu",), {"study"}),
         (("completion", "z"), {"zsh"}),
-        (("fit", "--config", "rl/"), {"rl/grpo", "rl/reinforce_pp", "rl/rloo"}),
+        (("fit", "--config", "rl/"), {"rl/dr_grpo", "rl/grpo", "rl/reinforce_pp", "rl/rloo"}),
         (("fit", "--model.init_args.optimizer.l"), {"--model.init_args.optimizer.lr"}),
         (("fit", "--trainer.max_ep"), {"--trainer.max_epochs"}),
         (("evaluate", "--num-"), {"--num-tasks", "--num-samples"}),

@@ -108,7 +108,7 @@ def test_building_again_does_nothing_and_another_seed_is_refused(directory):
     config = directory.parent / "config.yaml"
     again = atomforge("synthesize", "--config", config, "--output", directory)
     assert again.returncode == 0
-    assert "already holds this data set" in again.stdout
+    assert "already holds this dataset" in again.stdout
     other = atomforge("synthesize", "--config", config, "--output", directory, "--seed", 4)
     assert other.returncode == 2
     assert "another seed" in other.stderr
