@@ -107,9 +107,10 @@ def test_impossible_formats_are_one_line(fresh):
         set_format(fresh, PromptFormat(system="Be brief."))
 
 
-def test_no_token_lies_across_the_border_of_a_file(tokenizer):
-    [(start, ids)] = encode_files(tokenizer, ["def solve(x):"], ["def solve(x):\n    return x\n"])
-    head, program = '"""def solve(x):"""\n\n\n', "def solve(x):\n    return x\n"
+def test_no_token_lies_across_the_border_of_a_file(tmp_path):
+    head, program = '"""Do it."""\n\n\n', "def solve(x):\n    return x\n"
+    tokenizer = train_tokenizer([head + program] * 3, 300, tmp_path / "tokenizer")  # has a token for "\n\n\ndef solve"
+    [(start, ids)] = encode_files(tokenizer, ["Do it."], [program])
     assert start == [tokenizer.bos_token_id]
     assert ids[-1] == tokenizer.eos_token_id
     assert ids[:-1] == [*tokenizer(head)["input_ids"], *tokenizer(program)["input_ids"]]

@@ -202,11 +202,12 @@ def test_failures_wait_for_a_canary_and_passes_do_not():
 def test_failures_before_a_failed_canary_are_run_again_alone():
     backend = FakeBackend(bad_canaries=1)
     with SandboxPool(backend, num_workers=1) as pool:
-        assert errors(pool.run(runs("raise 1", "a", "raise 2"))) == ["ValueError", "ok", "ValueError"]
+        # "nap" keeps the sandbox busy until all are queued
+        assert errors(pool.run(runs("nap", "raise 1", "a", "raise 2"))) == ["ok", "ValueError", "ok", "ValueError"]
         stats = pool.stats()
     assert (stats.num_failed_canaries, stats.num_replaced, stats.num_retried) == (1, 1, 2)
     assert backend.num_started == 2
-    assert backend.seen == ["raise 1", "a", "raise 2", "raise 1", "raise 2"]
+    assert backend.seen == ["nap", "raise 1", "a", "raise 2", "raise 1", "raise 2"]
     assert backend.num_canaries == 3  # the bad one, and one behind each retry
 
 
