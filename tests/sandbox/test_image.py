@@ -129,7 +129,7 @@ def test_build_command_with_a_missing_base_prints_one_line(docker_engine, capsys
             {"DOCKER_HOST": "unix:///nonexistent/docker.sock"},
             "none answers at unix:///nonexistent/docker.sock: install",
         ),
-        (["build", "--offline", "--base-image", "x"], {}, "leave --base-image out"),
+        (["build", "--offline", "--base-image", "x"], {}, "omit --base-image"),
         (["build", "--ofline"], {}, "did you mean '--offline'?"),
         (["make"], {}, "choose from 'build'"),
         ([], {}, "action"),
