@@ -37,7 +37,7 @@ class Policy(nn.Module):
         self.causal_lm = causal_lm
         self._run_trunk = torch.compile(last_hidden_states, dynamic=True) if compiled else last_hidden_states
         self.critic_trunk: nn.Module | None = copy.deepcopy(causal_lm.base_model) if critic == "separate" else None
-        self._full_structure: PreTrainedModel | None = None
+        self._full_structure: tuple[PreTrainedModel] | None = None  # a tuple, so that it is no submodule
         self.value_head: nn.Linear | None = None
         if critic is not None:
             self.value_head = nn.Linear(causal_lm.config.get_text_config().hidden_size, 1)
@@ -80,7 +80,7 @@ class Policy(nn.Module):
 
     def shard(self, mesh: DeviceMesh) -> None:
         """Shard the parameters over the ranks of `mesh`, in place."""
-        self._full_structure = copy_structure(self.causal_lm)
+        self._full_structure = (copy_structure(self.causal_lm),)
         shard(self, mesh)
 
     def sampling_model(self, dtype: torch.dtype | None) -> PreTrainedModel:
@@ -96,7 +96,7 @@ class Policy(nn.Module):
         flex, adapted = uses_flex_attention(causal_lm), has_lora(causal_lm)
         if not (self._full_structure or flex or adapted):
             return causal_lm
-        structure = self._full_structure or copy_structure(causal_lm)
+        (structure,) = self._full_structure or (copy_structure(causal_lm),)
         plain = gather_full_model(structure, causal_lm, None if adapted else dtype)
         if adapted:
             merge_lora(plain)
