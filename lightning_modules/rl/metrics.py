@@ -16,11 +16,19 @@ from datamodules.batches import RolloutStats
 from executor.grading.pass_at_k import pass_at_k
 from executor.grading.rewards import RewardConfig
 from executor.types import Status
+from lightning_modules.rl.advantages import find_zero_variance_groups
 from lightning_modules.rl.config import RolloutConfig
 from lightning_modules.rl.custom_reward import CUSTOM_PART
 from lightning_modules.rl.kl import kl_k1, kl_k3
 from lightning_modules.rl.numerics import SumOverRanks, explained_variance, masked_mean, variance
-from lightning_modules.rl.records import Advantages, Rollout, SampledRollouts, TokenLogprobs
+from lightning_modules.rl.records import (
+    Advantages,
+    Rollout,
+    SampledRollouts,
+    TokenLogprobs,
+    number_groups,
+    scatter_sampler_logprobs,
+)
 from lightning_modules.rl.reward_probe import ProbeCounts
 
 REWARD_PARTS = tuple(field.name.removesuffix("_coef") for field in fields(RewardConfig))
@@ -133,8 +141,7 @@ def token_metrics(
         sum_over_ranks: Sums a tensor over all ranks.
     """
     known_tokens = logprobs.mask & known[:, None]
-    sampled = torch.zeros_like(logprobs.logprobs)
-    sampled[logprobs.mask] = torch.tensor([value for rollout in rollouts for value in rollout.completion.logprobs])
+    sampled = scatter_sampler_logprobs(rollouts, logprobs.mask)
     parts = {
         "kl/k1": _total_and_count(kl_k1(logprobs.logprobs, logprobs.ref_logprobs), known_tokens),
         "kl/k3": _total_and_count(kl_k3(logprobs.logprobs, logprobs.ref_logprobs), known_tokens),
@@ -177,10 +184,9 @@ def _sum_pass_at_k(rollouts: Sequence[Rollout], ks: Sequence[int]) -> dict[str, 
 
 def _count_zero_variance(rollouts: Sequence[Rollout]) -> int:
     """Count the rollouts of groups whose known rewards are all equal."""
-    rewards: dict[int, set[float]] = {}
-    for rollout in rollouts:
-        rewards.setdefault(rollout.group, set()).update([] if rollout.reward is None else [rollout.reward.total])
-    return sum(len(rewards[rollout.group]) <= 1 for rollout in rollouts)
+    known = torch.tensor([rollout.reward is not None for rollout in rollouts])
+    rewards = torch.tensor([0.0 if rollout.reward is None else rollout.reward.total for rollout in rollouts])
+    return int(find_zero_variance_groups(rewards, known, number_groups(rollouts)).sum())
 
 
 def _total_and_count(values: Tensor, mask: Tensor) -> TotalAndCount:

@@ -3,11 +3,14 @@
 Shapes: `N` completions of an iteration on this rank, padded on the right to `L` tokens.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from datamodules.batches import PromptBatch, TaskPrompt
+from datamodules.prefix_packing import completion_mask
 from executor.types import Outcome, Reward
 from lightning_modules.generation.sampler import Completion
 
@@ -66,3 +69,23 @@ class Advantages(NamedTuple):
     """[N, L] bool, True on the tokens that are trained"""
     zero_variance: Tensor
     """[N] bool, True for completions of a group whose rewards are all equal"""
+
+
+def gather_sampler_logprobs(rollouts: Sequence[Rollout]) -> TokenLogprobs:
+    """Gather the log-probabilities of sampling, [N, L], also in place of the reference policy's; values are 0."""
+    mask = completion_mask(torch.tensor([len(rollout.completion.token_ids) for rollout in rollouts]))
+    logprobs = scatter_sampler_logprobs(rollouts, mask)
+    return TokenLogprobs(logprobs, logprobs, torch.zeros(mask.shape), mask, from_sampler=True)
+
+
+def scatter_sampler_logprobs(rollouts: Sequence[Rollout], mask: Tensor) -> Tensor:
+    """[N, L] log-probabilities of sampling at the tokens of a mask [N, L], 0 elsewhere."""
+    logprobs = torch.zeros(mask.shape)
+    logprobs[mask] = torch.tensor([value for rollout in rollouts for value in rollout.completion.logprobs])
+    return logprobs
+
+
+def number_groups(rollouts: Sequence[Rollout]) -> Tensor:
+    """[N] the groups of rollouts, numbered 0, 1, ... without gaps."""
+    numbers: dict[int, int] = {}
+    return torch.tensor([numbers.setdefault(rollout.group, len(numbers)) for rollout in rollouts])

@@ -22,7 +22,7 @@ from lightning_modules.rl.kl import kl_estimate
 from lightning_modules.rl.metrics import measure_rollouts
 from lightning_modules.rl.minibatches import build_minibatches
 from lightning_modules.rl.numerics import SumOverRanks, moment_sums, no_reduce, token_logprobs, whiten
-from lightning_modules.rl.records import Advantages, Rollout, TokenLogprobs
+from lightning_modules.rl.records import Advantages, Rollout, TokenLogprobs, gather_sampler_logprobs, number_groups
 from lightning_modules.rl.reward_probe import probe_rewards
 from lightning_modules.rl.sampling import RolloutContext, StageTimer, sample_rollouts
 
@@ -110,20 +110,6 @@ def compute_logprobs(context: RolloutContext, rollouts: Sequence[Rollout]) -> To
                 per_token = packed.gather(scattered)
                 target[part, : per_token.shape[1]] = per_token
     return result
-
-
-def gather_sampler_logprobs(rollouts: Sequence[Rollout]) -> TokenLogprobs:
-    """Gather the log-probabilities of sampling, [N, L], also in place of the reference policy's; values are 0."""
-    mask = completion_mask(torch.tensor([len(rollout.completion.token_ids) for rollout in rollouts]))
-    logprobs = torch.zeros(mask.shape)
-    logprobs[mask] = torch.tensor([value for rollout in rollouts for value in rollout.completion.logprobs])
-    return TokenLogprobs(logprobs, logprobs, torch.zeros(mask.shape), mask, from_sampler=True)
-
-
-def number_groups(rollouts: Sequence[Rollout]) -> Tensor:
-    """[N] the groups of rollouts, numbered 0, 1, ... without gaps."""
-    numbers: dict[int, int] = {}
-    return torch.tensor([numbers.setdefault(rollout.group, len(numbers)) for rollout in rollouts])
 
 
 def compute_advantages(

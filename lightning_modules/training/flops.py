@@ -66,7 +66,7 @@ def training_cost(policy: Policy) -> TrainingCost:
 
 
 def measure_minibatch(batch: SFTBatch | RolloutBatch) -> MinibatchSize:
-    """Count; on a GPU this waits until all that was asked of it before is done."""
+    """Count; on a GPU this waits for the work queued before."""
     is_token = batch.segment_ids > 0
     predicted = batch.labels[:, 1:] != IGNORE if isinstance(batch, SFTBatch) else batch.loss_mask
     counts: list[Tensor] = [

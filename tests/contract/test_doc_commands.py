@@ -32,7 +32,7 @@ def commands_of(text: str) -> list[str]:
     return [line for line in commands + spans if not WITH_A_GAP.search(line.partition("#")[0])]
 
 
-def told(program: str) -> list[tuple[str, ...]]:
+def list_commands(program: str) -> list[tuple[str, ...]]:
     """List the commands of one program with the page that has them, each once."""
     found: dict[tuple[str, ...], str] = {}
     for page in PAGES:
@@ -42,15 +42,15 @@ def told(program: str) -> list[tuple[str, ...]]:
     return [(page, *words) for words, page in found.items()]
 
 
-TOLD = told("atomforge")
+COMMANDS = list_commands("atomforge")
 
 
 def test_there_are_many() -> None:
-    assert len(TOLD) > 50
-    assert {words[1] for words in TOLD} >= {"fit", "evaluate", "synthesize", "submit", "study", "report", "serve"}
+    assert len(COMMANDS) > 50
+    assert {words[1] for words in COMMANDS} >= {"fit", "evaluate", "synthesize", "submit", "study", "report", "serve"}
 
 
-@pytest.mark.parametrize("words", TOLD, ids=lambda words: " ".join(words)[:90])
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words)[:90])
 def test_every_command_is_understood(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -72,7 +72,7 @@ def test_every_command_is_understood(
         assert not config.startswith("configs/") or (ROOT / config).exists(), f"{page}: {config}"
 
 
-@pytest.mark.parametrize("words", told("atomforge-executor"), ids=lambda words: " ".join(words)[:90])
+@pytest.mark.parametrize("words", list_commands("atomforge-executor"), ids=lambda words: " ".join(words)[:90])
 def test_every_command_of_the_executor_is_understood(words: tuple[str, ...]) -> None:
     parser = CommandParser(prog="atomforge-executor")
     importlib.import_module(f"executor.commands.{words[1]}").add_parser(parser.add_subparsers())
@@ -96,7 +96,7 @@ def test_help_of_fit_starts_with_its_usage(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_every_script_and_benchmark_exists() -> None:
-    scripts = {words[1]: words[0] for words in told("python") if words[1].endswith(".py")}
+    scripts = {words[1]: words[0] for words in list_commands("python") if words[1].endswith(".py")}
     assert not {script: page for script, page in scripts.items() if not (ROOT / script).exists()}
     pages = [*PAGES, *(ROOT / "benchmarks").rglob("*.py")]
     text = "".join(page.read_text(encoding="utf-8") for page in pages)
@@ -107,4 +107,4 @@ def test_every_script_and_benchmark_exists() -> None:
 
 def test_every_verb_of_make_exists() -> None:
     verbs = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
-    assert {words[1] for words in told("make")} <= verbs
+    assert {words[1] for words in list_commands("make")} <= verbs

@@ -17,8 +17,8 @@ from tests.support.small_data import write_small_data
 from tests.support.tiny_runs import fit, write_policy
 
 
-class Told(PlainProgress):
-    """Keeps what it is told."""
+class RecordedProgress(PlainProgress):
+    """Records the calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ def test_lines_have_a_rate_and_the_time_left(
 def test_every_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_executor, "open_executor", lambda backend, **_: FakeExecutor())
     data_dir = write_small_data(tmp_path / "small")
-    told = Told()
+    told = RecordedProgress()
     module = RLModule(
         init_from=write_policy(tmp_path / "start", data_dir),
         sampling=SamplingParams(max_new_tokens=4),
