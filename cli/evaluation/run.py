@@ -91,7 +91,10 @@ def make_prompts(
     set_format(tokenizer, suite.prompt_format(trained))
     parts = suite.split_wordings()
     return {
-        title: (part, _drop_too_long(_render(part, tasks, tokenizer), part, causal_lm, title))
+        title: (
+            part,
+            drop_too_long(_render(part, tasks, tokenizer), causal_lm, max_new_tokens=part.max_new_tokens, title=title),
+        )
         for title, part in parts.items()
     }
 
@@ -238,13 +241,20 @@ def _render(part: Suite, tasks: Any, tokenizer: PreTrainedTokenizerFast) -> list
     return build_task_prompts(tasks, tokenizer, part.num_tasks, wording=wording)
 
 
-def _drop_too_long(prompts: list[TaskPrompt], part: Suite, causal_lm: PreTrainedModel, title: str) -> list[TaskPrompt]:
+def drop_too_long(
+    prompts: list[TaskPrompt], causal_lm: PreTrainedModel, *, max_new_tokens: int, title: str
+) -> list[TaskPrompt]:
+    """Leave out prompts that exceed the model's context together with a completion, with a note.
+
+    Raises:
+        UsageError: no prompt fits.
+    """
     context = getattr(causal_lm.config, "max_position_embeddings", None) or sys.maxsize
-    fitting = [prompt for prompt in prompts if len(prompt.prompt_ids) + part.max_new_tokens <= context]
+    fitting = [prompt for prompt in prompts if len(prompt.prompt_ids) + max_new_tokens <= context]
     if len(fitting) < len(prompts):
         print(
             f"{title}: {len(prompts) - len(fitting)} of {len(prompts)} tasks are left out: prompt and max_new_tokens "
-            f"{part.max_new_tokens} exceed the model's context of {context} tokens",
+            f"{max_new_tokens} exceed the model's context of {context} tokens",
             file=sys.stderr,
         )
     if not fitting:

@@ -111,8 +111,10 @@ def compute_budget(
         sum(value for _, value in curves.get(tag, ()))
         for tag in ("completions/mean_length", "completions/mean_prompt_length")
     )
+    per_iteration = data.prompts_per_iteration * data.samples_per_prompt
     return rl_budget(
-        completion_tokens=mean_lengths * data.prompts_per_iteration * data.samples_per_prompt,
+        num_completions=len(curves.get("completions/mean_length", ())) * per_iteration,
+        completion_tokens=mean_lengths * per_iteration,
         prompt_tokens=mean_prompt_lengths * data.prompts_per_iteration,
         num_ppo_epochs=data.num_ppo_epochs,
         splits=data.splits,
