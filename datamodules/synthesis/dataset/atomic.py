@@ -41,7 +41,7 @@ def build_atomic_rows(atoms: Mapping[str, Atom], context: GenerationContext, spl
     """
     candidates = [_build_candidate(atom, context) for atom in atoms.values()]
     executions = execute(context.executor, [build_solution_run(candidate) for candidate in candidates])
-    traces = execute(context.verifier, [build_trace_run(candidate) for candidate in candidates])
+    traces = execute(context.verifier or context.executor, [build_trace_run(candidate) for candidate in candidates])
     rows: list[Row] = []
     known: dict[str, str] = {}
     for candidate, first, second in zip(candidates, executions, traces, strict=True):

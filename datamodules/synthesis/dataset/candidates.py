@@ -41,8 +41,8 @@ class GenerationContext:
     probe_cache: ProbeCache
     wording: Wording
     executor: Executor
-    verifier: Executor
-    """The same kind of sandbox with another hash seed."""
+    verifier: Executor | None
+    """The same kind of sandbox with another hash seed; None = results are not confirmed."""
     used: UsedKeys = field(default_factory=UsedKeys)
 
     def render_solution(self, candidate: Candidate) -> str:
@@ -88,12 +88,13 @@ def run_traces(
 
     Args:
         candidates: those with outputs.
-        outputs: of `run_solutions`.
-        context: runs under the hash seed of its `verifier`.
+        outputs: of `run_solutions`, which the second run confirms if there is a `verifier`.
+        context: settings and executors.
     """
-    executions = execute(context.verifier, [build_trace_run(candidate) for candidate in candidates])
-    traces = [read_batch_result(execution) for execution in executions]
+    confirms = context.verifier is not None
+    runs = [build_trace_run(candidate, on_inputs=confirms) for candidate in candidates]
+    traces = [read_batch_result(execution) for execution in execute(context.verifier or context.executor, runs)]
     return [
-        find_mismatch(candidate, first, trace) or find_unused_step(candidate, trace)
+        (find_mismatch(candidate, first, trace) if confirms else None) or find_unused_step(candidate, trace)
         for candidate, first, trace in zip(candidates, outputs, traces, strict=True)
     ]
