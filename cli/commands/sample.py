@@ -1,7 +1,7 @@
 """`atomforge sample`: sample completions, grade them, and keep passing ones for rejection fine-tuning.
 
     atomforge sample --checkpoint RUN --data DIR --split synthetic_rl --num-samples 16 --output OUT
-    atomforge fit --config sft --config rft --data.init_args.completions OUT/kept.jsonl --model.init_args.init_from RUN ...
+    atomforge fit --config sft --config rft --data.init_args.completions OUT/kept.jsonl ...
 
 The same command continues an interrupted one.
 """

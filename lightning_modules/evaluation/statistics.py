@@ -34,6 +34,8 @@ class GroupScore(NamedTuple):
 
 GROUPS: Mapping[str, Callable[[TaskResult], tuple[str, ...]]] = {
     "depth": lambda task: (str(task.depth),) if task.depth else (),
+    "steps": lambda task: (str(task.num_steps),) if task.num_steps else (),
+    "shape": lambda task: (f"depth {task.depth}, {task.shape}",) if task.shape else (),
     "language": lambda task: (task.language,) if task.depth else (),
     "wording": lambda task: (task.wording,) if task.depth else (),
     "topic": lambda task: task.topics,

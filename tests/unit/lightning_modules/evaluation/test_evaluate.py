@@ -294,9 +294,11 @@ def result_of(name: str, passed: bool, **facts) -> TaskResult:
 
 def test_groups_by_hand():
     tasks = (
-        result_of("a", True, depth=2, atoms=("add", "sort"), topics=("numbers", "lists")),
+        result_of("a", True, depth=2, atoms=("add", "sort"), topics=("numbers", "lists"), num_steps=2, shape="chain"),
         result_of("b", False, depth=2, atoms=("add",), topics=("numbers",), language="zh"),
-        result_of("c", True, depth=3, atoms=("sort",), topics=("lists",), wording="held_out"),
+        result_of(
+            "c", True, depth=3, atoms=("sort",), topics=("lists",), wording="held_out", num_steps=4, shape="left"
+        ),
         result_of("d", True, depth=0, atoms=(), topics=()),  # of another benchmark
     )
     evaluation = Evaluation(tasks=tasks, settings={})
@@ -307,5 +309,7 @@ def test_groups_by_hand():
     assert means("depth") == {"2": (2, 0.5), "3": (1, 1.0)}
     assert means("atom") == {"add": (2, 0.5), "sort": (2, 1.0)}
     assert means("topic") == {"lists": (2, 1.0), "numbers": (2, 0.5)}
+    assert means("steps") == {"2": (1, 1.0), "4": (1, 1.0)}
+    assert means("shape") == {"depth 2, chain": (1, 1.0), "depth 3, left": (1, 1.0)}
     assert means("language") == {"en": (2, 1.0), "zh": (1, 0.0)}
     assert means("wording") == {"in_distribution": (2, 0.5), "held_out": (1, 1.0)}
