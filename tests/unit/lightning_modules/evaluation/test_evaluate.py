@@ -17,6 +17,7 @@ from lightning_modules.evaluation.statistics import (
     mean_interval,
     metric_intervals,
     paired_difference,
+    score_depths,
     score_groups,
     score_interval,
 )
@@ -290,6 +291,22 @@ def result_of(name: str, passed: bool, **facts) -> TaskResult:
     greedy = completion("passed" if passed else "wrong")
     defaults = {"task_id": name, "prompt": "", "language": "en", "depth": 2, "greedy": greedy, "samples": ()}
     return TaskResult(**(defaults | facts))
+
+
+def test_depths_by_hand():
+    cut = GradedCompletion(completion="", num_tokens=9, finished=False, status="wrong", num_passed=0, num_tests=1)
+    tasks = (
+        result_of("a", True, samples=(completion("passed"), completion("wrong"), cut)),
+        result_of("b", False, samples=(completion("wrong"), completion("wrong"), completion("wrong"))),
+        result_of("c", False, depth=3),
+        result_of("d", True, depth=0),
+    )
+    found = score_depths(Evaluation(tasks=tasks, settings={}))
+    assert list(found) == [2, 3]
+    # a: one of three passes, so pass@1 is 1/3, pass@2 1 - C(2,2)/C(3,2) = 2/3, pass@3 1
+    assert found[2].pass_at_k == pytest.approx({1: 1 / 6, 2: 1 / 3, 3: 1 / 2})
+    assert (found[2].num_tasks, found[2].greedy, found[2].truncated_frac) == (2, 0.5, 1 / 8)
+    assert found[3].pass_at_k == {}
 
 
 def test_groups_by_hand():
