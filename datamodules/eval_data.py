@@ -100,8 +100,18 @@ def build_task_prompts(
             "the data set with `atomforge synthesize`"
         )
     rows = table.select(evenly_spaced_indices(len(table), num_tasks)).to_list()
+    return build_prompts_from_rows(rows, tokenizer, wording=wording, library=read_library(table))
+
+
+def build_prompts_from_rows(
+    rows: Sequence[Mapping[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    wording: Literal["in_distribution", "held_out"] = "in_distribution",
+    library: Mapping[str, str],
+) -> list[TaskPrompt]:
+    """Build the prompts of rows of a data set or a task file; `library` is that of the data set."""
     prompts = [row[REWORDED if wording == "held_out" else "prompt"] for row in rows]
-    library = read_library(table)
     return [
         _task_prompt(row, prompt, ids, wording=wording, library=library)
         for row, prompt, ids in zip(rows, prompts, encode_prompts(tokenizer, prompts), strict=True)

@@ -1,73 +1,36 @@
-"""Prompts of reinforcement learning: which tasks each iteration uses, and the loader that drives an iteration.
+"""Data of reinforcement learning: the prompts of each iteration, and the tasks for validation.
 
-One Lightning epoch is one iteration. `RLDataModule.prompts_for` supplies the prompts of an iteration as a function of
-(seed, iteration); `RolloutLoader` has the module collect rollouts for them and yields the minibatches. The trainer must
-have `use_distributed_sampler: false` (every rank keeps its own prompts) and `reload_dataloaders_every_n_epochs: 1`.
-Nothing here generates, grades or executes.
+One Lightning epoch is one iteration. `RLDataModule.prompts_for` supplies the prompts of an iteration, from one of the
+sources in `datamodules.rl_prompts`; `RolloutLoader` has the module collect rollouts for them and yields the
+minibatches. The trainer must have `use_distributed_sampler: false` (every rank keeps its own prompts) and
+`reload_dataloaders_every_n_epochs: 1`. Nothing here generates completions or grades them.
 
 Rewards of a data set use inputs that are sampled in every iteration, or the tests in `reward_tests`; validation uses
 those in `tests`. Tasks of a task file are always graded by their own tests.
 """
 
-import functools
-import itertools
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
-from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch, TaskPrompt
+from datamodules.batches import MinibatchConfig, PromptBatch, TaskPrompt
 from datamodules.curriculum import CurriculumConfig, DepthCurriculum
 from datamodules.eval_data import build_task_prompts, drop_long_prompts, get_split
 from datamodules.prompt_format import PromptFormat, set_format
-from datamodules.reward_tests import RewardTask, build_reward_tasks, choose_reward_tests
-from datamodules.sampler import MixtureSampler
+from datamodules.reward_tests import RewardTask, choose_reward_tests
+from datamodules.rl_prompts.fresh import FreshPrompts, FreshPromptsConfig
+from datamodules.rl_prompts.stored import StoredPrompts, load_reward_tasks
+from datamodules.rollout_loader import RolloutLoader
 from datamodules.task_files import DEFAULT_SPLIT, TRAIN, VALIDATION, DataSource, SplitConfig
 
 MAX_SAMPLED_TESTS = 200
-_REWARD_COLUMNS = ("solution", "tests", "reward_tests", "domains")
 T = TypeVar("T")
-
-
-def _get_depth(task: RewardTask) -> int:
-    return task.prompt.depth
-
-
-def _name_depth(depth: int) -> str:
-    return f"depth {depth}"
-
-
 _log = logging.getLogger(__name__)
-
-
-class RolloutLoader:
-    """The minibatches of the current iteration: iteration collects rollouts for the prompts and yields minibatches.
-
-    Args:
-        data: Supplies prompts and the sizes of minibatches; its trainer supplies the module that is trained.
-    """
-
-    def __init__(self, data: "RLDataModule") -> None:
-        self._data = data
-
-    def __len__(self) -> int:
-        data = self._data
-        num_steps = data.prompts_per_iteration * data.samples_per_prompt // data.minibatch_size * data.num_ppo_epochs
-        return num_steps * data.minibatch_config().num_micro_batches
-
-    def __iter__(self) -> Iterator[RolloutBatch]:
-        trainer = self._data.trainer
-        assert trainer is not None
-        draw_prompts = functools.partial(self._data.prompts_for, trainer.current_epoch)
-        module: Any = trainer.lightning_module
-        batches = module.collect_rollouts(draw_prompts, self._data.minibatch_config())
-        if self._data.curriculum is not None:
-            self._data.curriculum.update(batches[0].stats.counts_by_depth)
-        yield from batches
 
 
 class RLDataModule(LightningDataModule):
@@ -93,6 +56,8 @@ class RLDataModule(LightningDataModule):
         num_val_tasks: Tasks used in validation, evenly spaced; null = all.
         curriculum: Draw prompts evenly from the depths in use, and let the next depth join when the pass rate is high
             enough; its state is saved in checkpoints. null = all depths, in proportion to their tasks.
+        fresh_prompts: Draw new compositions in every iteration instead of the tasks of `splits`; for `data_dir`. What
+            was drawn is saved in checkpoints. null = stored tasks.
         seed: Of the order of prompts and minibatches.
         prompt: Prompt template; null = as the policy was trained.
     """
@@ -114,6 +79,7 @@ class RLDataModule(LightningDataModule):
         val_split: str | None = None,
         num_val_tasks: int | None = 128,
         curriculum: CurriculumConfig | None = None,
+        fresh_prompts: FreshPromptsConfig | None = None,
         seed: int = 0,
         prompt: PromptFormat | None = None,
     ) -> None:
@@ -134,6 +100,10 @@ class RLDataModule(LightningDataModule):
             )
         if splits == []:
             raise ValueError("splits is empty: name at least one split, such as synthetic_rl")
+        if fresh_prompts is not None and tasks is not None:
+            raise ValueError(
+                "fresh_prompts is for data_dir: the atoms of a data set are composed, a task file has none"
+            )
         num_completions = prompts_per_iteration * samples_per_prompt
         if num_completions % minibatch_size:
             raise ValueError(
@@ -152,7 +122,9 @@ class RLDataModule(LightningDataModule):
         self.num_val_tasks = num_val_tasks
         self.curriculum_config = curriculum
         self.curriculum: DepthCurriculum | None = None
-        self._curriculum_state: dict[str, Any] | None = None
+        self.fresh_prompts_config = fresh_prompts
+        self._prompts: StoredPrompts | FreshPrompts | None = None
+        self._state: dict[str, Any] = {}
         self.seed = seed
         self.prompt = prompt
         self._has_warned = False
@@ -168,14 +140,10 @@ class RLDataModule(LightningDataModule):
         if self.prompt is not None:
             set_format(self.tokenizer, self.prompt)
         dataset = self.source.load()
-        self._sources = {split: self._reward_tasks(dataset, split) for split in self.splits}
-        self._samplers: dict[tuple[int, int], MixtureSampler] = {}
+        self._prompts = self._open_prompts(dataset)
         if self.curriculum_config is not None:
-            tasks = sorted(itertools.chain(*self._sources.values()), key=_get_depth)
-            by_depth = {depth: list(group) for depth, group in itertools.groupby(tasks, key=_get_depth)}
-            self._sources = {_name_depth(depth): group for depth, group in by_depth.items()}
-            self.curriculum = DepthCurriculum(self.curriculum_config, list(by_depth))
-            self.load_state_dict({"curriculum": self._curriculum_state})
+            self.curriculum = DepthCurriculum(self.curriculum_config, self._prompts.depths)
+        self.load_state_dict(self._state)
         table = get_split(dataset, self.val_split, data_dir=self.source.name)
         prompts = build_task_prompts(table, self.tokenizer, self.num_val_tasks)
         self._val_prompts = drop_long_prompts(prompts, self.max_prompt_length, split=self.val_split)
@@ -183,30 +151,35 @@ class RLDataModule(LightningDataModule):
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The tokenizer of the policy."""
+        return self._module.tokenizer
+
+    @property
+    def _module(self) -> Any:
         assert self.trainer is not None
-        module: Any = self.trainer.lightning_module
-        return module.tokenizer
+        return self.trainer.lightning_module
 
     def prompts_for(self, iteration: int, attempt: int = 0) -> PromptBatch:
         """Return this rank's prompts of an iteration; the copies of a prompt are next to each other.
 
-        A task may occur twice where one pass through a split ends and the next begins. Copies are numbered over all
-        occurrences, ranks and attempts, because their random numbers follow from the copy number.
+        Stored tasks are a function of the arguments; fresh ones are others at every call. A task may occur twice where
+        one pass through a split ends and the next begins. Copies are numbered over all occurrences, ranks and attempts,
+        because their random numbers follow from the copy number.
 
         Args:
             iteration: Of reinforcement learning.
-            attempt: 0 for the prompts of the iteration, 1, 2, ... for further ones of dynamic sampling, which have an
-                order of their own.
+            attempt: 0 for the prompts of the iteration, 1, 2, ... for further ones of dynamic sampling.
         """
-        times_drawn: Counter[tuple[str, int]] = Counter()
-        drawn: list[tuple[tuple[str, int], int]] = []
+        times_drawn: Counter[str] = Counter()
+        drawn: list[tuple[RewardTask, int]] = []
         first_copy = attempt * self.prompts_per_iteration * self.samples_per_prompt
-        for task in self._sampler(attempt).batch(iteration):
-            drawn.append((task, first_copy + times_drawn[task] * self.samples_per_prompt))
-            times_drawn[task] += 1
+        assert self._prompts is not None, "setup comes first"
+        depths = None if self.curriculum is None else self.curriculum.depths
+        for task in self._prompts.draw(iteration, attempt, depths):
+            task_id = task.prompt.task_id
+            drawn.append((task, first_copy + times_drawn[task_id] * self.samples_per_prompt))
+            times_drawn[task_id] += 1
         prompts, copy_numbers = [], []
-        for (split, index), first in self._select_for_rank(drawn):
-            task = self._sources[split][index]
+        for task, first in self._select_for_rank(drawn):
             prompt = choose_reward_tests(
                 task, num_sampled=self.num_sampled_reward_tests, seed=self.seed, iteration=iteration
             )
@@ -215,26 +188,14 @@ class RLDataModule(LightningDataModule):
         self._warn_about_stored_tests(prompts, iteration)
         return PromptBatch(iteration, prompts, copy_numbers, self.samples_per_prompt)
 
-    def _sampler(self, attempt: int) -> MixtureSampler:
-        depth = 0 if self.curriculum is None else self.curriculum.depth
-        if (attempt, depth) not in self._samplers:
-            sizes = {name: len(tasks) for name, tasks in self._sources.items()}
-            weights: dict[str, float] = dict(sizes)
-            if self.curriculum is not None:
-                weights = {_name_depth(depth): 1.0 for depth in self.curriculum.depths}
-                sizes = {name: sizes[name] for name in weights}
-            seed = self.seed if attempt == depth == 0 else f"{self.seed}, attempt {attempt}, depth {depth}"
-            sampler = MixtureSampler(sizes, weights, batch_size=self.prompts_per_iteration, seed=seed)
-            self._samplers[attempt, depth] = sampler
-        return self._samplers[attempt, depth]
-
     def state_dict(self) -> dict[str, Any]:
-        return {} if self.curriculum is None else {"curriculum": self.curriculum.state_dict()}
+        return {name: part.state_dict() for name, part in self._stateful_parts().items()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._curriculum_state = state_dict.get("curriculum")
-        if self.curriculum is not None and self._curriculum_state is not None:
-            self.curriculum.load_state_dict(self._curriculum_state)
+        self._state = state_dict
+        for name, part in self._stateful_parts().items():
+            if state_dict.get(name) is not None:
+                part.load_state_dict(state_dict[name])
 
     def minibatch_config(self) -> MinibatchConfig:
         """Return how the rollouts of this rank are divided into minibatches."""
@@ -253,22 +214,42 @@ class RLDataModule(LightningDataModule):
         item = (self.val_split, self._select_for_rank(self._val_prompts))
         return DataLoader([item], batch_size=None)  # pyright: ignore[reportArgumentType]
 
-    def _reward_tasks(self, dataset: Any, split: str) -> list[RewardTask]:
-        table = get_split(dataset, split, data_dir=self.source.name)
-        prompts = build_task_prompts(table, self.tokenizer)
-        if self.source.tasks is not None:
-            tasks = [RewardTask(prompt) for prompt in prompts]
-        else:
-            if "reward_tests" not in table.column_names:
-                raise ValueError(f"{self.source.name}, split {split}: column reward_tests is missing")
-            columns = [column for column in _REWARD_COLUMNS if column in table.column_names]
-            try:
-                tasks = build_reward_tasks(table.select_columns(columns).to_list(), prompts)
-            except ValueError as error:
-                raise ValueError(f"{self.source.name}, split {split}: {error}") from None
-        fitting = drop_long_prompts([task.prompt for task in tasks], self.max_prompt_length, split=split)
-        kept = {id(prompt) for prompt in fitting}
-        return [task for task in tasks if id(task.prompt) in kept]
+    def _open_prompts(self, dataset: Any) -> StoredPrompts | FreshPrompts:
+        limit = self.max_prompt_length
+        if self.fresh_prompts_config is not None:
+            return FreshPrompts(
+                self.fresh_prompts_config,
+                self.source.name,
+                dataset,
+                splits=self.splits,
+                tokenizer=self.tokenizer,
+                batch_size=self.prompts_per_iteration,
+                max_prompt_length=limit,
+                seed=self.seed,
+                open_executor=lambda: self._module.executor,
+                call_on_rank_zero=self._call_on_rank_zero,
+            )
+        tasks = {
+            split: load_reward_tasks(self.source, dataset, split, self.tokenizer, max_prompt_length=limit)
+            for split in self.splits
+        }
+        by_depth = self.curriculum_config is not None
+        return StoredPrompts(tasks, batch_size=self.prompts_per_iteration, seed=self.seed, by_depth=by_depth)
+
+    def _call_on_rank_zero(self, function: Callable[[], T]) -> T:
+        """Call a function on rank 0, and return its result on all ranks."""
+        rank, world_size = self._rank_and_world_size()
+        trainer: Any = self.trainer
+        result: Any = function() if rank == 0 else None
+        return result if world_size == 1 else trainer.strategy.broadcast(result)
+
+    def _stateful_parts(self) -> dict[str, DepthCurriculum | FreshPrompts]:
+        parts: dict[str, DepthCurriculum | FreshPrompts] = {}
+        if self.curriculum is not None:
+            parts["curriculum"] = self.curriculum
+        if isinstance(self._prompts, FreshPrompts):
+            parts["fresh_prompts"] = self._prompts
+        return parts
 
     def _warn_about_stored_tests(self, prompts: list[TaskPrompt], iteration: int) -> None:
         """Warn once if inputs cannot be sampled for some tasks."""

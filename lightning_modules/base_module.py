@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import TaskPrompt
+from executor.api import Executor
 from lightning_modules.evaluation.evaluate import EvalConfig, evaluate
 from lightning_modules.evaluation.pass_at_k import ValidationScores
 from lightning_modules.evaluation.records import Evaluation
@@ -76,6 +77,11 @@ class PolicyModule(LightningModule):
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """The tokenizer of the policy."""
 
+    @property
+    def executor(self) -> Executor:
+        """The executor of the run; the first use opens it."""
+        return self._executor.open(self.trainer)
+
     def load_policy(self, source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
         """Load the model to start from, in the type that `compute` names.
 
@@ -123,7 +129,7 @@ class PolicyModule(LightningModule):
             self.tokenizer,
             prompts,
             config,
-            executor=self._executor.open(self.trainer),
+            executor=self.executor,
             on_graded=lambda *_: count(),
         )
         self.last_evaluations[split] = result

@@ -139,7 +139,7 @@ class RLModule(PolicyModule):
             policy=self.policy,
             reference=self.reference,
             tokenizer=self.tokenizer,
-            executor=self._executor.open(self.trainer),
+            executor=self.executor,
             config=self.rollout_config,
             kl_coef=self.kl_controller.coef,
             decoding_dtype=decoding_dtype(str(self.trainer.precision)),

@@ -67,7 +67,7 @@ def _differences(study: StudyConfig, arms: Arms) -> list[Table]:
         if measured is not None:
             cells = ["" if one is None else points_with_interval(one.interval(EXPLORATORY)) for one in found]
             num = f"{measured.num_seeds} x {measured.num_tasks}"
-            rows.append([f"{comparison.treatment} minus {comparison.control}", comparison.split, *cells, num])
+            rows.append([f"{comparison.treatment} minus {comparison.control}", comparison.tasks, *cells, num])
     caption = "Differences, paired by seed and task, 95% intervals (exploratory, not corrected)"
     columns = ["difference", "split", *METRICS, "seeds x tasks"]
     return [Table(columns=columns, rows=rows, caption=caption)] if rows else []

@@ -110,7 +110,7 @@ def audit_dataset(
     library = read_library(loaded[ATOMIC])
     solutions = list(dict.fromkeys(row["solution"] for rows in splits.values() for row in rows))
     probe_cache = ProbeCache({**load_atoms(manifest["config"].get("plugin_atoms", [])), **TENSOR_ATOMS})
-    behaviours = _fingerprint_solutions(solutions, library, probe_cache, executor, on_progress)
+    behaviours = fingerprint_solutions(solutions, library, probe_cache, executor, on_progress)
     all_keys = {name: [_compute_keys(row, name, behaviours) for row in rows] for name, rows in splits.items()}
     keys = drop_single_atom_files(all_keys)
     return Audit(
@@ -135,13 +135,25 @@ def choose_probes(solution: str, probe_cache: ProbeCache) -> Probes:
     return probe_cache.probes([ast.unparse(annotation) for annotation in annotations if annotation is not None])
 
 
-def _fingerprint_solutions(
+def fingerprint_solutions(
     solutions: Sequence[str],
     library: Mapping[str, str],
     probe_cache: ProbeCache,
     executor: Executor,
-    on_progress: Callable[[int], None],
+    on_progress: Callable[[int], None] = lambda num_programs: None,
 ) -> dict[str, str]:
+    """Run distinct solutions on the probes and return the fingerprint of each.
+
+    Args:
+        solutions: sources.
+        library: of the data set.
+        probe_cache: of all atoms.
+        executor: runs the solutions.
+        on_progress: called after every batch with its number of programs.
+
+    Raises:
+        ValueError: as in `choose_probes`.
+    """
     found: dict[str, str] = {}
     for start in range(0, len(solutions), BATCH_SIZE):
         batch = solutions[start : start + BATCH_SIZE]

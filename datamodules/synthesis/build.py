@@ -18,7 +18,8 @@ from datamodules.atoms import ATOMS, TENSOR_ATOMS, Atom
 from datamodules.files import replace_atomically
 from datamodules.synthesis.config import SynthesisConfig, load_atoms
 from datamodules.synthesis.dataset.atomic import build_atom_files, build_atomic_rows
-from datamodules.synthesis.dataset.generate import GenerationContext, OnProgress, generate_splits
+from datamodules.synthesis.dataset.candidates import GenerationContext
+from datamodules.synthesis.dataset.generate import OnProgress, generate_splits
 from datamodules.synthesis.dataset.library import make_info
 from datamodules.synthesis.dataset.rows import COLUMNS, PROFILE, Row
 from datamodules.synthesis.dataset.split import (

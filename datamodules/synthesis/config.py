@@ -135,6 +135,19 @@ class SynthesisConfig:
         groups = [self.counts] if self.tensor_counts is None else [self.counts, self.tensor_counts]
         return sum(sum(asdict(sizes).values()) for sizes in groups) + sum(self.extra_train.values())
 
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> SynthesisConfig:
+        """Read the output of `to_mapping`."""
+        values = {**mapping, "counts": Counts(**mapping["counts"])}
+        if "tensor_counts" in mapping:
+            values["tensor_counts"] = TensorCounts(**mapping["tensor_counts"])
+        if "depths" in mapping:
+            values["depths"] = Depths(**{split: tuple(depths) for split, depths in mapping["depths"].items()})
+        values["extra_train"] = {int(depth): count for depth, count in mapping.get("extra_train", {}).items()}
+        for name in ("languages", "plugin_atoms"):
+            values[name] = tuple(mapping.get(name, ()))
+        return cls(**values)
+
     def to_mapping(self) -> dict[str, Any]:
         """Return the configuration as JSON values; keys that change nothing are left out."""
         counts = {split: count for split, count in asdict(self.counts).items() if count or split != "pretraining"}

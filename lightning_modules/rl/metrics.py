@@ -56,7 +56,7 @@ def measure_rollouts(
         targets: [N, L] each.
         probe: Counts of the reward probe; None if it is off.
         config: Whether there are a critic and a custom reward.
-        seconds: Wall time of the stages `generate`, `logprob` and `execute`.
+        seconds: Wall time of the stages `prompts`, `generate`, `logprob` and `execute`.
         sum_over_ranks: Sums a tensor over all ranks.
     """
     rollouts, generated = sampled.trained, sampled.generated

@@ -67,8 +67,9 @@ def sample_rollouts(
     All ranks sample the same number of batches: until each has enough groups with different rewards, or
     `max_gen_batches`.
     """
-    model = context.policy.sampling_model(context.decoding_dtype)
     first = batch = draw_prompts(0)
+    timer.stop("prompts")
+    model = context.policy.sampling_model(context.decoding_dtype)
     num_wanted, size = len(first.prompts), first.samples_per_prompt
     generated: list[Rollout] = []
     streams: list[int] = []
@@ -86,6 +87,7 @@ def sample_rollouts(
         if float(context.sum_over_ranks(torch.tensor([num_missing], dtype=torch.float64))) == 0:
             break
         batch = draw_prompts(num_batches)
+        timer.stop("prompts")
     places = [start + i for start, _ in chosen for i in range(size)]
     return SampledRollouts([generated[i] for i in places], [streams[i] for i in places], generated, num_batches, first)
 

@@ -58,6 +58,7 @@ RL_SECTIONS: Sections = {
     },
     "3 Where does time go?": {
         "fractions of an iteration": (
+            "time/prompts_frac",
             "time/generate_frac",
             "time/logprob_frac",
             "time/execute_frac",

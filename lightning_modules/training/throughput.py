@@ -23,7 +23,7 @@ from lightning_modules.training.flops import (
     training_dtype,
 )
 
-STAGES = ("generate", "logprob", "execute", "update")
+STAGES = ("prompts", "generate", "logprob", "execute", "update")
 """Stages of an RL iteration; their seconds are logged as `time/<stage>_s`."""
 _SPEED_TAGS = {
     "device/items_per_sec": "throughput/train_tokens_per_s",

@@ -11,11 +11,10 @@ from itertools import cycle
 from datamodules.atoms import Atom
 from datamodules.seeding import keyed_random
 from datamodules.synthesis.composition.render import render
-from datamodules.synthesis.composition.tree import build_depth_one, parameters, skeleton
-from datamodules.synthesis.dataset.generate import GenerationContext
+from datamodules.synthesis.composition.tree import build_depth_one
+from datamodules.synthesis.dataset.candidates import GenerationContext, build_candidate
 from datamodules.synthesis.dataset.rows import Row, make_row
 from datamodules.synthesis.dataset.split import ATOMIC, PRETRAINING, UsedKeys
-from datamodules.synthesis.verification.inputs import draw_inputs
 from datamodules.synthesis.verification.oracle import (
     Candidate,
     SolutionOutputs,
@@ -42,7 +41,7 @@ def build_atomic_rows(atoms: Mapping[str, Atom], context: GenerationContext, spl
     """
     candidates = [_build_candidate(atom, context) for atom in atoms.values()]
     executions = execute(context.executor, [build_solution_run(candidate) for candidate in candidates])
-    traces = execute(context.verifier, [build_trace_run(candidate) for candidate in candidates])
+    traces = execute(context.verifier or context.executor, [build_trace_run(candidate) for candidate in candidates])
     rows: list[Row] = []
     known: dict[str, str] = {}
     for candidate, first, second in zip(candidates, executions, traces, strict=True):
@@ -74,17 +73,13 @@ def build_atom_files(atomic: Sequence[Row], atoms: Mapping[str, Atom], *, seed: 
 
 
 def _build_candidate(atom: Atom, context: GenerationContext) -> Candidate:
-    config, tree = context.config, build_depth_one(atom)
-    params = parameters(tree)
-    rng = keyed_random(config.seed, "inputs of atoms", atom.name)
-    inputs = draw_inputs(
-        rng, params, context.probe_cache, num_tests=config.num_tests, num_reward_tests=config.num_reward_tests
-    )
-    if inputs is None:
-        raise ValueError(f"atom {atom.name}: its parameters have fewer values than tests are wanted")
-    probes = context.probe_cache.probes([param.type_name for param in params])
+    tree = build_depth_one(atom)
+    rng = keyed_random(context.config.seed, "inputs of atoms", atom.name)
     solution = render(tree, names=context.wording.get_result_names(tree))
-    return Candidate(tree, solution, skeleton(tree), inputs, probes)
+    candidate = build_candidate(rng, tree, solution, context)
+    if candidate is None:
+        raise ValueError(f"atom {atom.name}: its parameters have fewer values than tests are wanted")
+    return candidate
 
 
 def _build_rows_of_atom(

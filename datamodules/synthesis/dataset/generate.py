@@ -7,35 +7,19 @@ number of workers nor their speed changes what is kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 
 from datamodules.seeding import keyed_random
-from datamodules.synthesis.composition.render import render, render_entry_function
+from datamodules.synthesis.composition.render import render
 from datamodules.synthesis.composition.sample import sample_tree
-from datamodules.synthesis.composition.tree import parameters, skeleton
-from datamodules.synthesis.config import SynthesisConfig
+from datamodules.synthesis.composition.tree import skeleton
+from datamodules.synthesis.dataset.candidates import GenerationContext, build_candidate, run_solutions, run_traces
 from datamodules.synthesis.dataset.rows import Row, make_row
 from datamodules.synthesis.dataset.split import ATOMIC, TENSOR_ATOMIC, Stream, UsedKeys
-from datamodules.synthesis.verification.inputs import draw_inputs
-from datamodules.synthesis.verification.oracle import (
-    Candidate,
-    SolutionOutputs,
-    build_solution_run,
-    execute,
-    read_batch_result,
-    read_solution_outputs,
-)
-from datamodules.synthesis.verification.probes import ProbeCache
-from datamodules.synthesis.verification.rejection import (
-    build_trace_run,
-    find_degeneracy,
-    find_mismatch,
-    find_unused_step,
-)
+from datamodules.synthesis.verification.oracle import Candidate, SolutionOutputs
 from datamodules.synthesis.wording.frames import DOCSTRINGS
-from datamodules.synthesis.wording.prompts import Wording, draw_prompt, draw_reworded_prompt
-from executor.api import Executor
+from datamodules.synthesis.wording.prompts import draw_prompt, draw_reworded_prompt
 
 BATCH_SIZE = 256
 DRAWS_PER_CHECK = 30_000
@@ -44,25 +28,6 @@ MIN_KEPT_PER_CHECK = 30
 
 OnProgress = Callable[[int], None]
 """Called after every batch with the number of tasks it added."""
-
-
-@dataclass
-class GenerationContext:
-    """What all streams of one build share."""
-
-    config: SynthesisConfig
-    probe_cache: ProbeCache
-    wording: Wording
-    executor: Executor
-    verifier: Executor
-    """The same kind of sandbox with another hash seed."""
-    used: UsedKeys = field(default_factory=UsedKeys)
-
-    def render_solution(self, candidate: Candidate) -> str:
-        """Write the solution of a task in the form that the configuration selects."""
-        if self.config.solution_form == "whole":
-            return candidate.solution
-        return render_entry_function(candidate.tree, names=self.wording.get_result_names(candidate.tree))
 
 
 @dataclass(frozen=True)
@@ -152,15 +117,11 @@ def _draw_candidate(index: int, stream: Stream, context: GenerationContext) -> _
     if stream.required_atoms and not any(f"def {name}(" in solution for name in stream.required_atoms):
         return None
     used.programs.add(solution)
-    params = parameters(tree)
-    inputs = draw_inputs(
-        rng, params, context.probe_cache, num_tests=config.num_tests, num_reward_tests=config.num_reward_tests
-    )
-    if inputs is None:
+    candidate = build_candidate(rng, tree, solution, context)
+    if candidate is None:
         used.reject("too few distinct inputs", shape)
         return None
-    probes = context.probe_cache.probes([param.type_name for param in params])
-    return _Draw(index, split, Candidate(tree, solution, shape, inputs, probes))
+    return _Draw(index, split, candidate)
 
 
 def _verify(batch: list[_Draw], context: GenerationContext) -> Iterator[tuple[_Draw, SolutionOutputs]]:
@@ -168,22 +129,18 @@ def _verify(batch: list[_Draw], context: GenerationContext) -> Iterator[tuple[_D
     used = context.used
     valid: list[tuple[_Draw, SolutionOutputs]] = []
     new: set[str] = set()
-    executions = execute(context.executor, [build_solution_run(draw.candidate) for draw in batch])
-    for draw, execution in zip(batch, executions, strict=True):
-        outputs = read_solution_outputs(draw.candidate, execution)
-        reason = outputs if isinstance(outputs, str) else find_degeneracy(draw.candidate, outputs)
-        if reason is not None or isinstance(outputs, str):
-            used.reject(str(reason), draw.candidate.skeleton)
+    results = run_solutions([draw.candidate for draw in batch], context)
+    for draw, outputs in zip(batch, results, strict=True):
+        if isinstance(outputs, str):
+            used.reject(outputs, draw.candidate.skeleton)
         elif outputs.fingerprint in used.behaviours or outputs.fingerprint in new:
             is_atom = used.behaviours.get(outputs.fingerprint) in (ATOMIC, TENSOR_ATOMIC)
             used.reject("behaves as an atom" if is_atom else "behaves as another item", draw.candidate.skeleton)
         else:
             new.add(outputs.fingerprint)
             valid.append((draw, outputs))
-    confirmations = execute(context.verifier, [build_trace_run(draw.candidate) for draw, _ in valid])
-    for (draw, outputs), execution in zip(valid, confirmations, strict=True):
-        trace = read_batch_result(execution)
-        reason = find_mismatch(draw.candidate, outputs, trace) or find_unused_step(draw.candidate, trace)
+    reasons = run_traces([draw.candidate for draw, _ in valid], [outputs for _, outputs in valid], context)
+    for (draw, outputs), reason in zip(valid, reasons, strict=True):
         if reason is None:
             yield draw, outputs
         else:

@@ -40,10 +40,10 @@ def find_degeneracy(candidate: Candidate, outputs: SolutionOutputs) -> str | Non
     return None
 
 
-def build_trace_run(candidate: Candidate) -> Run:
+def build_trace_run(candidate: Candidate, *, on_inputs: bool = True) -> Run:
     """Build a second run: with intermediate results on the first `NUM_TRACED` probes, without on all inputs."""
     detailed = [[True, *call] for call in candidate.probes.calls[:NUM_TRACED]]
-    plain = [[False, *call] for call in candidate.inputs.calls]
+    plain = [[False, *call] for call in candidate.inputs.calls] if on_inputs else []
     return build_batch_run(render_trace(candidate.tree), detailed + plain, TRACE, profile=candidate.profile)
 
 

@@ -1,0 +1,38 @@
+"""The loader that drives an iteration of reinforcement learning: its batches are the minibatches of rollouts."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from datamodules.batches import RolloutBatch
+
+if TYPE_CHECKING:
+    from datamodules.rl_data import RLDataModule
+
+
+class RolloutLoader:
+    """The minibatches of the current iteration: iteration collects rollouts for the prompts and yields minibatches.
+
+    Args:
+        data: Supplies prompts and the sizes of minibatches; its trainer supplies the module that is trained.
+    """
+
+    def __init__(self, data: RLDataModule) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        data = self._data
+        num_steps = data.prompts_per_iteration * data.samples_per_prompt // data.minibatch_size * data.num_ppo_epochs
+        return num_steps * data.minibatch_config().num_micro_batches
+
+    def __iter__(self) -> Iterator[RolloutBatch]:
+        trainer = self._data.trainer
+        assert trainer is not None
+        draw_prompts = functools.partial(self._data.prompts_for, trainer.current_epoch)
+        module: Any = trainer.lightning_module
+        batches = module.collect_rollouts(draw_prompts, self._data.minibatch_config())
+        if self._data.curriculum is not None:
+            self._data.curriculum.update(batches[0].stats.counts_by_depth)
+        yield from batches
