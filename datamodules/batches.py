@@ -44,6 +44,10 @@ class TaskPrompt(NamedTuple):
     """Levels of calls of a composition; 0 for tasks that are not compositions."""
     atoms: tuple[str, ...] = ()
     """Atoms of a composition; empty for other tasks."""
+    num_steps: int = 0
+    """Calls of a composition; 0 for other tasks."""
+    shape: str = ""
+    """Of a composition: chain, left, right or balanced (`datamodules.synthesis.composition.shape`)."""
     topics: tuple[str, ...] = ()
     """Distinct topics of the atoms, in order."""
     wording: str = "in_distribution"

@@ -27,6 +27,8 @@ class AlgorithmConfig:
         target_kl: When the KL of a minibatch from the policy that sampled (k3, nats per token) exceeds this, the other
             minibatches of the iteration are skipped; null = never.
         filter_zero_variance_groups: Do not train on prompts whose completions all have the same reward.
+        partial_credit_needs_pass: Withhold partial credit (`reward.fraction_coef`, `loads_coef`) from completions of
+            prompts that none of them solved (`lightning_modules.rl.partial_credit`).
         max_gen_batches: Dynamic sampling (DAPO, arXiv 2503.14476): sample further prompts, up to this many batches of
             them in an iteration, until `prompts_per_iteration` prompts have completions with different rewards. If
             there are fewer, the iteration trains on those. 1 = off.
@@ -44,6 +46,7 @@ class AlgorithmConfig:
     entropy_coef: float = 0.0
     target_kl: float | None = 0.05
     filter_zero_variance_groups: bool = False
+    partial_credit_needs_pass: bool = True
     max_gen_batches: int = 1
     mask_truncated_completions: bool = False
     loss_aggregation: LossAggregation = "token-mean"

@@ -288,7 +288,5 @@ def test_depths_are_of_test_tasks_alone() -> None:
     section = groups_section(wanted, group_arms(wanted, [arm("base", 0, evaluations)]), split=SPLIT)
     depths = section.blocks[1]
     assert isinstance(depths, Table)
-    assert (
-        depths.caption == "Percent by number of steps, on synthetic_test and synthetic_test_deeper (tasks in brackets)"
-    )
+    assert depths.caption == "Percent by depth, on synthetic_test and synthetic_test_deeper (tasks in brackets)"
     assert (depths.columns, depths.rows) == (["arm", "2 (4)"], [["base", "0"]])
