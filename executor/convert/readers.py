@@ -84,7 +84,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             gzip.
         OSError: the file cannot be read.
     """
-    for item in _read_lines(path, lambda text: parse_row_json(text.strip(), object_pairs_hook=_make_dict)):
+    for item in _read_lines(path, lambda text: parse_row_json(text, object_pairs_hook=_make_dict)):
         if item.row is None:
             reason = f"broken JSON: {item.detail}" if item.detail else item.problem
             raise ValueError(f"{path}, {item.place}: {reason}")
@@ -130,9 +130,11 @@ def _iterate_lines(file: BinaryIO, path: Path) -> Iterator[bytes | None]:
 def _parse_row(line: bytes, parse: Callable[[str], Any], *, is_first: bool) -> tuple[dict[str, Any] | None, str, str]:
     """Return the object, or None with the problem and its detail."""
     try:
-        row = parse(line.decode("utf-8-sig" if is_first else "utf-8"))
+        row = parse(line.decode("utf-8-sig" if is_first else "utf-8").strip())
     except UnicodeDecodeError:
         return None, "not UTF-8", ""
+    except json.JSONDecodeError as error:
+        return None, "not JSON", f"{error.msg} at column {error.colno}"
     except ValueError as error:
         return None, "not JSON", str(error)
     return (row, "", "") if isinstance(row, dict) else (None, _NO_OBJECT, "")
