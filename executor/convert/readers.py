@@ -254,6 +254,26 @@ def _read_batches(file: Any, path: Path) -> Iterator[SourceRow]:
             raise ValueError(f"{path}, row {number + 1}: broken parquet: {str(error).splitlines()[0]}") from None
         if batch is None:
             return
-        for row in batch.to_pylist():
+        for row, detail in _convert_batch(batch):
             number += 1
-            yield SourceRow(f"row {number}", row, position=number)
+            problem = "" if row is not None else "a value that Python cannot hold"
+            yield SourceRow(f"row {number}", row, problem, detail, position=number)
+
+
+def _convert_batch(batch: Any) -> Iterator[tuple[dict[str, Any] | None, str]]:
+    """Yield the rows of a batch, or None with the reason for a row that has text that is not UTF-8, or a date of a year
+    over 9999.
+    """
+    try:
+        rows = batch.to_pylist()
+    except (ValueError, OverflowError):
+        pass
+    else:
+        yield from ((row, "") for row in rows)
+        return
+    for index in range(batch.num_rows):
+        try:
+            [row] = batch.slice(index, 1).to_pylist()
+            yield row, ""
+        except (ValueError, OverflowError) as error:
+            yield None, str(error)

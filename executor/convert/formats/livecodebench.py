@@ -129,7 +129,7 @@ def read_pickle(data: bytes, column: str, *, max_opcodes: int = MAX_OPCODES) -> 
     """
     stack: list[Any] = []
     marks: list[int] = []
-    memo: dict[int, Any] = {}
+    memo: dict[Any, Any] = {}
     try:
         for opcode, argument, _ in itertools.islice(pickletools.genops(data), max_opcodes):
             name = opcode.name
