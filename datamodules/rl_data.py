@@ -241,6 +241,10 @@ class RLDataModule(LightningDataModule):
         item = (self.val_split, self._select_for_rank(self._val_prompts))
         return DataLoader([item], batch_size=None)  # pyright: ignore[reportArgumentType]
 
+    def teardown(self, stage: str) -> None:
+        if isinstance(self._prompts, FreshPrompts):
+            self._prompts.wait()  # before the module closes the executor
+
     def _open_prompts(self, dataset: Any) -> StoredPrompts | FreshPrompts:
         limit = self.max_prompt_length
         if self.fresh_prompts_config is not None:
