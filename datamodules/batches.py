@@ -164,3 +164,8 @@ class RolloutBatch(NamedTuple):
     """[] float, divides the loss: this micro-batch's share of the trained tokens of its optimizer step on this rank"""
     stats: RolloutStats = RolloutStats()
     """Of the whole iteration, the same in all of its batches"""
+    sft: SFTBatch | None = None
+    """Examples for the supervised term of the loss; None without one"""
+    num_sft_labels: Tensor | None = None
+    """[] float, divides that term: this micro-batch's share of their completion tokens of its optimizer step on this
+    rank"""
