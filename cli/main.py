@@ -16,6 +16,7 @@ SUBCOMMANDS = {
     "validate": "run the validation of a config on a checkpoint",
     "test": "run the test of a config on a checkpoint",
     "evaluate": "sample programs from a checkpoint, run them, print pass@k",
+    "sample": "sample completions and keep passing ones for SFT",
     "export": "write a checkpoint as a plain Hugging Face folder",
     "synthesize": "build a dataset of composed tasks",
     "audit": "recompute the overlaps between the splits of a dataset",

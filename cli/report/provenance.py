@@ -57,11 +57,17 @@ def _budgets(study: StudyConfig, arms: Arms) -> Table:
             lineage = [
                 next(iter(arms[name].values())).budget.flops for name in _lineage(study, stage.name) if arms[name]
             ]
-            counts = [own.total_tokens, own.completion_tokens, own.synthetic_completion_tokens]
+            counts = [
+                *(own.total_tokens, own.completion_tokens, own.synthetic_completion_tokens),
+                own.num_completions,
+            ]
             rows.append([stage.name, *(f"{count:,}" for count in counts), f"{own.flops:.3g}", f"{sum(lineage):.3g}"])
     formulas = "; ".join(f"{kind}: {formula}" for kind, formula in FORMULAS.items())
     return Table(
-        columns=["stage", "tokens", "completion tokens", "synthetic completion tokens", "FLOPs", "with all parents"],
+        columns=[
+            *("stage", "tokens", "completion tokens", "synthetic completion tokens", "sampled completions"),
+            *("FLOPs", "with all parents"),
+        ],
         rows=rows,
         caption=f"Cost of training, first seed. FLOPs are {formulas}: N weights, T tokens, E epochs over completions",
     )

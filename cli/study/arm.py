@@ -1,7 +1,7 @@
 """One arm of a study, a stage with a seed, in a process of its own: `python -m cli.study.arm SPEC.json`.
 
-The process trains, evaluates, and writes `result.json`. If it is killed and started again, training continues from the
-newest checkpoint, and evaluation starts over.
+The process trains, evaluates, and writes `result.json`; rejection fine-tuning first samples from the parent. If it is
+killed and started again, sampling continues, training continues from the newest checkpoint, and evaluation starts over.
 """
 
 from __future__ import annotations
@@ -25,9 +25,12 @@ from executor.commands.io import write_json
 
 if TYPE_CHECKING:
     from cli.api import TrainConfig
+    from cli.evaluation.rejection import RejectionResult
     from lightning_modules.evaluation.records import Evaluation
 
 TIMES = "seconds.json"
+SAMPLED = "sampled"
+"""Folder of the completions of rejection fine-tuning, in that of the arm."""
 SAVE_EVERY_S = 30.0
 PARENT_PROCESS = "ATOMFORGE_STUDY"
 """Environment variable with the process id of the study; the arm exits with it, so that two never run the same arm."""
@@ -49,6 +52,8 @@ class Arm:
     configs: tuple[str, ...]
     """Of the training, like `overrides`."""
     overrides: Mapping[str, Any]
+    sampling: Mapping[str, Any] | None = None
+    """Keys of `RejectionConfig`; None except for kind rft."""
     measurement: Mapping[str, Any]
     """From `StudyConfig.measurement_for`."""
     data_dir: str
@@ -108,12 +113,17 @@ def run_arm(arm: Arm) -> None:
         SystemExit: the training was terminated.
     """
     from cli.api import train
+    from lightning_modules.training.budget import add_sampling
     from lightning_modules.training.run_result import read_result
 
     with record_time(arm.folder):
+        sampled = None if arm.sampling is None else sample_for_arm(arm)
         result = read_result(arm.run_dir) or train(arm.train_config)
         evaluation = evaluate_arm(arm)
-    assert result.budget is not None
+    budget = result.budget
+    assert budget is not None
+    if sampled is not None:
+        budget = add_sampling(budget, num_completions=sampled.num_completions, flops=sampled.flops)
     ArmResult(
         stage=arm.stage,
         seed=arm.seed,
@@ -124,26 +134,36 @@ def run_arm(arm: Arm) -> None:
         config=result.config,
         minutes=round(_read_seconds(arm.folder) / 60, 2),
         curves=result.curves,
-        budget=result.budget,
+        budget=budget,
         evaluation=evaluation,
     ).write(arm.folder / FILE_NAME)
     _remove_checkpoints(arm.run_dir / "checkpoints")
 
 
+def sample_for_arm(arm: Arm) -> RejectionResult:
+    """Sample from the parent with the threads of its training, and print what was kept."""
+    from cli.evaluation.rejection import RejectionConfig, sample_passing
+
+    assert arm.parent is not None
+    assert arm.sampling is not None
+    parent = arm.parent / "run"
+    _set_num_threads(parent)
+    found = sample_passing(
+        parent, arm.data_dir, RejectionConfig(**arm.sampling), arm.folder / SAMPLED, seed=arm.seed, backend=arm.backend
+    )
+    print(found, flush=True)
+    return found
+
+
 def evaluate_arm(arm: Arm) -> dict[str, Evaluation]:
     """Evaluate the trained model on all splits of the measurement."""
-    import torch
-
     from cli.api import evaluate
     from cli.evaluation.plan import Suite
     from cli.evaluation.run import load_model, resolve_dtype
     from executor.api import open_executor
     from lightning_modules.evaluation.evaluate import EvalConfig
-    from lightning_modules.training.run_record import read_record
 
-    record = read_record(arm.run_dir)
-    if record is not None and record.num_threads is not None:
-        torch.set_num_threads(record.num_threads)
+    _set_num_threads(arm.run_dir)
     model, settings = load_model(arm.run_dir), dict(arm.measurement)
     splits, dtype = settings.pop("splits"), resolve_dtype(settings.pop("dtype"))
     found: dict[str, Evaluation] = {}
@@ -153,6 +173,16 @@ def evaluate_arm(arm: Arm) -> dict[str, Evaluation]:
             config = EvalConfig(**settings, num_samples=num_samples, seed=arm.seed, dtype=dtype)
             found[split] = evaluate(model, suite, config, executor=executor)
     return found
+
+
+def _set_num_threads(run_dir: Path) -> None:
+    import torch
+
+    from lightning_modules.training.run_record import read_record
+
+    record = read_record(run_dir)
+    if record is not None and record.num_threads is not None:
+        torch.set_num_threads(record.num_threads)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ that only shows or measures results is excluded by a comment that contains `MARK
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import hashlib
 import json
@@ -60,6 +61,8 @@ def compute_fingerprint(
         "packages": package_versions(),
         "parent": parent,
     }
+    if stage.sampling is not None:
+        parts["sampling"] = dataclasses.asdict(stage.sampling)
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 

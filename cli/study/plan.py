@@ -1,6 +1,7 @@
 """The settings of a study: stages of training, seeds, what is measured, and the hypotheses. Reads its own file only.
 
-A stage is one training (SFT or RL) given by YAML files of `atomforge fit`; an arm is a stage with a seed.
+A stage is one training (SFT, RL or rejection fine-tuning) given by YAML files of `atomforge fit`; an arm is a stage
+with a seed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cli.config.files import read_yaml
+from cli.evaluation.rejection import RejectionConfig
 from datamodules.synthesis.dataset.split import PRETRAINING, SPLITS
 from executor.api import BACKENDS, is_backend
 from executor.commands.config import parse_dataclass
@@ -18,6 +20,8 @@ from executor.commands.errors import UsageError, did_you_mean
 
 KNOWN_SPLITS = (*SPLITS, PRETRAINING)
 METRICS = ("pass@1 greedy", "pass@1 sampled")
+KINDS = ("sft", "rl", "rft")
+"""Supervised, reinforcement learning, rejection fine-tuning: SFT on passing completions of the parent."""
 RENAMED = {
     "explored": "exploratory",
     "finding": "hypothesis",
@@ -36,13 +40,15 @@ class Stage:
 
     name: str
     kind: str
-    """sft or rl."""
+    """One of `KINDS`."""
     configs: tuple[str, ...] = ()
     """YAML files of `atomforge fit`, after the study's `common` ones; later files override earlier ones."""
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """Single keys by dotted name, which override the files."""
     parent: str | None = None
     """Stage whose model this one starts from."""
+    sampling: RejectionConfig | None = None
+    """Of rejection fine-tuning: what the parent samples before the training."""
     max_tasks: int | None = None
     """Evaluate at most this many tasks of each split; null = as `measurement` says."""
     estimated_minutes: float = 5.0
@@ -51,10 +57,12 @@ class Stage:
     """Purpose of the stage, for the report."""
 
     def __post_init__(self) -> None:
-        if self.kind not in ("sft", "rl"):
-            raise ValueError(f"stage {self.name}: kind is {self.kind!r}, it must be sft or rl")
-        if self.kind == "rl" and self.parent is None:
-            raise ValueError(f"stage {self.name}: RL starts from a model, set parent")
+        if self.kind not in KINDS:
+            raise ValueError(f"stage {self.name}: kind is {self.kind!r}, it must be one of {', '.join(KINDS)}")
+        if self.kind != "sft" and self.parent is None:
+            raise ValueError(f"stage {self.name}: kind {self.kind} starts from a model, set parent")
+        if (self.kind == "rft") != (self.sampling is not None):
+            raise ValueError(f"stage {self.name}: kind rft needs sampling, and no other kind has it")
         if self.max_tasks is not None:
             _check_min(f"stage {self.name}: max_tasks", self.max_tasks, 1)
 
@@ -66,6 +74,13 @@ class Comparison:
     treatment: str
     control: str
     split: str
+    depth: int | None = None
+    """Only the tasks of the split with this depth; null = all."""
+
+    @property
+    def tasks(self) -> str:
+        """The tasks it is measured on, for texts."""
+        return self.split if self.depth is None else f"{self.split}, depth {self.depth}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +141,7 @@ class Measurement:
 
 @dataclass(frozen=True, kw_only=True)
 class Common:
-    """YAML files before those of every stage of a kind."""
+    """YAML files before those of every stage of a kind; those of `sft` also before those of kind rft."""
 
     sft: tuple[str, ...] = ()
     rl: tuple[str, ...] = ()
@@ -207,7 +222,7 @@ class StudyConfig:
 
     def configs_of(self, stage: Stage) -> tuple[str, ...]:
         """Return all YAML files of a stage, the common ones first."""
-        return (*(self.common.sft if stage.kind == "sft" else self.common.rl), *stage.configs)
+        return (*(self.common.rl if stage.kind == "rl" else self.common.sft), *stage.configs)
 
     def measurement_for(self, stage: Stage) -> dict[str, Any]:
         """Return the evaluation of a stage's arms; `splits` is {split: [number of tasks or None, samples per task]}."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cli.config.files import load_config
-from cli.study.arm import Arm
+from cli.evaluation.rejection import KEPT
+from cli.study.arm import SAMPLED, Arm
 from cli.study.plan import Stage, StudyConfig, read_study
 from cli.study.schedule import run_arms, with_measured_times
 from executor.commands.errors import Interrupted, UsageError
@@ -159,6 +160,7 @@ def build_arms(study: StudyConfig) -> list[Arm]:
                 versions=package_versions(),
                 configs=tuple(train_config.configs),
                 overrides=train_config.overrides,
+                sampling=None if stage.sampling is None else dataclasses.asdict(stage.sampling),
                 measurement=measurement,
                 data_dir=study.data_dir,
                 backend=study.backend,
@@ -196,6 +198,8 @@ def _train_config(study: StudyConfig, stage: Stage, seed: int, *, folder: Path, 
         "model.init_args.seed": seed,
         "model.init_args.executor_backend": study.backend,
     }
+    if stage.kind == "rft":
+        overrides["data.init_args.completions"] = str(folder / SAMPLED / KEPT)
     if parent is not None:
         overrides["model.init_args.init_from"] = str(parent)
     if study.num_threads is not None:

@@ -30,6 +30,7 @@ import sys
 from typing import Any
 
 from .candidate.main import run_candidate
+from .candidate.warm_up import warm_up
 from .framing import read_header, write_frame
 from .hardening import harden_worker
 from .supervisor.accounting import OomCounter, ProcFiles, open_proc_files, read_own_pages
@@ -100,7 +101,7 @@ class Worker:
             assert reader is not None
             reply["error"] = read_uncaught_exception(reader)
         # A process that did not start may have left its program in the stream, so what follows cannot be trusted.
-        reply["clean"] = reset(pid, self._spec) and child.has_read_request
+        reply["clean"] = reset(pid, self._spec, had_input=is_stdin) and child.has_read_request
         with self._results.peek(limits["output_bytes"]) as output:
             write_frame(self._replies_fd, reply, output)
         return reply["clean"]
@@ -157,6 +158,7 @@ def main(spec_json: str) -> None:
         _preload_torch(spec)
         spec["device"] = "cpu" if spec.get("cuda") is None else "cuda"
         spec |= _measure_base(files, spec)
+    warm_up()
     gc.collect()
     gc.freeze()
     Worker(requests_fd, replies_fd, spec, files).serve()

@@ -83,19 +83,41 @@ class Sample(RequestModel):
 
 
 class ProgramRow(RequestModel):
-    """A program and the calls to make of its entry point."""
+    """A program, and the calls to make of its entry point or the standard input on which it runs as a whole."""
 
     source: str
-    entry_point: str
-    calls: list[list[Any]] = Field(description="argument lists of tagged values")
+    entry_point: str | None = Field(None, description="function to call; needs `calls`")
+    calls: list[list[Any]] | None = Field(None, description="argument lists of tagged values")
+    stdin: str | None = Field(
+        None, description="standard input of a program that runs as `__main__`, in place of `entry_point` and `calls`"
+    )
     profile: Literal["cpu", "torch", "cuda"] | None = Field(None, description="kind of sandbox; null means cpu")
 
     @model_validator(mode="after")
     def _check_values(self) -> Self:
-        for args in self.calls:
+        for name in ("entry_point", "calls"):
+            is_given = getattr(self, name) is not None
+            if is_given == (self.stdin is not None):
+                raise ValueError(
+                    f"a program has either entry_point and calls, or stdin; {name} "
+                    + ("and stdin are both given" if is_given else "is missing")
+                )
+        for args in self.calls or ():
             for tagged in args:
                 decode_value(tagged)
+        if self.stdin is not None:
+            encode_stdin(self.stdin)
         return self
+
+    def build_run(self) -> Run:
+        """Return the program."""
+        return Run(
+            source=self.source,
+            entry_point=self.entry_point or "",
+            calls=tuple(self.calls or ()),
+            stdin=None if self.stdin is None else encode_stdin(self.stdin),
+            profile=self.profile or "cpu",
+        )
 
 
 class LimitsRow(RequestModel):
@@ -180,10 +202,19 @@ class RunRequest(RequestModel):
 
     def build_runs(self) -> list[Run]:
         """Return the programs, in order."""
-        return [
-            Run(source=row.source, entry_point=row.entry_point, calls=tuple(row.calls), profile=row.profile or "cpu")
-            for row in self.runs
-        ]
+        return [row.build_run() for row in self.runs]
+
+
+def encode_stdin(text: str) -> bytes:
+    """Encode the standard input of a program.
+
+    Raises:
+        ValueError: it has half of a surrogate pair.
+    """
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError("stdin must be text that UTF-8 can encode; it has half of a surrogate pair") from None
 
 
 def override(defaults: Settings, row: LimitsRow | RewardsRow | None) -> Settings:
@@ -247,6 +278,8 @@ class ExecutionLine(ResponseModel):
     index: int = Field(description="position in `runs`")
     failure: Status | None
     results: list[ValueRow | ErrorRow] = Field(description="in the order of `calls`; fewer if the program failed")
+    stdout: str | None = Field(description="standard output of a program with `stdin`; U+FFFD replaces invalid UTF-8")
+    exit_code: int | None = Field(description="of a program with `stdin` that ended by itself; negative: a signal")
     duration_s: float
     queued_s: float
     detail: str

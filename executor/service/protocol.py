@@ -69,13 +69,25 @@ def encode_grade_request(submissions: Sequence[Submission], limits: Limits, rewa
 
 
 def encode_run_request(runs: Iterable[Run], limits: Limits) -> bytes:
-    """Encode the body of /v1/run."""
-    rows = [
-        {"source": run.source, "entry_point": run.entry_point, "calls": run.calls}
-        | ({} if run.profile == "cpu" else {"profile": run.profile})
-        for run in runs
-    ]
-    return encode_json({"runs": rows, "limits": asdict(limits)})
+    """Encode the body of /v1/run.
+
+    Raises:
+        ValueError: a run has what a request cannot hold: `prelude`, `argv`, `files`, or a `stdin` that is not UTF-8.
+    """
+    return encode_json({"runs": [_encode_run(run) for run in runs], "limits": asdict(limits)})
+
+
+def _encode_run(run: Run) -> dict[str, Any]:
+    for name in ("prelude", "argv", "files"):
+        if getattr(run, name):
+            raise ValueError(f"{name} of a run cannot be sent to a service")
+    row: dict[str, Any] = {"source": run.source} | ({} if run.profile == "cpu" else {"profile": run.profile})
+    if run.stdin is None:
+        return row | {"entry_point": run.entry_point, "calls": run.calls}
+    try:
+        return row | {"stdin": run.stdin.decode("utf-8")}
+    except UnicodeDecodeError:
+        raise ValueError("stdin of a run must be UTF-8 to be sent to a service") from None
 
 
 def _encode_task(task: Task) -> dict[str, Any]:
@@ -107,12 +119,15 @@ def encode_outcome(index: int, outcome: Outcome) -> bytes:
 
 def encode_execution(index: int, execution: Execution) -> bytes:
     """Encode the line of a program that was run."""
+    stdout = execution.stdout
     row = {
         "index": index,
         "failure": execution.failure,
         "results": [
             {"value": result.value} if result.error is None else {"error": result.error} for result in execution.results
         ],
+        "stdout": None if stdout is None else stdout.decode("utf-8", "replace"),
+        "exit_code": execution.exit_code,
         "duration_s": round(execution.duration_s, 6),
         "queued_s": round(execution.queued_s, 6),
         "detail": execution.detail,
@@ -141,9 +156,12 @@ def parse_outcome(row: Mapping[str, Any]) -> Outcome:
 
 def parse_execution(row: Mapping[str, Any]) -> Execution:
     """Build an execution from its line; KeyError, TypeError or ValueError if the line is invalid."""
+    stdout, exit_code = row.get("stdout"), row.get("exit_code")
     return Execution(
         failure=None if row["failure"] is None else Status(row["failure"]),
         results=tuple(CallResult(value=item.get("value"), error=item.get("error")) for item in row["results"]),
+        stdout=None if stdout is None else str(stdout).encode("utf-8"),
+        exit_code=None if exit_code is None else int(exit_code),
         duration_s=float(row["duration_s"]),
         queued_s=float(row["queued_s"]),
         detail=str(row["detail"]),

@@ -56,7 +56,8 @@ def build_minibatches(
             tokens["advantages"][minibatch] = targets.advantages[minibatch] * factor
         size = -(-len(minibatch) // config.num_micro_batches)
         for first in range(0, len(minibatch), size):
-            chosen = minibatch[first : first + size]
+            part = minibatch[first : first + size]
+            chosen = [i for i in part if targets.loss_mask[i].any()] or part[:1]  # the others have no gradient
             collated = collate([rollouts[i] for i in chosen], {name: t[chosen] for name, t in tokens.items()}, pad_id)
             if logprobs.from_sampler:
                 collated = collated._replace(old_logprobs=None)

@@ -133,3 +133,37 @@ def test_a_failing_arm_is_told_and_tried_again(config: Path) -> None:
     assert "sft (seed 0): failed with exit code 2: atomforge: error:" in said
     assert "raise max_length" in said
     assert "not done: sft (seed 0), which failed" in said
+
+
+@pytest.mark.timeout(600)
+def test_rejection_fine_tuning_is_a_stage(config: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(config.read_text())
+    sampling = {"num_tasks": 4, "num_samples": 2, "max_new_tokens": 8, "dtype": "float32"}
+    stage = {
+        "name": "sft_rft",
+        "kind": "rft",
+        "parent": "base",
+        "sampling": sampling,
+        "configs": ["configs/rft.yaml", "configs/studies/layers/smoke_sft.yaml"],
+        "overrides": {"model.init_args.architecture": None},
+    }
+    config.write_text(yaml.safe_dump(content | {"stages": [content["stages"][0], stage], "contrasts": []}))
+    said_by(start(config))
+    (folder,) = (tmp_path / "study" / "arms" / "sft_rft").iterdir()
+    assert "8 completions of 4 tasks" in (folder / "log.txt").read_text()
+    rft = load_results(tmp_path / "study")[1]
+    assert (rft.kind, rft.parent, rft.budget.num_completions) == ("rft", "base", 8)
+    trained = json.loads((folder / "run" / "result.json").read_text())["budget"]
+    sampled = json.loads((folder / "sampled" / "result.json").read_text())
+    assert rft.budget.flops == trained["flops"] + sampled["flops"]
+    assert sampled["flops"] > 0
+
+    (folder / "result.json").unlink()  # the training and the samples of a killed arm are used again
+    written = (folder / "sampled" / "samples.jsonl").stat().st_mtime_ns
+    said_by(start(config))
+    assert (folder / "sampled" / "samples.jsonl").stat().st_mtime_ns == written
+    assert load_results(tmp_path / "study")[1].budget == rft.budget
+    stage["sampling"]["num_samples"] = 3  # another fingerprint
+    config.write_text(yaml.safe_dump(content | {"stages": [content["stages"][0], stage], "contrasts": []}))
+    assert "1 of 2 arms to do" in said_by(start(config, "--dry-run"))
+    assert main(["report", str(tmp_path / "study")]) == 0

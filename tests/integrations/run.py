@@ -2,12 +2,14 @@
 
     .venv/bin/python tests/integrations/run.py [TOOL ...]
 
-Environments are kept in .cache/integrations/TOOL and made again when their requirements change. A tool that does not
-install fails. Tests of endpoints whose tools do not install anywhere here run in the project's own environment.
+Environments are kept in .cache/integrations/TOOL and made again when their requirements change; they import the
+executor from this checkout. A tool that does not install fails. Tests of endpoints whose tools do not install anywhere
+here run in the project's own environment.
 """
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -73,7 +75,7 @@ def run_tool(name: str) -> str:
         return f"{name}: FAILED to install: {' '.join(map(str, error.cmd))}"
     install_s = time.monotonic() - began
     command = [str(python), "-m", "pytest", "-q", f"tests/integrations/test_{name}.py"]
-    done = subprocess.run(command, cwd=ROOT, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
     test_s = time.monotonic() - began - install_s
     status = "passed" if done.returncode == 0 else "FAILED"
     return f"{name}: {status} in {test_s:.0f} s; environment: {install_s:.0f} s"
@@ -83,7 +85,7 @@ def install(name: str, tool: Tool) -> Path:
     """Make the environment of a tool unless it is there; returns its Python."""
     folder = CACHE / name
     python, stamp = folder / "bin" / "python", folder / ".stamp"
-    wanted = json.dumps([tool.requirements, tool.alone, EXECUTOR, TESTING, sys.version, str(ROOT)])
+    wanted = json.dumps([tool.requirements, tool.alone, EXECUTOR, TESTING, sys.version])
     digest = hashlib.sha256(wanted.encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == digest:
         return python
@@ -96,7 +98,6 @@ def install(name: str, tool: Tool) -> Path:
     for requirement in tool.alone:
         _run([*pip, "--no-deps", requirement])
     _run([*pip, *EXECUTOR, *TESTING])
-    _run([*pip, "--no-deps", "--editable", str(ROOT / "executor")])
     stamp.write_text(digest)
     return python
 

@@ -117,6 +117,47 @@ def test_runs_are_returned_in_order(served: Served, bubblewrap_executor) -> None
     assert there[7].results[0].value == {"$tuple": [7, 7]}
 
 
+WHOLE_PROGRAMS = [
+    ("print(input(), sum(map(int, input().split())))", "é\n1 2\n", (None, "é 3\n", 0)),
+    (
+        "import sys\nif __name__ == '__main__':\n    print(len(sys.stdin.read()))",
+        "ab\n" * 50_000,
+        (None, "150000\n", 0),
+    ),
+    ("print('a')\nraise SystemExit(3)", "", ("exception", "a\n", 3)),
+    ("print('a')\ninput()", "", ("exception", "a\n", 1)),  # EOFError
+    ("import sys\nsys.stdout.buffer.write(b'\\xff')", "", (None, "\ufffd", 0)),
+    ("print('a', flush=True)\nwhile True: pass", "", ("timeout", "a\n", ...)),  # by CPU time -24, by wall time None
+    ("print(", "", ("load_error", "", 1)),
+]
+
+
+def test_whole_programs_read_stdin(served: Served, bubblewrap_executor) -> None:
+    """As raw rows of /v1/run, and through the client in the same way as on a local executor."""
+    request = {
+        "runs": [{"source": source, "stdin": stdin} for source, stdin, _ in WHOLE_PROGRAMS],
+        "limits": {"cpu_time_s": QUICK.cpu_time_s, "wall_time_s": QUICK.wall_time_s},
+    }
+    status, _, body = served.post("/v1/run", request)
+    *lines, last = rows(body)
+    lines.sort(key=lambda line: line["index"])
+    assert (status, last) == (200, {"done": True})
+    for line, (_, _, expected) in zip(lines, WHOLE_PROGRAMS, strict=True):
+        exit_code = ... if line["failure"] == "timeout" else line["exit_code"]
+        assert (line["failure"], line["stdout"], exit_code) == expected
+    runs = [Run(source=source, stdin=stdin.encode()) for source, stdin, _ in WHOLE_PROGRAMS]
+    with open_executor(served.address) as remote:
+        there = remote.run(runs, QUICK)
+    here = bubblewrap_executor.run(runs, QUICK)
+    facts = [
+        [(one.failure, one.failure != "timeout" and one.exit_code, one.detail) for one in some]
+        for some in (here, there)
+    ]
+    assert facts[0] == facts[1]
+    outputs = [(one.stdout or b"").decode("utf-8", "replace") for one in here]
+    assert outputs == [(one.stdout or b"").decode("utf-8") for one in there]
+
+
 def test_last_line_has_counts_and_pass_at_k(served: Served) -> None:
     _, _, body = served.post("/v1/grade", make_request(GOOD, "no", GOOD + "#\n", ks=[1, 2, 4], rewards={}))
     last = rows(body)[-1]

@@ -99,7 +99,9 @@ def count_expected_bytes(tests: Sequence[Test] | Sequence[StdinTest]) -> int:
     """
     if tests and isinstance(tests[0], StdinTest):
         return max(len(test.stdout.encode()) for test in tests if isinstance(test, StdinTest))
-    return sum(len(json.dumps(test.expected, separators=(",", ":"))) + 2 for test in tests if isinstance(test, Test))
+    # A list adds a comma or bracket for each value and one more; a result line adds its kind and a line break.
+    text = json.dumps([test.expected for test in tests if isinstance(test, Test)], separators=(",", ":"))
+    return len(text) - 1 + len(tests) if tests else 0
 
 
 def test_to_row(test: Test | StdinTest) -> dict[str, Any]:

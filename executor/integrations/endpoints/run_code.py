@@ -16,6 +16,7 @@ from pydantic import Field
 
 from executor.integrations.endpoints.programs import CompatRequest, ProgramRunner, respond
 from executor.service.app import ApiError
+from executor.service.models import encode_stdin
 from executor.service.settings import ServiceConfig
 from executor.types import MIN_MEMORY_BYTES, Execution, Limits, Run, Status
 
@@ -66,7 +67,7 @@ def build_run(request: RunCodeRequest) -> Run:
     if request.fetch_files:
         raise ValueError(f"fetch_files must be empty: files of a program cannot be fetched ({request.fetch_files[0]})")
     files = {name: _decode(name, content) for name, content in request.files.items() if content is not None}
-    return Run(source=request.code, stdin=_encode(request.stdin or ""), files=files)
+    return Run(source=request.code, stdin=encode_stdin(request.stdin or ""), files=files)
 
 
 def choose_limits(request: RunCodeRequest, config: ServiceConfig, time_factor: float) -> Limits:
@@ -120,10 +121,3 @@ def _decode(name: str, content: str) -> str:
         return base64.b64decode(content, validate=True).decode("utf-8")
     except ValueError:
         raise ValueError(f"files: {name} must be UTF-8 text in base64") from None
-
-
-def _encode(stdin: str) -> bytes:
-    try:
-        return stdin.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError("stdin must be text that UTF-8 can encode; it has half of a surrogate pair") from None

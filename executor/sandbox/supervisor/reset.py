@@ -28,19 +28,22 @@ def describe_sandbox(spec: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def reset(pid: int, spec: dict[str, Any]) -> bool:
+def reset(pid: int, spec: dict[str, Any], *, had_input: bool) -> bool:
     """Clean up after a candidate.
 
     Args:
         pid: of its first process, which has been reaped.
         spec: the sandbox spec with the keys of `describe_sandbox`.
+        had_input: whether the directory `input` was used. Only the worker's user can write to it, so it is clean
+            otherwise, unless candidates run as that user.
 
     Returns:
         True only if nothing remains, after at most `MAX_RESET_S`.
     """
     start = time.monotonic()
     if spec["owns_namespace"]:
-        clean = _kill_all() and all(_clean_directory(name, spec) for name in spec["empty_sizes"])
+        used = [name for name in spec["empty_sizes"] if name != "input" or had_input or spec["uid"] is None]
+        clean = _kill_all() and all(_clean_directory(name, spec) for name in used)
         _reset_device_times(spec["devices"])
     else:
         kill_candidate(pid, spec)

@@ -278,3 +278,31 @@ def test_what_was_trained_on_is_counted(data_dir):
     assert sum(n for n, _ in counted.values()) == tokens
     assert sum(n for _, n in counted.values()) == labels
     assert 0 < counted["atomic"][1] < counted["synthetic_train"][1]
+
+
+def test_completions_are_a_part_of_the_mixture(data_dir, tmp_path):
+    path = tmp_path / "kept.jsonl"
+    kept = [{"prompt": "Add one.", "solution": f"def solve(x):\n    return x + {n}\n", "depth": 2} for n in (1, 2)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    mixture = {"synthetic_train": MixturePart(weight=1.0), "completions": MixturePart(weight=1.0)}
+    data = ready(data_dir, mixture, completions=str(path))
+    texts = texts_of(data, data.train_batch(0))
+    assert sum("Add one." in text for text in texts) == 4  # half of the eight samples
+    assert set(data.num_trained(1)) == {"synthetic_train", "completions"}
+
+    path.write_text("")
+    with pytest.warns(UserWarning, match="kept.jsonl has no rows"):
+        data = ready(data_dir, mixture, completions=str(path))
+    assert set(data.num_trained(1)) == {"synthetic_train"}
+    with (
+        pytest.raises(ValueError, match="no rows, and mixture has no other part"),
+        pytest.warns(UserWarning, match="no rows"),
+    ):
+        ready(data_dir, {"completions": MixturePart()}, completions=str(path))
+    with pytest.raises(ValueError, match="set data.completions"):
+        SFTDataModule(str(data_dir), mixture)
+    with pytest.raises(ValueError, match="mixture has no part completions"):
+        SFTDataModule(str(data_dir), BOTH, completions=str(path))
+    path.write_text('{"prompt": "p", "solution": "s"}\n{"prompt": "p"}\n')
+    with pytest.raises(ValueError, match="kept.jsonl, line 2: not a row"):
+        ready(data_dir, mixture, completions=str(path))

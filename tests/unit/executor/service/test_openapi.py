@@ -32,8 +32,9 @@ SAMPLE = {"task": 0, "completion": ""}
 LIMITS = {"cpu_time_s": 1, "wall_time_s": 2.5, "memory_bytes": 1 << 28, "output_bytes": 1, "source_bytes": 1}
 REWARDS = {"passed_coef": 1, "fraction_coef": 0.5, "loads_coef": 0, "time_coef": 0}
 PROGRAM = {"source": "", "entry_point": "f", "calls": [[1]], "profile": "torch"}
+WHOLE_PROGRAM = {"source": "", "stdin": ""}
 GRADE = {"tasks": TASK_KINDS, "samples": [SAMPLE], "limits": LIMITS, "rewards": REWARDS, "ks": [1]}
-RUN = {"runs": [PROGRAM], "limits": LIMITS}
+RUN = {"runs": [PROGRAM, WHOLE_PROGRAM], "limits": LIMITS}
 
 
 class Closed:
@@ -86,7 +87,7 @@ def set_at(request: dict[str, Any], place: tuple[str | int, ...], change: dict[s
         ("/v1/grade", GradeRequest, GRADE, ("limits",), [LIMITS]),
         ("/v1/grade", GradeRequest, GRADE, ("rewards",), [REWARDS]),
         ("/v1/run", RunRequest, RUN, (), [RUN]),
-        ("/v1/run", RunRequest, RUN, ("runs", 0), [PROGRAM]),
+        ("/v1/run", RunRequest, RUN, ("runs", 0), [PROGRAM, WHOLE_PROGRAM]),
         ("/v1/run", RunRequest, RUN, ("limits",), [LIMITS]),
     ],
 )

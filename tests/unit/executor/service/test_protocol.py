@@ -1,7 +1,7 @@
 """Requests are parsed strictly and errors name their place; what one side encodes, the other parses."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -53,6 +53,7 @@ ROWS = [
     {"task_id": "s", "tests": [{"stdin": "1", "stdout": "2"}], "checker": "print(1)"},
 ]
 PROGRAM = {"source": "", "entry_point": "f", "calls": [[1]]}
+FORMS = "a program has either entry_point and calls, or stdin"
 LIMITS = Limits(cpu_time_s=1.5, wall_time_s=3, source_bytes=1000)
 
 
@@ -94,10 +95,26 @@ def test_run_request_round_trip() -> None:
     runs = [
         Run(source="s\ud800", entry_point="f", calls=([1, {"$set": [1]}], [])),
         Run(source="", entry_point="", calls=(), profile="torch"),
+        Run(source="print(input())", stdin="é\n".encode()),
+        Run(source="", stdin=b"", profile="cuda"),
     ]
     request = parse_request(RunRequest, encode_run_request(runs, LIMITS))
     assert (request.build_runs(), override(Limits(), request.limits)) == (runs, LIMITS)
-    assert (request.num_programs, request.profiles) == (2, {"cpu", "torch"})
+    assert (request.num_programs, request.profiles) == (4, {"cpu", "torch", "cuda"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"argv": ("a",)}, "argv of a run cannot be sent"),
+        ({"files": {"a": "b"}}, "files of a run cannot be sent"),
+        ({"prelude": "import os"}, "prelude of a run cannot be sent"),
+        ({"stdin": b"\xff"}, "stdin of a run must be UTF-8"),
+    ],
+)
+def test_runs_that_a_request_cannot_hold_are_errors(changes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        encode_run_request([Run(**({"source": "", "stdin": b""} | changes))], LIMITS)
 
 
 def test_omitted_settings_keep_their_defaults() -> None:
@@ -164,7 +181,13 @@ def test_errors_of_grade_requests(changes: dict, message: str) -> None:
         ({"source": 1}, "runs 1: source must be a string, not 1"),
         ({"calls": [1]}, "runs 1: calls 0 must be a list, not 1"),
         ({"calls": [[{"$odd": 1}]]}, "runs 1: malformed tag"),
-        ({"stdin": ""}, "runs 1: unknown key 'stdin'; known keys: source, entry_point, calls, profile"),
+        ({"args": ""}, "runs 1: unknown key 'args'; known keys: source, entry_point, calls, stdin, profile"),
+        ({"stdin": 1}, "runs 1: stdin must be a string, not 1"),
+        ({"stdin": ""}, f"runs 1: {FORMS}; entry_point and stdin are both given"),
+        ({"stdin": "", "entry_point": None}, f"runs 1: {FORMS}; calls and stdin are both given"),
+        ({"stdin": "\ud800", "entry_point": None, "calls": None}, "runs 1: stdin must be text that UTF-8 can encode"),
+        ({"entry_point": None}, f"runs 1: {FORMS}; entry_point is missing"),
+        ({"calls": None}, f"runs 1: {FORMS}; calls is missing"),
         ({"profile": "gpu"}, "runs 1: profile must be 'cpu', 'torch' or 'cuda', not \"gpu\""),
     ],
 )
@@ -206,6 +229,17 @@ def test_execution_round_trip(failure: Status | None) -> None:
     row = json.loads(encode_execution(2, execution))
     assert (row["index"], parse_execution(row)) == (2, execution)
     assert ExecutionLine.model_validate(row).model_dump(mode="json") == row
+
+
+def test_execution_of_a_whole_program() -> None:
+    execution = Execution(failure=Status.EXCEPTION, results=(), stdout="é\n".encode(), exit_code=3, duration_s=0.5)
+    row = json.loads(encode_execution(0, execution))
+    assert (row["stdout"], row["exit_code"], parse_execution(row)) == ("é\n", 3, execution)
+    assert ExecutionLine.model_validate(row).model_dump(mode="json") == row
+    row = json.loads(encode_execution(0, replace(execution, stdout=b"a\xff\xed\xa0\x80", exit_code=None)))
+    assert (row["stdout"], row["exit_code"]) == ("a" + 4 * "\ufffd", None)
+    del row["stdout"], row["exit_code"]  # as a service of version 0.1 sends it
+    assert parse_execution(row) == replace(execution, stdout=None, exit_code=None)
 
 
 @pytest.mark.parametrize("wrong", [{}, {"status": "fine"}, {"num_passed": None}, {"reward": 5}, {"duration_s": "x"}])

@@ -5,7 +5,7 @@ from torch import nn
 
 from datamodules.tokenizer import train_tokenizer
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
-from lightning_modules.training.budget import rl_budget, sft_budget
+from lightning_modules.training.budget import add_sampling, rl_budget, sft_budget
 from lightning_modules.training.flops import count_multiplied_weights
 
 
@@ -27,12 +27,43 @@ def test_atoms_of_either_kind_are_no_synthetic_completion():
 def test_rl_by_hand():
     # sampled (2) and read by policy (2) and reference (2), trained on in two epochs (12): 18 for each of 120 tokens
     found = rl_budget(
-        completion_tokens=100.0, prompt_tokens=20.0, num_ppo_epochs=2, splits=["synthetic_rl"], num_weights=10
+        num_completions=7,
+        completion_tokens=100.0,
+        prompt_tokens=20.0,
+        num_ppo_epochs=2,
+        splits=["synthetic_rl"],
+        num_weights=10,
     )
     assert found.flops == 18 * 10 * 120
     assert (found.total_tokens, found.completion_tokens, found.synthetic_completion_tokens) == (120, 100, 100)
-    mixed = rl_budget(completion_tokens=9, prompt_tokens=1, num_ppo_epochs=1, splits=["atomic"], num_weights=10)
+    mixed = rl_budget(
+        num_completions=3, completion_tokens=9, prompt_tokens=1, num_ppo_epochs=1, splits=["atomic"], num_weights=10
+    )
     assert mixed.synthetic_completion_tokens == 0
+    assert (found.num_completions, mixed.num_completions) == (7, 3)
+
+
+def test_rl_with_dynamic_sampling_and_examples_by_hand():
+    # of 200 tokens a half is trained: 18 for each of 100 and 2 for the others; examples take 6
+    found = rl_budget(
+        num_completions=20,
+        completion_tokens=160,
+        prompt_tokens=40,
+        num_ppo_epochs=2,
+        splits=["synthetic_rl"],
+        num_weights=10,
+        trained_frac=0.5,
+        sft_tokens=30,
+    )
+    assert found.flops == 18 * 10 * 100 + 2 * 10 * 100 + 6 * 10 * 30
+    assert (found.total_tokens, found.completion_tokens) == (230, 160)
+
+
+def test_sampling_adds_completions_and_operations_to_supervised_training():
+    trained = sft_budget({"synthetic_train": (100, 60)}, num_weights=10)
+    found = add_sampling(trained, num_completions=64, flops=2.0 * 10 * 500)
+    assert (found.num_completions, found.flops) == (64, 6 * 10 * 100 + 10_000)
+    assert found.total_tokens == 100
 
 
 @pytest.fixture(scope="module")
