@@ -99,7 +99,7 @@ class MinibatchConfig(NamedTuple):
 
     Args:
         size: Completions per optimizer step on this rank.
-        num_epochs: Passes over the rollouts.
+        num_epochs: Passes over the rollouts that train the policy.
         num_micro_batches: Micro-batches per optimizer step.
         seed: Seed of the order.
     """
@@ -108,10 +108,12 @@ class MinibatchConfig(NamedTuple):
     num_epochs: int
     num_micro_batches: int
     seed: int
+    num_critic_epochs: int = 0
+    """Passes that train only the critic, before the others."""
 
     def count_steps(self, num_completions: int) -> int:
         """Count the optimizer steps of an iteration."""
-        return self.num_epochs * -(-num_completions // self.size)
+        return (self.num_critic_epochs + self.num_epochs) * -(-num_completions // self.size)
 
 
 class RolloutStats(NamedTuple):
@@ -125,6 +127,8 @@ class RolloutStats(NamedTuple):
     """Completions with a reward."""
     counts_by_depth: Mapping[int, tuple[int, int]] = {}
     """Completions that passed and completions that were graded, by depth of the task."""
+    return_sums: tuple[float, ...] = (0.0, 0.0, 0.0)
+    """Number of the returns that the critic is trained on, their sum, and the sum of their squares."""
 
 
 class RolloutBatch(NamedTuple):
@@ -160,3 +164,5 @@ class RolloutBatch(NamedTuple):
     """[] float, divides the loss: this micro-batch's share of the trained tokens of its optimizer step on this rank"""
     stats: RolloutStats = RolloutStats()
     """Of the whole iteration, the same in all of its batches"""
+    trains_critic: bool = False
+    """Whether this batch trains only the critic"""

@@ -23,9 +23,11 @@ class RolloutLoader:
         self._data = data
 
     def __len__(self) -> int:
-        data = self._data
-        num_steps = data.prompts_per_iteration * data.samples_per_prompt // data.minibatch_size * data.num_ppo_epochs
-        return num_steps * data.minibatch_config().num_micro_batches
+        data, config = self._data, self._data.minibatch_config()
+        if data.trainer is not None:
+            config = data.trainer.lightning_module.plan_epochs(config)
+        num_minibatches = data.prompts_per_iteration * data.samples_per_prompt // data.minibatch_size
+        return num_minibatches * (config.num_critic_epochs + config.num_epochs) * config.num_micro_batches
 
     def __iter__(self) -> Iterator[RolloutBatch]:
         trainer = self._data.trainer

@@ -24,7 +24,7 @@ def build_minibatches(
     pad_id: int,
     max_length: int | None = None,
 ) -> list[RolloutBatch]:
-    """Build the micro-batches of an iteration in the order of training.
+    """Build the micro-batches of an iteration in the order of training: those of the critic first.
 
     Lightning divides the loss of each micro-batch by their number, so `num_tokens` of each is that share of the trained
     tokens of its optimizer step: the losses of the micro-batches average to that of the whole minibatch.
@@ -49,19 +49,24 @@ def build_minibatches(
         "returns": targets.returns,
     }
     batches: list[RolloutBatch] = []
-    for minibatch in plan_minibatches(len(rollouts), batch.samples_per_prompt, batch.iteration, config):
-        num_tokens = int(targets.loss_mask[minibatch].sum()) / config.num_micro_batches
+    plan = plan_minibatches(len(rollouts), batch.samples_per_prompt, batch.iteration, config)
+    num_critic_steps = len(plan) * config.num_critic_epochs // max(1, config.num_critic_epochs + config.num_epochs)
+    for step, minibatch in enumerate(plan):
+        trains_critic = step < num_critic_steps
+        mask = tokens["loss_mask"] = targets.value_mask if trains_critic else targets.loss_mask
+        num_tokens = int(mask[minibatch].sum()) / config.num_micro_batches
         if max_length is not None:
-            factor = sequence_norm_factor(targets.loss_mask[minibatch], max_length)
+            factor = sequence_norm_factor(mask[minibatch], max_length)
             tokens["advantages"][minibatch] = targets.advantages[minibatch] * factor
         size = -(-len(minibatch) // config.num_micro_batches)
         for first in range(0, len(minibatch), size):
             part = minibatch[first : first + size]
-            chosen = [i for i in part if targets.loss_mask[i].any()] or part[:1]  # the others have no gradient
+            chosen = [i for i in part if mask[i].any()] or part[:1]  # the others have no gradient
             collated = collate([rollouts[i] for i in chosen], {name: t[chosen] for name, t in tokens.items()}, pad_id)
             if logprobs.from_sampler:
                 collated = collated._replace(old_logprobs=None)
-            batches.append(collated._replace(num_tokens=torch.tensor(num_tokens), stats=stats))
+            share = torch.tensor(num_tokens)
+            batches.append(collated._replace(num_tokens=share, stats=stats, trains_critic=trains_critic))
     return batches
 
 
@@ -86,10 +91,10 @@ def plan_minibatches(
     The completions of a prompt stay together, so that the prompt is computed once for all in the same minibatch.
 
     Returns:
-        `num_epochs * ceil(num_completions / size)` lists of indices.
+        `config.count_steps(num_completions)` lists of indices, those of the critic's epochs first.
     """
     plan = []
-    for epoch in range(config.num_epochs):
+    for epoch in range(config.num_critic_epochs + config.num_epochs):
         prompts = permutation(num_completions // samples_per_prompt, "minibatches", config.seed, iteration, epoch)
         order = [prompt * samples_per_prompt + i for prompt in prompts.tolist() for i in range(samples_per_prompt)]
         plan += [order[first : first + config.size] for first in range(0, num_completions, config.size)]

@@ -148,7 +148,7 @@ def compute_advantages(
     loss_mask = logprobs.mask & trained[:, None]
     if algorithm.whiten:
         advantages = whiten(advantages, loss_mask, sums=sum_over_ranks(moment_sums(advantages, loss_mask)))
-    return Advantages(advantages, returns, loss_mask, zero_variance)
+    return Advantages(advantages, returns, loss_mask, logprobs.mask & known[:, None], zero_variance)
 
 
 def get_pad_id(tokenizer: PreTrainedTokenizerFast) -> int:
