@@ -95,25 +95,25 @@ class PromptBatch(NamedTuple):
 
 
 class MinibatchConfig(NamedTuple):
-    """How the rollouts of an iteration on one rank are divided into minibatches.
+    """How the rollouts of an iteration on one rank are divided into minibatches, of the policy or of the critic.
 
     Args:
         size: Completions per optimizer step on this rank.
-        num_epochs: Passes over the rollouts that train the policy.
+        num_epochs: Passes over the rollouts.
         num_micro_batches: Micro-batches per optimizer step.
         seed: Seed of the order.
+        trains_critic: Whether they train only the critic.
     """
 
     size: int
     num_epochs: int
     num_micro_batches: int
     seed: int
-    num_critic_epochs: int = 0
-    """Passes that train only the critic, before the others."""
+    trains_critic: bool = False
 
     def count_steps(self, num_completions: int) -> int:
         """Count the optimizer steps of an iteration."""
-        return (self.num_critic_epochs + self.num_epochs) * -(-num_completions // self.size)
+        return self.num_epochs * -(-num_completions // self.size)
 
 
 class RolloutStats(NamedTuple):

@@ -23,11 +23,13 @@ class RolloutLoader:
         self._data = data
 
     def __len__(self) -> int:
-        data, config = self._data, self._data.minibatch_config()
-        if data.trainer is not None:
-            config = data.trainer.lightning_module.plan_epochs(config)
-        num_minibatches = data.prompts_per_iteration * data.samples_per_prompt // data.minibatch_size
-        return num_minibatches * (config.num_critic_epochs + config.num_epochs) * config.num_micro_batches
+        data = self._data
+        trainer: Any = data.trainer
+        configs = [data.minibatch_config()]
+        if trainer is not None:
+            configs = trainer.lightning_module.plan_passes(configs[0])
+        num_completions = data.prompts_per_iteration * data.samples_per_prompt // (trainer.world_size if trainer else 1)
+        return sum(config.count_steps(num_completions) * config.num_micro_batches for config in configs)
 
     def __iter__(self) -> Iterator[RolloutBatch]:
         trainer = self._data.trainer

@@ -149,15 +149,27 @@ class RLModule(PolicyModule):
             sum_over_ranks=self._sum_over_ranks,
             start_progress=self.count_progress,
         )
-        return collect_rollouts(context, draw_prompts, self.plan_epochs(minibatches))
+        return collect_rollouts(context, draw_prompts, self.plan_passes(minibatches))
 
-    def plan_epochs(self, minibatches: MinibatchConfig) -> MinibatchConfig:
-        """Add the critic's passes over the rollouts, and leave out the policy's while the critic warms up."""
+    def plan_passes(self, minibatches: MinibatchConfig) -> list[MinibatchConfig]:
+        """Put the critic's passes over the rollouts before the policy's, which are left out while the critic warms up.
+
+        Raises:
+            ValueError: The critic's minibatches do not divide among ranks and micro-batches.
+        """
         critic = self.rollout_config.critic
         if critic is None:
-            return minibatches
-        num_epochs = 0 if self.iteration < critic.warmup_iterations else minibatches.num_epochs
-        return minibatches._replace(num_critic_epochs=critic.num_epochs, num_epochs=num_epochs)
+            return [minibatches]
+        size = minibatches.size
+        if critic.minibatch_size is not None:
+            size, rest = divmod(critic.minibatch_size, self.trainer.world_size)
+            if rest or size % minibatches.num_micro_batches:
+                raise ValueError(
+                    f"critic.minibatch_size {critic.minibatch_size} does not divide into {self.trainer.world_size} "
+                    f"ranks x accumulate_grad_batches {minibatches.num_micro_batches}"
+                )
+        own = minibatches._replace(size=size, num_epochs=critic.num_epochs, trains_critic=True)
+        return [own] if self.iteration < critic.warmup_iterations else [own, minibatches]
 
     def setup(self, stage: str) -> None:
         if self.trainer.precision not in ("32-true", "bf16-mixed"):

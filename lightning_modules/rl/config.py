@@ -75,6 +75,7 @@ class CriticConfig:
         trunk: `separate`: a second model with a head; `shared`: a head on the hidden states of the policy.
         num_epochs: Passes over the rollouts of an iteration that train only the critic (its head, if the trunk is
             shared). They come after the advantages are computed, so these use the critic of earlier iterations.
+        minibatch_size: Completions per optimizer step of those passes, over all ranks; null = `data.minibatch_size`.
         coef: Weight of the value loss in the policy's optimizer steps, which train a shared trunk for both.
         clip: Values are clipped to this distance from the value at sampling, in standard deviations of returns; null =
             no clipping.
@@ -84,6 +85,7 @@ class CriticConfig:
 
     trunk: Trunk = "separate"
     num_epochs: int = 4
+    minibatch_size: int | None = None
     coef: float = 0.1
     clip: float | None = None
     gae_lambda: float = 0.95
@@ -93,6 +95,8 @@ class CriticConfig:
         _check_at_least_zero("critic", coef=self.coef, warmup_iterations=self.warmup_iterations)
         if self.num_epochs < 1:
             raise ValueError(f"critic.num_epochs must be at least 1, got {self.num_epochs}")
+        if self.minibatch_size is not None and self.minibatch_size < 1:
+            raise ValueError(f"critic.minibatch_size must be at least 1, or null, got {self.minibatch_size}")
         if self.clip is not None and self.clip <= 0:
             raise ValueError(f"critic.clip must be above 0.0, or null, got {self.clip}")
         _check_fraction("critic", gae_lambda=self.gae_lambda)

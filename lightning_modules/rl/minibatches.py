@@ -20,11 +20,11 @@ def build_minibatches(
     targets: Advantages,
     stats: RolloutStats,
     batch: PromptBatch,
-    config: MinibatchConfig,
+    configs: Sequence[MinibatchConfig],
     pad_id: int,
     max_length: int | None = None,
 ) -> list[RolloutBatch]:
-    """Build the micro-batches of an iteration in the order of training: those of the critic first.
+    """Build the micro-batches of an iteration in the order of training.
 
     Lightning divides the loss of each micro-batch by their number, so `num_tokens` of each is that share of the trained
     tokens of its optimizer step: the losses of the micro-batches average to that of the whole minibatch.
@@ -35,7 +35,7 @@ def build_minibatches(
         targets: [N, L] each.
         stats: Of the iteration.
         batch: The prompts of the rollouts.
-        config: Sizes.
+        configs: Passes over the rollouts, in the order of training.
         pad_id: Padding token.
         max_length: Maximum tokens of a completion, for `loss_aggregation: seq-mean-token-sum-norm`; None for the mean
             over tokens.
@@ -49,11 +49,13 @@ def build_minibatches(
         "returns": targets.returns,
     }
     batches: list[RolloutBatch] = []
-    plan = plan_minibatches(len(rollouts), batch.samples_per_prompt, batch.iteration, config)
-    num_critic_steps = len(plan) * config.num_critic_epochs // max(1, config.num_critic_epochs + config.num_epochs)
-    for step, minibatch in enumerate(plan):
-        trains_critic = step < num_critic_steps
-        mask = tokens["loss_mask"] = targets.value_mask if trains_critic else targets.loss_mask
+    steps = [
+        (config, minibatch)
+        for config in configs
+        for minibatch in plan_minibatches(len(rollouts), batch.samples_per_prompt, batch.iteration, config)
+    ]
+    for config, minibatch in steps:
+        mask = tokens["loss_mask"] = targets.value_mask if config.trains_critic else targets.loss_mask
         num_tokens = int(mask[minibatch].sum()) / config.num_micro_batches
         if max_length is not None:
             factor = sequence_norm_factor(mask[minibatch], max_length)
@@ -66,7 +68,7 @@ def build_minibatches(
             if logprobs.from_sampler:
                 collated = collated._replace(old_logprobs=None)
             share = torch.tensor(num_tokens)
-            batches.append(collated._replace(num_tokens=share, stats=stats, trains_critic=trains_critic))
+            batches.append(collated._replace(num_tokens=share, stats=stats, trains_critic=config.trains_critic))
     return batches
 
 
@@ -91,11 +93,11 @@ def plan_minibatches(
     The completions of a prompt stay together, so that the prompt is computed once for all in the same minibatch.
 
     Returns:
-        `config.count_steps(num_completions)` lists of indices, those of the critic's epochs first.
+        `num_epochs * ceil(num_completions / size)` lists of indices.
     """
-    plan = []
-    for epoch in range(config.num_critic_epochs + config.num_epochs):
-        prompts = permutation(num_completions // samples_per_prompt, "minibatches", config.seed, iteration, epoch)
+    plan, name = [], "critic_minibatches" if config.trains_critic else "minibatches"
+    for epoch in range(config.num_epochs):
+        prompts = permutation(num_completions // samples_per_prompt, name, config.seed, iteration, epoch)
         order = [prompt * samples_per_prompt + i for prompt in prompts.tolist() for i in range(samples_per_prompt)]
         plan += [order[first : first + config.size] for first in range(0, num_completions, config.size)]
     return plan
