@@ -52,6 +52,7 @@ def rl_budget(
     completion_tokens: float,
     prompt_tokens: float,
     num_ppo_epochs: int,
+    num_critic_epochs: int | None = None,
     splits: Sequence[str],
     num_weights: int,
 ) -> Budget:
@@ -62,6 +63,7 @@ def rl_budget(
         completion_tokens: of all iterations.
         prompt_tokens: of all iterations, each prompt once per iteration.
         num_ppo_epochs: E of `training_flops`.
+        num_critic_epochs: C of `training_flops`.
         splits: of the prompts.
         num_weights: N of `training_flops`.
     """
@@ -70,7 +72,9 @@ def rl_budget(
         total_tokens=total,
         completion_tokens=completion,
         synthetic_completion_tokens=0 if any(split in NOT_SYNTHETIC for split in splits) else completion,
-        flops=training_flops(num_weights, total, num_ppo_epochs=num_ppo_epochs),
+        flops=training_flops(
+            num_weights, total, num_ppo_epochs=num_ppo_epochs, num_critic_epochs=num_critic_epochs
+        ),
         num_completions=num_completions,
     )
 

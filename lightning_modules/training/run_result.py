@@ -111,12 +111,14 @@ def compute_budget(
         sum(value for _, value in curves.get(tag, ()))
         for tag in ("completions/mean_length", "completions/mean_prompt_length")
     )
+    critic = pl_module.rollout_config.critic  # type: ignore[union-attr]
     per_iteration = data.prompts_per_iteration * data.samples_per_prompt
     return rl_budget(
         num_completions=len(curves.get("completions/mean_length", ())) * per_iteration,
         completion_tokens=mean_lengths * per_iteration,
         prompt_tokens=mean_prompt_lengths * data.prompts_per_iteration,
         num_ppo_epochs=data.num_ppo_epochs,
+        num_critic_epochs=critic.num_epochs if critic is not None and critic.trunk == "separate" else None,
         splits=data.splits,
         num_weights=num_weights,
     )
