@@ -72,9 +72,7 @@ def rl_budget(
         total_tokens=total,
         completion_tokens=completion,
         synthetic_completion_tokens=0 if any(split in NOT_SYNTHETIC for split in splits) else completion,
-        flops=training_flops(
-            num_weights, total, num_ppo_epochs=num_ppo_epochs, num_critic_epochs=num_critic_epochs
-        ),
+        flops=training_flops(num_weights, total, num_ppo_epochs=num_ppo_epochs, num_critic_epochs=num_critic_epochs),
         num_completions=num_completions,
     )
 

@@ -21,7 +21,11 @@ from torch import Tensor, nn
 from datamodules.batches import IGNORE, RolloutBatch, SFTBatch
 from lightning_modules.models.policy import Policy, output_layer
 
-FORMULAS = {"sft": "6 N T", "rl": "(6 + 6 E) N T (2 + 6 C more for a separate critic)", "rft": "2 N T of sampling and 6 N T of SFT"}
+FORMULAS = {
+    "sft": "6 N T",
+    "rl": "(6 + 6 E) N T (2 + 6 C more for a separate critic)",
+    "rft": "2 N T of sampling and 6 N T of SFT",
+}
 """Of `training_flops`, by kind of stage."""
 _GEMM_SIZE = 1024
 _NUM_TRIALS = 5
