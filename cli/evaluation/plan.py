@@ -23,7 +23,7 @@ IN_DISTRIBUTION, HELD_OUT, BOTH = "in_distribution", "held_out", "both"
 _OLD_WORDINGS = {"seen": IN_DISTRIBUTION, "unseen": HELD_OUT}
 HELD_OUT_SUFFIX = "_held_out"
 """Appended to the name of a suite with both wordings, for the results with the held-out one."""
-MAY_CHANGE = ("output", "backend", "batch_size", "k")
+MAY_CHANGE = ("output", "backend", "batch_size", "k", "references")
 """Settings that may differ when an evaluation continues, because completions do not depend on them."""
 
 
@@ -115,6 +115,8 @@ class EvaluationPlan:
     """Per task, besides the greedy completion; 0 = greedy completions alone."""
     k: tuple[int, ...] = ()
     """Of pass@k; empty = 1 and num_samples."""
+    references: bool = False
+    """Also compute the log-probability of each line of the reference solutions."""
     temperature: float = 1.0
     batch_size: int = 128
     seed: int = 0
@@ -131,6 +133,8 @@ class EvaluationPlan:
             raise ValueError(f"dtype is {self.dtype!r}: it must be auto, float32 or bfloat16")
         if not 0.0 < self.temperature < float("inf"):
             raise ValueError(f"temperature is {self.temperature}: it must be above 0 (greedy completions are separate)")
+        if self.references and (other := next((suite for suite in self.suites if suite.data is None), None)):
+            raise ValueError(f"references needs data sets, and {other.title} is a benchmark without their solutions")
         if self.k and (min(self.k) < 1 or max(self.k) > self.num_samples):
             raise ValueError(
                 f"k {max(self.k)} needs at least as many samples per task, num_samples is {self.num_samples}"

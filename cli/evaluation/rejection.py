@@ -157,14 +157,16 @@ def sample_passing(
 
 def load_reward_prompts(data_dir: str, config: RejectionConfig, tokenizer: Any, *, seed: int) -> list[TaskPrompt]:
     """Read the tasks with the tests that rewards of RL are computed on, so that evaluation tests stay unseen."""
-    from datamodules.eval_data import evenly_spaced_indices, get_split, load_dataset
-    from datamodules.reward_tests import choose_reward_tests, read_reward_tasks
+    from datamodules.eval_data import evenly_spaced_indices
+    from datamodules.reward_tests import choose_reward_tests
+    from datamodules.rl_prompts.stored import load_reward_tasks
+    from datamodules.task_files import DEFAULT_SPLIT, DataSource
 
-    table = get_split(load_dataset(data_dir), config.split, data_dir=data_dir)
-    table = table.select(evenly_spaced_indices(len(table), config.num_tasks))
-    tasks = read_reward_tasks(table, tokenizer, source=f"{data_dir}, split {config.split}")
+    source = DataSource(data_dir=data_dir, tasks=None, split=DEFAULT_SPLIT, decontaminate=())
+    tasks = load_reward_tasks(source, source.load(), config.split, tokenizer, max_prompt_length=None)
+    chosen = [tasks[index] for index in evenly_spaced_indices(len(tasks), config.num_tasks)]
     num_sampled = config.num_sampled_reward_tests
-    return [choose_reward_tests(task, num_sampled=num_sampled, seed=seed, iteration=0) for task in tasks]
+    return [choose_reward_tests(task, num_sampled=num_sampled, seed=seed, iteration=0) for task in chosen]
 
 
 def select_passing(

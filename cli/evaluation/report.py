@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cli.evaluation.plan import HELD_OUT_SUFFIX
 from executor.commands.io import open_atomic, write_json
 from lightning_modules.evaluation.records import Evaluation
+from lightning_modules.evaluation.reference_logprobs import LineSummary
 from lightning_modules.evaluation.statistics import (
     GROUPS,
     GroupScore,
     Interval,
     metric_intervals,
     paired_difference,
+    score_depths,
     score_groups,
 )
 
 Results = Mapping[str, Evaluation]
 """By suite; results with the held-out wording of a suite are under its name with `_held_out`."""
+References = Mapping[str, Sequence[LineSummary]]
+"""Log-probabilities of reference solutions, by suite."""
+_NO_REFERENCES: References = {}
 
 
 def wording_differences(results: Results) -> dict[str, Interval]:
@@ -36,7 +43,7 @@ def wording_differences(results: Results) -> dict[str, Interval]:
     return found
 
 
-def print_results(results: Results, ks: list[int], *, title: str) -> None:
+def print_results(results: Results, ks: list[int], *, title: str, references: References = _NO_REFERENCES) -> None:
     """Print the scores and statuses by suite, and the differences between wordings."""
     from rich.console import Console
     from rich.table import Table
@@ -51,6 +58,13 @@ def print_results(results: Results, ks: list[int], *, title: str) -> None:
             table.add_row(suite if row == 0 else "", name, f"{interval.mean:.3f}", ends, count)
     console = Console()
     console.print(table)
+    for heading, columns, rows in [*_depth_tables(results), *_line_tables(references)]:
+        part = Table(title=heading, title_justify="left")
+        for column in columns:
+            part.add_column(column, justify="right")
+        for cells in rows:
+            part.add_row(*cells)
+        console.print(part)
     for suite, evaluation in results.items():
         console.print(f"{suite}: {_count_statuses(evaluation)}", highlight=False, soft_wrap=True)
     for suite, difference in wording_differences(results).items():
@@ -59,15 +73,42 @@ def print_results(results: Results, ks: list[int], *, title: str) -> None:
         )
 
 
-def write_results(directory: Path, results: Results, ks: list[int], *, settings: Mapping[str, Any], model: str) -> None:
+def write_results(
+    directory: Path,
+    results: Results,
+    ks: list[int],
+    *,
+    settings: Mapping[str, Any],
+    model: str,
+    references: References = _NO_REFERENCES,
+) -> None:
     """Write `results.json`, `report.md` and TensorBoard events into the output directory of an evaluation."""
-    write_json(directory / "results.json", to_json(results, ks, settings=settings, model=model))
+    content = to_json(results, ks, settings=settings, model=model, references=references)
+    write_json(directory / "results.json", content)
     with open_atomic(directory / "report.md") as file:
-        file.write(render_markdown(results, ks, settings=settings, model=model))
+        file.write(render_markdown(results, ks, settings=settings, model=model, references=references))
     _write_curves(directory, results, ks)
 
 
-def to_json(results: Results, ks: list[int], *, settings: Mapping[str, Any], model: str) -> dict[str, Any]:
+def read_references(directory: Path) -> dict[str, list[LineSummary]]:
+    """Read the log-probabilities of reference solutions from the results in a directory; empty if there are none."""
+    path = directory / "results.json"
+    suites = json.loads(path.read_text(encoding="utf-8"))["suites"] if path.exists() else {}
+    return {
+        name: [LineSummary(**line) for line in suite["references"]]
+        for name, suite in suites.items()
+        if suite.get("references")
+    }
+
+
+def to_json(
+    results: Results,
+    ks: list[int],
+    *,
+    settings: Mapping[str, Any],
+    model: str,
+    references: References = _NO_REFERENCES,
+) -> dict[str, Any]:
     """Return all results as plain JSON values."""
     suites = {
         name: {
@@ -78,6 +119,8 @@ def to_json(results: Results, ks: list[int], *, settings: Mapping[str, Any], mod
                 by: {group: _group_json(score) for group, score in score_groups(evaluation, by).items()}
                 for by in GROUPS
             },
+            "by_depth": {str(depth): score._asdict() for depth, score in score_depths(evaluation).items()},
+            "references": [dataclasses.asdict(line) for line in references.get(name, ())],
         }
         for name, evaluation in results.items()
     }
@@ -90,7 +133,14 @@ def to_json(results: Results, ks: list[int], *, settings: Mapping[str, Any], mod
     }
 
 
-def render_markdown(results: Results, ks: list[int], *, settings: Mapping[str, Any], model: str) -> str:
+def render_markdown(
+    results: Results,
+    ks: list[int],
+    *,
+    settings: Mapping[str, Any],
+    model: str,
+    references: References = _NO_REFERENCES,
+) -> str:
     """Render the report."""
     lines = [f"# Evaluation of {settings['checkpoint']}", "", f"Model: {model}. Intervals are 95 %, over tasks.", ""]
     lines += ["| suite | tasks | score | mean | 95 % interval |", "|---|---|---|---|---|"]
@@ -106,6 +156,9 @@ def render_markdown(results: Results, ks: list[int], *, settings: Mapping[str, A
         "",
         *(f"- {suite}: {_count_statuses(e)}" for suite, e in results.items()),
     ]
+    for heading, columns, rows in [*_depth_tables(results), *_line_tables(references)]:
+        lines += ["", f"## {heading}", "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+        lines += [f"| {' | '.join(cells)} |" for cells in rows]
     for suite, evaluation in results.items():
         for by in GROUPS:
             if rows := score_groups(evaluation, by):
@@ -121,6 +174,44 @@ def render_markdown(results: Results, ks: list[int], *, settings: Mapping[str, A
                     for group, score in rows.items()
                 ]
     return "\n".join(lines) + "\n"
+
+
+def _depth_tables(results: Results) -> list[tuple[str, list[str], list[list[str]]]]:
+    """Return heading, columns and rows for each suite with compositions."""
+    tables = []
+    for suite, evaluation in results.items():
+        depths = score_depths(evaluation)
+        ks = sorted({k for score in depths.values() for k in score.pass_at_k})
+        rows = [
+            [
+                *(str(depth), str(score.num_tasks), "" if score.greedy is None else f"{score.greedy:.3f}"),
+                *(f"{score.pass_at_k[k]:.3f}" if k in score.pass_at_k else "" for k in ks),
+                f"{score.truncated_frac:.3f}",
+            ]
+            for depth, score in depths.items()
+        ]
+        if rows:
+            columns = ["depth", "tasks", "greedy", *(f"pass@{k}" for k in ks), "truncated"]
+            tables.append((f"{suite}: pass@k by depth", columns, rows))
+    return tables
+
+
+def _line_tables(references: References) -> list[tuple[str, list[str], list[list[str]]]]:
+    columns = ["depth", "line", "references", "mean log-probability (nats)", "lowest line of"]
+    return [
+        (
+            f"{suite}: reference solutions by line",
+            columns,
+            [
+                [
+                    *(str(line.depth), line.line, str(line.num_references)),
+                    *(f"{line.mean_logprob:.3f}", f"{line.lowest_frac:.1%}"),
+                ]
+                for line in lines
+            ],
+        )
+        for suite, lines in references.items()
+    ]
 
 
 def _write_curves(directory: Path, results: Results, ks: list[int]) -> None:

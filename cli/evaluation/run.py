@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from cli.evaluation.plan import HELD_OUT, EvaluationPlan, Suite, check_same_settings, parse_plan
-from cli.evaluation.report import print_results, write_results
+from cli.evaluation.references import measure_suites
+from cli.evaluation.report import print_results, read_references, write_results
 from cli.evaluation.store import EvaluationStore, Stored
 from datamodules.batches import TaskPrompt
 from datamodules.prompt_format import PromptFormat, get_format, set_format
@@ -179,11 +180,14 @@ def evaluate_plan(plan: EvaluationPlan) -> int:
             raise
         raise Interrupted(f"interrupted; run the same command again to continue in {store.directory}") from None
     source = get_origin(model[0]) or plan.checkpoint
-    print_results(
-        results, plan.ks, title=plan.checkpoint if source == plan.checkpoint else f"{plan.checkpoint} ({source})"
-    )
+    title = plan.checkpoint if source == plan.checkpoint else f"{plan.checkpoint} ({source})"
+    references = {}
+    if plan.references:
+        prompts_by_title = {title: prompts for title, (_, prompts) in suites.items()}
+        references = measure_suites(plan, tasks, model, prompts_by_title, trained=trained)
+    print_results(results, plan.ks, title=title, references=references)
     if store is not None:
-        write_results(store.directory, results, plan.ks, settings=settings, model=source)
+        write_results(store.directory, results, plan.ks, settings=settings, model=source, references=references)
         print(f"written to {store.directory}: samples.jsonl, results.json, report.md, TensorBoard events")
     return _exit_code(results)
 
@@ -224,8 +228,9 @@ def regrade_output(directory: Path, *, backend: str | None) -> int:
                 graded = collect_results(used, after, num_samples=plan.num_samples)
                 results[title] = Evaluation(tasks=graded, settings=settings)
     store.rewrite(stored)
-    write_results(directory, results, plan.ks, settings=settings, model=_reported_model(directory) or plan.checkpoint)
-    print_results(results, plan.ks, title=f"{plan.checkpoint}, regraded")
+    references, source = read_references(directory), _reported_model(directory) or plan.checkpoint
+    write_results(directory, results, plan.ks, settings=settings, model=source, references=references)
+    print_results(results, plan.ks, title=f"{plan.checkpoint}, regraded", references=references)
     print(f"{len(changes)} outcomes changed" + (":" if changes else ""), *changes, sep="\n")
     return _exit_code(results)
 

@@ -183,7 +183,9 @@ def _paired_scores(
         for stage in (pair.treatment, pair.control)
     ]
     seeds = sorted(sides[0].keys() & sides[1].keys())
-    treatment, control = ([side[seed].scores_by_metric(metric) for seed in seeds] for side in sides)
+    treatment, control = (
+        [side[seed].select_depth(pair.depth).scores_by_metric(metric) for seed in seeds] for side in sides
+    )
     return seeds, treatment, control
 
 

@@ -49,7 +49,7 @@ def _card(study: StudyConfig, result: HypothesisResult, colors: Mapping[str, str
             style="missing",
             headline=f"{contrast.treatment} and {contrast.control}",
             claim=claim,
-            explanation=f"No seed has both {contrast.treatment} and {contrast.control} on {contrast.split} yet.",
+            explanation=f"No seed has both {contrast.treatment} and {contrast.control} on {contrast.tasks} yet.",
             blocks=[],
         )
     return Card(
@@ -68,7 +68,7 @@ def _explain(study: StudyConfig, result: HypothesisResult) -> str:
     assert interval is not None
     assert difference is not None
     words = (
-        f"{_explain_verdict(result)} Measured: {contrast.metric} on {contrast.split}, {contrast.treatment} minus "
+        f"{_explain_verdict(result)} Measured: {contrast.metric} on {contrast.tasks}, {contrast.treatment} minus "
         f"{contrast.control}, paired over {count(difference.num_seeds, 'seed')} and "
         f"{count(difference.num_tasks, 'task')}; interval of {100 * result.confidence:.1f}% after Holm over "
         f"{count(len(study.contrasts), 'hypothesis', 'hypotheses')}, one-sided p {probability(difference.p_value())}."

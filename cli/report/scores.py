@@ -67,7 +67,7 @@ def _differences(study: StudyConfig, arms: Arms) -> list[Table]:
         if measured is not None:
             cells = ["" if one is None else points_with_interval(one.interval(EXPLORATORY)) for one in found]
             num = f"{measured.num_seeds} x {measured.num_tasks}"
-            rows.append([f"{comparison.treatment} minus {comparison.control}", comparison.split, *cells, num])
+            rows.append([f"{comparison.treatment} minus {comparison.control}", comparison.tasks, *cells, num])
     caption = "Differences, paired by seed and task, 95% intervals (exploratory, not corrected)"
     columns = ["difference", "split", *METRICS, "seeds x tasks"]
     return [Table(columns=columns, rows=rows, caption=caption)] if rows else []
@@ -169,14 +169,16 @@ def samples_figure(study: StudyConfig, arms: Arms, colors: Colors, *, split: str
 
 
 def groups_section(study: StudyConfig, arms: Arms, *, split: str) -> Section:
-    """Greedy pass@1 by depth (one split and the deeper one) and by topic (one split), as heat maps."""
+    """Greedy pass@1 by depth, steps and shape (one split and the deeper one) and by topic (one split), as heat maps."""
     depths = [name for name in study.measurement.splits if name in (split, _DEEPER)]
     blocks: list[Block] = [
         Text("Greedy pass@1, the mean over seeds of the tasks in a group; a task counts in each of its topics."),
-        *_heat_map(study, arms, depths, GROUPS["depth"], by=f"number of steps, on {' and '.join(depths)}"),
+        *_heat_map(study, arms, depths, GROUPS["depth"], by=f"depth, on {' and '.join(depths)}"),
+        *_heat_map(study, arms, depths, GROUPS["steps"], by=f"number of steps, on {' and '.join(depths)}"),
+        *_heat_map(study, arms, depths, GROUPS["shape"], by=f"depth and tree shape, on {' and '.join(depths)}"),
         *_heat_map(study, arms, [split], GROUPS["topic"], by=f"topic, on {split}"),
     ]
-    return Section(title="By depth and topic", anchor="groups", blocks=blocks)
+    return Section(title="By depth, steps, shape and topic", anchor="groups", blocks=blocks)
 
 
 def _heat_map(

@@ -74,6 +74,13 @@ class Comparison:
     treatment: str
     control: str
     split: str
+    depth: int | None = None
+    """Only the tasks of the split with this depth; null = all."""
+
+    @property
+    def tasks(self) -> str:
+        """The tasks it is measured on, for texts."""
+        return self.split if self.depth is None else f"{self.split}, depth {self.depth}"
 
 
 @dataclass(frozen=True, kw_only=True)

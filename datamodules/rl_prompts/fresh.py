@@ -2,10 +2,11 @@
 
 No fresh task has a skeleton of a split other than those that prompts would be drawn from, or behaves like a single atom
 or like a task of an evaluation split, and none contains a held-out atom. `datamodules.synthesis.fresh` generates the
-tasks. One rank generates those of all ranks.
+tasks; one rank does so for all, ahead of their use, which does not change them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,8 @@ class FreshPrompts:
         self._open_executor = open_executor
         self._call_on_rank_zero = call_on_rank_zero
         self._tasks: FreshTasks | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="fresh-prompts")
+        self._ahead: Future[None] | None = None
         self._state: dict[str, Any] = {}
 
     def draw(self, iteration: int, attempt: int, depths: Sequence[int] | None = None) -> list[RewardTask]:
@@ -115,18 +118,34 @@ class FreshPrompts:
             count_draws_by_source(step * self._batch_size, [1.0] * len(depths)) for step in (iteration, iteration + 1)
         )
         counts = {depth: last - first for depth, first, last in zip(depths, before, after, strict=True)}
-        rows = self._call_on_rank_zero(lambda: self._open_tasks().take(counts))
+        rows = self._call_on_rank_zero(lambda: self._take(counts))
         return build_reward_tasks(rows, build_prompts_from_rows(rows, self._tokenizer, library=self._library))
 
     def state_dict(self) -> dict[str, Any]:
         """Return what was drawn so far; complete on rank 0."""
+        self.wait()
         return self._state if self._tasks is None else self._tasks.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue after what was drawn when `state` was saved."""
+        self.wait()
         self._state = state
         if self._tasks is not None:
             self._tasks.load_state_dict(state)
+
+    def wait(self) -> None:
+        """Wait until no task is being prepared."""
+        if self._ahead is not None:
+            self._ahead.result()
+            self._ahead = None
+
+    def _take(self, counts: Mapping[int, int]) -> list[Row]:
+        """Take tasks, and prepare as many of the next ones in another thread while the policy generates and trains."""
+        self.wait()
+        tasks = self._open_tasks()
+        rows = tasks.take(counts)
+        self._ahead = self._thread.submit(tasks.prepare, counts)
+        return rows
 
     def _open_tasks(self) -> FreshTasks:
         if self._tasks is None:

@@ -77,8 +77,8 @@ class FreshTasks:
             depth: _Sequence(depth, context, sampler, excluded.skeletons, seed, accepts_prompt) for depth in depths
         }
 
-    def take(self, counts: Mapping[int, int]) -> list[Row]:
-        """Take the next tasks of each depth.
+    def prepare(self, counts: Mapping[int, int]) -> None:
+        """Generate the next tasks of each depth, so that `take` returns at once.
 
         Args:
             counts: number of tasks by depth.
@@ -90,6 +90,10 @@ class FreshTasks:
             depth: n for depth, count in counts.items() if (n := self._sequences[depth].num_missing(count))
         }:
             self._extend(missing)
+
+    def take(self, counts: Mapping[int, int]) -> list[Row]:
+        """Take the next tasks of each depth; arguments and errors as of `prepare`."""
+        self.prepare(counts)
         return [row for depth, count in counts.items() for row in self._sequences[depth].take(count)]
 
     def state_dict(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from executor.sandbox.codec import MAX_NODES
 FLOAT_TOL = 1e-6
 """Tolerance of most contests, where a task expects decimals and its statement names no other."""
 _DECIMAL = re.compile(r"(?<!\S)[+-]?(?:\d+\.\d*|\.\d+|\d+(?:\.\d*)?[eE][+-]?\d+)(?!\S)")
-_TOLERANCE = re.compile(r"(?:10\s*\^?\s*\{?\s*[-−–]\s*|1e-)(\d{1,2})\b")
+_TOLERANCE = re.compile(r"(?:10\s{0,3}\^?\s{0,3}\{?\s{0,3}[-−–]\s{0,3}|1e-)(\d{1,2})\b")
 _INTERACTIVE = re.compile(
     r"\binteractive (?:problem|task)\b|^[-#* \t]*Interaction[-:* \t]*$", re.IGNORECASE | re.MULTILINE
 )

@@ -5,6 +5,7 @@ Reasons are counted, so they name columns and never positions or values.
 
 import math
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,7 +85,7 @@ def read_number(row: Mapping[str, Any], column: str) -> float | None:
     value = row.get(column)
     if value is None:
         return None
-    if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
+    if type(value) not in (int, float) or not 0 <= value <= sys.float_info.max:  # false for NaN
         raise MalformedRow(f"{column} must be a finite number of at least 0")
     return value or None
 
@@ -137,7 +138,7 @@ def check_text(value: Any, what: str) -> str:
         MalformedRow: it is none.
     """
     if not isinstance(value, str):
-        raise MalformedRow(f"{what} must be a string, not {type(value).__name__}")
+        raise MalformedRow(f"{what} must be a string, not {_name_type(value)}")
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -152,7 +153,7 @@ def check_list(value: Any, what: str) -> list:
         MalformedRow: it is none.
     """
     if not isinstance(value, list):
-        raise MalformedRow(f"{what} must be a list, not {type(value).__name__}")
+        raise MalformedRow(f"{what} must be a list, not {_name_type(value)}")
     return value
 
 
@@ -166,6 +167,10 @@ def check_json(text: str, what: str) -> Any:
         return parse_json(text)
     except ValueError:
         raise MalformedRow(f"{what} is {'not JSON' if text.strip() else 'empty'}") from None
+
+
+def _name_type(value: Any) -> str:
+    return "null" if value is None else type(value).__name__
 
 
 def keep_small(values: Mapping[str, Any]) -> dict[str, Any]:

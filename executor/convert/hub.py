@@ -38,7 +38,7 @@ def open_hub(name: str, *, config: str | None, split: str) -> RowSource:
     except (OSError, ValueError, TypeError, datasets.exceptions.DatasetsError) as error:
         raise ValueError(f"{name}: cannot be loaded: {_first_line(error)}") from error
     total = len(rows) if hasattr(rows, "__len__") else 0
-    return RowSource(f"{name}, split {split}", _number_rows(rows), "rows", total)
+    return RowSource(f"{name}, split {split}", _number_rows(rows, name), "rows", total)
 
 
 def choose_data_files(files: Sequence[str], *, config: str | None, split: str) -> list[str]:
@@ -75,9 +75,14 @@ def _chain(sources: Sequence[RowSource], files: Sequence[str]) -> Iterator[Sourc
         before += source.total
 
 
-def _number_rows(rows: Any) -> Iterator[SourceRow]:
-    for number, row in enumerate(rows, start=1):
-        yield SourceRow(f"row {number}", dict(row), position=number)
+def _number_rows(rows: Any, name: str) -> Iterator[SourceRow]:
+    number = 0
+    try:
+        for row in rows:
+            number += 1
+            yield SourceRow(f"row {number}", dict(row), position=number)
+    except (OSError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name}, row {number + 1}: cannot be read: {_first_line(error)}") from error
 
 
 def _import(package: str, name: str) -> Any:

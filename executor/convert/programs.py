@@ -39,14 +39,36 @@ from typing import *
 """Imports that the harness of APPS puts before a program, but for numpy, and modules LeetCode programs presume."""
 
 _PYTHON_2_NAMES = frozenset({"basestring", "long", "raw_input", "reload", "unichr", "unicode", "xrange"})
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})([^\n`]*)\n(.*?)^[ \t]*\1[`~]*[ \t]*$", re.DOTALL | re.MULTILINE)
+_OPENING = re.compile(r"[ \t]*(`{3,}|~{3,})[^`]*")
+_CLOSING = re.compile(r"[ \t]*(`{3,}|~{3,})[`~]*[ \t]*")
 _SOLUTION_CLASS = re.compile(r"^class[ \t]+Solution\b", re.MULTILINE)
 
 
 def strip_fence(text: str) -> str:
     """Return the last fenced block of a text, or the whole text where there is no fence."""
-    blocks = _FENCE.findall(text.replace("\r\n", "\n"))
-    return blocks[-1][2] if blocks else text
+    lines = text.replace("\r\n", "\n").split("\n")
+    block: list[str] | None = None
+    unclosed: dict[str, int] = {}  # length of the shortest fence that nothing closes, so that no search is repeated
+    position = 0
+    while position < len(lines):
+        opening = _OPENING.fullmatch(lines[position])
+        position += 1
+        if opening is None or len(opening[1]) >= unclosed.get(opening[1][0], sys.maxsize):
+            continue
+        end = _find_closing(lines, position, opening[1])
+        if end is None:
+            unclosed[opening[1][0]] = len(opening[1])
+        else:
+            block, position = lines[position:end], end + 1
+    return text if block is None else "".join(f"{line}\n" for line in block)
+
+
+def _find_closing(lines: list[str], start: int, fence: str) -> int | None:
+    for index in range(start, len(lines)):
+        closing = _CLOSING.fullmatch(lines[index])
+        if closing is not None and closing[1].startswith(fence):
+            return index
+    return None
 
 
 def choose_entry_point(function: str, *, starter: str, solutions: Iterable[str]) -> str:

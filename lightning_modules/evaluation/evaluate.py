@@ -167,6 +167,8 @@ def collect_results(
                 graded[prompt.task_id, number] for number in range(num_samples) if (prompt.task_id, number) in graded
             ),
             atoms=tuple(prompt.atoms),
+            num_steps=prompt.num_steps,
+            shape=prompt.shape,
             topics=tuple(prompt.topics),
             wording=prompt.wording,
         )

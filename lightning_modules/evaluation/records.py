@@ -43,7 +43,7 @@ class GradedCompletion:
 class TaskResult:
     """The completions of one task; `greedy` is None where none was generated.
 
-    `depth` is 0, and `atoms` is empty, for tasks that are not compositions of atoms.
+    `depth` and `num_steps` are 0, and `atoms` and `shape` are empty, for tasks that are not compositions of atoms.
     """
 
     task_id: str
@@ -53,6 +53,8 @@ class TaskResult:
     greedy: GradedCompletion | None
     samples: tuple[GradedCompletion, ...]
     atoms: tuple[str, ...] = ()
+    num_steps: int = 0
+    shape: str = ""
     topics: tuple[str, ...] = ()
     wording: str = "in_distribution"
 
@@ -77,6 +79,11 @@ class Evaluation:
 
     tasks: tuple[TaskResult, ...]
     settings: Mapping[str, Any]
+
+    def select_depth(self, depth: int | None) -> "Evaluation":
+        """Return the results of the tasks of one depth; None keeps all."""
+        tasks = self.tasks if depth is None else tuple(task for task in self.tasks if task.depth == depth)
+        return Evaluation(tasks=tasks, settings=self.settings)
 
     def scores(self, k: int) -> dict[str, float]:
         """Estimate pass@k of each task from its samples; tasks with fewer than k graded samples are left out."""
@@ -145,6 +152,8 @@ def _parse_task(row: Mapping[str, Any]) -> TaskResult:
     return TaskResult(
         **fields,
         atoms=tuple(row.get("atoms", ())),
+        num_steps=row.get("num_steps", 0),
+        shape=row.get("shape", ""),
         topics=tuple(row.get("topics", ())),
         wording=row.get("wording", "in_distribution"),
         greedy=None if greedy is None else GradedCompletion(**greedy),

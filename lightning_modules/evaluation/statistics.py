@@ -34,12 +34,26 @@ class GroupScore(NamedTuple):
 
 GROUPS: Mapping[str, Callable[[TaskResult], tuple[str, ...]]] = {
     "depth": lambda task: (str(task.depth),) if task.depth else (),
+    "steps": lambda task: (str(task.num_steps),) if task.num_steps else (),
+    "shape": lambda task: (f"depth {task.depth}, {task.shape}",) if task.shape else (),
     "language": lambda task: (task.language,) if task.depth else (),
     "wording": lambda task: (task.wording,) if task.depth else (),
     "topic": lambda task: task.topics,
     "atom": lambda task: task.atoms,
 }
 """How tasks are grouped. A task counts in each group it belongs to, e.g. in that of every atom it contains."""
+
+
+class DepthScore(NamedTuple):
+    """Scores of the tasks of one depth."""
+
+    num_tasks: int
+    greedy: float | None
+    """pass@1 of the greedy completions; None where there are none."""
+    pass_at_k: Mapping[int, float]
+    """By k: 1, 2, 4, ... and the number of samples."""
+    truncated_frac: float
+    """Of all completions, those that reached `max_new_tokens`."""
 
 
 def mean_interval(scores: Mapping[str, float], *, seed: int = 0, confidence: float = 0.95) -> Interval:
@@ -114,6 +128,28 @@ def score_groups(evaluation: Evaluation, by: str) -> dict[str, GroupScore]:
         for group in GROUPS[by](task):
             members.setdefault(group, []).append(task)
     return {group: _score_tasks(tasks) for group, tasks in sorted(members.items())}
+
+
+def score_depths(evaluation: Evaluation) -> dict[int, DepthScore]:
+    """Score the tasks of each depth with as many k as there are samples; tasks without a depth are left out."""
+    found = {}
+    for depth in sorted({task.depth for task in evaluation.tasks if task.depth}):
+        part = Evaluation(tasks=tuple(task for task in evaluation.tasks if task.depth == depth), settings={})
+        most = max(task.num_samples for task in part.tasks)
+        ks = sorted({2**power for power in range(most.bit_length())} | {most}) if most else []
+        greedy = list(part.greedy_scores().values())
+        completions = [completion for task in part.tasks for completion in task.completions()]
+        found[depth] = DepthScore(
+            num_tasks=len(part.tasks),
+            greedy=_mean(greedy) if greedy else None,
+            pass_at_k={k: _mean(list(part.scores(k).values())) for k in ks},
+            truncated_frac=_mean([not completion.finished for completion in completions]) if completions else 0.0,
+        )
+    return found
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _score_tasks(tasks: list[TaskResult]) -> GroupScore:

@@ -11,9 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedConfig
 
-from lightning_modules.generation.kv_cache import new_cache, select_rows
 from lightning_modules.generation.sampler import GenerationState
 
 
@@ -33,27 +31,44 @@ class Engine(Protocol):
         ...
 
 
+class BatchCache(Protocol):
+    """The key/value cache of a batch: first of distinct prompts, then of completions."""
+
+    def share(self, prompts: Tensor, mask: Tensor) -> None:
+        """Begin the completions of `prompts`, [N] indices of cached prompts, whose mask is [G, P], 0 = padding."""
+        ...
+
+    def select(self, rows: Tensor) -> None:
+        """Keep the completions `rows`, in that order."""
+        ...
+
+
 class NativeEngine:
     """Decodes token by token with a preallocated cache and removes rows that have ended from the batch.
 
     Args:
         forward: The model; takes `input_ids`, `attention_mask`, `position_ids` and `past_key_values`.
-        config: Of the model.
+        new_cache: Returns an empty cache for prompts and completions of at most as many tokens.
         device: Of the model.
         pad_id: Token to the left of shorter prompts.
     """
 
     def __init__(
-        self, forward: Callable[..., Any], config: PreTrainedConfig, device: torch.device, *, pad_id: int
+        self,
+        forward: Callable[..., Any],
+        new_cache: Callable[[int, int], BatchCache],
+        device: torch.device,
+        *,
+        pad_id: int,
     ) -> None:
         self._forward = forward
-        self._config = config
+        self._new_cache = new_cache
         self._device = device
         self._pad_id = pad_id
 
     def decode(self, prompts: list[list[int]], state: GenerationState) -> Iterator[int]:
         """Implement `Engine.decode`."""
-        cache = new_cache(self._config, capacity=max(map(len, prompts)) + state.capacity)
+        cache = self._new_cache(max(map(len, prompts)), state.capacity)
         logits, mask = self._prefill(prompts, cache)
         rows = np.arange(len(prompts))
         positions = mask.sum(1, keepdim=True)
@@ -68,7 +83,7 @@ class NativeEngine:
                 kept = compact_rows(ended)
                 indices = torch.from_numpy(kept).to(tokens.device)
                 rows, tokens, positions, mask = rows[kept], tokens[indices], positions[indices], mask[indices]
-                select_rows(cache, indices)
+                cache.select(indices)
             length += 1
             logits = self._forward(
                 input_ids=tokens[:, None],
@@ -78,7 +93,7 @@ class NativeEngine:
             ).logits[:, -1]
             positions = positions + 1
 
-    def _prefill(self, prompts: list[list[int]], cache: DynamicCache) -> tuple[Tensor, Tensor]:
+    def _prefill(self, prompts: list[list[int]], cache: BatchCache) -> tuple[Tensor, Tensor]:
         """Run each distinct prompt through the model once.
 
         Returns:
@@ -94,7 +109,7 @@ class NativeEngine:
             past_key_values=cache,
         ).logits[:, -1]
         rows = torch.tensor([row_by_prompt[tuple(prompt)] for prompt in prompts], device=self._device)
-        select_rows(cache, rows)
+        cache.share(rows, mask)
         return logits[rows], mask[rows]
 
 

@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from lightning_modules.generation.engine import Engine, NativeEngine
-from lightning_modules.generation.kv_cache import supports_buffered_cache
+from lightning_modules.generation.kv_cache import BufferedCache, supports_buffered_cache
 from lightning_modules.generation.llama_decoder import LlamaDecoder, can_decode
 from lightning_modules.generation.sampler import Completion, GenerationState, SamplingParams
 from lightning_modules.generation.text import StopStrings, decode_completion
@@ -101,11 +101,13 @@ def select_engine(causal_lm: PreTrainedModel, dtype: torch.dtype | None, *, pad_
         pad_id: Padding token.
     """
     if can_decode(causal_lm):
-        return NativeEngine(LlamaDecoder(causal_lm, dtype), causal_lm.config, causal_lm.device, pad_id=pad_id)
+        decoder = LlamaDecoder(causal_lm, dtype)
+        return NativeEngine(decoder, decoder.new_cache, causal_lm.device, pad_id=pad_id)
     model = causal_lm if dtype is None else _cast_parameters(causal_lm, dtype)
     if supports_buffered_cache(model):
         forward = functools.partial(model, use_cache=True, logits_to_keep=1)
-        return NativeEngine(forward, model.config, model.device, pad_id=pad_id)
+        new_cache = functools.partial(BufferedCache, model.config)
+        return NativeEngine(forward, new_cache, model.device, pad_id=pad_id)
     return TransformersEngine(model, pad_id=pad_id)
 
 

@@ -69,6 +69,33 @@ class BufferedLayer(DynamicLayer):
         self.values = self._value_buffer[:, :, :length]
 
 
+class BufferedCache(DynamicCache):
+    """An empty cache for a model, with buffers for prompts and completions.
+
+    Args:
+        config: Of the model.
+        prompt_length: Maximum tokens of a prompt.
+        max_new_tokens: Maximum tokens of a completion.
+    """
+
+    def __init__(self, config: PreTrainedConfig, prompt_length: int, max_new_tokens: int) -> None:
+        super().__init__(config=config)
+        capacity = prompt_length + max_new_tokens
+        self.layers = [BufferedLayer(capacity) if type(layer) is DynamicLayer else layer for layer in self.layers]
+
+    def share(self, prompts: Tensor, mask: Tensor) -> None:
+        """Copy the keys and values of each prompt to all its completions."""
+        self.select(prompts)
+
+    def select(self, rows: Tensor) -> None:
+        """Keep `rows` of every layer, in that order; rows may repeat."""
+        for layer in self.layers:
+            if isinstance(layer, BufferedLayer):
+                layer.select(rows)
+            else:
+                layer.reorder_cache(rows.long())  # pyright: ignore[reportArgumentType]
+
+
 def supports_buffered_cache(causal_lm: PreTrainedModel) -> bool:
     """Whether a model keeps all its state in such a cache, and takes positions and a padding mask with it."""
     required = {"input_ids", "attention_mask", "position_ids", "past_key_values", "logits_to_keep"}
@@ -76,19 +103,3 @@ def supports_buffered_cache(causal_lm: PreTrainedModel) -> bool:
         return False
     known = (DynamicLayer, DynamicSlidingWindowLayer, DummyLayer)
     return all(type(layer) in known for layer in DynamicCache(config=causal_lm.config).layers)
-
-
-def new_cache(config: PreTrainedConfig, capacity: int) -> DynamicCache:
-    """Create an empty cache for a model, with buffers of `capacity` positions."""
-    cache = DynamicCache(config=config)
-    cache.layers = [BufferedLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers]
-    return cache
-
-
-def select_rows(cache: DynamicCache, rows: Tensor) -> None:
-    """Keep `rows` of every layer, in that order; rows may repeat."""
-    for layer in cache.layers:
-        if isinstance(layer, BufferedLayer):
-            layer.select(rows)
-        else:
-            layer.reorder_cache(rows.long())  # pyright: ignore[reportArgumentType]

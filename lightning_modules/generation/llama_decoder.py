@@ -5,7 +5,7 @@ are stacked to one matrix. With weights in bfloat16 everything else stays in flo
 attention of a single query is five times as slow in bfloat16 as in float32. On GPUs attention and its cache have the
 type of the weights. There is no backward pass.
 
-Shapes: `B` rows, `n` new tokens, `T` cached tokens, `H` query heads, `K` key heads, `D` their size.
+Shapes: `B` rows, `n` new tokens, `H` query heads, `K` key heads, `D` their size.
 """
 
 from typing import Any, NamedTuple
@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import DynamicCache, LlamaForCausalLM, PreTrainedModel, Qwen2ForCausalLM
+from transformers import LlamaForCausalLM, PreTrainedModel, Qwen2ForCausalLM
 
+from lightning_modules.generation.shared_prefix import SharedPrefixCache
 from lightning_modules.models.policy import output_layer
 
 
@@ -73,15 +74,15 @@ class LlamaDecoder:
         self._blocks = [_stack_block(layer, dtype) for layer in trunk.layers]
 
     def __call__(
-        self, *, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, past_key_values: DynamicCache
+        self, *, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, past_key_values: SharedPrefixCache
     ) -> Logits:
-        """Run `n` more tokens through the model.
+        """Run prompts, or the next token of completions, through the model.
 
         Args:
             input_ids: [B, n].
-            attention_mask: [B, T + n], 0 = padding on the left.
+            attention_mask: [B, n] of prompts, 0 = padding on the left; not used for completions.
             position_ids: [B, n].
-            past_key_values: Keys and values of `T` tokens; `n` more are appended.
+            past_key_values: Prompts are added to an empty cache; completions need one that is shared.
 
         Returns:
             Logits [B, 1, V] after the last token.
@@ -89,7 +90,7 @@ class LlamaDecoder:
         hidden = functional.embedding(input_ids, self._embedding).float()
         cos, sin = self._rotary(hidden, position_ids)
         sin = torch.cat([-sin[..., : self._head_dim // 2], sin[..., self._head_dim // 2 :]], dim=-1)
-        mask = _build_mask(attention_mask, input_ids.shape[1])
+        mask = None if past_key_values.is_shared else _build_mask(attention_mask)
         for number, block in enumerate(self._blocks):
             attended = self._attend(block, number, hidden, cos[:, None], sin[:, None], mask, past_key_values)
             hidden = hidden + block.output(attended)
@@ -105,7 +106,7 @@ class LlamaDecoder:
         cos: Tensor,
         sin: Tensor,
         mask: Tensor | None,
-        cache: DynamicCache,
+        cache: SharedPrefixCache,
     ) -> Tensor:
         """[B, n, hidden] -> [B, n, H * D]."""
         num_rows, length, _ = hidden.shape
@@ -115,17 +116,20 @@ class LlamaDecoder:
         rotated = qkv[:, : heads + kv_heads]
         rotated = rotated * cos + rotated.roll(self._head_dim // 2, dims=-1) * sin
         rotated, values = rotated.to(self._attention_dtype), qkv[:, heads + kv_heads :].to(self._attention_dtype)
-        keys, values = cache.update(rotated[:, heads:], values, number)
-        queries = rotated[:, :heads]
-        if length == 1:  # group the queries that share a key head
-            queries = queries.view(num_rows, kv_heads, heads // kv_heads, self._head_dim)
+        queries, keys = rotated[:, :heads], rotated[:, heads:]
+        if cache.is_shared:
+            queries = queries.reshape(num_rows, kv_heads, heads // kv_heads, self._head_dim)
+            attended = cache.attend(number, queries, keys, values, self._scale)
+            return attended.to(hidden.dtype).reshape(num_rows, 1, heads * self._head_dim)
+        cache.add_prefix(keys, values)
         attended = functional.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, scale=self._scale, enable_gqa=length > 1 and heads != kv_heads
+            queries, keys, values, attn_mask=mask, scale=self._scale, enable_gqa=heads != kv_heads
         )
-        attended = attended.to(hidden.dtype)
-        if length == 1:
-            return attended.reshape(num_rows, 1, heads * self._head_dim)
-        return attended.transpose(1, 2).reshape(num_rows, length, heads * self._head_dim)
+        return attended.to(hidden.dtype).transpose(1, 2).reshape(num_rows, length, heads * self._head_dim)
+
+    def new_cache(self, prompt_length: int, max_new_tokens: int) -> SharedPrefixCache:
+        """Create an empty cache for completions of at most `max_new_tokens` tokens."""
+        return SharedPrefixCache(len(self._blocks), max_new_tokens)
 
     def _rms_norm(self, hidden: Tensor, weight: Tensor) -> Tensor:
         return functional.rms_norm(hidden, weight.shape, weight, self._eps)
@@ -159,11 +163,9 @@ def _stack(layers: list[Any], dtype: torch.dtype | None) -> Projection:
     return Projection(weight, torch.cat(filled).to(weight))
 
 
-def _build_mask(attention_mask: Tensor, num_new: int) -> Tensor | None:
-    """[B, T + n] with 0 = padding -> [B, 1, n, T + n] bool, True = may attend; None if no mask is needed."""
-    if num_new == 1:
-        return None if bool(attention_mask.all()) else attention_mask.bool()[:, None, None]
-    total = attention_mask.shape[1]
-    allowed = torch.ones((num_new, total), dtype=torch.bool, device=attention_mask.device).tril(total - num_new)
-    mask = allowed & attention_mask.bool()[:, None, None]
+def _build_mask(attention_mask: Tensor) -> Tensor:
+    """[B, n] with 0 = padding -> [B, 1, n, n] bool, True = may attend."""
+    length = attention_mask.shape[1]
+    causal = torch.ones((length, length), dtype=torch.bool, device=attention_mask.device).tril()
+    mask = causal & attention_mask.bool()[:, None, None]
     return mask | ~mask.any(-1, keepdim=True)  # a padding query would otherwise attend to nothing

@@ -27,10 +27,13 @@ class AlgorithmConfig:
         target_kl: When the KL of a minibatch from the policy that sampled (k3, nats per token) exceeds this, the other
             minibatches of the iteration are skipped; null = never.
         filter_zero_variance_groups: Do not train on prompts whose completions all have the same reward.
+        partial_credit_needs_pass: Withhold partial credit (`reward.fraction_coef`, `loads_coef`) from completions of
+            prompts that none of them solved (`lightning_modules.rl.partial_credit`).
         max_gen_batches: Dynamic sampling (DAPO, arXiv 2503.14476): sample further prompts, up to this many batches of
             them in an iteration, until `prompts_per_iteration` prompts have completions with different rewards. If
             there are fewer, the iteration trains on those. 1 = off.
         mask_truncated_completions: Do not train on completions that were truncated at the maximum length.
+        sft_coef: Weight of the mean cross-entropy per token of the examples of `data.sft_examples`; 0.0 = none.
         loss_aggregation: `token-mean`: the mean over the trained tokens of an optimizer step.
             `seq-mean-token-sum-norm`: the sum over tokens divided by the maximum length, averaged over completions
             (Dr. GRPO, arXiv 2503.20783), so that a token's weight does not depend on the lengths of completions.
@@ -44,8 +47,10 @@ class AlgorithmConfig:
     entropy_coef: float = 0.0
     target_kl: float | None = 0.05
     filter_zero_variance_groups: bool = False
+    partial_credit_needs_pass: bool = True
     max_gen_batches: int = 1
     mask_truncated_completions: bool = False
+    sft_coef: float = 0.0
     loss_aggregation: LossAggregation = "token-mean"
 
     def __post_init__(self) -> None:
@@ -54,6 +59,7 @@ class AlgorithmConfig:
             clip_ratio_low=self.clip_ratio_low,
             clip_ratio_high=self.clip_ratio_high,
             entropy_coef=self.entropy_coef,
+            sft_coef=self.sft_coef,
         )
         if self.target_kl is not None and self.target_kl <= 0:
             raise ValueError(f"algorithm.target_kl must be above 0.0, or null, got {self.target_kl}")

@@ -22,6 +22,7 @@ from lightning_modules.rl.kl import kl_estimate
 from lightning_modules.rl.metrics import measure_rollouts
 from lightning_modules.rl.minibatches import build_minibatches
 from lightning_modules.rl.numerics import SumOverRanks, moment_sums, no_reduce, token_logprobs, whiten
+from lightning_modules.rl.partial_credit import score_rollouts
 from lightning_modules.rl.records import Advantages, Rollout, TokenLogprobs, gather_sampler_logprobs, number_groups
 from lightning_modules.rl.reward_probe import probe_rewards
 from lightning_modules.rl.sampling import RolloutContext, StageTimer, sample_rollouts
@@ -133,7 +134,7 @@ def compute_advantages(
     """
     algorithm, kl = config.algorithm, config.kl
     known = torch.tensor([rollout.reward is not None for rollout in rollouts])
-    rewards = torch.tensor([0.0 if rollout.reward is None else rollout.reward.total for rollout in rollouts])
+    rewards = score_rollouts(rollouts, needs_pass=algorithm.partial_credit_needs_pass)
     groups = number_groups(rollouts)
     penalty = kl_estimate(logprobs.logprobs, logprobs.ref_logprobs, kl.estimator)
     in_reward = kl_coef if kl.apply_to == "reward" else 0.0

@@ -23,6 +23,7 @@ from lightning_modules.models.reference import ReferencePolicy
 from lightning_modules.rl.config import RolloutConfig
 from lightning_modules.rl.custom_reward import add_custom_reward
 from lightning_modules.rl.numerics import SumOverRanks
+from lightning_modules.rl.partial_credit import score_rollouts
 from lightning_modules.rl.records import Rollout, SampledRollouts
 
 
@@ -80,7 +81,8 @@ def sample_rollouts(
         generated += generate_and_grade(context, model, batch, names, timer, first_group=first_group)
         streams += names
         num_batches += 1
-        chosen = choose_groups(generated, num_wanted, size)
+        needs_pass = context.config.algorithm.partial_credit_needs_pass
+        chosen = choose_groups(generated, num_wanted, size, needs_pass=needs_pass)
         num_missing = num_wanted - sum(differs for _, differs in chosen) * size
         if num_batches >= context.config.algorithm.max_gen_batches:
             break
@@ -92,21 +94,25 @@ def sample_rollouts(
     return SampledRollouts([generated[i] for i in places], [streams[i] for i in places], generated, num_batches, first)
 
 
-def choose_groups(rollouts: Sequence[Rollout], num_wanted: int, size: int) -> list[tuple[int, bool]]:
+def choose_groups(
+    rollouts: Sequence[Rollout], num_wanted: int, size: int, *, needs_pass: bool = False
+) -> list[tuple[int, bool]]:
     """Choose the groups that are trained: those with different rewards first, both kinds in the order of sampling.
 
     Args:
         rollouts: In groups of `size` that are next to each other; at least `num_wanted` of them.
         num_wanted: Rollouts to choose.
         size: Completions per prompt.
+        needs_pass: Withhold partial credit in groups without a pass.
 
     Returns:
         For each chosen group, the position of its first rollout and whether its rewards differ.
     """
     groups = []
     for first in range(0, len(rollouts), size):
-        rewards = {r.reward.total for r in rollouts[first : first + size] if r.reward is not None}
-        groups.append((first, len(rewards) > 1))
+        known = [rollout for rollout in rollouts[first : first + size] if rollout.reward is not None]
+        scores = set(score_rollouts(known, needs_pass=needs_pass).tolist()) if known else set()
+        groups.append((first, len(scores) > 1))
     if len(rollouts) > num_wanted:
         groups.sort(key=lambda group: not group[1])
     return groups[: num_wanted // size]

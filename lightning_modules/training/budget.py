@@ -55,6 +55,8 @@ def rl_budget(
     num_critic_epochs: int | None = None,
     splits: Sequence[str],
     num_weights: int,
+    trained_frac: float = 1.0,
+    sft_tokens: int = 0,
 ) -> Budget:
     """Sum up reinforcement learning; completions count as synthetic if all splits are.
 
@@ -66,13 +68,23 @@ def rl_budget(
         num_critic_epochs: C of `training_flops`.
         splits: of the prompts.
         num_weights: N of `training_flops`.
+        trained_frac: Fraction of the tokens that log-probabilities are computed for and updates made with; dynamic
+            sampling generates further ones, which take 2 N each.
+        sft_tokens: tokens of examples beside the rollouts, 6 N each.
     """
     completion, total = round(completion_tokens), round(completion_tokens + prompt_tokens)
     return Budget(
-        total_tokens=total,
+        total_tokens=total + sft_tokens,
         completion_tokens=completion,
         synthetic_completion_tokens=0 if any(split in NOT_SYNTHETIC for split in splits) else completion,
-        flops=training_flops(num_weights, total, num_ppo_epochs=num_ppo_epochs, num_critic_epochs=num_critic_epochs),
+        flops=training_flops(
+            num_weights,
+            round(total * trained_frac),
+            num_ppo_epochs=num_ppo_epochs,
+            num_critic_epochs=num_critic_epochs,
+        )
+        + 2.0 * num_weights * (total - round(total * trained_frac))
+        + training_flops(num_weights, sft_tokens),
         num_completions=num_completions,
     )
 

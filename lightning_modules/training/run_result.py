@@ -6,6 +6,7 @@
 # study-fingerprint: ignore (shows or measures results, and does not affect them)
 
 import json
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -107,18 +108,23 @@ def compute_budget(
     if hasattr(data, "num_trained"):
         num_minibatches = trainer.fit_loop.epoch_loop.total_batch_idx + 1
         return sft_budget(data.num_trained(num_minibatches), num_weights=num_weights)
-    mean_lengths, mean_prompt_lengths = (
-        sum(value for _, value in curves.get(tag, ()))
-        for tag in ("completions/mean_length", "completions/mean_prompt_length")
+    lengths, prompt_lengths, num_batches = (
+        [value for _, value in curves.get(tag, ())]
+        for tag in ("completions/mean_length", "completions/mean_prompt_length", "rollout/num_gen_batches")
     )
     critic = pl_module.rollout_config.critic  # type: ignore[union-attr]
-    per_iteration = data.prompts_per_iteration * data.samples_per_prompt
+    num_iterations = len(lengths)
+    num_batches = num_batches or [1.0] * num_iterations
+    per_batch = data.prompts_per_iteration * data.samples_per_prompt
+    examples = getattr(data, "sft_examples", None)
     return rl_budget(
-        num_completions=len(curves.get("completions/mean_length", ())) * per_iteration,
-        completion_tokens=mean_lengths * per_iteration,
-        prompt_tokens=mean_prompt_lengths * data.prompts_per_iteration,
+        num_completions=round(sum(num_batches) * per_batch),
+        completion_tokens=sum(map(operator.mul, lengths, num_batches)) * per_batch,
+        prompt_tokens=sum(map(operator.mul, prompt_lengths, num_batches)) * data.prompts_per_iteration,
         num_ppo_epochs=data.num_ppo_epochs,
         num_critic_epochs=critic.num_epochs if critic is not None and critic.trunk == "separate" else None,
         splits=data.splits,
         num_weights=num_weights,
+        trained_frac=num_iterations / sum(num_batches) if num_batches else 1.0,
+        sft_tokens=0 if examples is None else examples.count_tokens(num_iterations * data.steps_per_iteration),
     )

@@ -143,7 +143,7 @@ def test_every_stage_of_a_study_is_a_training(path: Path, required: dict[str, li
         is_loaded = stage.kind == "rl" or any("configs/model/" in layer for layer in study.configs_of(stage))
         needed = required["ppo.yaml"] if is_loaded else []
         cli = build_run_from_arguments("fit", [*files, *single, *needed], stage="built")
-        assert type(cli.model).__name__ == {"sft": "SFTModule", "rl": "RLModule"}[stage.kind]
+        assert type(cli.model).__name__ == {"sft": "SFTModule", "rft": "SFTModule", "rl": "RLModule"}[stage.kind]
 
 
 def test_arms_of_f1_see_the_same_synthetic_completions() -> None:

@@ -2,7 +2,7 @@
 
 Stdin tests are compared as its harness does, by decimals of equal value (`float_tol` 0); functional tests call a
 method of `class Solution`. Private tests come as JSON, or as base64 of zlib of a pickle. `read_pickle` interprets the
-few opcodes that a pickle of text needs, so a hostile pickle can import, call and allocate nothing. The layout of
+few opcodes that plain values need, so a hostile pickle can import, call and allocate nothing. The layout of
 SandboxFusion is read too: `content`, `labels`, and `test`, packed in the same way.
 
 Provenance: SandboxFusion's layout is tested with real rows; the data set's own columns are written from the loader of
@@ -38,8 +38,16 @@ MAX_TESTS_BYTES = 256 << 20
 """Unpacked private tests of one row; zlib packs a thousand to one at most."""
 MAX_OPCODES = 1000
 """A pickle of one text has six."""
-_STRINGS = frozenset({"UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"})
-_IGNORED = frozenset({"PROTO", "FRAME", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"})
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_ATOMS = frozenset(
+    {*_CONSTANTS, "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
+    | {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
+)
+_NUM_ITEMS = {"APPEND": 1, "APPENDS": 0, "SETITEM": 2, "SETITEMS": 0}
+"""Items that an opcode takes from the stack; 0: all above the mark."""
+_PUTS = frozenset({"MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"})
+_GETS = frozenset({"GET", "BINGET", "LONG_BINGET"})
+_IGNORED = frozenset({"PROTO", "FRAME"})
 
 
 def convert_livecodebench(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,34 +121,43 @@ def unpack(text: str, column: str) -> bytes:
     return data
 
 
-def read_pickle(data: bytes, column: str) -> Any:
-    """Read a pickle of a string, or of a dictionary of strings, without unpickling it.
+def read_pickle(data: bytes, column: str, *, max_opcodes: int = MAX_OPCODES) -> Any:
+    """Read a pickle of strings and numbers, in any lists and dictionaries, without unpickling it.
 
     Raises:
-        MalformedRow: it has any other opcode or over `MAX_OPCODES`, or is truncated.
+        MalformedRow: it has any other opcode or over `max_opcodes`, or is truncated.
     """
     stack: list[Any] = []
     marks: list[int] = []
+    memo: dict[Any, Any] = {}
     try:
-        for opcode, argument, _ in itertools.islice(pickletools.genops(data), MAX_OPCODES):
-            if opcode.name in _STRINGS:
-                stack.append(argument)
-            elif opcode.name == "EMPTY_DICT":
-                stack.append({})
-            elif opcode.name == "MARK":
+        for opcode, argument, _ in itertools.islice(pickletools.genops(data), max_opcodes):
+            name = opcode.name
+            if name in _ATOMS:
+                stack.append(_CONSTANTS.get(name, argument))
+            elif name in ("EMPTY_DICT", "EMPTY_LIST"):
+                stack.append({} if name == "EMPTY_DICT" else [])
+            elif name == "MARK":
                 marks.append(len(stack))
-            elif opcode.name in ("SETITEM", "SETITEMS"):
-                start = marks.pop() if opcode.name == "SETITEMS" else len(stack) - 2
-                keys, values = stack[start::2], stack[start + 1 :: 2]
+            elif name in _NUM_ITEMS:
+                start = marks.pop() if name.endswith("S") else len(stack) - _NUM_ITEMS[name]
+                items = stack[start:]
                 del stack[start:]
-                stack[-1].update(zip(keys, values, strict=True))
-            elif opcode.name == "STOP" and len(stack) == 1:
+                if name.startswith("APPEND"):
+                    stack[-1].extend(items)
+                else:
+                    stack[-1].update(zip(items[::2], items[1::2], strict=True))
+            elif name in _PUTS:
+                memo[len(memo) if name == "MEMOIZE" else argument] = stack[-1]
+            elif name in _GETS:
+                stack.append(memo[argument])
+            elif name == "STOP" and len(stack) == 1:
                 return stack[0]
-            elif opcode.name not in _IGNORED:
+            elif name not in _IGNORED:
                 break
-    except (ValueError, IndexError, TypeError, AttributeError):  # truncated, or opcodes in a wrong order
+    except (ValueError, LookupError, TypeError, AttributeError):  # truncated, or opcodes in a wrong order
         pass
-    raise MalformedRow(f"{column} holds a pickle of something other than text")
+    raise MalformedRow(f"{column} holds a pickle of something other than texts, numbers, lists and dictionaries")
 
 
 def _check_tests(tests: Any, column: str) -> list[Mapping[str, Any]]:

@@ -8,13 +8,14 @@ import pytest
 
 from cli.evaluation import run as evaluation_run
 from cli.evaluation.plan import EvaluationPlan, Suite, parse_plan
-from cli.evaluation.report import render_markdown, to_json, wording_differences
+from cli.evaluation.report import read_references, render_markdown, to_json, wording_differences, write_results
 from cli.evaluation.store import EvaluationStore
 from cli.main import main
 from datamodules.prompt_format import PromptFormat, get_format
 from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, TestKind
 from lightning_modules.evaluation.records import Evaluation, GradedCompletion, TaskResult
+from lightning_modules.evaluation.reference_logprobs import LineSummary
 from lightning_modules.models.loading import load_policy
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from tests.support.fake_executor import FakeExecutor
@@ -62,6 +63,23 @@ def test_report_and_json() -> None:
     assert "| synthetic_test | 2 | pass@1 sampled | 0.125 |" in text
     assert "- synthetic_test: greedy: passed 1 (50%), wrong 1 (50%); samples: passed 1 (12%)" in text
     assert "## synthetic_test by depth" in text
+    assert (
+        "## synthetic_test: pass@k by depth\n\n| depth | tasks | greedy | pass@1 | pass@2 | pass@4 | truncated |"
+        in text
+    )
+    assert "| 2 | 2 | 0.500 | 0.125 | 0.250 | 0.500 | 0.000 |" in text
+    assert found["suites"]["synthetic_test"]["by_depth"]["2"]["pass_at_k"][4] == 0.5
+
+
+def test_references_are_reported_by_line(tmp_path: Path) -> None:
+    line = LineSummary(depth=2, line="line 1", num_references=3, mean_logprob=-1.25, lowest_frac=0.5)
+    results, settings = {"synthetic_test": EVALUATION}, {"checkpoint": "c"}
+    references = {"synthetic_test": [line]}
+    write_results(tmp_path, results, [1], settings=settings, model="m", references=references)
+    assert read_references(tmp_path) == references
+    assert "| 2 | line 1 | 3 | -1.250 | 50.0% |" in (tmp_path / "report.md").read_text()
+    with pytest.raises(ValueError, match="references needs data sets, and human_eval is a benchmark"):
+        EvaluationPlan(checkpoint="c", suites=(Suite(benchmark="human-eval"),), references=True)
 
 
 def test_a_plan_from_a_file() -> None:
@@ -166,6 +184,25 @@ def executor(monkeypatch: pytest.MonkeyPatch) -> FakeExecutor:
 def run(material: Path, *arguments: str) -> int:
     base = ["--checkpoint", str(material / "model"), "--data", str(material / "data"), "--split", "synthetic/test"]
     return main(["evaluate", *base, "--num-samples", "2", "--max-new-tokens", "8", "--dtype", "float32", *arguments])
+
+
+def test_references_are_measured_on_request_and_survive_regrading(
+    material: Path, tmp_path: Path, executor: FakeExecutor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    assert run(material, "--output", str(output)) == 0
+    assert read_references(output) == {}
+    executor.submissions.clear()
+    assert run(material, "--output", str(output), "--references") == 0  # an evaluation without them is extended
+    assert executor.submissions == []
+    found = read_references(output)["synthetic_test"]
+    assert [(line.line, line.num_references) for line in found] == [("def", 4), ("return", 4), ("end", 4)]
+    # an untrained model of 300 tokens is nearly uniform: log(1/300) = -5.70 for <eos>
+    assert found[-1].mean_logprob == pytest.approx(-5.7, abs=0.5)
+    assert sum(line.lowest_frac for line in found) == pytest.approx(1.0)
+    assert "synthetic_test: reference solutions by line" in capsys.readouterr().out
+    assert main(["evaluate", "--output", str(output), "--regrade"]) == 0
+    assert read_references(output)["synthetic_test"] == found
 
 
 def test_an_interrupted_evaluation_continues_with_the_same_results(

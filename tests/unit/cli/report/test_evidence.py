@@ -67,6 +67,21 @@ def test_a_sandbox_fault_removes_the_task() -> None:
     assert finding.verdict is None
 
 
+def test_a_hypothesis_of_one_depth_uses_its_tasks_alone() -> None:
+    def made(*passed: bool) -> Evaluation:
+        found = evaluation(*passed)
+        tasks = [dataclasses.replace(one, depth=depth) for one, depth in zip(found.tasks, (2, 3, 3), strict=True)]
+        return dataclasses.replace(found, tasks=tuple(tasks))
+
+    arms = [arm("sft_both", 0, {SPLIT: made(False, True, True)}), arm("base", 0, {SPLIT: made(True, False, True)})]
+    for depth, mean, num_tasks in ((None, 0.0, 3), (2, -1.0, 1), (3, 0.5, 2)):
+        claim = dataclasses.replace(contrast("F1", "sft_both", "base"), depth=depth)
+        (finding,) = assess_hypotheses(small(contrasts=(claim,)), group_arms(small(), arms))
+        assert finding.difference is not None
+        assert finding.difference.mean == pytest.approx(mean)
+        assert finding.difference.num_tasks == num_tasks
+
+
 def test_seeds_of_different_settings_have_no_verdict() -> None:
     def made(stage: str, seed: int, passed: bool, lr: float) -> ArmResult:
         config = {"seed_everything": seed, "run_dir": f"r/{stage}{seed}", "model": {"init_args": {"lr": lr}}}
@@ -273,7 +288,5 @@ def test_depths_are_of_test_tasks_alone() -> None:
     section = groups_section(wanted, group_arms(wanted, [arm("base", 0, evaluations)]), split=SPLIT)
     depths = section.blocks[1]
     assert isinstance(depths, Table)
-    assert (
-        depths.caption == "Percent by number of steps, on synthetic_test and synthetic_test_deeper (tasks in brackets)"
-    )
+    assert depths.caption == "Percent by depth, on synthetic_test and synthetic_test_deeper (tasks in brackets)"
     assert (depths.columns, depths.rows) == (["arm", "2 (4)"], [["base", "0"]])

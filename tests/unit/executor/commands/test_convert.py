@@ -35,7 +35,7 @@ def test_tasks_and_counts(files, capsys):
         f"{target}: 2 tasks from 4 rows",
         "skipped 2 rows:",
         "  1 x no tests (first: line 3)",
-        "  1 x malformed: not JSON (first: line 4: Expecting ',' delimiter: line 2 column 1 (char 17))",
+        "  1 x malformed: not JSON (first: line 4: Expecting ',' delimiter at column 17)",
     ]
     assert sorted(os.listdir(target.parent)) == ["in.jsonl", "out.jsonl"]
 

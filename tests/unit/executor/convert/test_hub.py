@@ -28,6 +28,18 @@ def test_a_data_set(monkeypatch):
     assert calls == [(("owner/name",), {"split": "train"}), (("owner/name", "lcbv5"), {"split": "test"})]
 
 
+def test_a_row_of_a_data_set_that_cannot_be_read(monkeypatch):
+    def load():
+        yield {"a": 1}
+        raise OverflowError("date value out of range")
+
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kwargs: load())
+    source = open_hub("owner/name", config=None, split="train")
+    with pytest.raises(ValueError, match="owner/name, row 2: cannot be read: date value out of range"):
+        list(source.rows)
+
+
 def test_the_split_of_a_format(monkeypatch):
     datasets = pytest.importorskip("datasets")
     splits = []

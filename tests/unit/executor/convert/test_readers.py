@@ -70,6 +70,21 @@ def test_parquet(tmp_path):
     assert [item.row for item in source.rows] == rows
 
 
+def test_parquet_rows_that_python_cannot_hold(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    dates = pyarrow.array([2**62, 1, 2], pyarrow.int64()).view(pyarrow.timestamp("us"))
+    valid = pyarrow.array([b"a", b"\xff", b"c"])
+    texts = pyarrow.Array.from_buffers(pyarrow.string(), 3, valid.buffers())
+    parquet.write_table(pyarrow.table({"a": [1, 2, 3], "date": dates, "text": texts}), tmp_path / "x.parquet")
+    first, second, third = open_file(tmp_path / "x.parquet").rows
+    assert (first.row, first.place, first.problem) == (None, "row 1", "a value that Python cannot hold")
+    assert (second.row, second.place, "utf-8" in second.detail) == (None, "row 2", True)
+    assert third.row is not None
+    assert (third.row["a"], third.row["text"]) == (3, "c")
+
+
 def test_parquet_without_pyarrow(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(ValueError, match=r"x.parquet: parquet needs the package pyarrow: pip install pyarrow"):

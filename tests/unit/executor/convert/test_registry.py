@@ -18,7 +18,26 @@ TASK_KEYS = {
 }
 MISSING = object()
 DAMAGES = [
-    *(MISSING, None, True, 3, -1, math.nan, math.inf, b"x", "", "   ", "\ud800", "\x00", "null", "3", "{", "{}", "[]"),
+    *(
+        MISSING,
+        None,
+        True,
+        3,
+        -1,
+        10**400,
+        math.nan,
+        math.inf,
+        b"x",
+        "",
+        "   ",
+        "\ud800",
+        "\x00",
+        "null",
+        "3",
+        "{",
+        "{}",
+        "[]",
+    ),
     *(
         "[null]",
         "[" * 100_000,
@@ -35,6 +54,7 @@ DAMAGES = [
     ),
     '{"inputs": [null], "outputs": [null]}',
     ["assert f(1) == 1", "assert g(2) == 2"],
+    {"seconds": 10**400, "nanos": math.nan},
 ]
 
 
@@ -119,6 +139,15 @@ def test_counts():
     assert tally.skipped == {"no tests": 2, "malformed: not JSON": 1, "a task_id that an earlier row has": 1}
     assert tally.write_lines()[0] == "2 x no tests (first: row 4)"
     assert "1 x malformed: not JSON (first: line 2: Expecting value)" in tally.write_lines()
+
+
+def test_details_of_a_row_are_short():
+    row = {**MBPP, "test_setup_code": "a" * 10_000}
+    tally = Tally()
+    list(convert_rows("mbpp", [MBPP, row], tally=tally))
+    [line] = tally.write_lines()
+    assert "other than the function (first: row 2: aaa" in line
+    assert len(line) < 500
 
 
 def test_rows_that_are_all_malformed():

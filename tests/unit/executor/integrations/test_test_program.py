@@ -28,7 +28,11 @@ def post(executor, path, request, **keys):
 
 def pack(tests):
     """Encode tests as open-instruct's `encode_tests` does."""
-    return base64.b64encode(zlib.compress(pickle.dumps(tests))).decode()
+    return compress(pickle.dumps(tests))
+
+
+def compress(data):
+    return base64.b64encode(zlib.compress(data)).decode()
 
 
 @pytest.mark.parametrize("encode", [list, json.dumps, pack])
@@ -73,7 +77,12 @@ class Evil:
         ([1], "tests 0: asserts must be"),
         ({"a": 1}, "tests must be a list, not dict"),
         ("nonsense!", "tests must be a list, or its text in JSON or compressed"),
-        (pack([Evil()]), "builtins.print"),
+        (pack([Evil()]), "tests holds a pickle of something other than texts"),
+        (compress(b"]r\xff\xff\xff\x7f" * 2 + b"."), "tests holds a pickle"),  # a memo of 2 GiB entries
+        (compress(b"\x96" + (1 << 40).to_bytes(8, "little") + b"."), "tests holds a pickle"),  # a bytearray of 1 TiB
+        (compress(b"\x95" + b"\xff" * 8 + b"."), "tests holds a pickle"),
+        (compress(b"}]Ns."), "tests holds a pickle"),
+        (compress(b"N" * (5 << 20) + b"."), "tests holds a pickle"),
     ],
 )
 def test_an_assert_that_cannot_be_graded_is_422_and_never_a_result(tests, named, capsys):
@@ -81,6 +90,7 @@ def test_an_assert_that_cannot_be_graded_is_422_and_never_a_result(tests, named,
     status, body = post(executor, "/test_program", {"program": ADD, "tests": tests})
     assert status == 422
     assert named in body["error"]
+    assert "\n" not in body["error"]
     assert executor.checked == []
     assert capsys.readouterr().out == ""
 

@@ -17,6 +17,7 @@ from lightning_modules.evaluation.statistics import (
     mean_interval,
     metric_intervals,
     paired_difference,
+    score_depths,
     score_groups,
     score_interval,
 )
@@ -292,11 +293,29 @@ def result_of(name: str, passed: bool, **facts) -> TaskResult:
     return TaskResult(**(defaults | facts))
 
 
+def test_depths_by_hand():
+    cut = GradedCompletion(completion="", num_tokens=9, finished=False, status="wrong", num_passed=0, num_tests=1)
+    tasks = (
+        result_of("a", True, samples=(completion("passed"), completion("wrong"), cut)),
+        result_of("b", False, samples=(completion("wrong"), completion("wrong"), completion("wrong"))),
+        result_of("c", False, depth=3),
+        result_of("d", True, depth=0),
+    )
+    found = score_depths(Evaluation(tasks=tasks, settings={}))
+    assert list(found) == [2, 3]
+    # a: one of three passes, so pass@1 is 1/3, pass@2 1 - C(2,2)/C(3,2) = 2/3, pass@3 1
+    assert found[2].pass_at_k == pytest.approx({1: 1 / 6, 2: 1 / 3, 3: 1 / 2})
+    assert (found[2].num_tasks, found[2].greedy, found[2].truncated_frac) == (2, 0.5, 1 / 8)
+    assert found[3].pass_at_k == {}
+
+
 def test_groups_by_hand():
     tasks = (
-        result_of("a", True, depth=2, atoms=("add", "sort"), topics=("numbers", "lists")),
+        result_of("a", True, depth=2, atoms=("add", "sort"), topics=("numbers", "lists"), num_steps=2, shape="chain"),
         result_of("b", False, depth=2, atoms=("add",), topics=("numbers",), language="zh"),
-        result_of("c", True, depth=3, atoms=("sort",), topics=("lists",), wording="held_out"),
+        result_of(
+            "c", True, depth=3, atoms=("sort",), topics=("lists",), wording="held_out", num_steps=4, shape="left"
+        ),
         result_of("d", True, depth=0, atoms=(), topics=()),  # of another benchmark
     )
     evaluation = Evaluation(tasks=tasks, settings={})
@@ -307,5 +326,7 @@ def test_groups_by_hand():
     assert means("depth") == {"2": (2, 0.5), "3": (1, 1.0)}
     assert means("atom") == {"add": (2, 0.5), "sort": (2, 1.0)}
     assert means("topic") == {"lists": (2, 1.0), "numbers": (2, 0.5)}
+    assert means("steps") == {"2": (1, 1.0), "4": (1, 1.0)}
+    assert means("shape") == {"depth 2, chain": (1, 1.0), "depth 3, left": (1, 1.0)}
     assert means("language") == {"en": (2, 1.0), "zh": (1, 0.0)}
     assert means("wording") == {"in_distribution": (2, 0.5), "held_out": (1, 1.0)}

@@ -5,7 +5,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from lightning_modules.generation.engine import compact_rows
 from lightning_modules.generation.generate import generate
-from lightning_modules.generation.kv_cache import new_cache, select_rows
+from lightning_modules.generation.kv_cache import BufferedCache
 from lightning_modules.generation.sampler import SamplingParams, sample_tokens, uniforms
 from tests.support.number_tokenizer import NumberTokenizer
 
@@ -166,7 +166,7 @@ def test_uniforms_look_uniform_and_are_named_by_every_part():
 
 
 def test_the_cache_grows_in_place_and_past_its_capacity(model):
-    cache = new_cache(model.config, capacity=6)
+    cache = BufferedCache(model.config, 3, 3)
     ids = torch.randint(3, VOCAB, (2, 10))
     with torch.no_grad():
         whole = model.eval()(ids).logits
@@ -174,7 +174,7 @@ def test_the_cache_grows_in_place_and_past_its_capacity(model):
         buffer = cache.layers[0].keys.data_ptr()
         model(ids[:, 4:5], past_key_values=cache, use_cache=True)
         assert cache.layers[0].keys.data_ptr() == buffer
-        select_rows(cache, torch.tensor([1, 0]))
+        cache.select(torch.tensor([1, 0]))
         rest = model(ids[[1, 0], 5:], past_key_values=cache, use_cache=True).logits
     torch.testing.assert_close(rest, whole[[1, 0], 5:], atol=1e-5, rtol=1e-4)
 
@@ -186,16 +186,16 @@ def test_rows_that_go_on_move_as_little_as_possible():
 
 
 def test_rows_are_taken_out_of_the_cache_in_place(model):
-    cache, ids = new_cache(model.config, capacity=12), torch.randint(3, VOCAB, (4, 10))
+    cache, ids = BufferedCache(model.config, 10, 2), torch.randint(3, VOCAB, (4, 10))
     with torch.no_grad():
         whole = model.eval()(ids).logits
         model(ids[:, :6], past_key_values=cache, use_cache=True)
         buffer = cache.layers[0].keys.data_ptr()
-        select_rows(cache, torch.tensor([3, 1]))
+        cache.select(torch.tensor([3, 1]))
         assert cache.layers[0].keys.data_ptr() == buffer
         rest = model(ids[[3, 1], 6:8], past_key_values=cache, use_cache=True).logits
         torch.testing.assert_close(rest, whole[[3, 1], 6:8], atol=1e-5, rtol=1e-4)
-        select_rows(cache, torch.tensor([1, 1, 0]))  # and repeated, in new buffers
+        cache.select(torch.tensor([1, 1, 0]))  # and repeated, in new buffers
         rest = model(ids[[1, 1, 3], 8:], past_key_values=cache, use_cache=True).logits
     torch.testing.assert_close(rest, whole[[1, 1, 3], 8:], atol=1e-5, rtol=1e-4)
 

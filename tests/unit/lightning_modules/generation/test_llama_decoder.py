@@ -2,7 +2,6 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from lightning_modules.generation.kv_cache import new_cache
 from lightning_modules.generation.llama_decoder import LlamaDecoder, can_decode
 
 SIZES = {
@@ -47,7 +46,7 @@ def test_every_step_gives_the_logits_of_transformers(kind, settings):
     decoder = LlamaDecoder(model, None)
     prompts = torch.tensor([[0, 0, 1, 5, 6], [1, 7, 8, 9, 10], [0, 1, 3, 4, 5]])
     mask = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 1], [0, 1, 1, 1, 1]])
-    cache = new_cache(model.config, capacity=6)  # grows once
+    cache = decoder.new_cache(5, 3)
     ids, positions = prompts, (mask.cumsum(1) - 1).clamp(min=0)
     written = torch.tensor([[11, 12, 13], [14, 15, 16], [17, 18, 19]])
     for step in range(4):
@@ -57,6 +56,8 @@ def test_every_step_gives_the_logits_of_transformers(kind, settings):
         for row in range(3):
             alone = torch.cat([prompts[row][mask[row][:5].bool()], written[row, :step]])
             torch.testing.assert_close(logits[row], model(alone[None]).logits[0, -1], atol=1e-4, rtol=1e-4)
+        if step == 0:
+            cache.share(torch.arange(3), mask)
         if step < 3:
             ids, positions = written[:, step : step + 1], mask.sum(1, keepdim=True)
             mask = torch.cat([mask, torch.ones(3, 1, dtype=torch.long)], 1)
@@ -69,10 +70,11 @@ def test_bfloat16_is_of_the_projections_alone():
     read = {
         "input_ids": ids, "attention_mask": torch.ones_like(ids), "position_ids": torch.arange(4)[None],
     }  # fmt: skip
-    cache = new_cache(model.config, capacity=8)
-    logits = LlamaDecoder(model, torch.bfloat16)(**read, past_key_values=cache).logits
+    decoder = LlamaDecoder(model, torch.bfloat16)
+    cache = decoder.new_cache(4, 8)
+    logits = decoder(**read, past_key_values=cache).logits
     assert logits.dtype == torch.float32
-    assert cache.layers[0].keys.dtype == torch.float32
+    assert cache._prefix[0][0].dtype == torch.float32
     exact = model(ids).logits[:, -1:]
     assert not torch.equal(logits, exact)
     with torch.autocast("cpu", torch.bfloat16):

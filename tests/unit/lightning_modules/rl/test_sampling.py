@@ -36,6 +36,22 @@ def test_an_unknown_reward_does_not_make_a_group_different():
     assert choose_groups(rollouts_of(None, 1, 0, 1), 2, 2) == [(2, True)]
 
 
+def test_a_group_without_known_rewards_is_not_different():
+    assert choose_groups(rollouts_of(None, None, 0, 1), 2, 2) == [(2, True)]
+
+
+def test_withheld_partial_credit_does_not_make_a_group_different():
+    """Rewards 0.1 and 0.3 without a pass, and 0.3 and 1.0 with one."""
+    rollouts = rollouts_of(0.1, 0.3, 0.3, 1.0)
+    for rollout, passed in zip(rollouts, (False, False, False, True), strict=True):
+        parts = {"passed": float(passed), "fraction": rollout.reward.total - passed}
+        rollout.reward.parts.clear()
+        rollout.reward.parts.update(parts)
+        object.__setattr__(rollout.outcome, "status", Status.PASSED if passed else Status.WRONG)
+    assert choose_groups(rollouts, 4, 2) == [(0, True), (2, True)]
+    assert choose_groups(rollouts, 4, 2, needs_pass=True) == [(0, False), (2, True)]
+
+
 def config_of(max_gen_batches):
     algorithm = AlgorithmConfig(
         estimator="grpo", filter_zero_variance_groups=True, max_gen_batches=max_gen_batches, whiten=False

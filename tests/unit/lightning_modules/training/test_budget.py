@@ -49,6 +49,22 @@ def test_rl_by_hand():
     assert (found.num_completions, mixed.num_completions) == (7, 3)
 
 
+def test_rl_with_dynamic_sampling_and_examples_by_hand():
+    # of 200 tokens a half is trained: 18 for each of 100 and 2 for the others; examples take 6
+    found = rl_budget(
+        num_completions=20,
+        completion_tokens=160,
+        prompt_tokens=40,
+        num_ppo_epochs=2,
+        splits=["synthetic_rl"],
+        num_weights=10,
+        trained_frac=0.5,
+        sft_tokens=30,
+    )
+    assert found.flops == 18 * 10 * 100 + 2 * 10 * 100 + 6 * 10 * 30
+    assert (found.total_tokens, found.completion_tokens) == (230, 160)
+
+
 def test_sampling_adds_completions_and_operations_to_supervised_training():
     trained = sft_budget({"synthetic_train": (100, 60)}, num_weights=10)
     found = add_sampling(trained, num_completions=64, flops=2.0 * 10 * 500)

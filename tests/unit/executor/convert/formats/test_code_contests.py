@@ -60,7 +60,7 @@ EMPTY = {"input": [], "output": []}
         ({"private_tests": {"input": ["1"], "output": []}}, "malformed: inputs and outputs differ in number"),
         ({"private_tests": {"input": ["1"]}}, "malformed: private_tests has no input or no output"),
         ({"private_tests": [["1", "1"]]}, "malformed: private_tests must be an object"),
-        ({"private_tests": {"input": [None], "output": ["1"]}}, "malformed: an input must be a string, not NoneType"),
+        ({"private_tests": {"input": [None], "output": ["1"]}}, "malformed: an input must be a string, not null"),
         ({"solutions": {"language": [3], "solution": []}}, "malformed: solutions.language and solutions.solution"),
         ({"time_limit": {"seconds": float("nan"), "nanos": 0}}, "malformed: seconds must be a finite number"),
         ({"time_limit": {"seconds": -1, "nanos": 0}}, "malformed: seconds must be a finite number"),

@@ -107,14 +107,22 @@ def test_a_hostile_pickle_does_not_run(tmp_path):
         b"",
         b"cos\nsystem\n(S'true'\ntR.",
         b"\x8c\x01x" * 100_000 + b".",
-        pickle.dumps(["x"]),
-        pickle.dumps(3),
+        b"]h\x05.",
+        b"]]Nu.",
+        pickle.dumps({3}),
+        pickle.dumps(b"x"),
         pickle.dumps("x")[:-1],
     ],
 )
 def test_other_opcodes_are_refused(data):
     with pytest.raises(SkipRow, match="a pickle of something other than text"):
         read_pickle(data, "c")
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_plain_values_are_read(protocol):
+    test = {"input": "1\n", "output": "é", "testtype": None, "x": [1, 300, -70_000, 1 << 40, 0.5, True, False, [], {}]}
+    assert read_pickle(pickle.dumps([test, test, "1\n"], protocol), "c") == [test, test, "1\n"]
 
 
 def test_a_bomb_is_not_unpacked(monkeypatch):

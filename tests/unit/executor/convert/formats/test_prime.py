@@ -75,7 +75,7 @@ def info(**case):
         ({"task_type": "verifiable_math", "verification_info": "{'ground_truth': '4'}"}, "not a coding task"),
         (info(type="unknown"), "malformed: the type of test_cases must be stdin_stdout or function_call"),
         (info(type=None), "malformed: type is null"),
-        (info(input=None), "malformed: an input must be a string, not NoneType"),
+        (info(input=None), "malformed: an input must be a string, not null"),
         (info(type="function_call", input=[1]), "malformed: test_cases have no fn_name"),
         (info(type="function_call", fn_name="f", input="[1"), "an input of test_cases is neither JSON nor a Python"),
         (
