@@ -207,7 +207,7 @@ class RLOptimizerConfig:
     """
 
     lr: float = 3e-5
-    value_lr: float = 1e-3
+    value_lr: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.0
     warmup_iterations: int = 3
