@@ -289,7 +289,8 @@ class RLModule(PolicyModule):
         """Restore iteration and KL coefficient.
 
         Raises:
-            ValueError: The checkpoint is not one of RLModule, or the reference policy has other weights.
+            ValueError: The checkpoint is not one of RLModule, the reference policy has other weights, or the critic is
+                of an old version.
         """
         state = checkpoint.get(STATE_KEY)
         if state is None:
@@ -301,6 +302,12 @@ class RLModule(PolicyModule):
             raise ValueError(
                 f"the weights of init_from {self.init_from} differ from those the run started from, which would change "
                 "the KL penalty; restore that checkpoint"
+            )
+        weights = checkpoint.get("state_dict", {})
+        if self.rollout_config.critic is not None and weights and "policy.return_moments" not in weights:
+            raise ValueError(
+                "the checkpoint is of a version before 0.2.0, whose critic predicts returns that are not normalized; to "
+                "start from its policy, set model.init_args.init_from"
             )
         self.iteration = state["iteration"]
         self.kl_controller = replace(self.kl_controller, coef=state["kl_coef"])

@@ -71,8 +71,8 @@ def rl_loss(
             entropies = token_entropy(logits, temperature=temperature)
         return token_logprobs(logits, tokens, temperature=temperature), entropies
 
-    has_values = critic is not None and critic.trunk == "shared"
-    forward = functools.partial(policy, heads="both" if has_values else "policy")
+    shared = critic if critic is not None and critic.trunk == "shared" else None
+    forward = functools.partial(policy, heads="policy" if shared is None else "both")
     flex = uses_flex_attention(policy.causal_lm)
     (new_logprobs, entropies), values = packed_forward(forward, batch, trained, logits_fn, flex=flex)
     mask = torch.ones_like(new_logprobs, dtype=torch.bool)
@@ -97,8 +97,9 @@ def rl_loss(
         penalty = kl_estimate(new_logprobs, batch.ref_logprobs[trained], kl.estimator).sum() / num_tokens
         metrics["kl/loss"] = penalty.detach()
         loss = loss + kl_coef * penalty
-    if has_values:
-        loss = loss + critic.coef * _normalized_value_loss(policy, values, batch, critic, num_tokens).loss
+    if shared is not None:
+        assert values is not None
+        loss = loss + shared.coef * _normalized_value_loss(policy, values, batch, shared, num_tokens).loss
     return MinibatchLoss(loss, policy_loss.metrics["approx_kl"], policy_loss.metrics["ratio"], metrics)
 
 
