@@ -306,7 +306,7 @@ class RLModule(PolicyModule):
         weights = checkpoint.get("state_dict", {})
         if self.rollout_config.critic is not None and weights and "policy.return_moments" not in weights:
             raise ValueError(
-                "the checkpoint is of a version before 0.2.0, whose critic predicts returns that are not normalized; to "
+                "the checkpoint is of a version before 0.2.0, whose critic does not predict normalized returns; to "
                 "start from its policy, set model.init_args.init_from"
             )
         self.iteration = state["iteration"]
