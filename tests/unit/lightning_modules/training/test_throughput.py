@@ -28,7 +28,7 @@ from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 from tests.support.tiny_runs import TINY, write_policy
 
-SHARES = {f"time/{stage}_frac" for stage in ("generate", "logprob", "execute", "update", "other")}
+SHARES = {f"time/{stage}_frac" for stage in ("prompts", "generate", "logprob", "execute", "update", "other")}
 
 
 @pytest.fixture(autouse=True)
@@ -210,7 +210,7 @@ def test_tags_of_rl_and_their_steps(data_dir, tmp_path):
         assert share_generate / share_update == pytest.approx(generate_s / update_s)
     assert [share for _, share in found["rollout/padding_frac"]] == pytest.approx(padding.shares)
     assert max(padding.shares) > 0
-    assert len(found["throughput/mfu"]) == 5
+    assert len(found["throughput/mfu"]) == 11
 
 
 def test_the_share_of_padding_is_the_same_on_a_resumed_run(data_dir, tmp_path):
