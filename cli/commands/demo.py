@@ -1,4 +1,4 @@
-"""`atomforge demo`: the whole pipeline at small size: data, SFT, PPO, evaluation, and one table.
+"""`atomforge demo`: the whole pipeline at small size: data, SFT, RL, evaluation, and one table.
 
 The demo is a study whose arms run one after the other with their output on the terminal. A finished stage is skipped,
 and an interrupted one continues. Sizes and learning rates are in the YAML files.
@@ -32,8 +32,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the options of `demo`."""
     parser = subparsers.add_parser(
         "demo",
-        help="the whole pipeline at small size: data, SFT, PPO, evaluation",
-        description="Build data, train by SFT and PPO, grade both on held-out tasks, print one table.",
+        help="the whole pipeline at small size: data, SFT, RL, evaluation",
+        description="Build data, train by SFT and RL, grade all models on held-out tasks, print one table.",
     )
     parser.add_argument("--config", required=True, help="YAML file of a study, e.g. configs/demo.yaml")
     parser.add_argument("--output", default=None, help="directory of all results (`output` of the file)")
@@ -83,39 +83,43 @@ def print_tables(study: StudyConfig, results: Mapping[str, ArmResult]) -> None:
     from lightning_modules.evaluation.statistics import mean_interval, paired_difference
 
     ks = sorted({1, study.measurement.num_samples})
+    compared = {pair.tasks: (pair.split, pair.depth) for pair in study.exploratory}
     scores: dict[str, dict[str, dict[str, dict[str, float]]]] = {
-        split: {stage.name: results[stage.name].evaluation[split].metric_scores(ks) for stage in study.stages}
-        for split in study.measurement.splits
+        tasks: {
+            stage.name: results[stage.name].evaluation[split].select_depth(depth).metric_scores(ks)
+            for stage in study.stages
+        }
+        for tasks, (split, depth) in compared.items()
     }
     intervals: dict[str, dict[str, dict[str, Interval]]] = {
-        split: {
+        tasks: {
             stage: {metric: mean_interval(values) for metric, values in metrics.items()}
             for stage, metrics in by_stage.items()
         }
-        for split, by_stage in scores.items()
+        for tasks, by_stage in scores.items()
     }
     differences: dict[str, dict[str, dict[str, Interval]]] = {}
     for pair in study.exploratory:
-        after, before = scores[pair.split][pair.treatment], scores[pair.split][pair.control]
-        differences.setdefault(f"{pair.treatment} - {pair.control}", {})[pair.split] = {
+        after, before = scores[pair.tasks][pair.treatment], scores[pair.tasks][pair.control]
+        differences.setdefault(f"{pair.treatment} - {pair.control}", {})[pair.tasks] = {
             metric: paired_difference(after[metric], before[metric]) for metric in after
         }
     console = Console()
     if not console.is_terminal:
         console = Console(width=_FILE_COLUMNS)
     rows = [
-        [stage, split, str(len(next(iter(scores[split][stage].values())))), *map(_format_score, metrics.values())]
-        for split, by_stage in intervals.items()
+        [stage, tasks, str(len(next(iter(scores[tasks][stage].values())))), *map(_format_score, metrics.values())]
+        for tasks, by_stage in intervals.items()
         for stage, metrics in by_stage.items()
     ]
     metrics = list(next(iter(next(iter(intervals.values())).values())))
-    _print_table(console, "mean and 95 % interval over tasks", ["model", "split", "tasks", *metrics], rows)
-    for name, by_split in differences.items():
-        rows = [[split, *map(_format_difference, found.values())] for split, found in by_split.items()]
-        _print_table(console, f"{name}, paired by task, 95 % interval", ["split", *metrics], rows)
+    _print_table(console, "mean and 95 % interval over tasks", ["model", "tasks of", "number", *metrics], rows)
+    for name, by_tasks in differences.items():
+        rows = [[tasks, *map(_format_difference, found.values())] for tasks, found in by_tasks.items()]
+        _print_table(console, f"{name}, paired by task, 95 % interval", ["tasks of", *metrics], rows)
     seconds = {stage: round(60 * arm.minutes) for stage, arm in results.items()}
     console.print("seconds: " + ", ".join(f"{stage} {spent}" for stage, spent in seconds.items()), highlight=False)
-    console.print("`atomic` and `synthetic_train` were trained on; `synthetic_test` holds unseen compositions.")
+    console.print("`atomic` was trained on; `synthetic_test` and `synthetic_test_deeper` hold unseen compositions.")
     content = {"scores": intervals, "differences": differences, "seconds": seconds}
     write_json(Path(study.output) / "results.json", content)
 
@@ -140,7 +144,7 @@ def _print_table(console: Console, title: str, columns: list[str], rows: list[li
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, justify="left" if column in ("model", "split") else "right")
+        table.add_column(column, justify="left" if column in ("model", "tasks of") else "right")
     for row in rows:
         table.add_row(*row)
     console.print(table)

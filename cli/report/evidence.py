@@ -13,7 +13,6 @@ from cli.config.files import flatten
 from cli.study.plan import Comparison, Contrast, Gate, StudyConfig
 from cli.study.results import ArmResult
 from cli.study.verdicts import CrossedMean, Verdict, crossed_mean, decide, holm_confidences, paired_mean_difference
-from lightning_modules.evaluation.records import Evaluation
 from lightning_modules.evaluation.statistics import Interval
 
 GATED_HYPOTHESIS = "F3"
@@ -184,14 +183,10 @@ def _paired_scores(
         for stage in (pair.treatment, pair.control)
     ]
     seeds = sorted(sides[0].keys() & sides[1].keys())
-    treatment, control = ([_scores(side[seed], metric, pair.depth) for seed in seeds] for side in sides)
+    treatment, control = (
+        [side[seed].select_depth(pair.depth).scores_by_metric(metric) for seed in seeds] for side in sides
+    )
     return seeds, treatment, control
-
-
-def _scores(evaluation: Evaluation, metric: str, depth: int | None) -> dict[str, float]:
-    chosen = {task.task_id for task in evaluation.tasks if depth is None or task.depth == depth}
-    scores = evaluation.scores_by_metric(metric)
-    return {task_id: score for task_id, score in scores.items() if task_id in chosen}
 
 
 def _difference(treatment: Sequence[Mapping[str, float]], control: Sequence[Mapping[str, float]]) -> CrossedMean | None:

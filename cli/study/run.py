@@ -124,7 +124,7 @@ def build_data(study: StudyConfig) -> None:
 
 
 def build_arms(study: StudyConfig) -> list[Arm]:
-    """List the arms of a study, parents before children.
+    """List the arms of a study, seed by seed, parents before children.
 
     Raises:
         UsageError: a file cannot be read.
@@ -134,8 +134,8 @@ def build_arms(study: StudyConfig) -> list[Arm]:
 
     manifest = read_manifest(Path(study.data_dir))
     found: dict[tuple[str, int], Arm] = {}
-    for stage in study.in_order():
-        for seed in study.seeds:
+    for seed in study.seeds:  # one seed after the other: a report of the first ones already compares all stages
+        for stage in study.in_order():
             parent = None if stage.parent is None else found[stage.parent, seed]
             measurement = study.measurement_for(stage)
             fingerprint = compute_fingerprint(

@@ -80,6 +80,11 @@ class Evaluation:
     tasks: tuple[TaskResult, ...]
     settings: Mapping[str, Any]
 
+    def select_depth(self, depth: int | None) -> "Evaluation":
+        """Return the results of the tasks of one depth; None keeps all."""
+        tasks = self.tasks if depth is None else tuple(task for task in self.tasks if task.depth == depth)
+        return Evaluation(tasks=tasks, settings=self.settings)
+
     def scores(self, k: int) -> dict[str, float]:
         """Estimate pass@k of each task from its samples; tasks with fewer than k graded samples are left out."""
         return {

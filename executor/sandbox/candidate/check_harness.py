@@ -190,13 +190,17 @@ def _make_exception(name: str, bases: list[str], message: str | None) -> BaseExc
 
 
 def _load_prompt(prompt: str | None, namespace: dict[str, Any]) -> None:
-    """Execute the prompt for its imports and helpers. A prompt that is no program, even with a body, has none."""
+    """Execute the prompt for its imports and helpers. A prompt that is no program, even with a body, has none.
+
+    Nor has one that only parses as a program by chance, such as a single word: it has nothing but expressions.
+    """
     for source in () if prompt is None else (prompt, prompt + _BODY):
         try:
-            code = compile(source, _PROMPT_FILE, "exec", dont_inherit=True)
+            tree = ast.parse(source, _PROMPT_FILE)
         except (SyntaxError, ValueError):
             continue
-        exec(code, namespace)
+        if not all(isinstance(statement, ast.Expr) for statement in tree.body):
+            exec(compile(tree, _PROMPT_FILE, "exec", dont_inherit=True), namespace)
         return
 
 
