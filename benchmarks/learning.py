@@ -25,7 +25,7 @@ from benchmarks.rounds import ROOT, build_table, run_json
 TRL_PYTHON = ROOT / ".cache" / "integrations" / "trl" / "bin" / "python"
 TIMEOUT_S = 7200
 CONFIGS = ["rl", "experiments/compose_rl"]
-TRL_LEARNING_RATES = (1e-4, 3e-4, 1e-3)
+TRL_LEARNING_RATES = (3e-4, 1e-4, 1e-3)
 MAX_NEW_TOKENS = 64
 OURS = "atomforge"
 
