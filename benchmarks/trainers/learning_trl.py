@@ -60,7 +60,7 @@ def load_rows(path, tokenizer):
 def main(folder, settings):
     options = json.loads(settings)
     torch.set_num_threads(options["threads"])
-    tokenizer = AutoTokenizer.from_pretrained(options["start"], padding_side="left")
+    tokenizer = AutoTokenizer.from_pretrained(options["start"], padding_side="left", split_special_tokens=False)
     rows = load_rows(options["prompts"], tokenizer)
     num_completions = len(rows) // options["iterations"] * options["samples_per_prompt"]
     micro_batch_size = min(MICRO_BATCH_SIZE, num_completions)
