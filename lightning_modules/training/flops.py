@@ -53,7 +53,7 @@ class MinibatchSize(NamedTuple):
 
 
 def training_cost(policy: Policy) -> TrainingCost:
-    """Read off a policy what training it costs; a critic of its own (`separate`) runs beside the causal LM."""
+    """Compute the training cost of a policy; a `separate` critic runs in addition to the causal LM."""
     config = policy.causal_lm.config.get_text_config()
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     per_pair = 12 * config.num_hidden_layers * config.num_attention_heads * width
