@@ -159,7 +159,9 @@ def compute_memory(model: ModelSizes, run: RunSizes, layout: Layout) -> dict[str
     }
     generating = {
         "sampling_weights": HALF * (model.matrix_weights + (model.num_weights if is_sharded else 0)),
-        "kv_cache": rows * (run.prompt_tokens + run.max_new_tokens) * model.kv_bytes,
+        # each distinct prompt once
+        "kv_cache": (-(-rows // run.samples_per_prompt) * run.prompt_tokens + rows * run.max_new_tokens)
+        * model.kv_bytes,
         "sampling_logits": rows * model.vocab_size * SAMPLING_LOGIT_BYTES,
     }
     updating = {

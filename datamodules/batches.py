@@ -99,19 +99,21 @@ class PromptBatch(NamedTuple):
 
 
 class MinibatchConfig(NamedTuple):
-    """How the rollouts of an iteration on one rank are divided into minibatches.
+    """How the rollouts of an iteration on one rank are divided into minibatches, of the policy or of the critic.
 
     Args:
         size: Completions per optimizer step on this rank.
         num_epochs: Passes over the rollouts.
         num_micro_batches: Micro-batches per optimizer step.
         seed: Seed of the order.
+        trains_critic: Whether they train only the critic.
     """
 
     size: int
     num_epochs: int
     num_micro_batches: int
     seed: int
+    trains_critic: bool = False
 
     def count_steps(self, num_completions: int) -> int:
         """Count the optimizer steps of an iteration."""
@@ -129,6 +131,8 @@ class RolloutStats(NamedTuple):
     """Completions with a reward."""
     counts_by_depth: Mapping[int, tuple[int, int]] = {}
     """Completions that passed and completions that were graded, by depth of the task."""
+    return_sums: tuple[float, ...] = (0.0, 0.0, 0.0)
+    """Number of the returns that the critic is trained on, their sum, and the sum of their squares."""
 
 
 class RolloutBatch(NamedTuple):
@@ -164,6 +168,8 @@ class RolloutBatch(NamedTuple):
     """[] float, divides the loss: this micro-batch's share of the trained tokens of its optimizer step on this rank"""
     stats: RolloutStats = RolloutStats()
     """Of the whole iteration, the same in all of its batches"""
+    trains_critic: bool = False
+    """Whether this batch trains only the critic"""
     sft: SFTBatch | None = None
     """Examples for the supervised term of the loss; None without one"""
     num_sft_labels: Tensor | None = None

@@ -23,7 +23,13 @@ class RolloutLoader:
         self._data = data
 
     def __len__(self) -> int:
-        return self._data.steps_per_iteration * self._data.minibatch_config().num_micro_batches
+        data = self._data
+        trainer: Any = data.trainer
+        configs = [data.minibatch_config()]
+        if trainer is not None:
+            configs = trainer.lightning_module.plan_passes(configs[0])
+        num_completions = data.prompts_per_iteration * data.samples_per_prompt // (trainer.world_size if trainer else 1)
+        return sum(config.count_steps(num_completions) * config.num_micro_batches for config in configs)
 
     def __iter__(self) -> Iterator[RolloutBatch]:
         trainer = self._data.trainer

@@ -78,17 +78,17 @@ class SFTExamples:
         rank: int = 0,
         world_size: int = 1,
     ) -> list[RolloutBatch]:
-        """Give the micro-batches of an iteration their examples.
+        """Give the micro-batches of an iteration that train the policy their examples.
 
         Args:
-            batches: Of this rank, `num_micro_batches` for each optimizer step.
-            first_step: Optimizer steps before this iteration.
+            batches: Of this rank, `num_micro_batches` for each optimizer step, those of the critic first.
+            first_step: Optimizer steps of the policy before this iteration.
             num_micro_batches: Micro-batches that the examples of a step are divided into.
             rank: This rank.
             world_size: Ranks that they are divided among; together at most `batch_size`.
         """
-        attached = []
-        for number, batch in enumerate(batches):
+        attached = [batch for batch in batches if batch.trains_critic]
+        for number, batch in enumerate(batches[len(attached) :]):
             step, part = divmod(number, num_micro_batches)
             mine = self._draw(first_step + step)[rank::world_size]
             num_labels = sum(len(sample.completion_ids) for sample in mine)

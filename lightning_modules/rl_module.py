@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from transformers import PreTrainedTokenizerFast
 
@@ -24,12 +25,12 @@ from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.compute import ComputeConfig, disable_dropout
 from lightning_modules.models.lora import LoRAConfig
 from lightning_modules.models.reference import ReferencePolicy, weights_sha256
-from lightning_modules.models.sharding import get_mesh
+from lightning_modules.models.sharding import get_mesh, touch
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLOptimizerConfig, RolloutConfig
 from lightning_modules.rl.custom_reward import load_reward_function
 from lightning_modules.rl.early_stopping import KLEarlyStopping
 from lightning_modules.rl.kl import KLController
-from lightning_modules.rl.losses import rl_loss
+from lightning_modules.rl.losses import critic_loss, rl_loss
 from lightning_modules.rl.rollout import RolloutContext, collect_rollouts
 from lightning_modules.rl.sft_loss import sft_loss
 from lightning_modules.training.curve_layout import RL_SECTIONS
@@ -125,6 +126,7 @@ class RLModule(PolicyModule):
         self._next_kl_controller = self.kl_controller
         self.iteration = 0
         self._early_stopping = KLEarlyStopping(algorithm.target_kl)
+        self._frozen: list[nn.Parameter] = []
         self._update_s = 0.0
         self._batch_started_at = 0.0
 
@@ -148,7 +150,27 @@ class RLModule(PolicyModule):
             sum_over_ranks=self._sum_over_ranks,
             start_progress=self.count_progress,
         )
-        return collect_rollouts(context, draw_prompts, minibatches)
+        return collect_rollouts(context, draw_prompts, self.plan_passes(minibatches))
+
+    def plan_passes(self, minibatches: MinibatchConfig) -> list[MinibatchConfig]:
+        """Put the critic's passes over the rollouts before the policy's, which are left out while the critic warms up.
+
+        Raises:
+            ValueError: The critic's minibatches do not divide among ranks and micro-batches.
+        """
+        critic = self.rollout_config.critic
+        if critic is None:
+            return [minibatches]
+        size = minibatches.size
+        if critic.minibatch_size is not None:
+            size, rest = divmod(critic.minibatch_size, self.trainer.world_size)
+            if rest or size % minibatches.num_micro_batches:
+                raise ValueError(
+                    f"critic.minibatch_size {critic.minibatch_size} does not divide into {self.trainer.world_size} "
+                    f"ranks x accumulate_grad_batches {minibatches.num_micro_batches}"
+                )
+        own = minibatches._replace(size=size, num_epochs=critic.num_epochs, trains_critic=True)
+        return [own] if self.iteration < critic.warmup_iterations else [own, minibatches]
 
     def setup(self, stage: str) -> None:
         if self.trainer.precision not in ("32-true", "bf16-mixed"):
@@ -182,10 +204,28 @@ class RLModule(PolicyModule):
 
     def on_train_batch_start(self, batch: RolloutBatch, batch_idx: int) -> None:
         self._batch_started_at = time.perf_counter()
+        if batch_idx == 0 and self.rollout_config.critic is not None:
+            self.policy.update_return_moments(torch.tensor(batch.stats.return_sums, device=self.device))
 
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> Tensor:
         if batch_idx == 0:
             self.log_dict(dict(batch.stats.metrics), on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
+        self._frozen = self._find_frozen(trains_critic=batch.trains_critic)
+        loss = self._critic_step(batch) if batch.trains_critic else self._policy_step(batch, batch_idx)
+        # DDP waits for a gradient of every parameter
+        return loss + touch(self._frozen) if isinstance(self.trainer.strategy, DDPStrategy) else loss
+
+    def _critic_step(self, batch: RolloutBatch) -> Tensor:
+        critic = self.rollout_config.critic
+        assert critic is not None
+        num_tokens = self.trainer.strategy.reduce(batch.num_tokens, reduce_op="mean")
+        result = critic_loss(self.policy, batch, critic, num_tokens=self._early_stopping.start_micro_batch(num_tokens))
+        if not self._early_stopping.is_empty:
+            metrics = {"value/loss": result.loss.detach(), "value/clip_frac": result.metrics["clip_frac"]}
+            self.log_dict(metrics, on_step=False, on_epoch=True, sync_dist=True, batch_size=1)
+        return result.loss
+
+    def _policy_step(self, batch: RolloutBatch, batch_idx: int) -> Tensor:
         stopping, config, reduce = self._early_stopping, self.rollout_config, self.trainer.strategy.reduce
         result = rl_loss(
             self.policy,
@@ -210,15 +250,14 @@ class RLModule(PolicyModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Drop the gradients of weights that must not change: a zero gradient would still move them, by momentum."""
-        frozen = (
-            self.policy.parameters()
-            if self._early_stopping.skip_step
-            else self.policy.causal_lm.parameters()
-            if self.iteration < self._num_warmup_iterations()
-            else ()
-        )
-        for parameter in frozen:
+        for parameter in self.policy.parameters() if self._early_stopping.skip_step else self._frozen:
             parameter.grad = None
+
+    def _find_frozen(self, *, trains_critic: bool) -> list[nn.Parameter]:
+        """Return the parameters that a step does not train: the critic has steps of its own."""
+        if trains_critic:
+            return list(self.policy.causal_lm.parameters())
+        return [] if self.policy.critic_trunk is None else self.policy.critic_parameters()
 
     def on_train_batch_end(self, outputs: Any, batch: RolloutBatch, batch_idx: int) -> None:
         self._update_s += time.perf_counter() - self._batch_started_at
@@ -250,7 +289,8 @@ class RLModule(PolicyModule):
         """Restore iteration and KL coefficient.
 
         Raises:
-            ValueError: The checkpoint is not one of RLModule, or the reference policy has other weights.
+            ValueError: The checkpoint is not one of RLModule, the reference policy has other weights, or the critic is
+                of an old version.
         """
         state = checkpoint.get(STATE_KEY)
         if state is None:
@@ -262,6 +302,12 @@ class RLModule(PolicyModule):
             raise ValueError(
                 f"the weights of init_from {self.init_from} differ from those the run started from, which would change "
                 "the KL penalty; restore that checkpoint"
+            )
+        weights = checkpoint.get("state_dict", {})
+        if self.rollout_config.critic is not None and weights and "policy.return_moments" not in weights:
+            raise ValueError(
+                "the checkpoint is of a version before 0.2.0, whose critic does not predict normalized returns; to "
+                "start from its policy, set model.init_args.init_from"
             )
         self.iteration = state["iteration"]
         self.kl_controller = replace(self.kl_controller, coef=state["kl_coef"])

@@ -69,7 +69,7 @@ def _budgets(study: StudyConfig, arms: Arms) -> Table:
             *("FLOPs", "with all parents"),
         ],
         rows=rows,
-        caption=f"Cost of training, first seed. FLOPs are {formulas}: N weights, T tokens, E epochs over completions",
+        caption=f"Cost of training, first seed. FLOPs are {formulas}: N weights, T tokens, E (and C) epochs",
     )
 
 

@@ -22,7 +22,7 @@ def packed_forward(
     forward: Callable[..., Any],
     rows: SFTBatch | RolloutBatch | PackedCompletions,
     predicted: Tensor,
-    logits_fn: LogitsFn,
+    logits_fn: LogitsFn | None,
     *,
     flex: bool,
 ) -> Any:
@@ -32,7 +32,7 @@ def packed_forward(
         forward: `Policy` or `ReferencePolicy.forward`.
         rows: `R` packed rows on the device of the model.
         predicted: [R, T-1] bool, True at the positions whose next token is of interest; `M` in all, row by row.
-        logits_fn: Computes the wanted tensors from logits, chunk by chunk.
+        logits_fn: Computes the wanted tensors from logits, chunk by chunk; None if `forward` computes no logits.
         flex: Whether the model uses flex attention.
 
     Returns:
@@ -44,6 +44,7 @@ def packed_forward(
     targets = rows.input_ids[:, 1:][predicted]
 
     def of_chunk(logits: Tensor, chunk: slice) -> tuple[Tensor, ...]:
+        assert logits_fn is not None
         return logits_fn(logits, targets[chunk])
 
     return forward(rows.input_ids, mask, rows.position_ids, functional.pad(predicted, (0, 1)), of_chunk)

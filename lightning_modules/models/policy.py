@@ -14,16 +14,19 @@ from transformers import PreTrainedModel
 from lightning_modules.models.chunked_logits import LogitsFn, apply_to_chunked_logits
 from lightning_modules.models.compute import use_attention, uses_flex_attention
 from lightning_modules.models.lora import has_lora, merge_lora
+from lightning_modules.models.return_normalization import mean_and_std, update_moments
 from lightning_modules.models.sharding import copy_structure, gather_full_model, shard
 
 Trunk = Literal["shared", "separate"]
+Heads = Literal["both", "policy", "critic"]
 
 
 class Policy(nn.Module):
     """A causal LM that computes logits, and values if it has a critic, at selected positions only.
 
-    The value head is initialized to zero, so that first values are 0. A separate critic starts as a copy of the causal
-    LM without its output layer, and its gradients do not reach the causal LM.
+    The value head predicts returns in units of their running mean and standard deviation, which are part of the state.
+    It is initialized to zero. A separate critic starts as a copy of the causal LM without its output layer, and its
+    gradients do not reach the causal LM.
 
     Args:
         causal_lm: model to train.
@@ -39,7 +42,9 @@ class Policy(nn.Module):
         self.critic_trunk: nn.Module | None = copy.deepcopy(causal_lm.base_model) if critic == "separate" else None
         self._full_structure: tuple[PreTrainedModel] | None = None  # a tuple, so that it is no submodule
         self.value_head: nn.Linear | None = None
+        self.return_moments: Tensor
         if critic is not None:
+            self.register_buffer("return_moments", torch.zeros(3))
             self.value_head = nn.Linear(causal_lm.config.get_text_config().hidden_size, 1)
             nn.init.zeros_(self.value_head.weight)
             nn.init.zeros_(self.value_head.bias)
@@ -51,6 +56,7 @@ class Policy(nn.Module):
         position_ids: Tensor,
         position_mask: Tensor,
         logits_fn: LogitsFn | None = None,
+        heads: Heads = "both",
     ) -> tuple[Any, Tensor | None]:
         """Run the heads at `M` selected positions: logits of a whole prompt would cost more than everything else.
 
@@ -60,23 +66,45 @@ class Policy(nn.Module):
             position_ids: [B, T] long.
             position_mask: [B, T] bool, True = selected.
             logits_fn: computes tensors from logits, chunk by chunk; None = return the logits.
+            heads: `policy` computes no values, `critic` values only, whose gradients do not reach the causal LM.
 
         Returns:
-            Logits [M, V], or the tensors of `logits_fn`, and values [M] (None without a critic), row by row; the value
-            at t is that of the state after token t.
+            Logits [M, V], or the tensors of `logits_fn` (None for `critic`), and values [M] (None without a critic and
+            for `policy`), row by row; the value at t is that of the state after token t.
         """
-        hidden = self._run_trunk(self.causal_lm.base_model, input_ids, attention_mask, position_ids)[position_mask]
-        head = output_layer(self.causal_lm)
-        if logits_fn is None:
-            outputs: Any = head(hidden)
-        else:
-            vocab_size = self.causal_lm.config.get_text_config().vocab_size
-            outputs = apply_to_chunked_logits(head, hidden, logits_fn, vocab_size=vocab_size)
-        if self.value_head is None:
+        inputs = (input_ids, attention_mask, position_ids)
+        outputs: Any = None
+        hidden: Tensor | None = None
+        if heads != "critic" or self.critic_trunk is None:
+            with torch.set_grad_enabled(heads != "critic" and torch.is_grad_enabled()):
+                hidden = self._run_trunk(self.causal_lm.base_model, *inputs)[position_mask]
+        if heads != "critic":
+            assert hidden is not None
+            head = output_layer(self.causal_lm)
+            if logits_fn is None:
+                outputs = head(hidden)
+            else:
+                vocab_size = self.causal_lm.config.get_text_config().vocab_size
+                outputs = apply_to_chunked_logits(head, hidden, logits_fn, vocab_size=vocab_size)
+        if heads == "policy" or self.value_head is None:
             return outputs, None
         if self.critic_trunk is not None:
-            hidden = self._run_trunk(self.critic_trunk, input_ids, attention_mask, position_ids)[position_mask]
-        return outputs, self.value_head(hidden).squeeze(-1)
+            hidden = self._run_trunk(self.critic_trunk, *inputs)[position_mask]
+        mean, std = mean_and_std(self.return_moments)
+        return outputs, self.value_head(hidden).squeeze(-1) * std + mean
+
+    @property
+    def return_std(self) -> Tensor:
+        """Running standard deviation of returns, a scalar."""
+        return mean_and_std(self.return_moments)[1]
+
+    def update_return_moments(self, sums: Tensor) -> None:
+        """Average the returns of an iteration into their running mean and standard deviation.
+
+        Args:
+            sums: [3] count, sum and sum of squares of the returns, over all ranks.
+        """
+        self.return_moments.copy_(update_moments(self.return_moments, sums))
 
     def shard(self, mesh: DeviceMesh) -> None:
         """Shard the parameters over the ranks of `mesh`, in place."""

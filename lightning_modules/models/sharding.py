@@ -5,6 +5,7 @@ and samples from a plain copy. All ranks call these functions together.
 """
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from lightning.pytorch.strategies import ModelParallelStrategy, StrategyRegistry
@@ -78,6 +79,11 @@ def gather_full_model(
 def full_tensor(tensor: Tensor) -> Tensor:
     """Return a tensor as a whole, gathered if it is sharded."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def touch(parameters: Iterable[nn.Parameter]) -> Tensor | float:
+    """Return a zero whose gradient with respect to these parameters is zero, so that none lacks a gradient."""
+    return 0.0 * sum(parameter.sum() for parameter in parameters if parameter.requires_grad)
 
 
 def _find_blocks(module: nn.Module) -> list[nn.Module]:

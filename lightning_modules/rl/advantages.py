@@ -31,12 +31,14 @@ def estimate_advantages(
         critic: Of `gae`.
 
     Returns:
-        Advantages [B, L], and returns [B, L], which are 0 without a critic.
+        Advantages [B, L], and returns [B, L], which are 0 without a critic. The returns are rewards-to-go for any
+        `gae_lambda`, as in VC-PPO (arXiv 2503.01491): the critic's targets do not depend on its own values.
     """
     mask, gamma = logprobs.mask, algorithm.gamma
     if algorithm.estimator == "gae":
         assert critic is not None
-        return generalized_advantages(rewards, logprobs.values, mask, gamma=gamma, gae_lambda=critic.gae_lambda)
+        advantages = generalized_advantages(rewards, logprobs.values, mask, gamma=gamma, gae_lambda=critic.gae_lambda)
+        return advantages, rewards_to_go(rewards, mask, gamma=gamma)
     if algorithm.estimator == "reinforce_pp":
         return rewards_to_go(rewards, mask, gamma=gamma), torch.zeros_like(rewards)
     compare = {"grpo": group_relative, "dr_grpo": group_centered, "rloo": leave_one_out}[algorithm.estimator]
@@ -65,9 +67,7 @@ def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, *, kl_coef: float) -
     return rewards
 
 
-def generalized_advantages(
-    rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float, gae_lambda: float
-) -> tuple[Tensor, Tensor]:
+def generalized_advantages(rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float, gae_lambda: float) -> Tensor:
     """Compute GAE (Schulman et al. 2015, arXiv 1506.02438, equation 16); the value after the last token is 0.
 
     Args:
@@ -78,7 +78,7 @@ def generalized_advantages(
         gae_lambda: 0 gives one-step errors, 1 gives returns minus values.
 
     Returns:
-        Advantages [B, L] and returns (advantages + values) [B, L], both 0 outside the mask.
+        [B, L], 0 outside the mask.
     """
     inside = mask.to(values.dtype)
     values = values * inside
@@ -90,7 +90,7 @@ def generalized_advantages(
         following = (error + gamma * gae_lambda * following) * inside[:, t]
         advantages[:, t] = following
         next_value = values[:, t]
-    return advantages, advantages + values
+    return advantages
 
 
 def rewards_to_go(rewards: Tensor, mask: Tensor, *, gamma: float) -> Tensor:

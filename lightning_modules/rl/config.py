@@ -78,21 +78,31 @@ class CriticConfig:
     """The critic of `gae`.
 
     Args:
-        trunk: `shared`: a head on the hidden states of the policy; `separate`: a second model with a head.
-        coef: Weight of the value loss.
-        clip: Values are clipped to this distance from the value at sampling; null = no clipping.
-        gae_lambda: 0 = one-step errors, 1 = returns minus values.
-        warmup_iterations: Iterations at the start that train only the critic (its head, if the trunk is shared).
+        trunk: `separate`: a second model with a head; `shared`: a head on the hidden states of the policy.
+        num_epochs: Passes over the rollouts of an iteration that train only the critic (its head, if the trunk is
+            shared). They come after the advantages are computed, so these use the critic of earlier iterations.
+        minibatch_size: Completions per optimizer step of those passes, over all ranks; null = `data.minibatch_size`.
+        coef: Weight of the value loss in the policy's optimizer steps, which train a shared trunk for both.
+        clip: Values are clipped to this distance from the value at sampling, in standard deviations of returns; null =
+            no clipping.
+        gae_lambda: Of the advantages: 0 = one-step errors, 1 = returns minus values.
+        warmup_iterations: Iterations at the start without optimizer steps of the policy.
     """
 
-    trunk: Trunk = "shared"
+    trunk: Trunk = "separate"
+    num_epochs: int = 4
+    minibatch_size: int | None = None
     coef: float = 0.1
-    clip: float | None = 0.2
+    clip: float | None = None
     gae_lambda: float = 0.95
     warmup_iterations: int = 3
 
     def __post_init__(self) -> None:
         _check_at_least_zero("critic", coef=self.coef, warmup_iterations=self.warmup_iterations)
+        if self.num_epochs < 1:
+            raise ValueError(f"critic.num_epochs must be at least 1, got {self.num_epochs}")
+        if self.minibatch_size is not None and self.minibatch_size < 1:
+            raise ValueError(f"critic.minibatch_size must be at least 1, or null, got {self.minibatch_size}")
         if self.clip is not None and self.clip <= 0:
             raise ValueError(f"critic.clip must be above 0.0, or null, got {self.clip}")
         _check_fraction("critic", gae_lambda=self.gae_lambda)
@@ -197,7 +207,7 @@ class RLOptimizerConfig:
     """
 
     lr: float = 3e-5
-    value_lr: float = 1e-3
+    value_lr: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.0
     warmup_iterations: int = 3

@@ -6,6 +6,7 @@ that the result does not depend on how a minibatch is split. Shapes: `B` complet
 token is trained.
 """
 
+import functools
 from typing import NamedTuple
 
 import torch
@@ -51,7 +52,7 @@ def rl_loss(
     temperature: float,
     num_tokens: Tensor,
 ) -> MinibatchLoss:
-    """Run the policy over a micro-batch and compute its loss.
+    """Run the policy over a micro-batch and compute its loss, which has the value loss if the trunk is shared.
 
     Args:
         policy: Policy that is trained.
@@ -70,8 +71,10 @@ def rl_loss(
             entropies = token_entropy(logits, temperature=temperature)
         return token_logprobs(logits, tokens, temperature=temperature), entropies
 
+    shared = critic if critic is not None and critic.trunk == "shared" else None
+    forward = functools.partial(policy, heads="policy" if shared is None else "both")
     flex = uses_flex_attention(policy.causal_lm)
-    (new_logprobs, entropies), values = packed_forward(policy, batch, trained, logits_fn, flex=flex)
+    (new_logprobs, entropies), values = packed_forward(forward, batch, trained, logits_fn, flex=flex)
     mask = torch.ones_like(new_logprobs, dtype=torch.bool)
     policy_loss = ppo_policy_loss(
         new_logprobs,
@@ -94,20 +97,33 @@ def rl_loss(
         penalty = kl_estimate(new_logprobs, batch.ref_logprobs[trained], kl.estimator).sum() / num_tokens
         metrics["kl/loss"] = penalty.detach()
         loss = loss + kl_coef * penalty
-    if critic is not None:
+    if shared is not None:
         assert values is not None
-        value_loss = ppo_value_loss(
-            values.float(),
-            batch.values[trained],
-            batch.returns[trained],
-            mask,
-            clip=critic.clip,
-            num_tokens=num_tokens,
-        )
-        metrics["value/loss"] = value_loss.loss.detach()
-        metrics["value/clip_frac"] = value_loss.metrics["clip_frac"]
-        loss = loss + critic.coef * value_loss.loss
+        loss = loss + shared.coef * _normalized_value_loss(policy, values, batch, shared, num_tokens).loss
     return MinibatchLoss(loss, policy_loss.metrics["approx_kl"], policy_loss.metrics["ratio"], metrics)
+
+
+def critic_loss(policy: Policy, batch: RolloutBatch, critic: CriticConfig, *, num_tokens: Tensor) -> "LossAndMetrics":
+    """Run the critic over a micro-batch and compute its loss; arguments as for `rl_loss`."""
+    forward, flex = functools.partial(policy, heads="critic"), uses_flex_attention(policy.causal_lm)
+    _, values = packed_forward(forward, batch, batch.loss_mask, None, flex=flex)
+    return _normalized_value_loss(policy, values, batch, critic, num_tokens)
+
+
+def _normalized_value_loss(
+    policy: Policy, values: Tensor, batch: RolloutBatch, critic: CriticConfig, num_tokens: Tensor
+) -> "LossAndMetrics":
+    """Compute the value loss in standard deviations of returns."""
+    std, trained = policy.return_std, batch.loss_mask
+    mask = torch.ones_like(values, dtype=torch.bool)
+    return ppo_value_loss(
+        values.float() / std,
+        batch.values[trained] / std,
+        batch.returns[trained] / std,
+        mask,
+        clip=critic.clip,
+        num_tokens=num_tokens,
+    )
 
 
 class LossAndMetrics(NamedTuple):

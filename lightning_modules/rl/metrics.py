@@ -20,7 +20,7 @@ from lightning_modules.rl.advantages import find_zero_variance_groups
 from lightning_modules.rl.config import RolloutConfig
 from lightning_modules.rl.custom_reward import CUSTOM_PART
 from lightning_modules.rl.kl import kl_k1, kl_k3
-from lightning_modules.rl.numerics import SumOverRanks, explained_variance, masked_mean, variance
+from lightning_modules.rl.numerics import SumOverRanks, explained_variance, masked_mean, moment_sums, variance
 from lightning_modules.rl.records import (
     Advantages,
     Rollout,
@@ -85,7 +85,8 @@ def measure_rollouts(
     )
     by_depth = count_by_depth(generated, sum_over_ranks)
     rates = {f"reward/pass_rate_depth_{depth}": passed / graded for depth, (passed, graded) in by_depth.items()}
-    return RolloutStats({**metrics, **rates}, kl, num_rewarded, by_depth)
+    return_sums = sum_over_ranks(moment_sums(targets.returns, targets.value_mask)).tolist()
+    return RolloutStats({**metrics, **rates}, kl, num_rewarded, by_depth, tuple(return_sums))
 
 
 def count_by_depth(rollouts: Sequence[Rollout], sum_over_ranks: SumOverRanks) -> dict[int, tuple[int, int]]:

@@ -20,7 +20,7 @@ def build_minibatches(
     targets: Advantages,
     stats: RolloutStats,
     batch: PromptBatch,
-    config: MinibatchConfig,
+    configs: Sequence[MinibatchConfig],
     pad_id: int,
     max_length: int | None = None,
 ) -> list[RolloutBatch]:
@@ -35,7 +35,7 @@ def build_minibatches(
         targets: [N, L] each.
         stats: Of the iteration.
         batch: The prompts of the rollouts.
-        config: Sizes.
+        configs: Passes over the rollouts, in the order of training.
         pad_id: Padding token.
         max_length: Maximum tokens of a completion, for `loss_aggregation: seq-mean-token-sum-norm`; None for the mean
             over tokens.
@@ -49,19 +49,26 @@ def build_minibatches(
         "returns": targets.returns,
     }
     batches: list[RolloutBatch] = []
-    for minibatch in plan_minibatches(len(rollouts), batch.samples_per_prompt, batch.iteration, config):
-        num_tokens = int(targets.loss_mask[minibatch].sum()) / config.num_micro_batches
+    steps = [
+        (config, minibatch)
+        for config in configs
+        for minibatch in plan_minibatches(len(rollouts), batch.samples_per_prompt, batch.iteration, config)
+    ]
+    for config, minibatch in steps:
+        mask = tokens["loss_mask"] = targets.value_mask if config.trains_critic else targets.loss_mask
+        num_tokens = int(mask[minibatch].sum()) / config.num_micro_batches
         if max_length is not None:
-            factor = sequence_norm_factor(targets.loss_mask[minibatch], max_length)
+            factor = sequence_norm_factor(mask[minibatch], max_length)
             tokens["advantages"][minibatch] = targets.advantages[minibatch] * factor
         size = -(-len(minibatch) // config.num_micro_batches)
         for first in range(0, len(minibatch), size):
             part = minibatch[first : first + size]
-            chosen = [i for i in part if targets.loss_mask[i].any()] or part[:1]  # the others have no gradient
+            chosen = [i for i in part if mask[i].any()] or part[:1]  # the others have no gradient
             collated = collate([rollouts[i] for i in chosen], {name: t[chosen] for name, t in tokens.items()}, pad_id)
             if logprobs.from_sampler:
                 collated = collated._replace(old_logprobs=None)
-            batches.append(collated._replace(num_tokens=torch.tensor(num_tokens), stats=stats))
+            share = torch.tensor(num_tokens)
+            batches.append(collated._replace(num_tokens=share, stats=stats, trains_critic=config.trains_critic))
     return batches
 
 
@@ -88,9 +95,9 @@ def plan_minibatches(
     Returns:
         `num_epochs * ceil(num_completions / size)` lists of indices.
     """
-    plan = []
+    plan, name = [], "critic_minibatches" if config.trains_critic else "minibatches"
     for epoch in range(config.num_epochs):
-        prompts = permutation(num_completions // samples_per_prompt, "minibatches", config.seed, iteration, epoch)
+        prompts = permutation(num_completions // samples_per_prompt, name, config.seed, iteration, epoch)
         order = [prompt * samples_per_prompt + i for prompt in prompts.tolist() for i in range(samples_per_prompt)]
         plan += [order[first : first + config.size] for first in range(0, num_completions, config.size)]
     return plan

@@ -66,7 +66,9 @@ class Advantages(NamedTuple):
     returns: Tensor
     """[N, L] targets of the critic; 0 without one"""
     loss_mask: Tensor
-    """[N, L] bool, True on the tokens that are trained"""
+    """[N, L] bool, True on the tokens that the policy is trained on"""
+    value_mask: Tensor
+    """[N, L] bool, True on the tokens that the critic is trained on: those of completions with a reward"""
     zero_variance: Tensor
     """[N] bool, True for completions of a group whose rewards are all equal"""
 

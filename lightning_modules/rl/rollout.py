@@ -30,14 +30,14 @@ from lightning_modules.rl.sampling import RolloutContext, StageTimer, sample_rol
 
 @torch.no_grad()
 def collect_rollouts(
-    context: RolloutContext, draw_prompts: Callable[[int], PromptBatch], minibatches: MinibatchConfig
+    context: RolloutContext, draw_prompts: Callable[[int], PromptBatch], passes: Sequence[MinibatchConfig]
 ) -> list[RolloutBatch]:
     """Complete and grade the prompts of an iteration, and build the minibatches to train on.
 
     Args:
         context: Policy, reference policy, executor and settings; not changed.
         draw_prompts: Returns the prompts of this rank for 0, and further ones for 1, 2, ... (dynamic sampling).
-        minibatches: Number and size of the minibatches.
+        passes: Passes of critic and policy over the rollouts, in the order of training.
 
     Returns:
         The micro-batches of this rank, in the order of training.
@@ -47,7 +47,7 @@ def collect_rollouts(
     sampled = sample_rollouts(context, draw_prompts, timer)
     rollouts = sampled.trained
     # 2. Compute log-probabilities of policy and reference, and values, unless the loss computes all that is needed.
-    if config.needs_logprobs(minibatches.count_steps(len(rollouts))):
+    if config.needs_logprobs(sum(one.count_steps(len(rollouts)) for one in passes)):
         with context.autocast():
             logprobs = compute_logprobs(context, rollouts)
     else:
@@ -67,7 +67,7 @@ def collect_rollouts(
         targets,
         stats,
         sampled.batch,
-        minibatches,
+        passes,
         get_pad_id(context.tokenizer),
         max_length=config.sampling.max_new_tokens if by_sequence else None,
     )
@@ -149,7 +149,7 @@ def compute_advantages(
     loss_mask = logprobs.mask & trained[:, None]
     if algorithm.whiten:
         advantages = whiten(advantages, loss_mask, sums=sum_over_ranks(moment_sums(advantages, loss_mask)))
-    return Advantages(advantages, returns, loss_mask, zero_variance)
+    return Advantages(advantages, returns, loss_mask, logprobs.mask & known[:, None], zero_variance)
 
 
 def get_pad_id(tokenizer: PreTrainedTokenizerFast) -> int:

@@ -52,6 +52,7 @@ def rl_budget(
     completion_tokens: float,
     prompt_tokens: float,
     num_ppo_epochs: int,
+    num_critic_epochs: int | None = None,
     splits: Sequence[str],
     num_weights: int,
     trained_frac: float = 1.0,
@@ -64,6 +65,7 @@ def rl_budget(
         completion_tokens: of all iterations.
         prompt_tokens: of all iterations, each prompt once per iteration.
         num_ppo_epochs: E of `training_flops`.
+        num_critic_epochs: C of `training_flops`.
         splits: of the prompts.
         num_weights: N of `training_flops`.
         trained_frac: Fraction of the tokens that log-probabilities are computed for and updates made with; dynamic
@@ -75,7 +77,12 @@ def rl_budget(
         total_tokens=total + sft_tokens,
         completion_tokens=completion,
         synthetic_completion_tokens=0 if any(split in NOT_SYNTHETIC for split in splits) else completion,
-        flops=training_flops(num_weights, round(total * trained_frac), num_ppo_epochs=num_ppo_epochs)
+        flops=training_flops(
+            num_weights,
+            round(total * trained_frac),
+            num_ppo_epochs=num_ppo_epochs,
+            num_critic_epochs=num_critic_epochs,
+        )
         + 2.0 * num_weights * (total - round(total * trained_frac))
         + training_flops(num_weights, sft_tokens),
         num_completions=num_completions,

@@ -21,7 +21,11 @@ from torch import Tensor, nn
 from datamodules.batches import IGNORE, RolloutBatch, SFTBatch
 from lightning_modules.models.policy import Policy, output_layer
 
-FORMULAS = {"sft": "6 N T", "rl": "(6 + 6 E) N T", "rft": "2 N T of sampling and 6 N T of SFT"}
+FORMULAS = {
+    "sft": "6 N T",
+    "rl": "(6 + 6 E) N T (2 + 6 C more for a separate critic)",
+    "rft": "2 N T of sampling and 6 N T of SFT",
+}
 """Of `training_flops`, by kind of stage."""
 _GEMM_SIZE = 1024
 _NUM_TRIALS = 5
@@ -53,14 +57,13 @@ class MinibatchSize(NamedTuple):
 
 
 def training_cost(policy: Policy) -> TrainingCost:
-    """Compute the training cost of a policy; a `separate` critic runs in addition to the causal LM."""
+    """Compute the training cost of a policy; a `separate` critic costs as much per token, in steps of its own."""
     config = policy.causal_lm.config.get_text_config()
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     per_pair = 12 * config.num_hidden_layers * config.num_attention_heads * width
-    trunks = [policy.causal_lm.base_model] + ([] if policy.critic_trunk is None else [policy.critic_trunk])
     return TrainingCost(
-        per_token=sum(map(_cost_of_weights, trunks)),
-        per_pair=per_pair * len(trunks),
+        per_token=_cost_of_weights(policy.causal_lm.base_model),
+        per_pair=per_pair,
         per_prediction=_cost_of_weights(output_layer(policy.causal_lm)),
     )
 
@@ -68,7 +71,10 @@ def training_cost(policy: Policy) -> TrainingCost:
 def measure_minibatch(batch: SFTBatch | RolloutBatch) -> MinibatchSize:
     """Count; on a GPU this waits for the work queued before."""
     is_token = batch.segment_ids > 0
-    predicted = batch.labels[:, 1:] != IGNORE if isinstance(batch, SFTBatch) else batch.loss_mask
+    if isinstance(batch, SFTBatch):
+        predicted = batch.labels[:, 1:] != IGNORE
+    else:
+        predicted = batch.loss_mask & (not batch.trains_critic)
     counts: list[Tensor] = [
         _count_completions(batch) if isinstance(batch, RolloutBatch) else batch.segment_ids.amax(dim=1).sum(),
         torch.count_nonzero(is_token),
@@ -86,7 +92,9 @@ def minibatch_flops(cost: TrainingCost, size: MinibatchSize) -> int:
     )
 
 
-def training_flops(num_weights: int, num_tokens: int, *, num_ppo_epochs: int | None = None) -> float:
+def training_flops(
+    num_weights: int, num_tokens: int, *, num_ppo_epochs: int | None = None, num_critic_epochs: int | None = None
+) -> float:
     """Count the floating point operations of a whole training by `FORMULAS`.
 
     Args:
@@ -94,8 +102,12 @@ def training_flops(num_weights: int, num_tokens: int, *, num_ppo_epochs: int | N
         num_tokens: T, of prompts and completions without padding; in RL each prompt counts once per iteration.
         num_ppo_epochs: E; null for supervised training. Sampling, and the log-probabilities of policy and reference
             policy, take 2 N per token each, an update 6 N.
+        num_critic_epochs: C, of a separate critic, whose values take 2 N per token and an update 6 N; null without one.
     """
-    return (6.0 if num_ppo_epochs is None else 6.0 + 6.0 * num_ppo_epochs) * num_weights * num_tokens
+    per_token = 6.0 if num_ppo_epochs is None else 6.0 + 6.0 * num_ppo_epochs
+    if num_critic_epochs is not None:
+        per_token += 2.0 + 6.0 * num_critic_epochs
+    return per_token * num_weights * num_tokens
 
 
 def count_multiplied_weights(causal_lm: nn.Module) -> int:

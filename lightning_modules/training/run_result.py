@@ -112,6 +112,7 @@ def compute_budget(
         [value for _, value in curves.get(tag, ())]
         for tag in ("completions/mean_length", "completions/mean_prompt_length", "rollout/num_gen_batches")
     )
+    critic = pl_module.rollout_config.critic  # type: ignore[union-attr]
     num_iterations = len(lengths)
     num_batches = num_batches or [1.0] * num_iterations
     per_batch = data.prompts_per_iteration * data.samples_per_prompt
@@ -121,6 +122,7 @@ def compute_budget(
         completion_tokens=sum(map(operator.mul, lengths, num_batches)) * per_batch,
         prompt_tokens=sum(map(operator.mul, prompt_lengths, num_batches)) * data.prompts_per_iteration,
         num_ppo_epochs=data.num_ppo_epochs,
+        num_critic_epochs=critic.num_epochs if critic is not None and critic.trunk == "separate" else None,
         splits=data.splits,
         num_weights=num_weights,
         trained_frac=num_iterations / sum(num_batches) if num_batches else 1.0,

@@ -26,7 +26,7 @@ def main(strategy: str, data_dir: str, scratch: str) -> None:
     module = RLModule(
         init_from=str(Path(scratch, "start")),
         algorithm=AlgorithmConfig(target_kl=None),
-        critic=CriticConfig(warmup_iterations=0),
+        critic=CriticConfig(trunk="shared", num_epochs=1, warmup_iterations=0),
         kl=KLConfig(init_coef=0.1, target=0.5, horizon=50),
         sampling=SamplingParams(max_new_tokens=8),
         optimizer=RLOptimizerConfig(lr=1e-3, value_lr=1e-2, warmup_iterations=1),

@@ -8,7 +8,6 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCau
 
 from benchmarks import scaling
 from benchmarks.scaling import Layout, ModelSizes, RunSizes, compute_memory
-from lightning_modules.generation.kv_cache import new_cache
 from lightning_modules.generation.llama_decoder import LlamaDecoder
 from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm
 from lightning_modules.models.packed_forward import packed_mask
@@ -78,12 +77,17 @@ def test_sampling_weights_are_the_matrices_of_the_decoder():
 
 def test_kv_cache_has_the_bytes_of_its_buffers():
     model = build_causal_lm(SMALL).to(torch.bfloat16)
-    cache = new_cache(model.config, capacity=64)
+    decoder = LlamaDecoder(model, torch.bfloat16)
+    cache = decoder.new_cache(24, 40)
+    ids = torch.ones(1, 24, dtype=torch.long)
+    positions = torch.arange(24)[None]
     with torch.no_grad():
-        model(torch.ones(2, 24, dtype=torch.long), past_key_values=cache, use_cache=True)
-    buffers = [buffer for layer in cache.layers for buffer in (layer._key_buffer, layer._value_buffer)]
-    assert {buffer.dtype for buffer in buffers} == {torch.bfloat16}
-    assert compute_memory(SMALL, TWO_ROWS, ONE)["kv_cache"] == sum(buffer.nbytes for buffer in buffers)
+        decoder(input_ids=ids, attention_mask=ids, position_ids=positions, past_key_values=cache)
+    cache.share(torch.zeros(2, dtype=torch.long), ids)
+    buffers = [buffer for layer in (*cache._prefix, *cache._suffix) for buffer in layer]
+    run = replace(TWO_ROWS, samples_per_prompt=2)
+    in_half = sum(buffer.numel() * 2 for buffer in buffers)  # on CPUs the cache is in float32
+    assert compute_memory(SMALL, run, ONE)["kv_cache"] == in_half
 
 
 @pytest.mark.parametrize("sizes", [SMALL, replace(SMALL, intermediate_size=320, num_layers=5)])
@@ -139,8 +143,8 @@ def test_memory_of_a_large_model_by_hand():
     assert memory["optimizer"] == pytest.approx(7.6156e9 * 8 / 8, rel=1e-4)
     # a whole copy in bfloat16, and once more all but the embedding (152064 x 3584), norms and biases
     assert memory["sampling_weights"] == pytest.approx(2 * (7.6156e9 + 7.6156e9 - 545.0e6), rel=1e-3)
-    # 28 layers x (key and value) x 4 heads of 128 x 2 bytes = 57344 a token; 128 rows of 256 + 512 tokens
-    assert memory["kv_cache"] == 57344 * 128 * 768
+    # 28 layers x (key and value) x 4 heads of 128 x 2 bytes = 57344 a token; 16 prompts of 256, 128 rows of 512 tokens
+    assert memory["kv_cache"] == 57344 * (16 * 256 + 128 * 512)
     ddp = compute_memory(scaling.QWEN_7B, run, scaling.DDP_1X8)
     assert ddp["kept"] == pytest.approx(24 * 7.6156e9, rel=1e-3)  # 4 + 4 + 8 + 4 for the reference + 4 for the buckets
 

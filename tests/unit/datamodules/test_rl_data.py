@@ -28,6 +28,9 @@ class Collector:
     def __init__(self, tokenizer):
         self.tokenizer, self.calls = tokenizer, []
 
+    def plan_passes(self, minibatches):
+        return [minibatches]
+
     def collect_rollouts(self, draw_prompts, minibatches):
         prompts = draw_prompts(0)
         self.calls.append((prompts, minibatches))
@@ -192,7 +195,7 @@ def test_the_loader_collects_rollouts_for_the_current_iteration(data_dir, tokeni
     expected = [prompt.task_id for prompt in data.prompts_for(2).prompts]
     assert [prompt.task_id for prompt in prompts.prompts] == expected
     assert (prompts.iteration, prompts.samples_per_prompt, prompts.copy_numbers) == (2, 2, [0, 1] * 4)
-    assert minibatches == (4, 3, 2, 0)
+    assert minibatches == (4, 3, 2, 0, False)
 
 
 def test_the_minibatches_of_ranks_have_the_size_of_one(data_dir, tokenizer):

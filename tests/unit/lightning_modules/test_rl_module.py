@@ -29,7 +29,7 @@ from tests.support.small_data import write_small_data
 from tests.support.tiny_runs import fit, write_policy
 
 PPO = AlgorithmConfig(target_kl=None, entropy_coef=0.01)
-CRITIC = CriticConfig(warmup_iterations=1)
+CRITIC = CriticConfig(trunk="shared", num_epochs=1, warmup_iterations=1)
 KL = KLConfig(init_coef=0.1, target=0.5, horizon=50)
 FAST = RLOptimizerConfig(lr=1e-3, value_lr=1e-2, warmup_iterations=3)
 
@@ -209,7 +209,7 @@ def test_another_temperature_still_has_a_first_ratio_of_one(start, data_dir, tmp
 def test_the_critic_warms_up_alone(start, data_dir, tmp_path):
     records = Records()
     train(start, data_dir, tmp_path, callbacks=[records], max_epochs=3)
-    lm = [{k: v for k, v in w.items() if not k.startswith("value_head")} for w in records.starts]
+    lm = [{k: v for k, v in w.items() if k.startswith("causal_lm")} for w in records.starts]
     heads = [w["value_head.weight"] for w in records.starts]
     assert same(lm[0], lm[1])
     assert not torch.equal(heads[0], heads[1])
@@ -222,8 +222,9 @@ def test_an_early_stop_leaves_everything_where_it_is(start, data_dir, tmp_path):
     records = Records()
     _, trainer = train(start, data_dir, tmp_path, module=module, max_epochs=1, callbacks=[records])
     steps = records.steps
-    assert len(steps) == 4
-    assert same(steps[-2], steps[-1])
+    assert len(steps) == 2 + 4  # of critic and policy
+    assert same(steps[2], steps[-1])
+    assert not same(steps[1], steps[2])
     assert not same(steps[0], weights(module_of(start)))
     assert trainer.callback_metrics["policy/early_stopped_frac"].item() >= 0.5
 
@@ -296,6 +297,20 @@ def test_a_separate_critic_leaves_the_policy_alone_while_it_warms_up(start, data
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert any(name.startswith("critic_trunk") for name in changed)
     assert not any(name.startswith("causal_lm") for name in changed)
+
+
+def test_the_steps_of_a_separate_critic_and_of_the_policy_train_one_of_them(start, data_dir, tmp_path):
+    records = Records()
+    critic = CriticConfig(num_epochs=2, minibatch_size=8, warmup_iterations=0)
+    module = module_of(start, critic=critic, reward_probe_fraction=0.0)
+    train(start, data_dir, tmp_path, module=module, callbacks=[records], max_epochs=2)
+    one = records.steps[len(records.steps) // 2 :]
+    assert len(one) == 2 + 4  # 8 completions: two passes of one step, and two of two steps
+    before = records.starts[1]
+    for number, after in enumerate(one):
+        changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
+        assert changed - {"return_moments"} == ({"critic_trunk", "value_head"} if number < 2 else {"causal_lm"})
+        before = after
 
 
 @pytest.mark.parametrize("estimator", ["grpo", "rloo", "reinforce_pp"])
@@ -485,7 +500,7 @@ def test_adapters_alone_are_trained_against_the_model_without_them(start, data_d
     module, trainer = train(start, data_dir, tmp_path, module=module, callbacks=[records, RunCheckpoint(str(tmp_path))])
     changed = {name for name, value in records.steps[-1].items() if not torch.equal(value, records.starts[0][name])}
     assert changed
-    assert all("lora_" in name or "value_head" in name for name in changed)
+    assert all("lora_" in name or name.startswith(("value_head", "return_moments")) for name in changed)
     with adapters_off(module.policy.causal_lm):
         torch.testing.assert_close(module.policy.causal_lm(ids).logits, first(ids).logits)
     assert trainer.callback_metrics["kl/k3"] > 0  # in the second iteration the policy has left the reference

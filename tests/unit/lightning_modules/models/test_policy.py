@@ -130,6 +130,27 @@ def test_policy_gives_the_causal_lms_logits_and_zero_first_values(tokenizer):
     torch.testing.assert_close(logits, torch.stack([expected[0, 1], expected[0, 3], expected[1, 0], expected[1, 1]]))
     policy.value_head.bias.data.fill_(2.0)
     assert torch.equal(policy(ids, mask, positions, chosen)[1], torch.full((4,), 2.0))
+    # 4 returns of sum 12 and sum of squares 100: mean 3, variance 25 - 9
+    policy.update_return_moments(torch.tensor([4.0, 12.0, 100.0]))
+    assert policy.return_std.item() == pytest.approx(4.0)
+    torch.testing.assert_close(policy(ids, mask, positions, chosen)[1], torch.full((4,), 2.0 * 4.0 + 3.0))
+
+
+@pytest.mark.parametrize("trunk", ["shared", "separate"])
+def test_each_of_the_heads_alone_gives_the_same_and_trains_its_own_part(tokenizer, trunk):
+    policy = Policy(build_causal_lm(TINY, tokenizer, 0), critic=trunk)
+    torch.nn.init.ones_(policy.value_head.weight)
+    ids = torch.tensor([[1, 70, 71, 72]])
+    inputs = (ids, torch.ones_like(ids), torch.arange(4)[None], ids > 1)
+    logits, values = policy(*inputs)
+    assert torch.equal(policy(*inputs, heads="policy")[0], logits)
+    assert policy(*inputs, heads="policy")[1] is None
+    outputs, alone = policy(*inputs, heads="critic")
+    assert outputs is None
+    assert torch.equal(alone, values)
+    alone.sum().backward()
+    assert all(parameter.grad is None for parameter in policy.causal_lm.parameters())
+    assert all(parameter.grad is not None for parameter in policy.critic_parameters())
 
 
 def test_block_causal_mask_by_hand():

@@ -7,7 +7,7 @@ from torch import nn
 
 from datamodules.batches import RolloutBatch
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig
-from lightning_modules.rl.losses import ppo_policy_loss, ppo_value_loss, rl_loss
+from lightning_modules.rl.losses import critic_loss, ppo_policy_loss, ppo_value_loss, rl_loss
 
 TWO = torch.tensor(2.0)
 
@@ -134,9 +134,11 @@ class FairCoin(nn.Module):
         self.causal_lm = SimpleNamespace(config=SimpleNamespace(_attn_implementation="sdpa"))
         self.logits = nn.Parameter(torch.zeros(num_tokens, 2))
         self.values = values
+        self.return_std = torch.tensor(0.5)
 
-    def forward(self, input_ids, attention_mask, position_ids, chosen, of_logits):
-        return of_logits(self.logits, slice(0, len(self.logits))), self.values
+    def forward(self, input_ids, attention_mask, position_ids, chosen, of_logits, heads):
+        outputs = None if heads == "critic" else of_logits(self.logits, slice(0, len(self.logits)))
+        return outputs, None if heads == "policy" else self.values
 
 
 def batch_of(loss_mask, *, ref_logprob=QUARTER, advantages=0.0, returns=0.0):
@@ -179,10 +181,20 @@ def test_without_a_critic_no_value_is_trained_and_with_one_it_is():
     values = torch.tensor([0.5, 0.5])
     without = loss_of(FairCoin(2), batch_of([True, False, True], returns=1.0), KLConfig())
     assert not any(tag.startswith("value/") for tag in without.metrics)
-    critic = CriticConfig(coef=2.0, clip=None)
+    critic = CriticConfig(trunk="shared", coef=2.0)
     batch = batch_of([True, False, True], returns=1.0)
     result = loss_of(FairCoin(2, values=values), batch, KLConfig(), critic=critic)
-    assert result.loss.item() == pytest.approx(2.0 * 0.5 * 0.25)  # half of (1 - .5) squared, twice
+    assert result.loss.item() == pytest.approx(2.0 * 0.5 * 1.0)  # half of ((1 - .5) / .5) squared, twice
+
+
+def test_a_separate_critic_is_trained_only_in_its_own_steps():
+    values = torch.tensor([0.5, 0.5])
+    batch, policy = batch_of([True, False, True], returns=1.0), FairCoin(2, values=values)
+    assert loss_of(policy, batch, KLConfig(), critic=CriticConfig()).loss.item() == 0.0
+    # the error of .5 is one standard deviation; clipped to a distance of .5 deviations from 0 it would be 1.5
+    for clip, expected in ((None, 0.5 * 1.0), (0.5, 0.5 * 1.5**2)):
+        result = critic_loss(policy, batch, CriticConfig(clip=clip), num_tokens=torch.tensor(2.0))
+        assert result.loss.item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("place", ["reward", "loss"])

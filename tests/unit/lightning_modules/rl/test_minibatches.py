@@ -69,14 +69,29 @@ def test_micro_batches_share_the_tokens_of_their_step():
     rollouts = [make_rollout(1.0, length=length) for length in lengths]
     logprobs = make_logprobs(lengths)
     zeros = torch.zeros(logprobs.mask.shape)
-    targets = Advantages(zeros, zeros, logprobs.mask, torch.zeros(4, dtype=torch.bool))
+    targets = Advantages(zeros, zeros, logprobs.mask, logprobs.mask, torch.zeros(4, dtype=torch.bool))
     stats = RolloutStats({"reward/mean": 1.0}, 0.5, 4)
     batch = PromptBatch(0, [rollout.prompt for rollout in rollouts], [0, 1, 2, 3], 4)
     config = MinibatchConfig(size=4, num_epochs=2, num_micro_batches=2, seed=0)
-    batches = build_minibatches(rollouts, logprobs, targets, stats, batch, config, pad_id=0)
+    batches = build_minibatches(rollouts, logprobs, targets, stats, batch, [config], pad_id=0)
     assert [batch.num_tokens.item() for batch in batches] == [5.0] * 4  # 10 tokens over 2 micro-batches, in 2 epochs
     assert [int(batch.loss_mask.sum()) for batch in batches] == [3, 7] * 2
     assert all(batch.stats is stats for batch in batches)
+
+
+def test_the_critic_is_trained_on_all_known_completions_before_the_policy():
+    rollouts = [make_rollout(1.0, length=2) for _ in range(4)]
+    logprobs = make_logprobs([2] * 4)
+    zeros, rows = torch.zeros(logprobs.mask.shape), torch.arange(4)[:, None]
+    # completion 0 has no reward, 1 is filtered out of the policy's steps only
+    targets = Advantages(zeros, zeros, logprobs.mask & (rows > 1), logprobs.mask & (rows > 0), zeros[:, 0] > 0)
+    batch = PromptBatch(0, [rollout.prompt for rollout in rollouts], [0, 1, 2, 3], 4)
+    policy = MinibatchConfig(size=4, num_epochs=1, num_micro_batches=1, seed=0)
+    critic = policy._replace(size=2, num_epochs=2, trains_critic=True)
+    batches = build_minibatches(rollouts, logprobs, targets, RolloutStats(), batch, [critic, policy], pad_id=0)
+    assert [one.trains_critic for one in batches] == [True] * 4 + [False]
+    assert [int(one.num_tokens) for one in batches] == [2, 4, 2, 4, 4]
+    assert [int(one.loss_mask.sum()) for one in batches] == [2, 4, 2, 4, 4]
 
 
 def test_every_epoch_trains_on_every_completion_in_another_order():

@@ -40,6 +40,12 @@ def test_rl_by_hand():
         num_completions=3, completion_tokens=9, prompt_tokens=1, num_ppo_epochs=1, splits=["atomic"], num_weights=10
     )
     assert mixed.synthetic_completion_tokens == 0
+    # a separate critic computes values (2) and is trained in four epochs (24)
+    critic = rl_budget(
+        num_completions=7, completion_tokens=100.0, prompt_tokens=20.0, num_ppo_epochs=2, num_critic_epochs=4,
+        splits=["synthetic_rl"], num_weights=10,
+    )  # fmt: skip
+    assert critic.flops == (18 + 26) * 10 * 120
     assert (found.num_completions, mixed.num_completions) == (7, 3)
 
 

@@ -187,7 +187,9 @@ def test_prompt_provides_helpers_and_entry_point_is_the_proxy(final_line):
     assert final_line(lambda _x: None, check, prompt)[0] == "w"
 
 
-@pytest.mark.parametrize("prompt", [None, "def solve(x):", "Write a function that squares!", "  def solve(x):\n", "\0", "square"])
+@pytest.mark.parametrize(
+    "prompt", [None, "def solve(x):", "Write a function that squares!", "  def solve(x):\n", "\0", "square"]
+)
 def test_prompt_without_body_or_program_is_accepted(final_line, prompt):
     assert final_line(lambda x: x * x, prompt=prompt) == ("p", None)
 
