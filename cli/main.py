@@ -28,7 +28,7 @@ SUBCOMMANDS = {
     "report": "write the report of a study as HTML and Markdown",
     "submit": "submit a training run, an evaluation or a study to Slurm",
     "jobs": "show state and last metrics of submitted jobs",
-    "demo": "run the whole pipeline at small size: data, SFT, PPO, evaluation",
+    "demo": "run the whole pipeline at small size: data, SFT, RL, evaluation",
     "completion": "print a shell completion script for subcommands, options and configs",
 }
 LIGHTNING_SUBCOMMANDS = ("fit", "validate", "test")

@@ -34,7 +34,7 @@ def load_benchmark(
 ) -> list[BenchmarkTask]:
     """Read a benchmark.
 
-    Tasks whose checks need names of the program that is judged are left out, with a warning that names them: a check
+    Tasks whose checks need names of the graded program are left out, with a warning that names them: a check
     runs apart from the program.
 
     Args:
@@ -129,8 +129,8 @@ def _without_unknown_names(tasks: Iterable[BenchmarkTask], source: str) -> list[
     for task in tasks:
         (left_out if task.unknown_names else kept).append(task)
     if left_out:
-        told = ", ".join(f"{task.task_id} ({', '.join(task.unknown_names)})" for task in left_out)
-        _log.warning("%s: left out, as their checks need names of the program itself: %s", source, told)
+        listed = ", ".join(f"{task.task_id} ({', '.join(task.unknown_names)})" for task in left_out)
+        _log.warning("%s: left out, as their checks need names of the program itself: %s", source, listed)
     if not kept:
         raise ValueError(f"{source}: every check needs names of the program itself, and cannot be run apart from it")
     return kept

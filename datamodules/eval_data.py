@@ -1,4 +1,4 @@
-"""Reads the tasks of a split as prompts to be answered and judged.
+"""Reads the tasks of a split as prompts to complete and grade.
 
 The tests attached are the evaluation tests (`tests`), never the ones rewards are computed from (`reward_tests`).
 """
@@ -36,7 +36,7 @@ def load_dataset(data_dir: str | Path) -> DatasetDict:
         if Path(data_dir).is_dir() and any(Path(data_dir).iterdir()):
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ValueError(
-                f"{data_dir} does not load as a data set ({reason}): build it anew in another directory"
+                f"{data_dir} does not load as a data set ({reason}): build it again in another directory"
             ) from error
         raise ValueError(
             f"no data set at {data_dir}: make one with `atomforge synthesize --config synthesis_small --output "

@@ -1,6 +1,6 @@
 """Which tasks make up the minibatch of a step: a pure function of the mixture, the seed and the step.
 
-Nothing here remembers earlier steps, so a resumed run draws exactly what it would have drawn, and every rank can work
+Nothing here remembers earlier steps, so a resumed run makes exactly the same draws, and every rank can work
 out the whole minibatch before it takes its share.
 """
 

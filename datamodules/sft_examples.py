@@ -1,4 +1,4 @@
-"""Examples of supervised fine-tuning beside the rollouts of reinforcement learning: a minibatch per optimizer step.
+"""Examples of supervised fine-tuning for reinforcement learning: a minibatch per optimizer step, with its rollouts.
 
 Which examples a step has is a function of (seed, step), so that a resumed run has the same. No loss is computed here.
 """

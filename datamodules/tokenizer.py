@@ -1,4 +1,4 @@
-"""The byte-level BPE of a data set: trained on its texts, saved beside it, loaded as a transformers tokenizer.
+"""The byte-level BPE of a data set: trained on its texts, saved next to it, loaded as a transformers tokenizer.
 
 Sequences must be short for a model that trains on a laptop, so pieces, which no merge crosses, are large: a line of
 code (a `def` line or an indented one) is one piece, so a line that many solutions share becomes one token; prose is cut

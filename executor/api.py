@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class Executor(Protocol):
-    """Runs and grades programs. A context manager; `close` ends what it started."""
+    """Runs and grades programs. A context manager; `close` ends its sandboxes and threads."""
 
     @property
     def description(self) -> str:

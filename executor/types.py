@@ -187,7 +187,7 @@ class Task:
     check: str | None = None
     """Source that defines `check(candidate)` and asserts, as in HumanEval; runs apart from the candidate."""
     reference: str | None = None
-    """Source of a correct program; what it returns on `inputs` is expected."""
+    """Source of a correct program; its results on `inputs` are expected."""
     inputs: tuple[list, ...] = ()
     """Lists of tagged arguments, for `reference`."""
     prompt: str | None = None

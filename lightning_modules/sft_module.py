@@ -116,7 +116,7 @@ class SFTModule(PolicyModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_batch_start(self, batch: SFTBatch, batch_idx: int) -> None:
-        # dropout follows from the step, not from what was drawn before: a resumed run drops what it would have dropped
+        # dropout is a function of the step, not of earlier draws, so a resumed run drops the same units
         torch.manual_seed(derive_seed(self.seed, self.trainer.current_epoch, batch_idx, self.trainer.global_rank))
 
     def training_step(self, batch: SFTBatch, batch_idx: int) -> Tensor:

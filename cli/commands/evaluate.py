@@ -50,7 +50,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add_format(parser)
     parser.add_argument("--columns", help="columns with other names, e.g. prompt=question,test=tests")
     parser.add_argument("--num-tasks", type=count, help="number of tasks, evenly spaced (all)")
-    parser.add_argument("--num-samples", type=_count_or_0, help="samples per task besides the greedy one (8; 0 = none)")
+    parser.add_argument(
+        "--num-samples", type=_count_or_0, help="samples per task in addition to the greedy one (8; 0 = none)"
+    )
     parser.add_argument("--k", type=_counts, help="k of pass@k, e.g. 1,8 (1 and num-samples)")
     parser.add_argument("--temperature", type=positive_temperature, help="of the samples (1.0)")
     parser.add_argument("--max-new-tokens", type=count, help="longest completion in tokens (256)")

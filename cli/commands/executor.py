@@ -10,5 +10,5 @@ run = build.run
 def add_parser(subparsers: Any) -> None:
     """Add the `executor` subcommand to an argparse subparsers object."""
     parser = subparsers.add_parser("executor", help="build the image of the Docker sandboxes", description=build.ABOUT)
-    parser.add_argument("action", choices=("build",), help="what to do")
+    parser.add_argument("action", choices=("build",), help="build the image of the Docker sandboxes")
     build.add_options(parser)

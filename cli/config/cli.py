@@ -144,7 +144,7 @@ class AtomforgeCLI(LightningCLI):
             print(*format_metrics(metrics), sep="\n")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the keys besides `trainer`, `model` and `data`."""
+        """Add the keys other than `trainer`, `model` and `data`."""
         is_fit = self._name == "fit"
         parser.add_argument("--run_dir", type=str, required=True, help="directory of events, config and checkpoints")
         parser.add_argument(

@@ -112,7 +112,7 @@ class EvaluationPlan:
     suites: tuple[Suite, ...]
     output: str | None = None
     num_samples: int = 8
-    """Per task, besides the greedy completion; 0 = greedy completions alone."""
+    """Per task, in addition to the greedy completion; 0 = greedy completions only."""
     k: tuple[int, ...] = ()
     """Of pass@k; empty = 1 and num_samples."""
     references: bool = False

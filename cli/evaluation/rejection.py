@@ -60,7 +60,7 @@ class RejectionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RejectionResult:
-    """What rejection sampling found, and what it cost."""
+    """Results and cost of rejection sampling."""
 
     num_tasks: int
     num_completions: int

@@ -120,7 +120,7 @@ class Measurement:
     splits: Mapping[str, Any]
     """Number of tasks by split, evenly spaced; null = all."""
     num_samples: int = 8
-    """Per task, besides the greedy completion; 0 = greedy completions alone."""
+    """Per task, in addition to the greedy completion; 0 = greedy completions only."""
     temperature: float = 1.0
     max_new_tokens: int = 160
     batch_size: int = 256

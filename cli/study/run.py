@@ -55,7 +55,7 @@ def run_study(
         try:
             failed = run_arms(arms, jobs=jobs, log=_log, show_output=show_output)
         except KeyboardInterrupt:
-            raise Interrupted("interrupted; run the same command again to go on") from None
+            raise Interrupted("interrupted; run the same command again to resume") from None
     left = [arm for arm in arms if not arm.is_done]
     for arm in left:
         print(f"not done: {arm}" + (", which failed" if arm in failed else ", which waits for another"))
@@ -103,7 +103,7 @@ def check_settings(study: StudyConfig) -> None:
 
 
 def prepare(study: StudyConfig, config: str) -> None:
-    """Build the data set if it does not exist, and copy the study's file, with what it extends, for the report."""
+    """Build the data set if it does not exist, and copy the study's file and those it extends, for the report."""
     build_data(study)
     output = Path(study.output)
     output.mkdir(parents=True, exist_ok=True)

@@ -87,7 +87,7 @@ class Depths:
 
 @dataclass(frozen=True)
 class SynthesisConfig:
-    """Everything a data set depends on besides the sources of the atoms."""
+    """Everything a data set depends on except the sources of the atoms."""
 
     seed: int = 0
     """Every draw is a function of it; neighbouring seeds share nothing but the atoms."""

@@ -101,7 +101,7 @@ class FreshTasks:
         return {str(depth): sequence.state_dict() for depth, sequence in self._sequences.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore `state_dict`; depths that it lacks begin anew."""
+        """Restore `state_dict`; depths that it lacks start again."""
         for depth, sequence in self._sequences.items():
             if str(depth) in state:
                 sequence.load_state_dict(state[str(depth)])

@@ -1,4 +1,4 @@
-"""The manifest of a data set: what it was built from, what it contains, and the measured overlaps of its splits."""
+"""The manifest of a data set: its inputs, its contents, and the measured overlaps of its splits."""
 
 from __future__ import annotations
 

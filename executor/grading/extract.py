@@ -159,7 +159,7 @@ class _Extractor:
         return None
 
     def _choose_body(self, document: Document, answer: str) -> str:
-        """Choose what goes on with the prompt: a block that returns or is indented, else the first one, else all."""
+        """Choose the continuation of the prompt: a block that returns or is indented, else the first one, else all."""
         blocks = [block.content for block in document.blocks if block.may_be_python]
         if not blocks:
             return answer
@@ -257,7 +257,7 @@ def _definition_pattern(name: str, *, with_assignment: bool) -> re.Pattern[str]:
 
 
 def _dedented(text: str) -> Sequence[str]:
-    """Return a text and what it may have been before its indentation changed; the first that parses counts."""
+    """Return a text and its possible forms before its indentation changed; the first that parses counts."""
     dedented = textwrap.dedent(text)
     stripped = text.lstrip(" \t\n")
     return [text, *(variant for variant in (dedented, stripped) if variant != text)]

@@ -31,7 +31,7 @@ class PreparedTask:
     """Programs with equal sources and equal keys have equal outcomes."""
 
     def build_run(self, source: str) -> Run:
-        """Build the run of a program: after the prelude, it has what it names of the task's library."""
+        """Build the run of a program: the prelude, the names it uses from the task's library, and its source."""
         if not self.task.library:
             return replace(self.run, source=source)
         library = select_from_library(self.task.library, source)

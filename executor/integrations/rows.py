@@ -58,7 +58,7 @@ def build_assert_task(asserts: Sequence[str], *, task_id: str) -> Task:
     check = write_check(asserts, function=function)
     if unknown := find_unknown_names(check):
         raise ValueError(
-            f"the asserts use {unknown[0]} besides {function}; they may call one function of the program and no more"
+            f"the asserts use {unknown[0]} in addition to {function}; they may use only one function of the program"
         )
     return parse_task({"task_id": task_id, "entry_point": function, "check": check})
 
@@ -135,7 +135,7 @@ def cut_prompt(query: str, prompt: str) -> str:
     wanted = "".join(prompt.split())
     start = "".join(query.split()).find(wanted)
     if start < 0:
-        raise ValueError("the query does not contain its prompt, so the completion cannot be told from it")
+        raise ValueError("the query does not contain its prompt, so the completion cannot be separated from it")
     end = start + len(wanted)
     return query[positions[end - 1] + 1 :] if end else query
 

@@ -64,7 +64,7 @@ def reward(executor: str = "auto", **coefs: float) -> CodeReward:
 
 
 def _add_prompt(task: Task, prompt: Any) -> Task:
-    """Add a prompt of plain text, which a completion may go on with; a chat's completion stands alone."""
+    """Add a prompt of plain text, which a completion may continue; the completion of a chat stands alone."""
     return replace(task, prompt=prompt) if task.prompt is None and isinstance(prompt, str) else task
 
 

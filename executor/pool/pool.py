@@ -40,7 +40,7 @@ class SandboxPool:
             backend: starts the sandboxes.
             num_workers: programs that run at the same time.
             time_factor: how many times longer than the reference machine this one takes; time limits are multiplied.
-            profile: of the backend's sandboxes; their canaries use what it adds.
+            profile: of the backend's sandboxes; their canaries use the packages it adds.
 
         Raises:
             ValueError: num_workers is below 1.

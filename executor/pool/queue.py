@@ -108,7 +108,7 @@ class Job(Generic[Result]):
 
 @dataclass(eq=False, kw_only=True)
 class RunJob(Job[Execution]):
-    """A program and the calls to make of it."""
+    """A program and its calls."""
 
     run: Run
     calls: bytes

@@ -178,7 +178,9 @@ def _decode(tagged: Any, depth: int, extended: bool) -> Any:
     if not any(key.startswith("$") for key in tagged):
         return {key: _decode(item, depth - 1, extended) for key, item in tagged.items()}
     if len(tagged) != 1:
-        raise ValueError(f"a tag beside other keys: {_abbreviate(tagged)}; keys that begin with $ need the form $dict")
+        raise ValueError(
+            f"a tag together with other keys: {_abbreviate(tagged)}; keys that begin with $ need the form $dict"
+        )
     [(tag, content)] = tagged.items()
     return _decode_tag(tag, content, depth - 1, extended)
 

@@ -112,7 +112,7 @@ class Service:
         """Read and validate a batch; returns it and the limits of its programs.
 
         Raises:
-            ApiError: as in `read`, or it asks for more than allowed.
+            ApiError: as in `read`, or the request exceeds a limit.
         """
         parsed = await self.read(model, request)
         try:

@@ -35,7 +35,7 @@ class RequestModel(BaseModel):
 
 
 class TestRow(RequestModel):
-    """A call and the value it must return or the exception it must raise, or a run and what it must print."""
+    """A call and the value it must return or the exception it must raise, or a run and its expected output."""
 
     __test__ = False  # not a pytest class
 

@@ -31,7 +31,7 @@ class EvalConfig:
     """How completions are sampled and graded.
 
     Args:
-        num_samples: samples per task besides the greedy completion; 0 = the greedy completion alone.
+        num_samples: samples per task in addition to the greedy completion; 0 = the greedy completion only.
         temperature: of the samples; above 0.
         max_new_tokens: longest completion, tokens.
         seed: of the samples. A sample depends on (seed, task id, number of the sample) alone.

@@ -33,7 +33,7 @@ def weights_dtype(settings: ComputeConfig, *, trains_adapters: bool) -> torch.dt
     """Return the type to load weights in.
 
     Raises:
-        ValueError: bfloat16 was asked for where whole weights are trained; one line.
+        ValueError: bfloat16 is requested although all weights are trained.
     """
     if settings.dtype == "bfloat16" and not trains_adapters:
         raise ValueError(

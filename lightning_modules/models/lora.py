@@ -102,7 +102,7 @@ def merge_lora(causal_lm: PreTrainedModel) -> None:
 
 @contextmanager
 def adapters_off(causal_lm: PreTrainedModel) -> Iterator[None]:
-    """Inside, the model is what it was before `add_lora`; adapters are neither applied nor changed."""
+    """Inside, the model is that before `add_lora`; adapters are neither applied nor changed."""
     from peft.tuners.lora import LoraLayer
 
     layers = [layer for layer in causal_lm.modules() if isinstance(layer, LoraLayer)]

@@ -72,7 +72,7 @@ def read_weights(path: str | Path, prefix: str) -> dict[str, Tensor]:
             if key.startswith(_STATE_PREFIX + prefix) and isinstance(entry, TensorStorageMetadata)
         }
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # as asked for
+            warnings.filterwarnings("ignore", message="torch.distributed is disabled")  # as intended
             load(weights, storage_reader=reader, no_dist=True)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, CheckpointException) as error:
         raise ValueError(f"{path} is a sharded checkpoint with missing or damaged files") from error
@@ -80,7 +80,7 @@ def read_weights(path: str | Path, prefix: str) -> dict[str, Tensor]:
 
 
 class _Reader(FileSystemReader):
-    """Reads `.metadata`, which is a pickle, without running what it may hold."""
+    """Reads `.metadata`, which is a pickle, without executing its contents."""
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
         with open(Path(self.path) / ".metadata", "rb") as file:
@@ -111,7 +111,7 @@ def _enum_member(kind: type, name: str) -> Enum:
     """Return a member by its name: Python 3.11.0 to 3.11.3 pickle it as a call of getattr.
 
     Raises:
-        pickle.UnpicklingError: something else is asked for.
+        pickle.UnpicklingError: the file references another class.
     """
     if not (isinstance(kind, type) and issubclass(kind, Enum) and name in kind.__members__):
         raise pickle.UnpicklingError(f"{name} is no member of an enumeration")

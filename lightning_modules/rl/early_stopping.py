@@ -1,6 +1,6 @@
 """Decides which optimizer steps of an iteration are skipped: steps without a trained token, and all after a large KL.
 
-A step is judged by means over its trained tokens, of all micro-batches and ranks. It skips nothing by itself:
+The criterion of a step is a mean over its trained tokens, of all micro-batches and ranks. It skips nothing by itself:
 `RLModule` drops the gradients.
 """
 

@@ -70,7 +70,7 @@ def rl_budget(
         num_weights: N of `training_flops`.
         trained_frac: Fraction of the tokens that log-probabilities are computed for and updates made with; dynamic
             sampling generates further ones, which take 2 N each.
-        sft_tokens: tokens of examples beside the rollouts, 6 N each.
+        sft_tokens: tokens of examples in addition to the rollouts, 6 N each.
     """
     completion, total = round(completion_tokens), round(completion_tokens + prompt_tokens)
     return Budget(

@@ -6,7 +6,7 @@ then flushed to disk and renamed, so one under its real name is whole; this hold
 folders, as well. The points that a checkpoint owns (see `run_logger`) are in the event file before it appears.
 
 Resuming is exact at epoch boundaries only. A run that ends inside an epoch leaves its model as `partial.ckpt`, which no
-run goes on from; `final.ckpt` links to it where `max_steps` ended the run.
+run resumes from; `final.ckpt` links to it where `max_steps` ended the run.
 """
 
 import logging
@@ -59,7 +59,7 @@ def is_finished(run_dir: str | Path) -> bool:
 
 
 class DirectCheckpointIO(TorchCheckpointIO):
-    """Writes straight to the path asked for: no second copy in memory, none in the system's temporary folder."""
+    """Writes directly to the given path: no second copy in memory, none in the system's temporary folder."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Write the file; `RunCheckpoint` makes it appear whole."""
@@ -75,7 +75,7 @@ class RunCheckpoint(Checkpoint):
         run_dir: directory of the run; checkpoints go into its `checkpoints` folder.
         every_n_epochs: epochs from one checkpoint to the next.
         keep_last_n: how many of the newest checkpoints stay on disk.
-        keep_every_n_epochs: checkpoints at multiples of this many epochs stay on disk for ever; null for none.
+        keep_every_n_epochs: checkpoints at multiples of this many epochs are never deleted; null for none.
 
     Raises:
         ValueError: a count below 1.
@@ -98,7 +98,7 @@ class RunCheckpoint(Checkpoint):
         self.keep_every_n_epochs = keep_every_n_epochs
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Clear what a killed run left half done; a run that goes on is no longer finished."""
+        """Remove partial files of a killed run; a resumed run is no longer finished."""
         if trainer.is_global_zero and not trainer.fast_dev_run:  # pyright: ignore[reportAttributeAccessIssue]
             self.folder.mkdir(parents=True, exist_ok=True)
             for stale in self.folder.glob(".*.tmp"):
@@ -115,7 +115,9 @@ class RunCheckpoint(Checkpoint):
         if not _is_epoch_end(trainer):
             self._save(trainer, PARTIAL_NAME)
             if not _has_taken_all_steps(trainer):
-                _log.warning("stopped inside epoch %d: a resumed run goes on from an epoch's end before it", num_epochs)
+                _log.warning(
+                    "stopped inside epoch %d: a resumed run starts from the last complete epoch before it", num_epochs
+                )
             return
         is_end = num_epochs == trainer.max_epochs or _has_taken_all_steps(trainer) or trainer.should_stop
         if num_epochs % self.every_n_epochs == 0 or is_end:

@@ -57,7 +57,7 @@ class MinibatchSize(NamedTuple):
 
 
 def training_cost(policy: Policy) -> TrainingCost:
-    """Read off a policy what training it costs; a separate critic costs as much per token, in steps of its own."""
+    """Compute the training cost of a policy; a `separate` critic costs as much per token, in steps of its own."""
     config = policy.causal_lm.config.get_text_config()
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     per_pair = 12 * config.num_hidden_layers * config.num_attention_heads * width

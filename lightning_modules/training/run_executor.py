@@ -86,7 +86,7 @@ class RunExecutor:
     def _tell(self, trainer: Trainer, executor: Executor, recorded: ExecutorRecord | None) -> None:
         if recorded is not None and recorded.time_factor != executor.time_factor:
             _log.warning(
-                "executor: it stretches limits of time by %g, and the run so far had %g: other programs may time out",
+                "executor: time_factor is %g, but was %g so far in this run: other programs may time out",
                 *(executor.time_factor, recorded.time_factor),
             )
         step = max(0, trainer.global_step - 1)

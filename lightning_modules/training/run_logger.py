@@ -80,7 +80,7 @@ class RunLogger(TensorBoardLogger):
 
     Args:
         run_dir: the directory of the run.
-        purge_step: the restored number of optimizer steps; 0 for a run that starts anew.
+        purge_step: the restored number of optimizer steps; 0 for a new run.
     """
 
     def __init__(self, run_dir: str | Path, *, purge_step: int = 0) -> None:

@@ -54,7 +54,7 @@ def read_record(run_dir: str | Path) -> RunRecord | None:
         executor = content.pop("executor")
         return RunRecord(**content, executor=None if executor is None else ExecutorRecord(**executor))
     except (yaml.YAMLError, AttributeError, KeyError, TypeError):
-        raise ValueError(f"{path} is damaged: delete it, and the machine is measured anew") from None
+        raise ValueError(f"{path} is damaged: delete it, and the machine is measured again") from None
 
 
 def write_record(run_dir: str | Path, record: RunRecord) -> None:

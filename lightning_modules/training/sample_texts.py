@@ -1,4 +1,4 @@
-"""Callbacks that show a run in TensorBoard beyond its scalars: sample texts with verdicts.
+"""Callbacks that show a run in TensorBoard beyond its scalars: sample texts with outcomes.
 
 Checkpoints, the logger and the record of hyperparameters belong to the command line.
 """
@@ -24,7 +24,7 @@ class EvaluatesTasks(Protocol):
 
 
 class SampleTexts(Callback):
-    """Write a few tasks with their completions and verdicts as TensorBoard text after each validation.
+    """Write a few tasks with their completions and outcomes as TensorBoard text after each validation.
 
     Args:
         num_tasks: tasks shown of each split, evenly spread and always the same ones.

@@ -10,7 +10,7 @@ import re
 TAGS: dict[str, str] = {
     # supervised fine-tuning
     "loss/train": "mean cross-entropy per completion token of the minibatch, nats; falls fast, then slowly",
-    "loss/sft": "mean cross-entropy per token of the examples beside the rollouts, nats; level or falling",
+    "loss/sft": "mean cross-entropy per token of data.sft_examples, nats; level or falling",
     "loss/val": "the same on synthetic_val; follows loss/train, rises when the model overfits",
     "optim/lr": "learning rate of the step; rises during warm-up, then follows the schedule",
     "optim/grad_norm": "2-norm of the gradient before clipping; falls after warm-up, spikes mean the lr is too high",

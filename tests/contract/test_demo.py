@@ -103,7 +103,7 @@ def test_interrupted_then_finished_then_repeated(config: Path) -> None:
     process = _start(config)
     said = _interrupt_once(process, first_checkpoint)
     assert process.returncode == 130, said[-2000:]
-    assert said.rstrip().endswith("atomforge: interrupted; run the same command again to go on")
+    assert said.rstrip().endswith("atomforge: interrupted; run the same command again to resume")
     manifest_at = (output / "data" / "manifest.json").stat().st_mtime_ns
 
     process = _start(config)

@@ -65,7 +65,7 @@ def test_planned_interrupted_finished_and_made_again(config: Path, tmp_path: Pat
     while not list(arms.glob("base/*/run/checkpoints/epoch_*")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    assert said_by(process, 130).rstrip().endswith("interrupted; run the same command again to go on")
+    assert said_by(process, 130).rstrip().endswith("interrupted; run the same command again to resume")
     assert not list(arms.glob("*/*/result.json"))
 
     said = said_by(start(config))

@@ -127,7 +127,7 @@ def test_build_command_with_a_missing_base_prints_one_line(docker_engine, capsys
         (
             ["build"],
             {"DOCKER_HOST": "unix:///nonexistent/docker.sock"},
-            "none answers at unix:///nonexistent/docker.sock: install",
+            "no response from unix:///nonexistent/docker.sock: install",
         ),
         (["build", "--offline", "--base-image", "x"], {}, "omit --base-image"),
         (["build", "--ofline"], {}, "did you mean '--offline'?"),

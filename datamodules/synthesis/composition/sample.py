@@ -1,7 +1,7 @@
 """Type-directed sampling of compositions: slots are filled with atoms of a matching return type, or with leaves.
 
 Scalar leaves may be constants of the slot's domain; all others are parameters of the program. Nothing is rejected here
-for what it computes: `verification` drops degenerate compositions after they have run.
+for its results: `verification` drops degenerate compositions after they have run.
 """
 
 from __future__ import annotations

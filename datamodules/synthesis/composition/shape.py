@@ -7,7 +7,7 @@ Shape = Literal["chain", "left", "right", "balanced"]
 
 
 class TreeShape(NamedTuple):
-    """The form of a composition besides its depth."""
+    """The form of a composition apart from its depth."""
 
     num_steps: int
     """Calls, i.e. lines of `solve`; above the depth where the tree branches."""

@@ -2,7 +2,7 @@
 `open-r1/verifiable-coding-problems-python`, and the rows of prime-rl's genesys.
 
 `verification_info` is an object, JSON, or the text of a Python literal. Its `test_cases` are a list of
-`{"type", "fn_name", "input", "output"}`, or `{"inputs", "outputs"}` with `fn_name` beside them, both also as JSON.
+`{"type", "fn_name", "input", "output"}`, or `{"inputs", "outputs"}` with a column `fn_name`, both also as JSON.
 
 Provenance: written from the cards and from the loaders of rllm and prime-rl.
 """

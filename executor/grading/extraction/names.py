@@ -1,4 +1,4 @@
-"""What a syntax tree defines and what it needs, found without running it.
+"""Names that a syntax tree defines and needs, found without running it.
 
 Scopes are not resolved: a name that is bound anywhere in a source counts as known everywhere in it.
 """

@@ -1,4 +1,4 @@
-"""Prompts that begin the program, as HumanEval's do, and completions that go on with them."""
+"""Prompts that begin the program, as HumanEval's do, and completions that continue them."""
 
 import functools
 import re
@@ -109,7 +109,7 @@ def replace_start(start: PromptStart, code: str) -> str:
 
 
 def continue_start(start: PromptStart, body: str, parser: Parser) -> str | None:
-    """Go on with a prompt.
+    """Continue a prompt.
 
     The body is taken as it is, else with its indentation changed to that of the function: of its first line, which
     tokenizers change at the border, or of all lines. Prose behind it is cut off.

@@ -1,7 +1,7 @@
 """Separates code from the sentences around it, in text without fences.
 
 The text is cut into units, each of which begins at the margin: a line with the indented lines, open brackets, strings
-and branches that go on with it. A unit that parses is code, and so is one that begins like a function or a class and
+and branches that continue it. A unit that parses is code, and so is one that begins like a function or a class and
 does not parse: a program with a syntax error stays one. All others are prose.
 """
 

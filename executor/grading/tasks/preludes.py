@@ -1,4 +1,4 @@
-"""Source that runs before a program in the same namespace: what the judge of a website provides to every program."""
+"""Source that runs before a program in the same namespace: names that a website provides to every program."""
 
 _LEETCODE = """\
 import bisect

@@ -55,7 +55,7 @@ def parse_inputs(inputs: Any) -> tuple[list, ...]:
     """
     if not isinstance(inputs, list | tuple) or not inputs or not all(isinstance(args, list) for args in inputs):
         raise ValueError(
-            f"inputs must be a list of at least one list of arguments, beside reference, not {show(inputs)}"
+            f"inputs must be a list of at least one list of arguments, together with reference, not {show(inputs)}"
         )
     prepared = []
     for position, args in enumerate(inputs):

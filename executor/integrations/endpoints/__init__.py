@@ -1,4 +1,4 @@
-"""HTTP endpoints whose clients are other tools, beside those of `executor.service.app`.
+"""HTTP endpoints whose clients are other tools, in addition to those of `executor.service.app`.
 
     run_code       POST /run_code                              SandboxFusion: verl and other clients of it
     open_instruct  POST /test_program, /test_program_stdio     open-instruct; GET /health

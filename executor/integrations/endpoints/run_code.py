@@ -1,4 +1,4 @@
-"""SandboxFusion's `POST /run_code`: runs a Python program on a standard input and returns what it wrote.
+"""SandboxFusion's `POST /run_code`: runs a Python program on a standard input and returns its output.
 
 The clients compare the output themselves, so expected output is not sent here. What differs from SandboxFusion: only
 `language: python`; files are text, lie in the working directory and cannot be fetched; `stderr` has one line that says
@@ -60,7 +60,7 @@ def build_run(request: RunCodeRequest) -> Run:
     """Build the program of a request.
 
     Raises:
-        ValueError: it asks for what there is not; one line that names the key.
+        ValueError: the request needs an unsupported feature; the message names the key.
     """
     if request.language != "python":
         raise ValueError(f"language must be python, not {request.language!r:.40}")

@@ -1,4 +1,4 @@
-"""Describe exceptions and types of a program without trusting what it has made of them."""
+"""Describe exceptions and types of a program without trusting their methods, which it may have replaced."""
 
 import builtins
 from typing import Any

@@ -1,4 +1,4 @@
-"""Run a whole program as `__main__`, as `python3 main.py < input | judge` would, and end its process likewise.
+"""Run a whole program as `__main__`, as `python3 main.py < input | checker` would, and end its process likewise.
 
 Standard input is a read-only regular file. Standard output is the results pipe, so all that any process of the
 candidate writes to it counts, and nothing else does. Standard error is discarded. At its end the interpreter joins

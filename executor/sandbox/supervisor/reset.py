@@ -95,7 +95,7 @@ def _clean_directory(name: str, spec: dict[str, Any]) -> bool:
         os.waitpid(pid, 0)
         if not _is_empty(name, spec):
             return False
-    if os.listxattr(path) != spec["attributes"][name]:  # in our memory now, so this worker must not go on
+    if os.listxattr(path) != spec["attributes"][name]:  # in our memory now, so this worker must not continue
         return False
     os.utime(path, ns=(0, 0))
     return True

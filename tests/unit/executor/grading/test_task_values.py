@@ -58,7 +58,7 @@ def test_prepare_value_returns_one_form(value, prepared):
         ({"$list": [1, None]}, "$list: value 1 must be a number, a string or a boolean"),
         ({"$list": [BIG]}, "$list: value 0 is an integer of over 14000 bits"),
         ({"$set": [{"$tree": [1]}]}, "unhashable"),
-        ({"$tree": [1], "$list": [1]}, "a tag beside other keys"),
+        ({"$tree": [1], "$list": [1]}, "a tag together with other keys"),
         ({"$tuple": 3}, "malformed tag"),
     ],
 )

@@ -71,7 +71,7 @@ class Evil:
 @pytest.mark.parametrize(
     ("tests", "named"),
     [
-        (["assert decode(encode(1)) == 1"], "tests 0: the asserts use encode besides decode"),
+        (["assert decode(encode(1)) == 1"], "tests 0: the asserts use encode in addition to decode"),
         ([ASSERTS[0], "assert add("], "tests 1: the assert 'assert add(' is"),
         ([ASSERTS[0], "assert 1 == 1"], "tests 1: the assert 'assert 1 == 1' calls no function"),
         ([1], "tests 0: asserts must be"),

@@ -113,7 +113,7 @@ def test_a_service_with_another_factor_is_said(tmp_path: Path, factors: list, ca
     opened(tmp_path, at_step=1, purge_step=0)
     assert not caplog.text
     opened(tmp_path, at_step=6, purge_step=3, backend="http://service")
-    assert "it stretches limits of time by 3, and the run so far had 1.5" in caplog.text
+    assert "time_factor is 3, but was 1.5 so far" in caplog.text
     assert curve(tmp_path, "executor/time_factor") == [(0, 1.5)]
 
 
