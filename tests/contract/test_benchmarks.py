@@ -89,7 +89,7 @@ def test_learning_benchmark_runs_at_toy_size(tmp_path: Path) -> None:
     checkpoint = write_policy(tmp_path / "policy", data)
     options = ["--data", str(data), "--checkpoint", checkpoint, "--output", str(tmp_path / "out"), "--smoke"]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.learning", *options], cwd=ROOT, capture_output=True, text=True, timeout=200
+        [sys.executable, "-m", "benchmarks.learning", *options], cwd=ROOT, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr[-2000:]
     curve = json.loads((tmp_path / "out" / "learning.json").read_text())[OURS]
