@@ -83,7 +83,10 @@ def print_tables(study: StudyConfig, results: Mapping[str, ArmResult]) -> None:
     from lightning_modules.evaluation.statistics import mean_interval, paired_difference
 
     ks = sorted({1, study.measurement.num_samples})
-    compared = {pair.tasks: (pair.split, pair.depth) for pair in study.exploratory}
+    compared: dict[str, tuple[str, int | None]] = {}
+    for split in study.measurement.splits:
+        depths = {pair.tasks: (split, pair.depth) for pair in study.exploratory if pair.split == split}
+        compared |= depths or {split: (split, None)}
     scores: dict[str, dict[str, dict[str, dict[str, float]]]] = {
         tasks: {
             stage.name: results[stage.name].evaluation[split].select_depth(depth).metric_scores(ks)

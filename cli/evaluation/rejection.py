@@ -102,6 +102,7 @@ def sample_passing(
     from cli.evaluation.plan import check_same_settings
     from cli.evaluation.run import drop_too_long, evaluate_prompts, load_model, resolve_dtype
     from cli.evaluation.store import EvaluationStore
+    from datamodules.eval_data import get_split, load_dataset
     from executor.api import open_executor
     from lightning_modules.evaluation.evaluate import EvalConfig
     from lightning_modules.models.loading import resolve
@@ -114,6 +115,7 @@ def sample_passing(
         check_same_settings(before, settings, where=str(output))
         if (output / RESULT).exists():
             return RejectionResult(**json.loads((output / RESULT).read_text(encoding="utf-8")))
+    get_split(load_dataset(data_dir), config.split, data_dir=data_dir)  # fails before the model is loaded
     model = load_model(checkpoint)
     prompts = load_reward_prompts(data_dir, config, model[1], seed=seed)
     prompts = drop_too_long(prompts, model[0], max_new_tokens=config.max_new_tokens, title=config.split)

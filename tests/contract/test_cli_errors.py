@@ -102,6 +102,7 @@ TRAINING: dict[str, tuple[list[str], str]] = {
     ),
 }
 EVALUATE = ["--checkpoint", "text.ckpt", "--data", "data", "--split", "synthetic_test"]
+SAMPLE_RUN = ["--checkpoint", "text.ckpt", "--data", "data", "--split", "synthetic_test", "--output", "new"]
 TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
     "fit": LIGHTNING | TRAINING,
     "validate": LIGHTNING,
@@ -114,6 +115,15 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "no checkpoint": (EVALUATE, "text.ckpt"),
         "foreign checkpoint": ([*EVALUATE, "--checkpoint", "foreign.ckpt"], "foreign.ckpt"),
         "missing option": (["--data", "data"], "--checkpoint"),
+    },
+    "sample": {
+        "unknown key": ([*SAMPLE_RUN, "--num-smaples", "2"], "--num-samples"),
+        "wrong type": ([*SAMPLE_RUN, "--num-samples", "two"], "'two'"),
+        "not positive": ([*SAMPLE_RUN, "--max-kept", "0"], "--max-kept"),
+        "missing data": ([*SAMPLE_RUN, "--data", "none"], "none"),
+        "unknown split": ([*SAMPLE_RUN, "--split", "nope"], "synthetic_test"),
+        "no checkpoint": (SAMPLE_RUN, "text.ckpt"),
+        "missing option": (["--data", "data", "--output", "new"], "--checkpoint"),
     },
     "export": {
         "unknown option": (["--checkpoint", "text.ckpt", "--outptu", "new"], "'--output'"),
