@@ -29,7 +29,8 @@ def main(strategy: str, data_dir: str, scratch: str) -> None:
         critic=CriticConfig(trunk="shared", num_epochs=1, warmup_iterations=0),
         kl=KLConfig(init_coef=0.1, target=0.5, horizon=50),
         sampling=SamplingParams(max_new_tokens=8),
-        optimizer=RLOptimizerConfig(lr=1e-3, value_lr=1e-2, warmup_iterations=1),
+        # normalized returns have mean 0, so the first gradient of the bias is rounding, which AdamW scales to value_lr
+        optimizer=RLOptimizerConfig(lr=1e-3, value_lr=1e-3, warmup_iterations=1),
         reward_probe_fraction=1.0,
     )
     data = RLDataModule(data_dir, prompts_per_iteration=4, samples_per_prompt=4, minibatch_size=16, num_ppo_epochs=2)

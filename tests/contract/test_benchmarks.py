@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.learning import OURS, build_curve
+from benchmarks.learning import print_tables as print_curves
 from benchmarks.rounds import run_json, run_rounds
 from benchmarks.training import Goal, compute_ratio, print_tables, reduce_steps
+from tests.support.small_data import write_small_data
+from tests.support.tiny_runs import write_policy
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -61,3 +65,30 @@ def test_gpu_benchmark_runs_at_toy_size_and_needs_a_gpu_otherwise(tmp_path: Path
     without_gpu = subprocess.run(command, capture_output=True, timeout=100, **options)
     assert without_gpu.returncode == 2
     assert "no CUDA device" in without_gpu.stderr
+
+
+def test_learning_curves_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    ours = build_curve(OURS, {"wall_s": [2.0, 3.0], "cpu_s": [1.0, 2.0]}, {2: 0.5, 0: 0.25}, 10)
+    assert [(p.completions, p.wall_s, p.cpu_s, p.pass_at_1) for p in ours] == [(0, 0, 0, 0.25), (20, 5.0, 3.0, 0.5)]
+    slow = build_curve("TRL, lr 1", {"wall_s": [5.0, 5.0], "cpu_s": [6.0, 3.0]}, {0: 0.25, 2: 0.375}, 10)
+    worse = build_curve("TRL, lr 2", {"wall_s": [1.0, 1.0], "cpu_s": [1.0, 1.0]}, {0: 0.25, 2: 0.125}, 10)
+    print_curves({OURS: ours, "TRL, lr 1": slow, "TRL, lr 2": worse})
+    printed = capsys.readouterr().out
+    assert "| TRL, lr 2 | 2 | 20 | 2 | 2 | 0.125 |" in printed
+    assert "| completions/s | 2.00 | 2.0 |" in printed  # the best of TRL's curves: 10 s against 5 s
+    assert "| completions/s of processor time | 3.00 | 2.0 |" in printed
+    assert "difference | +0.125 | 0.0 |" in printed
+
+
+def test_learning_benchmark_runs_at_toy_size(tmp_path: Path) -> None:
+    data = write_small_data(tmp_path / "data")
+    checkpoint = write_policy(tmp_path / "policy", data)
+    options = ["--data", str(data), "--checkpoint", checkpoint, "--output", str(tmp_path / "out"), "--smoke"]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.learning", *options], cwd=ROOT, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    curve = json.loads((tmp_path / "out" / "learning.json").read_text())[OURS]
+    assert [(point["iteration"], point["completions"]) for point in curve] == [(0, 0), (1, 16), (2, 32)]
+    assert 0 < curve[1]["wall_s"] < curve[2]["wall_s"]
+    assert len(json.loads((tmp_path / "out" / OURS / "prompts.json").read_text())) == 2 * 4

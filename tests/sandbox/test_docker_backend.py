@@ -177,7 +177,8 @@ def test_unknown_runtime_raises_value_error(docker_engine):
 def test_without_engine_docker_raises_one_line_and_auto_continues(monkeypatch, caplog):
     caplog.set_level("INFO")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
-    with pytest.raises(ValueError, match="no Docker engine can be used: no response from unix:///nonexistent") as caught:
+    expected = "no Docker engine can be used: no response from unix:///nonexistent"
+    with pytest.raises(ValueError, match=expected) as caught:
         open_executor("docker")
     assert "\n" not in str(caught.value)
     with open_executor("auto", num_workers=1) as opened:

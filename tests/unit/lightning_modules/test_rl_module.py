@@ -259,7 +259,7 @@ def base_metrics(start, data_dir, tmp_path_factory):
         ({"algorithm": replace(PPO, entropy_coef=1.0)}, "policy/entropy", 1),
         ({"algorithm": replace(PPO, target_kl=1e-9)}, "policy/early_stopped_frac", 1),
         ({"kl": KLConfig(init_coef=20.0), "optimizer": replace(FAST, lr=1e-2)}, "kl/coef", 1),
-        ({"optimizer": replace(FAST, lr=1e-2)}, "kl/sequence", 1),
+        ({"optimizer": replace(FAST, lr=1e-2)}, "kl/k3", 1),
         ({"optimizer": replace(FAST, warmup_iterations=1)}, "optim/lr", 1),
         ({"optimizer": replace(FAST, value_lr=0.0)}, "value/mean", -1),
         ({"sampling": SamplingParams(max_new_tokens=8, temperature=0.5)}, "policy/entropy", -1),
@@ -373,6 +373,8 @@ class FirstBatches(Callback):
         if batch_idx == 0:
             self.stats.append(batch.stats)
             self.num_trained.append(0)
+        if batch.trains_critic:
+            return
         keys = (
             batch.segment_ids[:, :-1] * 100
             + batch.branch_ids[:, :-1]
@@ -385,7 +387,8 @@ class FirstBatches(Callback):
 def test_an_infra_fault_is_never_a_reward(start, data_dir, tmp_path, executor):
     """Completions with an infra fault have no reward: they are in no loss and no mean."""
     batches = FirstBatches()
-    module, data = module_of(start, reward_probe_fraction=0.0), data_of(data_dir, num_ppo_epochs=1)
+    module = module_of(start, reward_probe_fraction=0.0, critic=replace(CRITIC, warmup_iterations=0))
+    data = data_of(data_dir, num_ppo_epochs=1)
     train(start, data_dir, tmp_path, module=module, data=data, max_epochs=2, callbacks=[batches])
     submissions = iter(executor.submissions)
     num_infra = 0

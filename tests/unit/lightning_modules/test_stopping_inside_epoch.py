@@ -25,10 +25,11 @@ SFT = [
     "--model.init_args.optimizer.schedule=constant",
     "--data.init_args.batch_size=4", "--data.init_args.max_length=64", "--data.init_args.steps_per_epoch=3",
 ]  # fmt: skip
-RL = [
+RL = [  # three steps of the critic and three of the policy in an iteration
     "fit", "--config=ppo", *COMMON, "--model.init_args.init_from=start", "--model.init_args.sampling.max_new_tokens=8",
     "--data.init_args.prompts_per_iteration=3", "--data.init_args.samples_per_prompt=2",
     "--data.init_args.minibatch_size=2", "--data.init_args.num_sampled_reward_tests=0",
+    "--model.init_args.critic.num_epochs=1", "--model.init_args.critic.warmup_iterations=0"
 ]  # fmt: skip
 
 
@@ -42,7 +43,7 @@ class StopAt(Callback):
         trainer.should_stop = trainer.global_step == self.step
 
 
-STOP = f"--trainer.callbacks=[{{class_path: {__name__}.StopAt, init_args: {{step: 4}}}}]"
+STOP = f"--trainer.callbacks=[{{{{class_path: {__name__}.StopAt, init_args: {{{{step: {{}}}}}}}}}}]"
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +73,18 @@ def same(one: str, other: str) -> bool:
     return all(torch.equal(a, b) for a, b in zip(parameters(one), parameters(other), strict=True))
 
 
-@pytest.mark.parametrize("command", [SFT, RL], ids=["sft", "rl"])
-def test_a_run_stopped_inside_an_epoch_goes_on_as_if_never_stopped(command: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("command", "num_steps"), [(SFT, 3), (RL, 6)], ids=["sft", "rl"])
+def test_a_run_stopped_inside_an_epoch_goes_on_as_if_never_stopped(
+    command: list[str], num_steps: int, tmp_path: Path
+) -> None:
     straight, run = (str(tmp_path / name) for name in ("straight", "run"))
     assert main([*command, f"--run_dir={straight}"]) == 0
-    assert main([*command, f"--run_dir={run}", STOP]) == 0  # an epoch has three steps: the fourth is inside the second
+    assert main([*command, f"--run_dir={run}", STOP.format(num_steps + 1)]) == 0  # inside the second epoch
     assert names(run) == ["epoch_00001.ckpt"]
     assert not is_finished(run)
     assert same(run, f"{run}/checkpoints/epoch_00001.ckpt")
     assert main([*command, f"--run_dir={run}", "--ckpt_path=last"]) == 0
-    assert torch.load(f"{run}/checkpoints/final.ckpt", weights_only=True)["global_step"] == 12
+    assert torch.load(f"{run}/checkpoints/final.ckpt", weights_only=True)["global_step"] == 4 * num_steps
     assert same(run, straight)
     assert not (Path(run) / "checkpoints" / "partial.ckpt").exists()
 

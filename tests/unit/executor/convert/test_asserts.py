@@ -51,7 +51,7 @@ def test_the_function_that_asserts_are_about(asserts, options, name):
         (["assert f(1) == 1"], {"solution": "def g(x): ...\n"}, "calls no function of the candidate"),
         (["assert f(1) == 1", "assert g(1) == 2"], {}, r"'assert g\(1\) == 2' does not call f"),
         (["assert f(1) = 1"], {}, r"the assert 'assert f\(1\) = 1' is not valid Python"),
-        (["assert f(1) == 1"], {"preamble": "import ("}, "the code before the asserts 'import \\(' is not valid Python"),
+        (["assert f(1) == 1"], {"preamble": "import ("}, r"the code before the asserts 'import \(' is not valid"),
         ([], {}, "no asserts"),
     ],
 )

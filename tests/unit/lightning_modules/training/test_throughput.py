@@ -28,7 +28,7 @@ from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 from tests.support.tiny_runs import TINY, write_policy
 
-SHARES = {f"time/{stage}_frac" for stage in ("generate", "logprob", "execute", "update", "other")}
+SHARES = {f"time/{stage}_frac" for stage in ("prompts", "generate", "logprob", "execute", "update", "other")}
 
 
 @pytest.fixture(autouse=True)
@@ -184,7 +184,11 @@ class PaddingShares(Callback):
 def rl_scalars(data_dir, folder, *callbacks, ckpt_path=None, max_epochs=3):
     start = write_policy(data_dir.parent / "start", data_dir)
     data = RLDataModule(str(data_dir), prompts_per_iteration=12, samples_per_prompt=4, minibatch_size=24)
-    module = RLModule(init_from=start, sampling=SamplingParams(max_new_tokens=8), critic=CriticConfig())
+    module = RLModule(
+        init_from=start,
+        sampling=SamplingParams(max_new_tokens=8),
+        critic=CriticConfig(num_epochs=1, warmup_iterations=0),
+    )
     trainer = trainer_of(folder, ThroughputMonitor(2), *callbacks, max_epochs=max_epochs)
     trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=True)
     return scalars(folder)
@@ -194,9 +198,9 @@ def test_tags_of_rl_and_their_steps(data_dir, tmp_path):
     padding = PaddingShares()
     found = rl_scalars(data_dir, tmp_path, padding)
     assert not [tag for tag in found if tag != "epoch" and documented(tag) is None]
-    # an iteration is two steps: its shares stand at the second one, as all of its values
-    assert {tag: [step for step, _ in found[tag]] for tag in SHARES} == dict.fromkeys(SHARES, [1, 3, 5])
-    assert [step for step, _ in found["time/update_s"]] == [1, 3, 5]
+    # an iteration is two steps of the critic and two of the policy: its values are those of the last one
+    assert {tag: [step for step, _ in found[tag]] for tag in SHARES} == dict.fromkeys(SHARES, [3, 7, 11])
+    assert [step for step, _ in found["time/update_s"]] == [3, 7, 11]
     for values in zip(*(found[tag] for tag in SHARES), strict=True):
         assert sum(share for _, share in values) == pytest.approx(1.0)
         assert all(0 <= share < 1 for _, share in values)
@@ -206,7 +210,7 @@ def test_tags_of_rl_and_their_steps(data_dir, tmp_path):
         assert share_generate / share_update == pytest.approx(generate_s / update_s)
     assert [share for _, share in found["rollout/padding_frac"]] == pytest.approx(padding.shares)
     assert max(padding.shares) > 0
-    assert len(found["throughput/mfu"]) == 5
+    assert len(found["throughput/mfu"]) == 11
 
 
 def test_the_share_of_padding_is_the_same_on_a_resumed_run(data_dir, tmp_path):
@@ -215,7 +219,7 @@ def test_the_share_of_padding_is_the_same_on_a_resumed_run(data_dir, tmp_path):
     checkpoint = tmp_path / "run" / "checkpoints" / "epoch_00002.ckpt"
     resumed = rl_scalars(data_dir, tmp_path / "resumed", ckpt_path=str(checkpoint))
     assert resumed["rollout/padding_frac"] == straight[2:]
-    assert [step for step, _ in resumed["time/update_frac"]] == [5]
+    assert [step for step, _ in resumed["time/update_frac"]] == [11]
 
 
 def test_invalid_uses_are_errors():
