@@ -1,5 +1,6 @@
 """Benchmarks run at toy size and format numbers worked by hand. What they measure is not tested."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -8,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.demo_seeds import build_rows
 from benchmarks.learning import OURS, build_curve
 from benchmarks.learning import print_tables as print_curves
 from benchmarks.rounds import run_json, run_rounds
 from benchmarks.training import Goal, compute_ratio, print_tables, reduce_steps
+from cli.study.plan import Comparison
+from tests.support import study_results
 from tests.support.small_data import write_small_data
 from tests.support.tiny_runs import write_policy
 
@@ -85,10 +89,26 @@ def test_learning_benchmark_runs_at_toy_size(tmp_path: Path) -> None:
     checkpoint = write_policy(tmp_path / "policy", data)
     options = ["--data", str(data), "--checkpoint", checkpoint, "--output", str(tmp_path / "out"), "--smoke"]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.learning", *options], cwd=ROOT, capture_output=True, text=True, timeout=200
+        [sys.executable, "-m", "benchmarks.learning", *options], cwd=ROOT, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr[-2000:]
     curve = json.loads((tmp_path / "out" / "learning.json").read_text())[OURS]
     assert [(point["iteration"], point["completions"]) for point in curve] == [(0, 0), (1, 16), (2, 32)]
     assert 0 < curve[1]["wall_s"] < curve[2]["wall_s"]
     assert len(json.loads((tmp_path / "out" / OURS / "prompts.json").read_text())) == 2 * 4
+
+
+def test_gains_of_each_seed_of_the_demo_by_hand() -> None:
+    comparison = Comparison(treatment="sft_rl_new", control="sft_both", split="synthetic_test")
+    study = dataclasses.replace(study_results.study(seeds=(0, 1)), contrasts=(), exploratory=(comparison,))
+    graded = study_results.evaluation
+    passed = {
+        ("sft_both", 0): graded(True, False, False, False),
+        ("sft_both", 1): graded(True, False, False, False),
+        ("sft_rl_new", 0): graded(True, True, False, False),
+        ("sft_rl_new", 1): graded(True, True, True, False),
+    }
+    arms = [study_results.arm(stage, seed, {"synthetic_test": found}) for (stage, seed), found in passed.items()]
+    row = build_rows(study, arms)[0]
+    assert row[:3] == ["sft_rl_new - sft_both", "synthetic_test", "pass@1 greedy"]
+    assert [cell.split()[0] for cell in row[3:]] == ["+25.0", "+50.0", "+37.5"]
