@@ -147,7 +147,8 @@ def _print_table(console: Console, title: str, columns: list[str], rows: list[li
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, justify="left" if column in ("model", "tasks of") else "right")
+        is_name = column in ("model", "tasks of")
+        table.add_column(column, justify="left" if is_name else "right", no_wrap=is_name)
     for row in rows:
         table.add_row(*row)
     console.print(table)
