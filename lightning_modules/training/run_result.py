@@ -112,7 +112,8 @@ def compute_budget(
         [value for _, value in curves.get(tag, ())]
         for tag in ("completions/mean_length", "completions/mean_prompt_length", "rollout/num_gen_batches")
     )
-    critic = pl_module.rollout_config.critic  # type: ignore[union-attr]
+    module: Any = pl_module
+    critic = module.rollout_config.critic
     num_iterations = len(lengths)
     num_batches = num_batches or [1.0] * num_iterations
     per_batch = data.prompts_per_iteration * data.samples_per_prompt
