@@ -19,6 +19,7 @@ from executor.commands.io import open_atomic, write_json
 
 if TYPE_CHECKING:
     from datamodules.batches import TaskPrompt
+    from datamodules.task_files import DataSource
     from lightning_modules.evaluation.records import TaskResult
 
 KEPT, RESULT = "kept.jsonl", "result.json"
@@ -102,7 +103,8 @@ def sample_passing(
     from cli.evaluation.plan import check_same_settings
     from cli.evaluation.run import drop_too_long, evaluate_prompts, load_model, resolve_dtype
     from cli.evaluation.store import EvaluationStore
-    from datamodules.eval_data import get_split, load_dataset
+    from datamodules.eval_data import get_split
+    from datamodules.task_files import DEFAULT_SPLIT, DataSource
     from executor.api import open_executor
     from lightning_modules.evaluation.evaluate import EvalConfig
     from lightning_modules.models.loading import resolve
@@ -115,9 +117,11 @@ def sample_passing(
         check_same_settings(before, settings, where=str(output))
         if (output / RESULT).exists():
             return RejectionResult(**json.loads((output / RESULT).read_text(encoding="utf-8")))
-    get_split(load_dataset(data_dir), config.split, data_dir=data_dir)  # fails before the model is loaded
+    source = DataSource(data_dir=data_dir, tasks=None, split=DEFAULT_SPLIT, decontaminate=())
+    dataset = source.load()
+    get_split(dataset, config.split, data_dir=data_dir)  # fails before the model is loaded
     model = load_model(checkpoint)
-    prompts = load_reward_prompts(data_dir, config, model[1], seed=seed)
+    prompts = build_reward_prompts(source, dataset, config, model[1], seed=seed)
     prompts = drop_too_long(prompts, model[0], max_new_tokens=config.max_new_tokens, title=config.split)
     store.begin(settings)
     eval_config = EvalConfig(
@@ -157,15 +161,15 @@ def sample_passing(
     return result
 
 
-def load_reward_prompts(data_dir: str, config: RejectionConfig, tokenizer: Any, *, seed: int) -> list[TaskPrompt]:
-    """Read the tasks with the tests that rewards of RL are computed on, so that evaluation tests stay unseen."""
+def build_reward_prompts(
+    source: DataSource, dataset: Any, config: RejectionConfig, tokenizer: Any, *, seed: int
+) -> list[TaskPrompt]:
+    """Build the tasks with the tests that rewards of RL are computed on, so that evaluation tests stay unseen."""
     from datamodules.eval_data import evenly_spaced_indices
     from datamodules.reward_tests import choose_reward_tests
     from datamodules.rl_prompts.stored import load_reward_tasks
-    from datamodules.task_files import DEFAULT_SPLIT, DataSource
 
-    source = DataSource(data_dir=data_dir, tasks=None, split=DEFAULT_SPLIT, decontaminate=())
-    tasks = load_reward_tasks(source, source.load(), config.split, tokenizer, max_prompt_length=None)
+    tasks = load_reward_tasks(source, dataset, config.split, tokenizer, max_prompt_length=None)
     chosen = [tasks[index] for index in evenly_spaced_indices(len(tasks), config.num_tasks)]
     num_sampled = config.num_sampled_reward_tests
     return [choose_reward_tests(task, num_sampled=num_sampled, seed=seed, iteration=0) for task in chosen]

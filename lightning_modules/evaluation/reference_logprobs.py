@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from lightning_modules.generation.text import decode
 from lightning_modules.models.policy import Policy
+from lightning_modules.rl.numerics import token_logprobs
 
 END = "end"
 """Label of the `<eos>` token."""
@@ -78,7 +79,7 @@ def _compute_batch(policy: Policy, sequences: Sequence[tuple[Sequence[int], Sequ
     targets = torch.cat([torch.tensor(list(completion)) for _, completion in sequences]).to(device)
 
     def take_logprobs(logits: Tensor, chunk: slice) -> tuple[Tensor]:
-        return (logits.float().log_softmax(-1).gather(-1, targets[chunk, None]).squeeze(-1),)
+        return (token_logprobs(logits, targets[chunk]),)
 
     positions = torch.arange(length, device=device).expand_as(input_ids)
     (logprobs,), _ = policy(input_ids.to(device), is_token.to(device), positions, predicts.to(device), take_logprobs)

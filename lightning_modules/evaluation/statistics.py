@@ -134,7 +134,7 @@ def score_depths(evaluation: Evaluation) -> dict[int, DepthScore]:
     """Score the tasks of each depth with as many k as there are samples; tasks without a depth are left out."""
     found = {}
     for depth in sorted({task.depth for task in evaluation.tasks if task.depth}):
-        part = Evaluation(tasks=tuple(task for task in evaluation.tasks if task.depth == depth), settings={})
+        part = evaluation.select_depth(depth)
         most = max(task.num_samples for task in part.tasks)
         ks = sorted({2**power for power in range(most.bit_length())} | {most}) if most else []
         greedy = list(part.greedy_scores().values())

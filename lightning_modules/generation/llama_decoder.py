@@ -129,7 +129,7 @@ class LlamaDecoder:
 
     def new_cache(self, prompt_length: int, max_new_tokens: int) -> SharedPrefixCache:
         """Create an empty cache for completions of at most `max_new_tokens` tokens."""
-        return SharedPrefixCache(len(self._blocks), max_new_tokens)
+        return SharedPrefixCache(max_new_tokens)
 
     def _rms_norm(self, hidden: Tensor, weight: Tensor) -> Tensor:
         return functional.rms_norm(hidden, weight.shape, weight, self._eps)

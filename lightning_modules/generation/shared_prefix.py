@@ -87,17 +87,19 @@ class SharedPrefixCache:
     """Keys and values of all layers: first of `G` prompts, and after `share` also of `B` completions.
 
     Args:
-        num_layers: Of the model.
         capacity: Maximum tokens of a completion.
     """
 
-    def __init__(self, num_layers: int, capacity: int) -> None:
-        self.is_shared = False
+    def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._length = 0
         self._prefix: list[tuple[Tensor, Tensor]] = []
         self._suffix: list[tuple[Tensor, Tensor]] = []
-        self._num_layers = num_layers
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether completions have begun."""
+        return bool(self._suffix)
 
     def add_prefix(self, keys: Tensor, values: Tensor) -> None:
         """Add the keys and values [G, K, P, D] of the next layer."""
@@ -110,12 +112,11 @@ class SharedPrefixCache:
             prompts: [B] index of the prompt of each.
             mask: [G, P], 0 = padding.
         """
-        self.is_shared = True
         self._prompts, self._prefix_mask = prompts, mask.bool()
         self._groups = Groups.from_prompts(prompts, len(mask))
         keys = self._prefix[0][0]
         shape = (len(prompts), keys.shape[1], self._capacity, keys.shape[3])
-        self._suffix = [(keys.new_empty(shape), keys.new_empty(shape)) for _ in range(self._num_layers)]
+        self._suffix = [(keys.new_empty(shape), keys.new_empty(shape)) for _ in self._prefix]
 
     def select(self, rows: Tensor) -> None:
         """Keep the completions `rows`, at most as many as there are, in that order, and the prompts they need."""

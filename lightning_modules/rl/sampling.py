@@ -75,13 +75,13 @@ def sample_rollouts(
     generated: list[Rollout] = []
     streams: list[int] = []
     num_batches = 0
+    needs_pass = context.config.algorithm.partial_credit_needs_pass
     while True:
         names = [stream_id(prompt.task_id, n) for prompt, n in zip(batch.prompts, batch.copy_numbers, strict=True)]
         first_group = 1 + max((rollout.group for rollout in generated), default=-1)
         generated += generate_and_grade(context, model, batch, names, timer, first_group=first_group)
         streams += names
         num_batches += 1
-        needs_pass = context.config.algorithm.partial_credit_needs_pass
         chosen = choose_groups(generated, num_wanted, size, needs_pass=needs_pass)
         num_missing = num_wanted - sum(differs for _, differs in chosen) * size
         if num_batches >= context.config.algorithm.max_gen_batches:

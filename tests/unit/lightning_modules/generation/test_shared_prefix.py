@@ -37,7 +37,7 @@ def test_cache_keeps_tokens_and_prompts_of_selected_rows():
     torch.manual_seed(0)
     prefix, tokens = torch.randn(2, 3, KV_HEADS, 5, SIZE), torch.randn(2, 2, 5, KV_HEADS, 1, SIZE)
     queries = torch.randn(5, KV_HEADS, GROUP, SIZE)
-    whole, cut = (SharedPrefixCache(1, capacity=2) for _ in range(2))
+    whole, cut = (SharedPrefixCache(capacity=2) for _ in range(2))
     for cache in (whole, cut):
         cache.add_prefix(*prefix)
         cache.share(PROMPTS, MASK)
