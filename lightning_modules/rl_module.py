@@ -27,7 +27,14 @@ from lightning_modules.models.compute import ComputeConfig, disable_dropout
 from lightning_modules.models.lora import LoRAConfig
 from lightning_modules.models.reference import ReferencePolicy, weights_sha256
 from lightning_modules.models.sharding import get_mesh, touch
-from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLOptimizerConfig, RolloutConfig
+from lightning_modules.rl.config import (
+    AlgorithmConfig,
+    CriticConfig,
+    KLConfig,
+    RLConfig,
+    RLOptimizerConfig,
+    RolloutConfig,
+)
 from lightning_modules.rl.custom_reward import load_reward_function
 from lightning_modules.rl.early_stopping import KLEarlyStopping
 from lightning_modules.rl.kl import KLController
@@ -42,6 +49,7 @@ DEFAULT_ALGORITHM = AlgorithmConfig()
 DEFAULT_CRITIC = CriticConfig()
 DEFAULT_KL = KLConfig()
 DEFAULT_SAMPLING = SamplingParams(max_new_tokens=256)
+DEFAULT_ROLLOUT = RolloutConfig()
 DEFAULT_OPTIMIZER = RLOptimizerConfig()
 DEFAULT_COMPUTE = ComputeConfig()
 DEFAULT_REWARD = RewardConfig()
@@ -57,6 +65,7 @@ class RLModule(PolicyModule):
         critic: Of the estimator `gae`; null for the others.
         kl: KL penalty.
         sampling: Length, temperature and stop strings of completions. Validation uses the same length and stop strings.
+        rollout: What generates completions, and whether it does so while another iteration is trained.
         optimizer: AdamW.
         compute: Attention, precision of weights, compilation and checkpointing of activations.
         lora: Adapters to train instead of the whole model, which without them is the reference policy; null = none.
@@ -80,6 +89,7 @@ class RLModule(PolicyModule):
         critic: CriticConfig | None = DEFAULT_CRITIC,
         kl: KLConfig = DEFAULT_KL,
         sampling: SamplingParams = DEFAULT_SAMPLING,
+        rollout: RolloutConfig = DEFAULT_ROLLOUT,
         optimizer: RLOptimizerConfig = DEFAULT_OPTIMIZER,
         compute: ComputeConfig = DEFAULT_COMPUTE,
         lora: LoRAConfig | None = None,
@@ -104,11 +114,12 @@ class RLModule(PolicyModule):
                 "init_from is missing: set model.init_args.init_from to the checkpoint or run to start from"
             )
         self.init_from = init_from
-        self.rollout_config = RolloutConfig(
+        self.rl_config = RLConfig(
             algorithm=algorithm,
             critic=critic,
             kl=kl,
             sampling=sampling,
+            rollout=rollout,
             reward=reward,
             reward_function=None if reward_function is None else load_reward_function(reward_function),
             rollout_batch_size=rollout_batch_size,
@@ -142,7 +153,7 @@ class RLModule(PolicyModule):
         if self._engine is None:
             self._engine = InProcessEngine(
                 self.tokenizer,
-                batch_size=self.rollout_config.rollout_batch_size,
+                batch_size=self.rl_config.rollout_batch_size,
                 dtype=decoding_dtype(str(self.trainer.precision)),
             )
         return self._engine
@@ -158,7 +169,7 @@ class RLModule(PolicyModule):
             executor=self.executor,
             engine=self.engine,
             policy_version=self.iteration,
-            config=self.rollout_config,
+            config=self.rl_config,
             kl_coef=self.kl_controller.coef,
             decoding_dtype=decoding_dtype(str(self.trainer.precision)),
             autocast=self.trainer.precision_plugin.forward_context,
@@ -173,7 +184,7 @@ class RLModule(PolicyModule):
         Raises:
             ValueError: The critic's minibatches do not divide among ranks and micro-batches.
         """
-        critic = self.rollout_config.critic
+        critic = self.rl_config.critic
         if critic is None:
             return [minibatches]
         size = minibatches.size
@@ -193,9 +204,9 @@ class RLModule(PolicyModule):
                 f"trainer.precision {self.trainer.precision} is not supported by RLModule; use bf16-mixed or 32-true"
             )
         has_examples = getattr(self.trainer.datamodule, "sft_examples_config", None) is not None  # type: ignore[attr-defined]
-        if has_examples != (self.rollout_config.algorithm.sft_coef > 0):
+        if has_examples != (self.rl_config.algorithm.sft_coef > 0):
             raise ValueError(
-                f"algorithm.sft_coef is {self.rollout_config.algorithm.sft_coef}, and data.sft_examples is "
+                f"algorithm.sft_coef is {self.rl_config.algorithm.sft_coef}, and data.sft_examples is "
                 f"{'set' if has_examples else 'null'}: the supervised term needs a coefficient above 0.0 and examples"
             )
         super().setup(stage)
@@ -219,7 +230,7 @@ class RLModule(PolicyModule):
 
     def on_train_batch_start(self, batch: RolloutBatch, batch_idx: int) -> None:
         self._batch_started_at = time.perf_counter()
-        if batch_idx == 0 and self.rollout_config.critic is not None:
+        if batch_idx == 0 and self.rl_config.critic is not None:
             self.policy.update_return_moments(torch.tensor(batch.stats.return_sums, device=self.device))
 
     def training_step(self, batch: RolloutBatch, batch_idx: int) -> Tensor:
@@ -231,7 +242,7 @@ class RLModule(PolicyModule):
         return loss + touch(self._frozen) if isinstance(self.trainer.strategy, DDPStrategy) else loss
 
     def _critic_step(self, batch: RolloutBatch) -> Tensor:
-        critic = self.rollout_config.critic
+        critic = self.rl_config.critic
         assert critic is not None
         num_tokens = self.trainer.strategy.reduce(batch.num_tokens, reduce_op="mean")
         result = critic_loss(self.policy, batch, critic, num_tokens=self._early_stopping.start_micro_batch(num_tokens))
@@ -241,7 +252,7 @@ class RLModule(PolicyModule):
         return result.loss
 
     def _policy_step(self, batch: RolloutBatch, batch_idx: int) -> Tensor:
-        stopping, config, reduce = self._early_stopping, self.rollout_config, self.trainer.strategy.reduce
+        stopping, config, reduce = self._early_stopping, self.rl_config, self.trainer.strategy.reduce
         result = rl_loss(
             self.policy,
             batch,
@@ -325,7 +336,7 @@ class RLModule(PolicyModule):
                 "the KL penalty; restore that checkpoint"
             )
         weights = checkpoint.get("state_dict", {})
-        if self.rollout_config.critic is not None and weights and "policy.return_moments" not in weights:
+        if self.rl_config.critic is not None and weights and "policy.return_moments" not in weights:
             raise ValueError(
                 "the checkpoint is of a version before 0.2.0, whose critic does not predict normalized returns; to "
                 "start from its policy, set model.init_args.init_from"
@@ -334,7 +345,7 @@ class RLModule(PolicyModule):
         self.kl_controller = replace(self.kl_controller, coef=state["kl_coef"])
 
     def _num_warmup_iterations(self) -> int:
-        critic = self.rollout_config.critic
+        critic = self.rl_config.critic
         return 0 if critic is None else critic.warmup_iterations
 
     def _sum_over_ranks(self, tensor: Tensor) -> Tensor:

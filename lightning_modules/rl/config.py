@@ -10,6 +10,7 @@ from lightning_modules.rl.custom_reward import RewardFunction
 
 Estimator = Literal["gae", "grpo", "dr_grpo", "rloo", "reinforce_pp"]
 LossAggregation = Literal["token-mean", "seq-mean-token-sum-norm"]
+Engine = Literal["native"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +146,23 @@ class KLConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutConfig:
+    """How completions are generated.
+
+    Args:
+        engine: What decodes; `native` decodes in the process of the trainer.
+        staleness: Iterations by which the policy that samples is behind the one that is trained.
+    """
+
+    engine: Engine = "native"
+    staleness: int = 0
+
+    def __post_init__(self) -> None:
+        if self.staleness != 0:
+            raise ValueError(f"rollout.staleness is {self.staleness}; only 0 is supported")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RLConfig:
     """How rollouts are collected and turned into training data: the part of the settings that `collect_rollouts` uses.
 
     Raises:
@@ -156,6 +174,7 @@ class RolloutConfig:
     kl: KLConfig
     sampling: SamplingParams
     reward: RewardConfig
+    rollout: RolloutConfig = RolloutConfig()
     reward_function: RewardFunction | None = None
     rollout_batch_size: int = 128
     """Completions decoded together."""

@@ -17,7 +17,7 @@ from executor.grading.pass_at_k import pass_at_k
 from executor.grading.rewards import RewardConfig
 from executor.types import Status
 from lightning_modules.rl.advantages import find_zero_variance_groups
-from lightning_modules.rl.config import RolloutConfig
+from lightning_modules.rl.config import RLConfig
 from lightning_modules.rl.custom_reward import CUSTOM_PART
 from lightning_modules.rl.kl import kl_k1, kl_k3
 from lightning_modules.rl.numerics import SumOverRanks, explained_variance, masked_mean, moment_sums, variance
@@ -43,7 +43,7 @@ def measure_rollouts(
     logprobs: TokenLogprobs,
     targets: Advantages,
     probe: ProbeCounts | None,
-    config: RolloutConfig,
+    config: RLConfig,
     seconds: Mapping[str, float],
     sum_over_ranks: SumOverRanks,
 ) -> RolloutStats:

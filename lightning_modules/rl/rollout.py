@@ -17,7 +17,7 @@ from datamodules.prefix_packing import completion_mask, pack_completions
 from lightning_modules.models.compute import uses_flex_attention
 from lightning_modules.models.packed_forward import packed_forward
 from lightning_modules.rl.advantages import estimate_advantages, find_zero_variance_groups, token_rewards
-from lightning_modules.rl.config import RolloutConfig
+from lightning_modules.rl.config import RLConfig
 from lightning_modules.rl.kl import kl_estimate
 from lightning_modules.rl.metrics import measure_rollouts
 from lightning_modules.rl.minibatches import build_minibatches
@@ -116,7 +116,7 @@ def compute_logprobs(context: RolloutContext, rollouts: Sequence[Rollout]) -> To
 def compute_advantages(
     rollouts: Sequence[Rollout],
     logprobs: TokenLogprobs,
-    config: RolloutConfig,
+    config: RLConfig,
     kl_coef: float,
     sum_over_ranks: SumOverRanks = no_reduce,
 ) -> Advantages:

@@ -20,7 +20,7 @@ from lightning_modules.generation.rollout_engine import RolloutEngine
 from lightning_modules.generation.sampler import Completion, stream_id
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import ReferencePolicy
-from lightning_modules.rl.config import RolloutConfig
+from lightning_modules.rl.config import RLConfig
 from lightning_modules.rl.custom_reward import add_custom_reward
 from lightning_modules.rl.numerics import SumOverRanks
 from lightning_modules.rl.partial_credit import score_rollouts
@@ -37,7 +37,7 @@ class RolloutContext(NamedTuple):
     engine: RolloutEngine
     policy_version: int
     """Iterations that the policy was trained for."""
-    config: RolloutConfig
+    config: RLConfig
     kl_coef: float
     """Current KL coefficient."""
     decoding_dtype: torch.dtype | None

@@ -171,10 +171,10 @@ def test_evaluation_configs_are_read(path: Path) -> None:
 def test_estimators_are_overlays_of_rl_and_ppo(estimator: str, base: str, required: dict[str, list[str]]) -> None:
     files = ["--config", str(CONFIGS / f"{base}.yaml"), "--config", str(CONFIGS / "rl" / f"{estimator}.yaml")]
     module = build_run_from_arguments("fit", [*files, *required["ppo.yaml"]], stage="built").model
-    assert module.rollout_config.algorithm.estimator == estimator
-    assert module.rollout_config.critic is None
+    assert module.rl_config.algorithm.estimator == estimator
+    assert module.rl_config.critic is None
     assert module.policy.value_head is None
-    assert module.rollout_config.algorithm.clip_ratio_high == 0.2  # from the base
+    assert module.rl_config.algorithm.clip_ratio_high == 0.2  # from the base
 
 
 def test_an_estimator_and_a_critic_that_do_not_fit_are_refused(required: dict[str, list[str]]) -> None:

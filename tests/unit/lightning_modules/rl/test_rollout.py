@@ -11,7 +11,7 @@ from executor.grading.rewards import RewardConfig
 from lightning_modules.generation.sampler import Completion, SamplingParams
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import ReferencePolicy, weights_sha256
-from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RolloutConfig
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLConfig
 from lightning_modules.rl.metrics import measure_rollouts
 from lightning_modules.rl.numerics import no_reduce
 from lightning_modules.rl.records import Rollout, SampledRollouts
@@ -28,7 +28,7 @@ PLAIN = AlgorithmConfig(whiten=False)
 CRITIC = CriticConfig(gae_lambda=1.0)
 
 
-def config_of(**settings) -> RolloutConfig:
+def config_of(**settings) -> RLConfig:
     options = {
         "algorithm": PLAIN,
         "critic": CRITIC,
@@ -36,7 +36,7 @@ def config_of(**settings) -> RolloutConfig:
         "sampling": SamplingParams(max_new_tokens=8),
         "reward": RewardConfig(),
     }
-    return RolloutConfig(**(options | settings))
+    return RLConfig(**(options | settings))
 
 
 def advantages_of(rollouts, logprobs, *, kl_coef=0.0, **settings):

@@ -9,7 +9,7 @@ from datamodules.batches import PromptBatch
 from executor.grading.rewards import RewardConfig
 from executor.types import Status
 from lightning_modules.generation.sampler import SamplingParams
-from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RolloutConfig
+from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RLConfig
 from lightning_modules.rl.numerics import no_reduce
 from lightning_modules.rl.sampling import RolloutContext, StageTimer, choose_groups, sample_rollouts
 from tests.support.fake_engine import FakeEngine
@@ -56,7 +56,7 @@ def config_of(max_gen_batches):
     algorithm = AlgorithmConfig(
         estimator="grpo", filter_zero_variance_groups=True, max_gen_batches=max_gen_batches, whiten=False
     )
-    return RolloutConfig(
+    return RLConfig(
         algorithm=algorithm,
         critic=None,
         kl=KLConfig(init_coef=0.0),
@@ -140,7 +140,7 @@ def test_a_rank_goes_on_sampling_while_another_has_too_few_groups(sample):
 def test_log_probabilities_are_needed_for_several_steps_or_a_kl_penalty(num_steps):
     config = config_of(1)
     assert config.needs_logprobs(num_steps) == (num_steps > 1)
-    with_kl = RolloutConfig(**{**vars(config), "kl": KLConfig(init_coef=0.1)})
+    with_kl = RLConfig(**{**vars(config), "kl": KLConfig(init_coef=0.1)})
     assert with_kl.needs_logprobs(num_steps)
 
 
