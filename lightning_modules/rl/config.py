@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from executor.grading.rewards import RewardConfig
+from lightning_modules.generation.rollout_engine import check_engine
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.policy import Trunk
 from lightning_modules.rl.custom_reward import RewardFunction
 
 Estimator = Literal["gae", "grpo", "dr_grpo", "rloo", "reinforce_pp"]
 LossAggregation = Literal["token-mean", "seq-mean-token-sum-norm"]
-Engine = Literal["native"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,14 +149,23 @@ class RolloutConfig:
     """How completions are generated.
 
     Args:
-        engine: What decodes; `native` decodes in the process of the trainer.
+        engine: What decodes. `native`: the fastest decoder in the process of the trainer for the architecture.
+            `transformers`: `generate` of transformers. `vllm`: vLLM in the process of each rank. `http://HOST:PORT`, or
+            several with commas between them: vLLM servers, which all ranks share.
+        gpu_memory_utilization: Fraction of the GPU's memory that `vllm` uses while it generates.
         staleness: Iterations by which the policy that samples is behind the one that is trained.
     """
 
-    engine: Engine = "native"
+    engine: str = "native"
+    gpu_memory_utilization: float = 0.4
     staleness: int = 0
 
     def __post_init__(self) -> None:
+        check_engine(self.engine)
+        if not 0.0 < self.gpu_memory_utilization <= 1.0:
+            raise ValueError(
+                f"rollout.gpu_memory_utilization is {self.gpu_memory_utilization}; it must be above 0.0, at most 1.0"
+            )
         if self.staleness != 0:
             raise ValueError(f"rollout.staleness is {self.staleness}; only 0 is supported")
 
