@@ -188,7 +188,7 @@ def import_vllm() -> Any:
 
 @contextmanager
 def _keep_process_state() -> Iterator[None]:
-    """Restore the random numbers of the trainer, which vLLM seeds and uses, and the function of torch that it replaces."""
+    """Restore the random numbers of the trainer, which vLLM seeds and uses, and `torch.set_num_threads`."""
     set_num_threads, num_threads = torch.set_num_threads, torch.get_num_threads()
     python_state, numpy_state = random.getstate(), np.random.get_state()
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
@@ -198,5 +198,5 @@ def _keep_process_state() -> Iterator[None]:
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
-        torch.set_num_threads = set_num_threads  # on a CPU, vLLM disables it
+        torch.set_num_threads = set_num_threads  # vLLM replaces it on CPUs
         torch.set_num_threads(num_threads)
