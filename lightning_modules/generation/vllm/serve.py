@@ -74,6 +74,8 @@ def keep_running(command: Sequence[str]) -> int:
         signal.signal(number, end)
     while True:
         process = subprocess.Popen(command, env=environment)
+        if ended:  # a signal came while it started
+            process.terminate()
         code = process.wait()
         if ended:
             return 0
