@@ -24,7 +24,7 @@ from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from tests.support import killed_runs
 from tests.support.wait import wait_until
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(2400)
 NUM_ROWS, NUM_TOKENS = 128, 64
 NEAR_TIE = 1e-3
 SIZES = TinyLlamaConfig(
@@ -174,6 +174,11 @@ def test_an_update_changes_the_samples_and_the_version(loaded, prompts, native, 
     assert [one.token_ids for one in again] == [one.token_ids for one in before]
 
 
+def finish(run: subprocess.Popen, log: Path) -> None:
+    """Wait for the end of a run, which must be a good one."""
+    assert run.wait(1000) == 0, log.read_text()[-3000:]
+
+
 def write_config(folder: Path, engine: str) -> None:
     """Write an overlay of configs/rl.yaml for `killed_runs.start`."""
     config = yaml.safe_load((folder / "ppo.yaml").read_text())
@@ -193,8 +198,8 @@ def iterations_of(run_dir: Path) -> dict[int, dict[str, float]]:
 
 def test_grpo_trains_with_vllm_and_resumes(folder):
     write_config(folder, "vllm")
-    killed_runs.finish(killed_runs.start(folder, "rl", "two", "--trainer.max_epochs", "2"), folder, "two")
-    killed_runs.finish(killed_runs.start(folder, "rl", "two"), folder, "two")
+    for options in (["--trainer.max_epochs", "2"], []):
+        finish(killed_runs.start(folder, "rl", "two", *options), folder / "two.log")
     rows = iterations_of(folder / "two")
     assert len(rows) == 3
     assert all(row["rollout/logprob_diff"] < 1e-3 for row in rows.values()), rows
@@ -249,9 +254,8 @@ def test_a_server_samples_what_the_native_engine_does_and_training_outlives_it(f
     killed_runs.wait_for_checkpoints(run, folder / "served", 1)
     for child in psutil.Process(process.pid).children(recursive=True):
         os.kill(child.pid, signal.SIGKILL)
-    wait_until(lambda: run.poll() is not None, within_s=600)
+    finish(run, folder / "served.log")
     log = (folder / "served.log").read_text()
-    assert run.returncode == 0, log[-3000:]
     assert len(iterations_of(folder / "served")) == 3
     assert "no answer" in log
     assert "answers again" in log

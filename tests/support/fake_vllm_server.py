@@ -37,6 +37,7 @@ class FakeVllmServer:
     def start(self) -> None:
         """Start, with the weights of the start."""
         self.version, self.weights, self.paused = "default", 0, False
+        self._is_dying = False
         self._lock = threading.Lock()
         self.is_down.clear()
         handler = type("Handler", (_Handler,), {"fake": self})
@@ -55,6 +56,8 @@ class FakeVllmServer:
 
     def answer(self, path: str, body: dict) -> dict | None:
         """Answer a call; None breaks the connection."""
+        if self._is_dying:
+            return None
         if path == "/inference/v1/generate":
             return self._generate(body)
         self.calls.append((path, body))
@@ -82,6 +85,7 @@ class FakeVllmServer:
         with self._lock:
             if self.dies_after == 0:
                 self.dies_after = None
+                self._is_dying = True
                 threading.Thread(target=self.die).start()
                 return None
             if self.dies_after is not None:

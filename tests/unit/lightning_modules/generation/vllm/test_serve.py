@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
+from lightning_modules.generation.vllm import serve
 from lightning_modules.generation.vllm.serve import serve_command
 from tests.support.wait import wait_until
 
@@ -24,13 +26,28 @@ time.sleep(100)
 """
 
 
-def test_the_server_reports_log_probabilities_of_what_it_samples():
+def test_the_server_reports_log_probabilities_of_what_it_samples(monkeypatch):
+    monkeypatch.setattr(serve.metadata, "version", lambda name: "0.32.0")
     command = serve_command(Path("model"), "127.0.0.1", 8001, ["--max-num-seqs", "9"])
     text = " ".join(command[1:])
     assert text == (
         "-m vllm.entrypoints.cli.main serve model --host 127.0.0.1 --port 8001 --generation-config vllm "
         "--logprobs-mode processed_logprobs --max-num-seqs 9"
     )
+
+
+def test_without_metadata_of_vllm_its_module_is_started(monkeypatch):
+    def version(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(serve.metadata, "version", version)
+    command = serve_command(Path("model"), "127.0.0.1", 8001)
+    assert command[1:5] == ["-m", "vllm.entrypoints.openai.api_server", "--model", "model"]
+
+
+def test_an_unknown_option_ends_the_server(monkeypatch):
+    monkeypatch.setattr(serve.signal, "signal", lambda *_: None)
+    assert serve.keep_running([sys.executable, "-c", "raise SystemExit(2)"]) == 2
 
 
 def test_a_server_that_dies_starts_again_until_a_signal(tmp_path):
