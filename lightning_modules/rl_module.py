@@ -2,7 +2,7 @@
 
 One Lightning epoch is one iteration, with automatic optimization. `RLDataModule` supplies prompts, `collect_rollouts`
 turns them into micro-batches, and `training_step` computes the loss of one of them. Only `on_train_epoch_end` changes
-iteration counter and KL coefficient, before the checkpoint is written, and random numbers are a function of (seed,
+iteration counter and coefficients, before the checkpoint is written, and random numbers are a function of (seed,
 iteration, completion): a run that resumes at the end of an iteration is bitwise equal to one that was not interrupted.
 """
 
@@ -36,6 +36,7 @@ from lightning_modules.rl.config import (
 )
 from lightning_modules.rl.custom_reward import load_reward_function
 from lightning_modules.rl.early_stopping import KLEarlyStopping
+from lightning_modules.rl.entropy import EntropyController
 from lightning_modules.rl.kl import KLController
 from lightning_modules.rl.losses import critic_loss, rl_loss
 from lightning_modules.rl.rollout import RolloutContext, collect_rollouts
@@ -135,6 +136,8 @@ class RLModule(PolicyModule):
         self._is_sharded = False
         self.kl_controller = KLController.from_config(kl)
         self._next_kl_controller = self.kl_controller
+        self.entropy_controller = EntropyController(algorithm.entropy_coef, algorithm.entropy_target)
+        self._entropies: list[Tensor] = []
         self.iteration = 0
         self._early_stopping = KLEarlyStopping(algorithm.target_kl)
         self._frozen: list[nn.Parameter] = []
@@ -208,6 +211,7 @@ class RLModule(PolicyModule):
 
     def on_train_epoch_start(self) -> None:
         self._early_stopping.start_iteration()
+        self._entropies = []
         self._update_s = 0.0
         # set from the iteration, not by a scheduler: Lightning saves checkpoints before it steps one at an epoch's end
         policy_iteration = max(0, self.iteration - self._num_warmup_iterations())
@@ -245,11 +249,14 @@ class RLModule(PolicyModule):
             config.critic,
             config.kl,
             kl_coef=self.kl_controller.coef,
+            entropy_coef=self.entropy_controller.coef,
             temperature=config.sampling.temperature,
             num_tokens=stopping.start_micro_batch(reduce(batch.num_tokens, reduce_op="mean")),
         )
         stopping.end_micro_batch(reduce(torch.stack([result.approx_kl, result.ratio]), reduce_op="mean"))
         loss, metrics = result.loss, {} if stopping.is_empty else dict(result.metrics)
+        if metrics and config.algorithm.entropy_target is not None:
+            self._entropies.append(reduce(metrics["policy/entropy"], reduce_op="mean"))
         if batch.sft is not None:
             supervised = sft_loss(self.policy, batch, reduce(batch.num_sft_labels, reduce_op="mean"))
             loss = loss + config.algorithm.sft_coef * supervised
@@ -280,8 +287,12 @@ class RLModule(PolicyModule):
             "optim/lr": self.trainer.optimizers[0].param_groups[0]["lr"],
             "time/update_s": self._update_s,
         }
+        if self.entropy_controller.target is not None:
+            metrics["policy/entropy_coef"] = self.entropy_controller.coef
         self.log_dict(metrics, sync_dist=True)
         self.kl_controller = self._next_kl_controller
+        if self._entropies:
+            self.entropy_controller = self.entropy_controller.update(float(torch.stack(self._entropies).mean()))
         self.iteration += 1
 
     def validation_step(self, batch: tuple[str, list[TaskPrompt]], batch_idx: int) -> None:
@@ -293,11 +304,12 @@ class RLModule(PolicyModule):
         checkpoint[STATE_KEY] = {
             "iteration": self.iteration,
             "kl_coef": self.kl_controller.coef,
+            "entropy": (self.entropy_controller.weight, self.entropy_controller.entropy),
             "reference_sha256": self._reference_sha256,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore iteration and KL coefficient.
+        """Restore the iteration and the coefficients of KL penalty and entropy.
 
         Raises:
             ValueError: The checkpoint is not one of RLModule, the reference policy has other weights, or the critic is
@@ -322,6 +334,9 @@ class RLModule(PolicyModule):
             )
         self.iteration = state["iteration"]
         self.kl_controller = replace(self.kl_controller, coef=state["kl_coef"])
+        if "entropy" in state and self.entropy_controller.target is not None:
+            weight, entropy = state["entropy"]
+            self.entropy_controller = replace(self.entropy_controller, weight=weight, entropy=entropy)
 
     def _num_warmup_iterations(self) -> int:
         critic = self.rl_config.critic

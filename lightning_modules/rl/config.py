@@ -9,7 +9,8 @@ from lightning_modules.models.policy import Trunk
 from lightning_modules.rl.custom_reward import RewardFunction
 
 Estimator = Literal["gae", "grpo", "dr_grpo", "rloo", "reinforce_pp"]
-LossAggregation = Literal["token-mean", "seq-mean-token-sum-norm"]
+PolicyLoss = Literal["ppo", "gspo", "cispo"]
+LossAggregation = Literal["token-mean", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm"]
 Engine = Literal["native"]
 
 
@@ -20,11 +21,16 @@ class AlgorithmConfig:
     Args:
         estimator: Of the advantages: `gae` (PPO, needs a critic), or without a critic `grpo`, `dr_grpo` (not divided by
             the standard deviation of the group), `rloo` or `reinforce_pp`.
+        policy_loss: `ppo`: the clipped surrogate per token. `gspo`: with the probability ratio of the whole completion
+            (arXiv 2507.18071). `cispo`: the policy gradient with a clipped ratio as weight, so that no token loses its
+            gradient (MiniMax-M1, arXiv 2506.13585).
         gamma: Discount per token, for `gae` and `reinforce_pp`.
         whiten: Center and scale the advantages over the iteration.
         clip_ratio_low: The probability ratio is clipped below at 1 - clip_ratio_low.
         clip_ratio_high: The probability ratio is clipped above at 1 + clip_ratio_high.
-        entropy_coef: Weight of the entropy bonus.
+        entropy_coef: Weight of the entropy bonus; with `entropy_target` the first one.
+        entropy_target: Entropy in nats per token that an adaptive weight keeps the policy above; null = a fixed weight
+            (`lightning_modules.rl.entropy`).
         target_kl: When the KL of a minibatch from the policy that sampled (k3, nats per token) exceeds this, the other
             minibatches of the iteration are skipped; null = never.
         filter_zero_variance_groups: Do not train on prompts whose completions all have the same reward.
@@ -34,23 +40,30 @@ class AlgorithmConfig:
             them in an iteration, until `prompts_per_iteration` prompts have completions with different rewards. If
             there are fewer, the iteration trains on those. 1 = off.
         mask_truncated_completions: Do not train on completions that were truncated at the maximum length.
+        overlong_buffer: Soft overlong punishment (DAPO, arXiv 2503.14476, equation 13): over the last `overlong_buffer`
+            tokens before `sampling.max_new_tokens`, up to 1.0 is subtracted from the reward, in proportion to the
+            length; 0 = off.
         sft_coef: Weight of the mean cross-entropy per token of the examples of `data.sft_examples`; 0.0 = none.
-        loss_aggregation: `token-mean`: the mean over the trained tokens of an optimizer step.
-            `seq-mean-token-sum-norm`: the sum over tokens divided by the maximum length, averaged over completions
+        loss_aggregation: Of the policy loss over an optimizer step. `token-mean`: the mean over trained tokens (DAPO).
+            The others are means over completions: `seq-mean-token-mean` of the mean over tokens (GRPO),
+            `seq-mean-token-sum` of the sum, `seq-mean-token-sum-norm` of the sum divided by the maximum length
             (Dr. GRPO, arXiv 2503.20783), so that a token's weight does not depend on the lengths of completions.
     """
 
     estimator: Estimator = "gae"
+    policy_loss: PolicyLoss = "ppo"
     gamma: float = 1.0
     whiten: bool = True
     clip_ratio_low: float = 0.2
     clip_ratio_high: float = 0.2
     entropy_coef: float = 0.0
+    entropy_target: float | None = None
     target_kl: float | None = 0.05
     filter_zero_variance_groups: bool = False
     partial_credit_needs_pass: bool = True
     max_gen_batches: int = 1
     mask_truncated_completions: bool = False
+    overlong_buffer: int = 0
     sft_coef: float = 0.0
     loss_aggregation: LossAggregation = "token-mean"
 
@@ -60,10 +73,13 @@ class AlgorithmConfig:
             clip_ratio_low=self.clip_ratio_low,
             clip_ratio_high=self.clip_ratio_high,
             entropy_coef=self.entropy_coef,
+            overlong_buffer=self.overlong_buffer,
             sft_coef=self.sft_coef,
         )
         if self.target_kl is not None and self.target_kl <= 0:
             raise ValueError(f"algorithm.target_kl must be above 0.0, or null, got {self.target_kl}")
+        if self.entropy_target is not None and self.entropy_target <= 0:
+            raise ValueError(f"algorithm.entropy_target must be above 0.0 nats, or null, got {self.entropy_target}")
         _check_fraction("algorithm", gamma=self.gamma)
         if self.max_gen_batches < 1:
             raise ValueError(f"algorithm.max_gen_batches must be at least 1, got {self.max_gen_batches}")
@@ -194,6 +210,16 @@ class RLConfig:
             raise ValueError(
                 f"algorithm.gamma is {self.algorithm.gamma}, but {estimator} does not discount: all tokens of a "
                 "completion have the same advantage; set it to 1.0"
+            )
+        buffer, max_new_tokens = self.algorithm.overlong_buffer, self.sampling.max_new_tokens
+        if buffer > max_new_tokens:
+            raise ValueError(
+                f"algorithm.overlong_buffer is {buffer} tokens, but sampling.max_new_tokens only {max_new_tokens}"
+            )
+        if buffer and self.algorithm.mask_truncated_completions:
+            raise ValueError(
+                f"algorithm.overlong_buffer {buffer} punishes truncated completions, but mask_truncated_completions "
+                "leaves them out: use one of the two"
             )
         if self.sampling.temperature == 0.0:
             raise ValueError("sampling.temperature is 0.0, so all completions of a prompt are equal; 1.0 is usual")

@@ -16,7 +16,12 @@ from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch
 from datamodules.prefix_packing import completion_mask, pack_completions
 from lightning_modules.models.compute import uses_flex_attention
 from lightning_modules.models.packed_forward import packed_forward
-from lightning_modules.rl.advantages import estimate_advantages, find_zero_variance_groups, token_rewards
+from lightning_modules.rl.advantages import (
+    estimate_advantages,
+    find_zero_variance_groups,
+    overlong_penalties,
+    token_rewards,
+)
 from lightning_modules.rl.config import RLConfig
 from lightning_modules.rl.kl import kl_estimate
 from lightning_modules.rl.metrics import measure_rollouts
@@ -60,7 +65,6 @@ def collect_rollouts(
     targets = compute_advantages(rollouts, logprobs, config, context.kl_coef, context.sum_over_ranks)
     # 5. Measure, and build minibatches.
     stats = measure_rollouts(sampled, logprobs, targets, probe, config, timer.seconds, context.sum_over_ranks)
-    by_sequence = config.algorithm.loss_aggregation == "seq-mean-token-sum-norm"
     return build_minibatches(
         rollouts,
         logprobs,
@@ -69,7 +73,9 @@ def collect_rollouts(
         sampled.batch,
         passes,
         get_pad_id(context.tokenizer),
-        max_length=config.sampling.max_new_tokens if by_sequence else None,
+        aggregation=config.algorithm.loss_aggregation,
+        max_length=config.sampling.max_new_tokens,
+        sum_over_ranks=context.sum_over_ranks,
     )
 
 
@@ -138,9 +144,10 @@ def compute_advantages(
     groups = number_groups(rollouts)
     penalty = kl_estimate(logprobs.logprobs, logprobs.ref_logprobs, kl.estimator)
     in_reward = kl_coef if kl.apply_to == "reward" else 0.0
-    per_token = token_rewards(rewards, penalty, logprobs.mask, kl_coef=in_reward)
+    overlong = overlong_penalties(logprobs.mask.sum(1), config.sampling.max_new_tokens, algorithm.overlong_buffer)
+    per_token = token_rewards(rewards - overlong, penalty, logprobs.mask, kl_coef=in_reward)
     advantages, returns = estimate_advantages(per_token, logprobs, known, groups, algorithm, config.critic)
-    zero_variance = find_zero_variance_groups(rewards, known, groups)
+    zero_variance = find_zero_variance_groups(rewards, known, groups)  # their lengths may differ
     trained = known.clone()
     if algorithm.filter_zero_variance_groups:
         trained &= ~zero_variance

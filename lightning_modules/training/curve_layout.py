@@ -52,6 +52,7 @@ RL_SECTIONS: Sections = {
         "KL coefficient": ("kl/coef",),
         "policy update": ("policy/approx_kl", "policy/clip_frac", "policy/early_stopped_frac"),
         "entropy, nats": ("policy/entropy",),
+        "weight of the entropy bonus": ("policy/entropy_coef",),
         "supervised term, nats": ("loss/sft",),
         "ratio of the first minibatch": ("policy/ratio_first_minibatch",),
         "critic": ("value/explained_variance",),

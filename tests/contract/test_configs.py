@@ -177,6 +177,13 @@ def test_estimators_are_overlays_of_rl_and_ppo(estimator: str, base: str, requir
     assert module.rl_config.algorithm.clip_ratio_high == 0.2  # from the base
 
 
+@pytest.mark.parametrize("name", ["gspo", "cispo"])
+def test_policy_losses_are_overlays(name: str, required: dict[str, list[str]]) -> None:
+    files = ["--config", str(CONFIGS / "ppo.yaml"), "--config", str(CONFIGS / "rl" / f"{name}.yaml")]
+    config = build_run_from_arguments("fit", [*files, *required["ppo.yaml"]], stage="built").model.rl_config
+    assert (config.algorithm.policy_loss, config.algorithm.estimator, config.critic) == (name, "grpo", None)
+
+
 def test_an_estimator_and_a_critic_that_do_not_fit_are_refused(required: dict[str, list[str]]) -> None:
     files = ["--config", str(CONFIGS / "ppo.yaml"), "--model.init_args.algorithm.estimator", "grpo"]
     with pytest.raises(UsageError, match="estimator is grpo, which takes no critic: set critic to null"):
