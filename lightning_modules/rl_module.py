@@ -21,6 +21,7 @@ from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch, Task
 from executor.grading.rewards import RewardConfig
 from lightning_modules.base_module import PolicyModule
 from lightning_modules.generation.generate import decoding_dtype
+from lightning_modules.generation.rollout_engine import InProcessEngine, RolloutEngine
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.compute import ComputeConfig, disable_dropout
 from lightning_modules.models.lora import LoRAConfig
@@ -134,6 +135,7 @@ class RLModule(PolicyModule):
         disable_dropout(self.policy)  # otherwise the first ratio would differ from 1
         self.reference = ReferencePolicy(self.policy)
         self._is_sharded = False
+        self._engine: RolloutEngine | None = None
         self.kl_controller = KLController.from_config(kl)
         self._next_kl_controller = self.kl_controller
         self.entropy_controller = EntropyController(algorithm.entropy_coef, algorithm.entropy_target)
@@ -148,6 +150,17 @@ class RLModule(PolicyModule):
     def tokenizer(self) -> PreTrainedTokenizerFast:
         return self._tokenizer
 
+    @property
+    def engine(self) -> RolloutEngine:
+        """What generates the completions of iterations; the first use opens it."""
+        if self._engine is None:
+            self._engine = InProcessEngine(
+                self.tokenizer,
+                batch_size=self.rl_config.rollout_batch_size,
+                dtype=decoding_dtype(str(self.trainer.precision)),
+            )
+        return self._engine
+
     def collect_rollouts(
         self, draw_prompts: Callable[[int], PromptBatch], minibatches: MinibatchConfig
     ) -> list[RolloutBatch]:
@@ -157,6 +170,8 @@ class RLModule(PolicyModule):
             reference=self.reference,
             tokenizer=self.tokenizer,
             executor=self.executor,
+            engine=self.engine,
+            policy_version=self.iteration,
             config=self.rl_config,
             kl_coef=self.kl_controller.coef,
             decoding_dtype=decoding_dtype(str(self.trainer.precision)),
@@ -294,6 +309,12 @@ class RLModule(PolicyModule):
         if self._entropies:
             self.entropy_controller = self.entropy_controller.update(float(torch.stack(self._entropies).mean()))
         self.iteration += 1
+
+    def teardown(self, stage: str) -> None:
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+        super().teardown(stage)
 
     def validation_step(self, batch: tuple[str, list[TaskPrompt]], batch_idx: int) -> None:
         """Complete the tasks of a split greedily and grade them."""

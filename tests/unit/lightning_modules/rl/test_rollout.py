@@ -18,6 +18,7 @@ from lightning_modules.rl.numerics import no_reduce
 from lightning_modules.rl.records import Rollout, SampledRollouts
 from lightning_modules.rl.rollout import compute_advantages, compute_logprobs
 from lightning_modules.rl.sampling import RolloutContext, group_rollouts
+from tests.support.fake_engine import FakeEngine
 from tests.support.fake_executor import FakeExecutor
 from tests.support.number_tokenizer import NumberTokenizer
 from tests.support.rollouts import make_logprobs, make_rollout
@@ -227,6 +228,8 @@ def test_logprobs_and_values_are_those_of_each_completion_alone(policy, batch_si
         reference=ReferencePolicy(policy),
         tokenizer=NumberTokenizer(eos_id=2, pad_id=0),  # type: ignore[arg-type]
         executor=FakeExecutor(),
+        engine=FakeEngine(),
+        policy_version=0,
         config=config_of(logprob_batch_size=batch_size, sampling=SamplingParams(max_new_tokens=8, temperature=0.5)),
         kl_coef=0.0,
         decoding_dtype=None,

@@ -8,11 +8,11 @@ import torch
 from datamodules.batches import PromptBatch
 from executor.grading.rewards import RewardConfig
 from executor.types import Status
-from lightning_modules.generation.sampler import Completion, SamplingParams
-from lightning_modules.rl import sampling
+from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RLConfig
 from lightning_modules.rl.numerics import no_reduce
 from lightning_modules.rl.sampling import RolloutContext, StageTimer, choose_groups, sample_rollouts
+from tests.support.fake_engine import FakeEngine
 from tests.support.fake_executor import FakeExecutor
 from tests.support.rollouts import make_rollout
 from tests.support.small_data import task_prompt
@@ -71,25 +71,19 @@ def draw(attempt):
 
 
 @pytest.fixture
-def sample(monkeypatch):
-    """Sample with a model whose completions are numbered; `passes` says which of them pass."""
+def sample():
+    """Sample with an engine whose completions are numbered; `passes` says which of them pass."""
 
     def run(passes, *, max_gen_batches, sum_over_ranks=no_reduce):
-        numbers = iter(range(100))
-
-        def generate(model, tokenizer, prompts, params, *, on_completion, **_):
-            completions = [Completion(str(next(numbers)), [5], [-0.5], True) for _ in prompts]
-            for index, completion in enumerate(completions):
-                on_completion(index, completion)
-            return completions
-
-        monkeypatch.setattr(sampling, "generate", generate)
+        engine = FakeEngine()
         executor = FakeExecutor(lambda s: Status.PASSED if passes[int(s.completion)] else Status.WRONG)
         context = RolloutContext(
             policy=SimpleNamespace(sampling_model=lambda dtype: None),
             reference=None,
             tokenizer=None,
             executor=executor,
+            engine=engine,
+            policy_version=3,
             config=config_of(max_gen_batches),
             kl_coef=0.0,
             decoding_dtype=None,
@@ -98,6 +92,9 @@ def sample(monkeypatch):
             start_progress=lambda label, total: lambda: None,
         )
         found = sample_rollouts(context, draw, StageTimer())
+        assert engine.events[0] == ("update", 3)
+        assert engine.events[1:] == [("generate", 4)] * found.num_batches + [("sleep",)]
+        assert {rollout.completion.policy_version for rollout in found.generated} == {3}
         return found, [int(rollout.completion.text) for rollout in found.trained]
 
     return run
