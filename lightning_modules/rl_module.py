@@ -6,6 +6,7 @@ iteration counter and coefficients, before the checkpoint is written, and random
 iteration, completion): a run that resumes at the end of an iteration is bitwise equal to one that was not interrupted.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,7 +41,10 @@ from lightning_modules.rl.early_stopping import KLEarlyStopping
 from lightning_modules.rl.entropy import EntropyController
 from lightning_modules.rl.kl import KLController
 from lightning_modules.rl.losses import critic_loss, rl_loss
-from lightning_modules.rl.rollout import RolloutContext, collect_rollouts
+from lightning_modules.rl.rollout import IterationSamples, build_batches, sample_iteration
+from lightning_modules.rl.rollout_queue import RolloutQueue
+from lightning_modules.rl.sampling import RolloutContext
+from lightning_modules.rl.sampling_ahead import check_staleness, open_queue, take_snapshot
 from lightning_modules.rl.sft_loss import sft_loss
 from lightning_modules.training.curve_layout import RL_SECTIONS
 from lightning_modules.training.optimizers import build_rl_adamw
@@ -136,6 +140,8 @@ class RLModule(PolicyModule):
         self.reference = ReferencePolicy(self.policy)
         self._is_sharded = False
         self._engine: RolloutEngine | None = None
+        self._rollout_queue: RolloutQueue[IterationSamples] | None = None
+        self._queue_state: dict[str, Any] | None = None
         self.kl_controller = KLController.from_config(kl)
         self._next_kl_controller = self.kl_controller
         self.entropy_controller = EntropyController(algorithm.entropy_coef, algorithm.entropy_target)
@@ -162,10 +168,42 @@ class RLModule(PolicyModule):
         return self._engine
 
     def collect_rollouts(
-        self, draw_prompts: Callable[[int], PromptBatch], minibatches: MinibatchConfig
+        self, draw_prompts: Callable[[int, int], PromptBatch], iteration: int, minibatches: MinibatchConfig
     ) -> list[RolloutBatch]:
-        """Complete and grade the prompts of an iteration (`lightning_modules.rl.rollout.collect_rollouts`)."""
-        context = RolloutContext(
+        """Complete and grade the prompts of an iteration, and build its micro-batches (`lightning_modules.rl.rollout`).
+
+        With `rollout.staleness`, the completions of the next iterations are then sampled in another thread.
+
+        Args:
+            draw_prompts: Called with an iteration and the number of batches drawn in it so far; returns prompts.
+            iteration: The one that is trained next.
+            minibatches: How its completions are divided.
+        """
+        context, started_at = self._rollout_context(), time.perf_counter()
+        if self.rl_config.rollout.staleness == 0:
+            samples = sample_iteration(context, functools.partial(draw_prompts, iteration))
+            return build_batches(context, samples, self.plan_passes(minibatches))
+        dtype, max_epochs = context.decoding_dtype, self.trainer.max_epochs
+        snapshot = functools.partial(take_snapshot, self.policy, dtype, version=self.iteration)
+        if self._rollout_queue is None:
+            self._rollout_queue = open_queue(context, draw_prompts, self.rl_config.rollout.staleness)
+            if self._queue_state is not None:
+                self._rollout_queue.load_state_dict(self._queue_state, snapshot().causal_lm)
+                self._queue_state = None
+        end = None if max_epochs is None or max_epochs < 0 else max_epochs
+        self._rollout_queue.advance(iteration, snapshot, end)
+        samples = self._rollout_queue.take(iteration)
+        samples = samples._replace(seconds={**samples.seconds, "idle": time.perf_counter() - started_at})
+        return build_batches(context, samples, self.plan_passes(minibatches))
+
+    def cancel_sampling(self) -> None:
+        """Stop sampling the completions of further iterations."""
+        if self._rollout_queue is not None:
+            self._rollout_queue.close()
+            self._rollout_queue = None
+
+    def _rollout_context(self) -> RolloutContext:
+        return RolloutContext(
             policy=self.policy,
             reference=self.reference,
             tokenizer=self.tokenizer,
@@ -179,7 +217,6 @@ class RLModule(PolicyModule):
             sum_over_ranks=self._sum_over_ranks,
             start_progress=self.count_progress,
         )
-        return collect_rollouts(context, draw_prompts, self.plan_passes(minibatches))
 
     def plan_passes(self, minibatches: MinibatchConfig) -> list[MinibatchConfig]:
         """Put the critic's passes over the rollouts before the policy's, which are left out while the critic warms up.
@@ -212,6 +249,7 @@ class RLModule(PolicyModule):
                 f"algorithm.sft_coef is {self.rl_config.algorithm.sft_coef}, and data.sft_examples is "
                 f"{'set' if has_examples else 'null'}: the supervised term needs a coefficient above 0.0 and examples"
             )
+        check_staleness(self.trainer, self.rl_config)
         super().setup(stage)
 
     def configure_model(self) -> None:
@@ -311,6 +349,7 @@ class RLModule(PolicyModule):
         self.iteration += 1
 
     def teardown(self, stage: str) -> None:
+        self.cancel_sampling()
         if self._engine is not None:
             self._engine.close()
             self._engine = None
@@ -328,6 +367,8 @@ class RLModule(PolicyModule):
             "entropy": (self.entropy_controller.weight, self.entropy_controller.entropy),
             "reference_sha256": self._reference_sha256,
         }
+        if self._rollout_queue is not None:
+            checkpoint[STATE_KEY]["rollouts"] = self._rollout_queue.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the iteration and the coefficients of KL penalty and entropy.
@@ -354,6 +395,7 @@ class RLModule(PolicyModule):
                 "start from its policy, set model.init_args.init_from"
             )
         self.iteration = state["iteration"]
+        self._queue_state = state.get("rollouts")
         self.kl_controller = replace(self.kl_controller, coef=state["kl_coef"])
         if "entropy" in state and self.entropy_controller.target is not None:
             weight, entropy = state["entropy"]

@@ -7,6 +7,7 @@ from executor.grading.rewards import RewardConfig
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.policy import Trunk
 from lightning_modules.rl.custom_reward import RewardFunction
+from lightning_modules.rl.rollout_correction import RolloutCorrectionConfig
 
 Estimator = Literal["gae", "grpo", "dr_grpo", "rloo", "reinforce_pp"]
 PolicyLoss = Literal["ppo", "gspo", "cispo"]
@@ -48,6 +49,9 @@ class AlgorithmConfig:
             The others are means over completions: `seq-mean-token-mean` of the mean over tokens (GRPO),
             `seq-mean-token-sum` of the sum, `seq-mean-token-sum-norm` of the sum divided by the maximum length
             (Dr. GRPO, arXiv 2503.20783), so that a token's weight does not depend on the lengths of completions.
+        rollout_correction: Importance weights for completions that another policy sampled. null: truncated weights per
+            token where that is so by the settings of `rollout`, which is not the case for the engine `native` with a
+            staleness of 0.
     """
 
     estimator: Estimator = "gae"
@@ -66,6 +70,7 @@ class AlgorithmConfig:
     overlong_buffer: int = 0
     sft_coef: float = 0.0
     loss_aggregation: LossAggregation = "token-mean"
+    rollout_correction: RolloutCorrectionConfig | None = None
 
     def __post_init__(self) -> None:
         _check_at_least_zero(
@@ -166,20 +171,22 @@ class RolloutConfig:
 
     Args:
         engine: What decodes; `native` decodes in the process of the trainer.
-        staleness: Iterations by which the policy that samples is behind the one that is trained.
+        staleness: Iterations by which the policy that samples is behind the one that is trained. 0: sample, then train.
+            k: sample and grade the completions of the next k iterations while this one is trained
+            (`lightning_modules.rl.rollout_queue`).
     """
 
     engine: Engine = "native"
     staleness: int = 0
 
     def __post_init__(self) -> None:
-        if self.staleness != 0:
-            raise ValueError(f"rollout.staleness is {self.staleness}; only 0 is supported")
+        if self.staleness < 0:
+            raise ValueError(f"rollout.staleness is {self.staleness} iterations; it must be at least 0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RLConfig:
-    """How rollouts are collected and turned into training data: the part of the settings that `collect_rollouts` uses.
+    """How rollouts are collected and turned into training data: the settings of `lightning_modules.rl.rollout`.
 
     Raises:
         ValueError: Two settings contradict each other, or a value is out of range; the message names the keys.
@@ -229,14 +236,25 @@ class RLConfig:
         if not 0.0 <= self.reward_probe_fraction <= 1.0:
             raise ValueError(f"reward_probe_fraction is {self.reward_probe_fraction}; it must be from 0.0 (off) to 1.0")
 
+    @property
+    def rollout_correction(self) -> RolloutCorrectionConfig | None:
+        """The importance correction in use; None = none."""
+        explicit = self.algorithm.rollout_correction
+        if explicit is not None:
+            return None if explicit.rollout_is is None and explicit.rollout_rs is None else explicit
+        is_on_policy = self.rollout.engine == "native" and self.rollout.staleness == 0
+        return None if is_on_policy else RolloutCorrectionConfig(rollout_is="token")
+
     def needs_logprobs(self, num_optimizer_steps: int) -> bool:
         """Whether an iteration computes log-probabilities before it trains.
 
         With a single optimizer step the policy that is trained is the one that sampled, so the loss has the
-        log-probabilities already; a critic, a KL penalty and the reference policy's curves need more.
+        log-probabilities already; a critic, a KL penalty, the reference policy's curves and importance weights need
+        more.
         """
         uses_kl = self.kl.init_coef > 0 or self.kl.target is not None
-        return num_optimizer_steps > 1 or self.critic is not None or uses_kl
+        corrects = self.rollout_correction is not None
+        return num_optimizer_steps > 1 or self.critic is not None or uses_kl or corrects
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,7 @@ from lightning_modules.rl.records import (
     scatter_sampler_logprobs,
 )
 from lightning_modules.rl.reward_probe import ProbeCounts
+from lightning_modules.rl.rollout_correction import correction_metrics, correction_sums
 
 REWARD_PARTS = tuple(field.name.removesuffix("_coef") for field in fields(RewardConfig))
 """The same on all ranks, also on one without any reward, because ranks must log the same tags."""
@@ -57,7 +58,7 @@ def measure_rollouts(
         targets: [N, L] each.
         probe: Counts of the reward probe; None if it is off.
         config: Whether there are a critic and a custom reward.
-        seconds: Wall time of the stages `prompts`, `generate`, `logprob` and `execute`.
+        seconds: Wall time of the stages `prompts`, `generate`, `logprob` and `execute`, and with staleness of `idle`.
         sum_over_ranks: Sums a tensor over all ranks.
     """
     rollouts, generated = sampled.trained, sampled.generated
@@ -72,6 +73,9 @@ def measure_rollouts(
         "rollout/num_gen_batches": (sampled.num_batches, 1),
         **_sum_pass_at_k(generated, sorted({1, sampled.batch.samples_per_prompt})),
     }
+    if config.rollout.staleness:
+        behind = [sampled.batch.iteration - rollout.completion.policy_version for rollout in rollouts]
+        fractions["rollout/staleness"] = (sum(behind), len(rollouts))
     if config.algorithm.overlong_buffer:
         lengths = torch.tensor([len(rollout.completion.token_ids) for rollout in generated])
         penalties = overlong_penalties(lengths, config.sampling.max_new_tokens, config.algorithm.overlong_buffer)
@@ -87,6 +91,7 @@ def measure_rollouts(
         | {f"time/{stage}_s": duration for stage, duration in seconds.items()}
         | {"throughput/rollout_tokens_per_s": num_tokens / seconds["generate"]}
         | ({} if logprobs.from_sampler else {"kl/sequence": kl})
+        | _measure_correction(targets, logprobs.mask, sum_over_ranks)
     )
     by_depth = count_by_depth(generated, sum_over_ranks)
     rates = {f"reward/pass_rate_depth_{depth}": passed / graded for depth, (passed, graded) in by_depth.items()}
@@ -193,6 +198,13 @@ def _count_zero_variance(rollouts: Sequence[Rollout], config: RLConfig) -> int:
     known = torch.tensor([rollout.reward is not None for rollout in rollouts])
     rewards = score_rollouts(rollouts, needs_pass=config.algorithm.partial_credit_needs_pass)
     return int(find_zero_variance_groups(rewards, known, number_groups(rollouts)).sum())
+
+
+def _measure_correction(targets: Advantages, mask: Tensor, sum_over_ranks: SumOverRanks) -> dict[str, float]:
+    if targets.correction is None:
+        return {}
+    sums = sum_over_ranks(correction_sums(targets.correction, mask))
+    return correction_metrics(sums, float(targets.correction.ratios.max()))
 
 
 def _total_and_count(values: Tensor, mask: Tensor) -> TotalAndCount:

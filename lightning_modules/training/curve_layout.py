@@ -53,6 +53,13 @@ RL_SECTIONS: Sections = {
         "policy update": ("policy/approx_kl", "policy/clip_frac", "policy/early_stopped_frac"),
         "entropy, nats": ("policy/entropy",),
         "weight of the entropy bonus": ("policy/entropy_coef",),
+        "staleness, iterations": ("rollout/staleness",),
+        "importance weights": (
+            "rollout/is_weight_mean",
+            "rollout/is_truncated_frac",
+            "rollout/is_effective_frac",
+            "rollout/rs_rejected_frac",
+        ),
         "supervised term, nats": ("loss/sft",),
         "ratio of the first minibatch": ("policy/ratio_first_minibatch",),
         "critic": ("value/explained_variance",),
@@ -67,6 +74,7 @@ RL_SECTIONS: Sections = {
             "time/update_frac",
             "time/other_frac",
         ),
+        "idle": ("time/idle_frac", "time/cpu_idle_frac"),
         **_SPEED,
     },
     "4 Is it being hacked?": {
