@@ -17,6 +17,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import CheckpointIO, Precision
 
 from cli.config import resume
@@ -245,6 +246,10 @@ class AtomforgeCLI(LightningCLI):
             return
         try:
             super().instantiate_classes()
+        except ModuleNotFoundError as error:
+            if error.name is not None:  # a failed import; Lightning's own error names no module but how to install it
+                raise
+            raise UsageError(str(error)) from error
         except ValueError as error:
             cause: BaseException | None = error
             while cause is not None and explain(cause) is None:
@@ -254,16 +259,20 @@ class AtomforgeCLI(LightningCLI):
             raise UsageError(explain(cause)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Build the Trainer, with the logger, checkpoints and progress of atomforge unless the config names others.
+        """Build the Trainer, with the logger, checkpoints and progress of atomforge.
+
+        Loggers of the config are added to that of atomforge, which stays the first; `logger: false` is none at all.
 
         Raises:
             UsageError: the Trainer rejects its settings.
         """
         trainer, run_dir = self.config_init["trainer"], self.config_init["run_dir"]
         kwargs["default_root_dir"] = trainer["default_root_dir"] or run_dir
-        if trainer["logger"] in (None, True):
+        if trainer["logger"] is not False:
             step = self._facts.global_step if self._facts is not None and self._name == "fit" else 0
-            kwargs["logger"] = RunLogger(self._log_directory, purge_step=step)
+            added = [] if trainer["logger"] in (None, True) else trainer["logger"]
+            added = [added] if isinstance(added, Logger) else list(added)
+            kwargs["logger"] = [RunLogger(self._log_directory, purge_step=step), *added]
         plugins = trainer["plugins"] or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):

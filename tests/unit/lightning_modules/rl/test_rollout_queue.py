@@ -16,7 +16,7 @@ class Run:
         self.end = end
 
     def sample(self, snapshot: PolicySnapshot, iteration: int) -> int:
-        self.sampled[iteration] = snapshot.version, float(snapshot.causal_lm.weight)
+        self.sampled[iteration] = snapshot.version, float(snapshot.causal_lm.weight.detach())
         return iteration
 
     def train(self, iteration: int) -> int:
