@@ -10,6 +10,7 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch, Task
 from executor.grading.rewards import RewardConfig
 from lightning_modules.base_module import PolicyModule
 from lightning_modules.generation.generate import decoding_dtype
-from lightning_modules.generation.rollout_engine import InProcessEngine, RolloutEngine
+from lightning_modules.generation.rollout_engine import RolloutEngine, open_engine
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.compute import ComputeConfig, disable_dropout
 from lightning_modules.models.lora import LoRAConfig
@@ -160,10 +161,16 @@ class RLModule(PolicyModule):
     def engine(self) -> RolloutEngine:
         """What generates the completions of iterations; the first use opens it."""
         if self._engine is None:
-            self._engine = InProcessEngine(
+            rollout, strategy = self.rl_config.rollout, self.trainer.strategy
+            self._engine = open_engine(
+                rollout.engine,
                 self.tokenizer,
                 batch_size=self.rl_config.rollout_batch_size,
                 dtype=decoding_dtype(str(self.trainer.precision)),
+                folder=Path(self.trainer.default_root_dir, "rollout_weights"),
+                gpu_memory_utilization=rollout.gpu_memory_utilization,
+                rank=self.trainer.global_rank,
+                broadcast=strategy.broadcast,
             )
         return self._engine
 

@@ -5,7 +5,8 @@ Engines take and return token ids, so prompts are encoded by the policy's own to
 rules whatever decodes them. Engines do not grade completions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -13,6 +14,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from lightning_modules.generation.generate import Decoder, OnCompletion, generate, ignore_completion
 from lightning_modules.generation.sampler import Completion, SamplingParams
+from lightning_modules.generation.vllm.engine import VllmEngine
+from lightning_modules.generation.vllm.server_engine import VllmServerEngine
 
 BUILT_IN = ("native", "transformers", "vllm")
 
@@ -136,6 +139,49 @@ class InProcessEngine:
     def close(self) -> None:
         """Implement `RolloutEngine.close`."""
         self._weights = None
+
+
+def open_engine(
+    name: str,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    batch_size: int,
+    dtype: torch.dtype | None,
+    folder: Path,
+    gpu_memory_utilization: float = 0.4,
+    rank: int = 0,
+    broadcast: Callable[[str], str] = lambda text: text,
+) -> RolloutEngine:
+    """Open the engine of a name.
+
+    Args:
+        name: Value of `rollout.engine`.
+        tokenizer: Of the policy.
+        batch_size: Completions decoded together.
+        dtype: Of the weights while decoding; None = as they are.
+        folder: Where weights are exchanged with servers.
+        gpu_memory_utilization: Fraction of the GPU's memory for vLLM in this process.
+        rank: Of this process.
+        broadcast: Returns the argument of rank 0 on all ranks.
+
+    Raises:
+        ValueError: There is no such engine, or its package is not installed.
+    """
+    check_engine(name)
+    if name == "vllm":
+        return VllmEngine(tokenizer, batch_size=batch_size, dtype=dtype, gpu_memory_utilization=gpu_memory_utilization)
+    if is_server(name):
+        return VllmServerEngine(
+            name.split(","),
+            tokenizer,
+            batch_size=batch_size,
+            dtype=dtype,
+            folder=folder,
+            rank=rank,
+            broadcast=broadcast,
+        )
+    decoder: Decoder = "transformers" if name == "transformers" else "native"
+    return InProcessEngine(tokenizer, batch_size=batch_size, dtype=dtype, decoder=decoder)
 
 
 def check_engine(name: str) -> None:

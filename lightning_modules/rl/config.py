@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from executor.grading.rewards import RewardConfig
+from lightning_modules.generation.rollout_engine import check_engine
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.policy import Trunk
 from lightning_modules.rl.custom_reward import RewardFunction
@@ -12,7 +13,6 @@ from lightning_modules.rl.rollout_correction import RolloutCorrectionConfig
 Estimator = Literal["gae", "grpo", "dr_grpo", "rloo", "reinforce_pp"]
 PolicyLoss = Literal["ppo", "gspo", "cispo"]
 LossAggregation = Literal["token-mean", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm"]
-Engine = Literal["native"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,16 +170,25 @@ class RolloutConfig:
     """How completions are generated.
 
     Args:
-        engine: What decodes; `native` decodes in the process of the trainer.
+        engine: What decodes. `native`: the fastest decoder in the process of the trainer for the architecture.
+            `transformers`: `generate` of transformers. `vllm`: vLLM in the process of each rank. `http://HOST:PORT`, or
+            several with commas between them: vLLM servers, which all ranks share.
+        gpu_memory_utilization: Fraction of the GPU's memory that `vllm` uses while it generates.
         staleness: Iterations by which the policy that samples is behind the one that is trained. 0: sample, then train.
             k: sample and grade the completions of the next k iterations while this one is trained
             (`lightning_modules.rl.rollout_queue`).
     """
 
-    engine: Engine = "native"
+    engine: str = "native"
+    gpu_memory_utilization: float = 0.4
     staleness: int = 0
 
     def __post_init__(self) -> None:
+        check_engine(self.engine)
+        if not 0.0 < self.gpu_memory_utilization <= 1.0:
+            raise ValueError(
+                f"rollout.gpu_memory_utilization is {self.gpu_memory_utilization}; it must be above 0.0, at most 1.0"
+            )
         if self.staleness < 0:
             raise ValueError(f"rollout.staleness is {self.staleness} iterations; it must be at least 0")
 
