@@ -25,7 +25,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the folder, print its content, and upload it if that is asked for.
+    """Write the folder, print its content, and upload it with `--push`.
 
     Raises:
         ValueError: no such checkpoint, the output exists or cannot be created, or the hub rejects the upload.

@@ -4,6 +4,7 @@ Its rules for keys, resuming and run directories replace Lightning's. Errors of 
 the command line of the process are not touched.
 """
 
+import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -246,17 +247,16 @@ class AtomforgeCLI(LightningCLI):
             return
         try:
             super().instantiate_classes()
-        except ModuleNotFoundError as error:
-            if error.name is not None:  # a failed import; Lightning's own error names no module but how to install it
-                raise
-            raise UsageError(str(error)) from error
         except ValueError as error:
             cause: BaseException | None = error
             while cause is not None and explain(cause) is None:
                 cause = cause.__cause__ or cause.__context__
-            if cause is None:
+            if cause is not None:
+                raise UsageError(explain(cause)) from error
+            missing = re.search(r"Requirement '[^\n]* not met[^\n]*", str(error))  # of a logger, by Lightning
+            if missing is None:
                 raise
-            raise UsageError(explain(cause)) from error
+            raise UsageError(f"trainer: {missing[0]}") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the Trainer, with the logger, checkpoints and progress of atomforge.

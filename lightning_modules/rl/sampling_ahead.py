@@ -1,4 +1,4 @@
-"""Sampling ahead of training (`rollout.staleness` above 0): what it needs of the run, and what the queue samples.
+"""Sampling ahead of training (`rollout.staleness` above 0): its requirements, copies of the policy, and the queue.
 
 `lightning_modules.rl.rollout_queue` has the order of things. The other thread decodes with a copy of the policy, and
 neither changes the policy nor communicates with other ranks.
