@@ -42,10 +42,9 @@ from lightning_modules.rl.early_stopping import KLEarlyStopping
 from lightning_modules.rl.entropy import EntropyController
 from lightning_modules.rl.kl import KLController
 from lightning_modules.rl.losses import critic_loss, rl_loss
-from lightning_modules.rl.rollout import IterationSamples, build_batches, sample_iteration
-from lightning_modules.rl.rollout_queue import RolloutQueue
+from lightning_modules.rl.rollout import build_batches, sample_iteration
 from lightning_modules.rl.sampling import RolloutContext
-from lightning_modules.rl.sampling_ahead import check_staleness, open_queue, take_snapshot
+from lightning_modules.rl.sampling_ahead import SamplingAhead, check_staleness
 from lightning_modules.rl.sft_loss import sft_loss
 from lightning_modules.training.curve_layout import RL_SECTIONS
 from lightning_modules.training.optimizers import build_rl_adamw
@@ -141,8 +140,7 @@ class RLModule(PolicyModule):
         self.reference = ReferencePolicy(self.policy)
         self._is_sharded = False
         self._engine: RolloutEngine | None = None
-        self._rollout_queue: RolloutQueue[IterationSamples] | None = None
-        self._queue_state: dict[str, Any] | None = None
+        self.sampling_ahead = SamplingAhead(rollout.staleness) if rollout.staleness else None
         self.kl_controller = KLController.from_config(kl)
         self._next_kl_controller = self.kl_controller
         self.entropy_controller = EntropyController(algorithm.entropy_coef, algorithm.entropy_target)
@@ -186,28 +184,18 @@ class RLModule(PolicyModule):
             iteration: The one that is trained next.
             minibatches: How its completions are divided.
         """
-        context, started_at = self._rollout_context(), time.perf_counter()
-        if self.rl_config.rollout.staleness == 0:
+        context, max_epochs = self._rollout_context(), self.trainer.max_epochs
+        if self.sampling_ahead is None:
             samples = sample_iteration(context, functools.partial(draw_prompts, iteration))
-            return build_batches(context, samples, self.plan_passes(minibatches))
-        dtype, max_epochs = context.decoding_dtype, self.trainer.max_epochs
-        snapshot = functools.partial(take_snapshot, self.policy, dtype, version=self.iteration)
-        if self._rollout_queue is None:
-            self._rollout_queue = open_queue(context, draw_prompts, self.rl_config.rollout.staleness)
-            if self._queue_state is not None:
-                self._rollout_queue.load_state_dict(self._queue_state, snapshot().causal_lm)
-                self._queue_state = None
-        end = None if max_epochs is None or max_epochs < 0 else max_epochs
-        self._rollout_queue.advance(iteration, snapshot, end)
-        samples = self._rollout_queue.take(iteration)
-        samples = samples._replace(seconds={**samples.seconds, "idle": time.perf_counter() - started_at})
+        else:
+            end = None if max_epochs is None or max_epochs < 0 else max_epochs
+            samples = self.sampling_ahead.take(context, draw_prompts, iteration, end)
         return build_batches(context, samples, self.plan_passes(minibatches))
 
     def cancel_sampling(self) -> None:
         """Stop sampling the completions of further iterations."""
-        if self._rollout_queue is not None:
-            self._rollout_queue.close()
-            self._rollout_queue = None
+        if self.sampling_ahead is not None:
+            self.sampling_ahead.cancel()
 
     def _rollout_context(self) -> RolloutContext:
         return RolloutContext(
@@ -374,8 +362,8 @@ class RLModule(PolicyModule):
             "entropy": (self.entropy_controller.weight, self.entropy_controller.entropy),
             "reference_sha256": self._reference_sha256,
         }
-        if self._rollout_queue is not None:
-            checkpoint[STATE_KEY]["rollouts"] = self._rollout_queue.state_dict()
+        if self.sampling_ahead is not None:
+            checkpoint[STATE_KEY]["sampling_ahead"] = self.sampling_ahead.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the iteration and the coefficients of KL penalty and entropy.
@@ -402,7 +390,8 @@ class RLModule(PolicyModule):
                 "start from its policy, set model.init_args.init_from"
             )
         self.iteration = state["iteration"]
-        self._queue_state = state.get("rollouts")
+        if self.sampling_ahead is not None:
+            self.sampling_ahead.load_state_dict(state.get("sampling_ahead"))
         self.kl_controller = replace(self.kl_controller, coef=state["kl_coef"])
         if "entropy" in state and self.entropy_controller.target is not None:
             weight, entropy = state["entropy"]

@@ -6,6 +6,7 @@ neither changes the policy nor communicates with other ranks.
 
 import copy
 import functools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -58,17 +59,66 @@ def take_snapshot(policy: Policy, dtype: torch.dtype | None, *, version: int) ->
     return PolicySnapshot(version, causal_lm)
 
 
-def open_queue(
-    context: RolloutContext, draw_prompts: Callable[[int, int], PromptBatch], staleness: int
-) -> RolloutQueue[IterationSamples]:
-    """Return a queue that samples the iterations of a run.
+class SamplingAhead:
+    """The samples of the iterations of a run, each sampled `staleness` iterations before it is trained.
 
     Args:
-        context: Engine, executor and settings; not its policy.
-        draw_prompts: Called in the other thread with an iteration and the number of batches drawn in it so far.
-        staleness: Iterations by which sampling is ahead.
+        staleness: At least 1.
     """
 
+    def __init__(self, staleness: int) -> None:
+        self._staleness = staleness
+        self._queue: RolloutQueue[IterationSamples] | None = None
+        self._state: dict[str, Any] | None = None
+
+    def take(
+        self, context: RolloutContext, draw_prompts: Callable[[int, int], PromptBatch], iteration: int, end: int | None
+    ) -> IterationSamples:
+        """Have the next iterations sampled, and wait for the samples of this one.
+
+        Args:
+            context: Policy, engine, executor and settings.
+            draw_prompts: Called in the other thread with an iteration and the number of batches drawn in it so far.
+            iteration: The one that is trained next.
+            end: Number of iterations of the run; None = no end.
+        """
+        started_at = time.perf_counter()
+
+        def copy_policy() -> PolicySnapshot:
+            return take_snapshot(context.policy, context.decoding_dtype, version=context.policy_version)
+
+        if self._queue is None:
+            self._queue = _open_queue(context, draw_prompts, self._staleness)
+            if self._state is not None:
+                self._queue.load_state_dict(self._state, copy_policy().causal_lm)
+                self._state = None
+        self._queue.advance(iteration, copy_policy, end)
+        samples = self._queue.take(iteration)
+        return samples._replace(seconds={**samples.seconds, "idle": time.perf_counter() - started_at})
+
+    def cancel(self) -> None:
+        """Stop sampling."""
+        if self._queue is not None:
+            self._queue.close()
+            self._queue = None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether iterations are being sampled."""
+        return self._queue is not None
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """Return the policies that sample the next iterations; None before the first."""
+        return None if self._queue is None else self._queue.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any] | None) -> None:
+        """Restore them, at the next `take`."""
+        self._state = state
+
+
+def _open_queue(
+    context: RolloutContext, draw_prompts: Callable[[int, int], PromptBatch], staleness: int
+) -> RolloutQueue[IterationSamples]:
     def start_progress(label: str, total: int) -> Callable[[], None]:
         count = context.start_progress(label, total)
 
@@ -83,5 +133,5 @@ def open_queue(
         stale = context._replace(policy_version=snapshot.version, start_progress=start_progress)
         return sample_iteration(stale, functools.partial(draw_prompts, iteration), snapshot.causal_lm)
 
-    queue: RolloutQueue[Any] = RolloutQueue(staleness, sample)
+    queue: RolloutQueue[IterationSamples] = RolloutQueue(staleness, sample)
     return queue

@@ -87,7 +87,7 @@ def test_a_resumed_run_is_bitwise_the_run_that_was_never_stopped(start, data_dir
     checkpoint = RunCheckpoint(str(tmp_path / "run"))
     train(start, data_dir, tmp_path, staleness, max_epochs=3, callbacks=[checkpoint], enable_checkpointing=True)
     saved = tmp_path / "run" / "checkpoints" / "epoch_00003.ckpt"
-    versions = torch.load(saved, weights_only=True)["rl_state"]["rollouts"]["versions"]
+    versions = torch.load(saved, weights_only=True)["rl_state"]["sampling_ahead"]["versions"]
     assert versions == {number: number - staleness for number in range(3, 3 + staleness)}
     resumed, _ = train(start, data_dir, tmp_path, staleness, max_epochs=5, ckpt_path=str(saved))
     assert same(weights(whole), weights(resumed))
@@ -157,7 +157,8 @@ def test_an_error_in_training_ends_the_sampling(start, data_dir, tmp_path, execu
     module = module_of(start, 1)
     with pytest.raises(RuntimeError, match="stop here"):
         train(start, data_dir, tmp_path, 1, module=module, callbacks=[Fails()])
-    assert module._rollout_queue is None
+    assert module.sampling_ahead is not None
+    assert not module.sampling_ahead.is_active
 
 
 def test_sequence_weights_and_rejection_can_be_trained_with(start, data_dir, tmp_path):
