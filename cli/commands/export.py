@@ -86,7 +86,7 @@ def push_folder(folder: Path, name: str) -> str:
         UsageError: the hub cannot be reached, or rejects the upload.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HTTPError
+    from huggingface_hub.errors import HfHubHTTPError
 
     api = HfApi()
     try:
@@ -94,7 +94,7 @@ def push_folder(folder: Path, name: str) -> str:
         commit = api.upload_folder(
             repo_id=name, folder_path=folder, commit_message=f"Upload {folder.name} by atomforge export"
         )
-    except (OSError, HTTPError) as error:
+    except (OSError, *HfHubHTTPError.__bases__) as error:  # they include the HTTP error of its client's library
         reason = str(error) or type(error).__name__
         raise UsageError(f"--push {name}: {reason} ({folder} is complete)") from error
     return commit.commit_url

@@ -63,7 +63,7 @@ TAGS: dict[str, str] = {
     "rollout/zero_variance_frac": "fraction of completions in groups of equal rewards; high if too easy or too hard",
     "rollout/trained_frac": "fraction of completions that are trained on; 1 without filters",
     "rollout/num_gen_batches": "batches of prompts sampled in the iteration; 1 without dynamic sampling",
-    "rollout/logprob_diff": "mean absolute difference of log p at sampling and in training; 0, or 0.01 in bf16, more if stale",
+    "rollout/logprob_diff": "mean absolute difference of log p at sampling and in training; 0 on-policy, 0.01 in bf16",
     "rollout/staleness": "iterations that the policy that sampled is behind; rollout.staleness after the first",
     "rollout/is_weight_mean": "mean importance weight of a token, truncated (algorithm.rollout_correction); near 1",
     "rollout/is_weight_max": "largest importance weight before truncation, a mean over ranks; 1 if on-policy",

@@ -56,7 +56,7 @@ AHEAD = "--model.init_args.rollout.staleness=1"
         ("ppo", (), 1),
         ("ppo", TWO_RANKS, 1),
         ("sft", SHARDED, 1),
-        pytest.param("ppo", (AHEAD,), 2, marks=pytest.mark.slow),
+        pytest.param("ppo", (AHEAD,), 1, marks=pytest.mark.slow),
         pytest.param("ppo", (*TWO_RANKS, AHEAD), 1, marks=pytest.mark.slow),
     ],
 )
