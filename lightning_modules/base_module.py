@@ -20,7 +20,7 @@ from lightning_modules.evaluation.pass_at_k import ValidationScores
 from lightning_modules.evaluation.records import Evaluation
 from lightning_modules.generation.generate import decoding_dtype
 from lightning_modules.generation.sampler import SamplingParams
-from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm, weights_dtype
+from lightning_modules.models.compute import ComputeConfig, check_packable, prepare_causal_lm, weights_dtype
 from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload, load_policy
 from lightning_modules.models.lora import LoRAConfig, add_lora
 from lightning_modules.models.policy import Policy, Trunk
@@ -96,6 +96,7 @@ class PolicyModule(LightningModule):
         Raises:
             ValueError: The model does not support the settings.
         """
+        check_packable(causal_lm)
         if self.lora is not None:
             add_lora(causal_lm, self.lora, seed=self.seed)
         prepare_causal_lm(causal_lm, self.compute_config)

@@ -23,6 +23,7 @@ _LAUNCHER = "ATOMFORGE_LAUNCHER"
 _SETTINGS = "ATOMFORGE_MACHINE"
 """Environment variable with the main process's `num_threads precision`."""
 _PR_SET_PDEATHSIG = 1
+GPU_DRIVER = Path("/dev/nvidiactl")
 
 
 def is_launched_rank() -> bool:
@@ -98,6 +99,20 @@ def resolve_hardware_settings(
         write_record(record_in, record if recorded_in == record_in else replace(record, executor=None))
     os.environ[_SETTINGS] = f"{record.num_threads} {record.precision}"
     return record
+
+
+def note_unused_gpu(accelerator: str) -> None:
+    """Print a note where training falls back to the CPU although this machine has a GPU with a driver."""
+    from lightning_modules.models.autotune import uses_cuda
+
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    if accelerator != "auto" or hidden or is_launched_rank() or uses_cuda(accelerator) or not GPU_DRIVER.exists():
+        return
+    print(
+        "atomforge: note: this machine has an NVIDIA GPU, but torch finds none, so training runs on the CPU; "
+        "`atomforge doctor` prints the fix, `--trainer.accelerator cpu` turns this note off",
+        file=sys.stderr,
+    )
 
 
 def count_local_ranks(accelerator: str, devices: Any) -> int:

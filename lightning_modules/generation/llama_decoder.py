@@ -159,7 +159,9 @@ def _stack(layers: list[Any], dtype: torch.dtype | None) -> Projection:
     biases = [layer.bias for layer in layers]
     if all(bias is None for bias in biases):
         return Projection(weight, None)
-    filled = [torch.zeros(len(layer.weight)) if layer.bias is None else layer.bias.detach() for layer in layers]
+    filled = [
+        layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias.detach() for layer in layers
+    ]
     return Projection(weight, torch.cat(filled).to(weight))
 
 
