@@ -143,7 +143,9 @@ def _choose(record: RunRecord, accelerator: str, devices: Any, num_nodes: int) -
 
     from lightning_modules.models.autotune import benchmark_cpu, count_cores, has_fast_bf16, uses_cuda
 
-    max_threads = max(1, count_cores() // count_local_ranks(accelerator, devices))
+    num_cores, per_task = count_cores(), os.environ.get("SLURM_CPUS_PER_TASK", "")
+    is_bound = per_task.isdigit() and num_cores <= int(per_task)  # these cores are this rank's alone
+    max_threads = num_cores if is_bound else max(1, num_cores // count_local_ranks(accelerator, devices))
     if num_nodes == 1 and "LOCAL_RANK" not in os.environ and not SLURMEnvironment.detect():
         found = benchmark_cpu(max_threads)
         threads, bf16 = found.num_threads, found.has_fast_bf16

@@ -28,6 +28,7 @@ from executor.types import Status
 from lightning_modules.evaluation.evaluate import CompletionKey, EvalConfig, collect_results, evaluate, regrade
 from lightning_modules.evaluation.records import Evaluation, GradedCompletion
 from lightning_modules.models.autotune import has_fast_bf16, uses_cuda
+from lightning_modules.models.compute import choose_attention_kernels
 from lightning_modules.models.loading import (
     fingerprint,
     load_policy,
@@ -55,6 +56,7 @@ def load_model(checkpoint: str | Path, *, dtype: str = "float32", accelerator: s
     Raises:
         ValueError: there is no model at `checkpoint`.
     """
+    choose_attention_kernels()
     is_exact = dtype == "bfloat16" and read_published_dtype(checkpoint) == torch.bfloat16
     causal_lm, tokenizer = load_policy(checkpoint, dtype=torch.bfloat16 if is_exact else torch.float32)
     torch.nn.Module.to(causal_lm, torch.device("cuda" if uses_cuda(accelerator) else "cpu"))

@@ -22,7 +22,7 @@ cd {directory} || exit 1
 {setup}
 
 {command}
-{requeue}srun --kill-on-bad-exit=1 {container}"${{command[@]}}" &
+{requeue}srun --cpus-per-task={cpus} --kill-on-bad-exit=1 {container}"${{command[@]}}" &
 ranks=$!
 wait "$ranks"; code=$?
 while kill -0 "$ranks" 2>/dev/null; do wait "$ranks"; code=$?; done  # a signal ends the first wait
@@ -66,6 +66,7 @@ def write_script(job: Job, config: SlurmConfig, *, log: Path) -> str:
         setup="\n".join([*environment, *config.setup]),
         command=_select_command(job.commands),
         requeue=_REQUEUE if config.requeue else "",
+        cpus=config.cpus_per_task,  # srun does not inherit it since Slurm 22.05: a rank would have one core
         container="" if config.container is None else f"--container-image={shlex.quote(config.container)} ",
     )
 

@@ -122,8 +122,13 @@ class LlamaDecoder:
             attended = cache.attend(number, queries, keys, values, self._scale)
             return attended.to(hidden.dtype).reshape(num_rows, 1, heads * self._head_dim)
         cache.add_prefix(keys, values)
+        enable_gqa = heads != kv_heads
+        if enable_gqa and queries.device.type != "cpu":
+            # with a mask and unequal numbers of heads, CUDA has only the math kernel, which stores all scores
+            keys, values = (part.repeat_interleave(heads // kv_heads, dim=1) for part in (keys, values))
+            enable_gqa = False
         attended = functional.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, scale=self._scale, enable_gqa=heads != kv_heads
+            queries, keys, values, attn_mask=mask, scale=self._scale, enable_gqa=enable_gqa
         )
         return attended.to(hidden.dtype).transpose(1, 2).reshape(num_rows, length, heads * self._head_dim)
 

@@ -58,6 +58,16 @@ def prepare_causal_lm(causal_lm: PreTrainedModel, settings: ComputeConfig) -> No
     use_attention(causal_lm, settings.attention)
 
 
+def choose_attention_kernels() -> None:
+    """Turn off cuDNN's attention for this process; the kernels of flash and memory-efficient attention remain.
+
+    torch prefers cuDNN's on Hopper and Blackwell. It builds a plan for every new shape, for tens to hundreds of
+    milliseconds, and packed rows and growing caches have a new shape at almost every call
+    (https://github.com/sgl-project/sglang/issues/4650 measured 400 ms).
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 def check_packable(causal_lm: PreTrainedModel) -> None:
     """Check that a model can be trained on packed rows.
 
