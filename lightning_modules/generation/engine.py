@@ -83,10 +83,11 @@ class NativeEngine:
             if ended.all():
                 return
             if ended.any():
-                kept = torch.from_numpy(compact_rows(ended))
-                indices = kept.to(tokens.device)
+                kept = compact_rows(ended)
+                on_cpu = torch.from_numpy(kept)
+                indices = on_cpu.to(tokens.device)
                 rows, tokens, positions, mask = rows[kept], tokens[indices], positions[indices], mask[indices]
-                cache.select(kept)
+                cache.select(on_cpu)
             length += 1
             logits = self._forward(
                 input_ids=tokens[:, None],

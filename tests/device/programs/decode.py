@@ -8,8 +8,12 @@ from tests.device.simulated.cuda import device
 import torch  # isort: skip
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
+from datamodules.batches import SFTBatch
+from datamodules.packing import Sample, pack
 from lightning_modules.generation.generate import generate
 from lightning_modules.generation.sampler import SamplingParams
+from lightning_modules.models.policy import Policy
+from lightning_modules.training.packed_loss import completion_loss
 from tests.support.number_tokenizer import NumberTokenizer
 
 VOCAB, ROWS = 300, 8
@@ -62,6 +66,19 @@ def per_token(model: PreTrainedModel) -> dict[str, object]:
     }
 
 
+def packed_loss() -> dict[str, object]:
+    """Compute a loss of packed rows on both devices, and the masks that attention got on the GPU."""
+    policy = Policy(build_model("llama", 2))
+    samples = [Sample([5, 6, 7], [8, 9, 10, 2]), Sample([11, 12], [13, 2]), Sample([14] * 20, [15] * 9)]
+    batch = pack(samples, max_length=64, pad_id=0)
+    expected = float(completion_loss(policy, batch)[0].detach())
+    policy = policy.cuda()
+    moved = SFTBatch(*(field.cuda() if isinstance(field, torch.Tensor) else field for field in batch))
+    device.clear()
+    found = float(completion_loss(policy, moved)[0].detach())
+    return {"kind": "packed", "layers": 0, "cpu": expected, "gpu": found, "attention": sorted(set(device.attention()))}
+
+
 def main() -> None:
     torch.set_num_threads(1)
     for kind in ("llama", "gpt2"):
@@ -71,6 +88,7 @@ def main() -> None:
             model = model.cuda()
             _, _, found = decode(model, 12, dtype=None)
             print(json.dumps({"kind": kind, "layers": num_layers, "same": found == expected, **per_token(model)}))
+    print(json.dumps(packed_loss()))
     for num_layers in (2, 4):  # rows that end: what removing them from the batch costs
         model = build_model("llama", num_layers).cuda()
         _, _, tokens = decode(model, 40)

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -208,3 +210,32 @@ def test_sampling_refuses_nonsense():
         SamplingParams(max_new_tokens=0)
     with pytest.raises(ValueError, match="temperature"):
         SamplingParams(max_new_tokens=1, temperature=-1.0)
+
+
+def test_no_prompts_select_no_engine(monkeypatch):
+    monkeypatch.setattr("lightning_modules.generation.generate.select_engine", None)
+    model = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=64))
+    found = generate(
+        model, NumberTokenizer(eos_id=2, pad_id=0), [], SamplingParams(max_new_tokens=4), stream_ids=[], seed=0,
+        batch_size=8,
+    )  # type: ignore[arg-type]  # fmt: skip
+    assert found == []
+
+
+def test_sampling_works_in_deterministic_mode(monkeypatch):
+    """`cumsum` raises on CUDA in this mode unless torch only warns."""
+    seen = []
+    cumsum = torch.Tensor.cumsum
+
+    def checked(tensor, dim):
+        seen.append(torch.is_deterministic_algorithms_warn_only_enabled())
+        return cumsum(tensor, dim)
+
+    monkeypatch.setattr(torch.Tensor, "cumsum", checked)
+    torch.use_deterministic_algorithms(True)
+    try:
+        sample_tokens(torch.zeros(1, 4), temperature=1.0, random=torch.tensor([0.5], dtype=torch.float64))
+        assert not torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert seen == [True]
