@@ -330,6 +330,7 @@ class RLModule(PolicyModule):
         self._next_kl_controller = self.kl_controller.update(batch.stats.kl, batch.stats.num_rewarded)
 
     def on_train_epoch_end(self) -> None:
+        super().on_train_epoch_end()
         metrics = {
             "kl/coef": self.kl_controller.coef,
             "optim/lr": self.trainer.optimizers[0].param_groups[0]["lr"],

@@ -24,7 +24,7 @@ from lightning.pytorch.plugins import CheckpointIO, Precision
 from cli.config import resume
 from cli.config.errors import SUBCLASS, KeyCheck, describe
 from cli.config.files import Source, list_shipped, read_arguments, read_sources
-from cli.config.ranks import is_launched_rank, resolve_hardware_settings
+from cli.config.ranks import is_launched_rank, note_unused_gpu, resolve_hardware_settings
 from cli.config.run_directory import SaveRunConfig, dump_config, find_checkpoint, prepare
 from cli.progress import ModelSummaryLine, PlainProgress, TrainingBar, format_metrics
 from executor.commands.errors import UsageError, explain, one_line
@@ -200,6 +200,7 @@ class AtomforgeCLI(LightningCLI):
         if self._name == "fit":
             prepare(config.run_dir)
         precision, accelerator = config.trainer.precision, config.trainer.accelerator
+        note_unused_gpu(str(accelerator))
         self._hardware = resolve_hardware_settings(
             num_threads=config.num_threads,
             precision=None if precision is None else str(precision),
@@ -280,6 +281,8 @@ class AtomforgeCLI(LightningCLI):
         has_own_precision = any(isinstance(plugin, Precision) for plugin in plugins)
         if trainer["precision"] is None and self._hardware is not None and not has_own_precision:
             kwargs["precision"] = self._hardware.precision
+        if trainer["strategy"] == "fsdp2":  # weights gathered in inference mode cannot be used; Lightning turns it off
+            kwargs["inference_mode"] = False  # by itself only for gloo, which CPU ranks use
         callbacks: list[Callback] = [WriteRunResult(run_dir)] if self._name == "fit" else []
         if trainer["enable_model_summary"] is None:
             callbacks.append(ModelSummaryLine(run_dir))

@@ -27,8 +27,15 @@ from executor.commands.progress import CountProgress
 from executor.types import Status
 from lightning_modules.evaluation.evaluate import CompletionKey, EvalConfig, collect_results, evaluate, regrade
 from lightning_modules.evaluation.records import Evaluation, GradedCompletion
-from lightning_modules.models.autotune import has_fast_bf16
-from lightning_modules.models.loading import fingerprint, load_policy, load_policy_tokenizer, resolve
+from lightning_modules.models.autotune import has_fast_bf16, uses_cuda
+from lightning_modules.models.compute import choose_attention_kernels
+from lightning_modules.models.loading import (
+    fingerprint,
+    load_policy,
+    load_policy_tokenizer,
+    read_published_dtype,
+    resolve,
+)
 from lightning_modules.models.pretrained import get_origin
 
 if TYPE_CHECKING:
@@ -37,14 +44,22 @@ if TYPE_CHECKING:
     Model = tuple[PreTrainedModel, PreTrainedTokenizerFast]
 
 
-def load_model(checkpoint: str | Path) -> Model:
+def load_model(checkpoint: str | Path, *, dtype: str = "float32", accelerator: str = "auto") -> Model:
     """Load a model with its tokenizer onto the GPU, or the CPU where there is none.
+
+    Args:
+        checkpoint: what `load_policy` takes.
+        dtype: of generation. Weights published in bfloat16 are loaded in it, half of the memory, if this is bfloat16:
+            nothing is rounded. All others are loaded in float32.
+        accelerator: as of the Trainer; `cpu` leaves a GPU unused.
 
     Raises:
         ValueError: there is no model at `checkpoint`.
     """
-    causal_lm, tokenizer = load_policy(checkpoint)
-    torch.nn.Module.to(causal_lm, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    choose_attention_kernels()
+    is_exact = dtype == "bfloat16" and read_published_dtype(checkpoint) == torch.bfloat16
+    causal_lm, tokenizer = load_policy(checkpoint, dtype=torch.bfloat16 if is_exact else torch.float32)
+    torch.nn.Module.to(causal_lm, torch.device("cuda" if uses_cuda(accelerator) else "cpu"))
     return causal_lm, tokenizer
 
 
@@ -149,8 +164,9 @@ def evaluate_plan(plan: EvaluationPlan) -> int:
     store = None if plan.output is None else EvaluationStore(Path(plan.output))
     _build_missing_data(plan)
     tasks = [load_tasks(suite) for suite in plan.suites]
-    model = load_model(plan.checkpoint)
-    trained, dtype = get_format(model[1]), resolve_dtype(plan.dtype)
+    dtype = resolve_dtype(plan.dtype)
+    model = load_model(plan.checkpoint, dtype="float32" if plan.references else dtype)  # references run as loaded
+    trained = get_format(model[1])
     suites: dict[str, tuple[Suite, list[TaskPrompt]]] = {}
     for suite, table in zip(plan.suites, tasks, strict=True):
         suites |= make_prompts(suite, table, model, trained=trained)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from executor.backends.base import INPUT_BYTES, INPUT_DIR, MAX_PROCESSES, SCRATCH_BYTES, UIDS
+from executor.backends.base import INPUT_BYTES, INPUT_DIR, SCRATCH_BYTES, UIDS
 from executor.backends.docker_image import DEFAULT_TAG, check_image, connect_engine
 from executor.backends.profiles import load_profile
 from executor.backends.seccomp import encode_seccomp_filter
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 LABEL = "atomforge.executor"
 """Label of the containers; its value identifies the process that started them."""
-PIDS_LIMIT = MAX_PROCESSES + 8
+SPARE_PIDS = 8
+"""Processes of a container beyond those of its program."""
 START_TIMEOUT_S = 30.0
 EXIT_TIMEOUT_S = 2.0
 _SCRATCH = "/tmp"
@@ -77,6 +78,7 @@ class DockerBackend:
         self._config = config
         self._hash_seed = hash_seed
         self._profile = load_profile(profile)
+        self._memory_bytes = max(config.memory_bytes, self._profile.container_bytes)
         self._client = connect_engine()
         try:
             info = self._client.info()
@@ -96,7 +98,7 @@ class DockerBackend:
         seccomp = "seccomp" if self._seccomp else "the engine's seccomp alone"
         self.description = (
             f"docker: one container per sandbox, no network, read-only, a user id of its own, {seccomp}, "
-            f"{config.memory_bytes >> 20} MiB, one process per program; {self._profile.note}{runtime}"
+            f"{self._memory_bytes >> 20} MiB, one process per program; {self._profile.note}{runtime}"
         )
 
     def with_profile(self, profile: str) -> "DockerBackend":
@@ -134,7 +136,7 @@ class DockerBackend:
 
         spec = {
             "uid": secrets.choice(self._uids),
-            "max_processes": MAX_PROCESSES,
+            "max_processes": self._profile.max_processes,
             "scratch": _SCRATCH,
             "input": INPUT_DIR,
             "owns_namespace": True,
@@ -164,9 +166,9 @@ class DockerBackend:
             "security_opt": ["no-new-privileges"],
             "ipc_mode": "private",
             "sysctls": _NO_IPC_OBJECTS,
-            "pids_limit": PIDS_LIMIT,
-            "mem_limit": self._config.memory_bytes,
-            "memswap_limit": self._config.memory_bytes,
+            "pids_limit": self._profile.max_processes + SPARE_PIDS,
+            "mem_limit": self._memory_bytes,
+            "memswap_limit": self._memory_bytes,
             "tmpfs": {
                 _SCRATCH: f"size={SCRATCH_BYTES},nr_inodes=1024,mode=1777,nosuid,nodev",
                 INPUT_DIR: f"size={INPUT_BYTES},nr_inodes=16,mode=711,nosuid,nodev,noexec",

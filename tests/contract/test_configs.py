@@ -203,3 +203,9 @@ def test_an_override_changes_one_key_of_a_mixture() -> None:
     overrides = {"data.init_args.mixture.synthetic_train.count": 50, "run_dir": "r", "data.data_dir": "d"}
     mixture = build_run("fit", files, overrides, stage="parsed").config.data.init_args.mixture
     assert {split: part.count for split, part in mixture.items()} == {"atomic": None, "synthetic_train": 50}
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=name_of)
+def test_shipped_configs_train_on_one_device(path: Path) -> None:
+    """`auto` would start as many ranks as GPUs, whose number need not divide a minibatch."""
+    assert content(path)["trainer"].get("devices", 1) == 1
