@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from executor.commands.errors import UsageError
+from executor.machine import count_cores
 from lightning_modules.training.run_record import RunRecord, read_record, write_record
 
 _LAUNCHER = "ATOMFORGE_LAUNCHER"
@@ -126,7 +127,7 @@ def _choose(record: RunRecord, accelerator: str, devices: Any, num_nodes: int) -
     """Fill in what is open. Ranks that others started do not measure: they must agree without communication."""
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
-    from lightning_modules.models.autotune import benchmark_cpu, count_cores, has_fast_bf16, uses_cuda
+    from lightning_modules.models.autotune import benchmark_cpu, has_fast_bf16, uses_cuda
 
     max_threads = max(1, count_cores() // count_local_ranks(accelerator, devices))
     if num_nodes == 1 and "LOCAL_RANK" not in os.environ and not SLURMEnvironment.detect():

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from cli.config import ranks
 from cli.config.ranks import count_local_ranks, rank_process, resolve_hardware_settings
 from lightning_modules.models import autotune
 from lightning_modules.models.autotune import CpuBenchmark
@@ -25,7 +26,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return FOUND
 
     monkeypatch.setattr(autotune, "benchmark_cpu", measure)
-    monkeypatch.setattr(autotune, "count_cores", lambda: 12)
+    monkeypatch.setattr(ranks, "count_cores", lambda: 12)
     for name in (
         "LOCAL_RANK",
         "RANK",
