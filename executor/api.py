@@ -1,7 +1,6 @@
 """Public API of the executor: the protocol, `open_executor` and `grade`."""
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""This machine as seen by the executor: its cores, and the command that installs a system package on it.
+"""Facts about this machine: its cores, and the command that installs a system package on it.
 
 Nothing is run or installed here. Names of packages are those of Debian, Fedora, Arch Linux and Homebrew.
 """

@@ -3,7 +3,8 @@
     python -m executor.service.per_node CONFIG TIME_FACTOR PARENT
 
 is the service process. It listens on a Unix socket in a folder that only this user may enter, without a token, and on
-Linux the kernel kills it when its parent ends, however that happens. How the ranks agree on the folder is up to the caller.
+Linux the kernel kills it when its parent ends, however that happens. How the ranks agree on the folder is
+up to the caller.
 """
 
 import ctypes
