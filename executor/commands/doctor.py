@@ -109,7 +109,12 @@ def check_executor() -> Iterator[Finding]:
     yield from sandboxes
     if not any(found.level is Level.OK for found in sandboxes):
         detail = "no sandbox works: programs cannot be run"
-        yield Finding(name="sandbox", level=Level.BROKEN, detail=detail, fix=sandboxes[0].fix)
+        yield Finding(
+            name="sandbox",
+            level=Level.BROKEN,
+            detail=detail,
+            fix=next((found.fix for found in sandboxes if found.fix), ""),
+        )
 
 
 def check_python() -> Finding:

@@ -9,5 +9,5 @@ class LinuxElsewhere(process.ProcessBackend):
     """Workers as plain processes of Linux."""
 
     def __init__(self, *, hash_seed: int = 0, profile: str = "cpu"):
-        with mock.patch.object(process, "is_linux", lambda: True):
+        with mock.patch.object(process, "is_linux", return_value=True):
             super().__init__(hash_seed=hash_seed, profile=profile)
