@@ -31,7 +31,7 @@ def test_workflow_names_what_exists() -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "tag", "message"),
     [
-        ("executor/pyproject.toml", 'version = "1.2.3"', 'version = "1.2.4"', "", "executor/pyproject.toml has version 1.2.4"),
+        ("executor/pyproject.toml", '"1.2.3"', '"1.2.4"', "", "executor/pyproject.toml has version 1.2.4"),
         ("pyproject.toml", "[serve]==1.2.3", "[serve]==1.2.2", "", "pyproject.toml must require"),
         ("pyproject.toml", "x", "x", "v1.2.4", "the tag is v1.2.4, but the version in pyproject.toml is 1.2.3"),
         ("CHANGELOG.md", "(2026-01-31)", "(unreleased)", "v1.2.3", "CHANGELOG.md has no line '## 1.2.3 (YYYY-MM-DD)'"),
