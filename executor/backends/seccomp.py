@@ -51,12 +51,12 @@ def build_seccomp_filter(machine: str | None = None) -> bytes | None:
     """Build the filter, an array of `struct sock_filter`.
 
     Args:
-        machine: in the spelling of `platform.machine()`; default: this machine.
+        machine: in the spelling of `platform.machine()` on Linux or macOS; default: this machine.
 
     Returns:
         The filter, or None for a machine whose system call numbers are unknown.
     """
-    architectures = {"x86_64": (0, _X86_64), "aarch64": (1, _AARCH64)}
+    architectures = {"x86_64": (0, _X86_64), "aarch64": (1, _AARCH64), "arm64": (1, _AARCH64)}
     found = architectures.get(machine or platform.machine())
     if found is None:
         return None
