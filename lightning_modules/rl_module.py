@@ -31,12 +31,15 @@ from lightning_modules.rl.custom_reward import load_reward_function
 from lightning_modules.rl.early_stopping import KLEarlyStopping
 from lightning_modules.rl.kl import KLController
 from lightning_modules.rl.losses import critic_loss, rl_loss
+from lightning_modules.rl.records import Advantages, SampledRollouts
 from lightning_modules.rl.rollout import RolloutContext, collect_rollouts
 from lightning_modules.rl.sft_loss import sft_loss
 from lightning_modules.training.curve_layout import RL_SECTIONS
 from lightning_modules.training.optimizers import build_rl_adamw
 
 STATE_KEY = "rl_state"
+RolloutsCallback = Callable[[SampledRollouts, Advantages], None]
+"""Called with the rollouts of each iteration (`lightning_modules.training.rollout_log`)."""
 DEFAULT_ALGORITHM = AlgorithmConfig()
 DEFAULT_CRITIC = CriticConfig()
 DEFAULT_KL = KLConfig()
@@ -125,6 +128,7 @@ class RLModule(PolicyModule):
         self.kl_controller = KLController.from_config(kl)
         self._next_kl_controller = self.kl_controller
         self.iteration = 0
+        self.rollouts_callback: RolloutsCallback | None = None
         self._early_stopping = KLEarlyStopping(algorithm.target_kl)
         self._frozen: list[nn.Parameter] = []
         self._update_s = 0.0
@@ -149,6 +153,7 @@ class RLModule(PolicyModule):
             autocast=self.trainer.precision_plugin.forward_context,
             sum_over_ranks=self._sum_over_ranks,
             start_progress=self.count_progress,
+            on_rollouts=self.rollouts_callback,
         )
         return collect_rollouts(context, draw_prompts, self.plan_passes(minibatches))
 

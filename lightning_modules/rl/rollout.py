@@ -59,6 +59,8 @@ def collect_rollouts(
     # 4. Compute advantages and returns.
     targets = compute_advantages(rollouts, logprobs, config, context.kl_coef, context.sum_over_ranks)
     # 5. Measure, and build minibatches.
+    if context.on_rollouts is not None:
+        context.on_rollouts(sampled, targets)
     stats = measure_rollouts(sampled, logprobs, targets, probe, config, timer.seconds, context.sum_over_ranks)
     by_sequence = config.algorithm.loss_aggregation == "seq-mean-token-sum-norm"
     return build_minibatches(
