@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from executor.grading.pass_at_k import PassAtKSummary
 from executor.grading.rewards import RewardConfig
 from executor.grading.tasks import task_to_row
-from executor.sandbox.codec import parse_finite, reject_constant
 from executor.service.models import LimitsRow, ProgramRow, RequestModel, RewardsRow, Sample
 from executor.types import CallResult, Execution, Limits, Outcome, Reward, Run, Status, Submission, Task
 
