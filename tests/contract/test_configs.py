@@ -12,7 +12,7 @@ import yaml
 from cli.config.cli import build_run, build_run_from_arguments
 from cli.config.files import load_config
 from cli.evaluation.plan import parse_plan
-from cli.study.plan import load_study
+from cli.study.load import load_study
 from datamodules.sampler import MixtureSampler
 from datamodules.synthesis.config import SynthesisConfig
 from datamodules.tokenizer import train_tokenizer

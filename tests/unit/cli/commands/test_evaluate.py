@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cli.evaluation import inputs as evaluation_inputs
 from cli.evaluation import run as evaluation_run
 from cli.evaluation.plan import EvaluationPlan, Suite, parse_plan
 from cli.evaluation.report import read_references, render_markdown, to_json, wording_differences, write_results
@@ -304,13 +305,13 @@ def test_rows_of_a_public_dataset(material: Path, tmp_path: Path, executor: Fake
 
 def test_each_suite_has_its_format(material: Path, monkeypatch: pytest.MonkeyPatch, executor: FakeExecutor) -> None:
     formats = []
-    real = evaluation_run.set_format
+    real = evaluation_inputs.set_format
 
     def noted(tokenizer, prompt_format):
         real(tokenizer, prompt_format)
         formats.append(get_format(tokenizer))
 
-    monkeypatch.setattr(evaluation_run, "set_format", noted)
+    monkeypatch.setattr(evaluation_inputs, "set_format", noted)
     assert run(material, "--system", "Be brief.") == 0
     assert formats == [PromptFormat(system="Be brief.")]
 
