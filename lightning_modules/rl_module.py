@@ -2,10 +2,11 @@
 
 One Lightning epoch is one iteration, with automatic optimization. `RLDataModule` supplies prompts, `collect_rollouts`
 turns them into micro-batches, and `training_step` computes the loss of one of them. Only `on_train_epoch_end` changes
-iteration counter and KL coefficient, before the checkpoint is written, and random numbers are a function of (seed,
+iteration counter and coefficients, before the checkpoint is written, and random numbers are a function of (seed,
 iteration, completion): a run that resumes at the end of an iteration is bitwise equal to one that was not interrupted.
 """
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,14 +39,20 @@ from lightning_modules.rl.config import (
 )
 from lightning_modules.rl.custom_reward import load_reward_function
 from lightning_modules.rl.early_stopping import KLEarlyStopping
+from lightning_modules.rl.entropy import EntropyController
 from lightning_modules.rl.kl import KLController
 from lightning_modules.rl.losses import critic_loss, rl_loss
-from lightning_modules.rl.rollout import RolloutContext, collect_rollouts
+from lightning_modules.rl.records import Advantages, SampledRollouts
+from lightning_modules.rl.rollout import build_batches, sample_iteration
+from lightning_modules.rl.sampling import RolloutContext
+from lightning_modules.rl.sampling_ahead import SamplingAhead, check_staleness
 from lightning_modules.rl.sft_loss import sft_loss
 from lightning_modules.training.curve_layout import RL_SECTIONS
 from lightning_modules.training.optimizers import build_rl_adamw
 
 STATE_KEY = "rl_state"
+RolloutsCallback = Callable[[SampledRollouts, Advantages], None]
+"""Called with the rollouts of each iteration (`lightning_modules.training.rollout_log`)."""
 DEFAULT_ALGORITHM = AlgorithmConfig()
 DEFAULT_CRITIC = CriticConfig()
 DEFAULT_KL = KLConfig()
@@ -136,9 +143,13 @@ class RLModule(PolicyModule):
         self.reference = ReferencePolicy(self.policy)
         self._is_sharded = False
         self._engine: RolloutEngine | None = None
+        self.sampling_ahead = SamplingAhead(rollout.staleness) if rollout.staleness else None
         self.kl_controller = KLController.from_config(kl)
         self._next_kl_controller = self.kl_controller
+        self.entropy_controller = EntropyController(algorithm.entropy_coef, algorithm.entropy_target)
+        self._entropies: list[Tensor] = []
         self.iteration = 0
+        self.rollouts_callback: RolloutsCallback | None = None
         self._early_stopping = KLEarlyStopping(algorithm.target_kl)
         self._frozen: list[nn.Parameter] = []
         self._update_s = 0.0
@@ -166,10 +177,32 @@ class RLModule(PolicyModule):
         return self._engine
 
     def collect_rollouts(
-        self, draw_prompts: Callable[[int], PromptBatch], minibatches: MinibatchConfig
+        self, draw_prompts: Callable[[int, int], PromptBatch], iteration: int, minibatches: MinibatchConfig
     ) -> list[RolloutBatch]:
-        """Complete and grade the prompts of an iteration (`lightning_modules.rl.rollout.collect_rollouts`)."""
-        context = RolloutContext(
+        """Complete and grade the prompts of an iteration, and build its micro-batches (`lightning_modules.rl.rollout`).
+
+        With `rollout.staleness`, the completions of the next iterations are then sampled in another thread.
+
+        Args:
+            draw_prompts: Called with an iteration and the number of batches drawn in it so far; returns prompts.
+            iteration: The one that is trained next.
+            minibatches: How its completions are divided.
+        """
+        context, max_epochs = self._rollout_context(), self.trainer.max_epochs
+        if self.sampling_ahead is None:
+            samples = sample_iteration(context, functools.partial(draw_prompts, iteration))
+        else:
+            end = None if max_epochs is None or max_epochs < 0 else max_epochs
+            samples = self.sampling_ahead.take(context, draw_prompts, iteration, end)
+        return build_batches(context, samples, self.plan_passes(minibatches))
+
+    def cancel_sampling(self) -> None:
+        """Stop sampling the completions of further iterations."""
+        if self.sampling_ahead is not None:
+            self.sampling_ahead.cancel()
+
+    def _rollout_context(self) -> RolloutContext:
+        return RolloutContext(
             policy=self.policy,
             reference=self.reference,
             tokenizer=self.tokenizer,
@@ -182,8 +215,8 @@ class RLModule(PolicyModule):
             autocast=self.trainer.precision_plugin.forward_context,
             sum_over_ranks=self._sum_over_ranks,
             start_progress=self.count_progress,
+            on_rollouts=self.rollouts_callback,
         )
-        return collect_rollouts(context, draw_prompts, self.plan_passes(minibatches))
 
     def plan_passes(self, minibatches: MinibatchConfig) -> list[MinibatchConfig]:
         """Put the critic's passes over the rollouts before the policy's, which are left out while the critic warms up.
@@ -216,6 +249,7 @@ class RLModule(PolicyModule):
                 f"algorithm.sft_coef is {self.rl_config.algorithm.sft_coef}, and data.sft_examples is "
                 f"{'set' if has_examples else 'null'}: the supervised term needs a coefficient above 0.0 and examples"
             )
+        check_staleness(self.trainer, self.rl_config)
         super().setup(stage)
 
     def configure_model(self) -> None:
@@ -230,6 +264,7 @@ class RLModule(PolicyModule):
 
     def on_train_epoch_start(self) -> None:
         self._early_stopping.start_iteration()
+        self._entropies = []
         self._update_s = 0.0
         # set from the iteration, not by a scheduler: Lightning saves checkpoints before it steps one at an epoch's end
         policy_iteration = max(0, self.iteration - self._num_warmup_iterations())
@@ -267,11 +302,14 @@ class RLModule(PolicyModule):
             config.critic,
             config.kl,
             kl_coef=self.kl_controller.coef,
+            entropy_coef=self.entropy_controller.coef,
             temperature=config.sampling.temperature,
             num_tokens=stopping.start_micro_batch(reduce(batch.num_tokens, reduce_op="mean")),
         )
         stopping.end_micro_batch(reduce(torch.stack([result.approx_kl, result.ratio]), reduce_op="mean"))
         loss, metrics = result.loss, {} if stopping.is_empty else dict(result.metrics)
+        if metrics and config.algorithm.entropy_target is not None:
+            self._entropies.append(reduce(metrics["policy/entropy"], reduce_op="mean"))
         if batch.sft is not None:
             supervised = sft_loss(self.policy, batch, reduce(batch.num_sft_labels, reduce_op="mean"))
             loss = loss + config.algorithm.sft_coef * supervised
@@ -297,16 +335,22 @@ class RLModule(PolicyModule):
         self._next_kl_controller = self.kl_controller.update(batch.stats.kl, batch.stats.num_rewarded)
 
     def on_train_epoch_end(self) -> None:
+        super().on_train_epoch_end()
         metrics = {
             "kl/coef": self.kl_controller.coef,
             "optim/lr": self.trainer.optimizers[0].param_groups[0]["lr"],
             "time/update_s": self._update_s,
         }
+        if self.entropy_controller.target is not None:
+            metrics["policy/entropy_coef"] = self.entropy_controller.coef
         self.log_dict(metrics, sync_dist=True)
         self.kl_controller = self._next_kl_controller
+        if self._entropies:
+            self.entropy_controller = self.entropy_controller.update(float(torch.stack(self._entropies).mean()))
         self.iteration += 1
 
     def teardown(self, stage: str) -> None:
+        self.cancel_sampling()
         if self._engine is not None:
             self._engine.close()
             self._engine = None
@@ -321,11 +365,14 @@ class RLModule(PolicyModule):
         checkpoint[STATE_KEY] = {
             "iteration": self.iteration,
             "kl_coef": self.kl_controller.coef,
+            "entropy": (self.entropy_controller.weight, self.entropy_controller.entropy),
             "reference_sha256": self._reference_sha256,
         }
+        if self.sampling_ahead is not None:
+            checkpoint[STATE_KEY]["sampling_ahead"] = self.sampling_ahead.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore iteration and KL coefficient.
+        """Restore the iteration and the coefficients of KL penalty and entropy.
 
         Raises:
             ValueError: The checkpoint is not one of RLModule, the reference policy has other weights, or the critic is
@@ -349,7 +396,12 @@ class RLModule(PolicyModule):
                 "start from its policy, set model.init_args.init_from"
             )
         self.iteration = state["iteration"]
+        if self.sampling_ahead is not None:
+            self.sampling_ahead.load_state_dict(state.get("sampling_ahead"))
         self.kl_controller = replace(self.kl_controller, coef=state["kl_coef"])
+        if "entropy" in state and self.entropy_controller.target is not None:
+            weight, entropy = state["entropy"]
+            self.entropy_controller = replace(self.entropy_controller, weight=weight, entropy=entropy)
 
     def _num_warmup_iterations(self) -> int:
         critic = self.rl_config.critic

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import PromptBatch, TaskPrompt
 from executor.api import Executor
@@ -24,11 +24,11 @@ from lightning_modules.rl.config import RLConfig
 from lightning_modules.rl.custom_reward import add_custom_reward
 from lightning_modules.rl.numerics import SumOverRanks
 from lightning_modules.rl.partial_credit import score_rollouts
-from lightning_modules.rl.records import Rollout, SampledRollouts
+from lightning_modules.rl.records import Advantages, Rollout, SampledRollouts
 
 
 class RolloutContext(NamedTuple):
-    """The models, settings and services that `lightning_modules.rl.rollout.collect_rollouts` uses."""
+    """The models, settings and services that `lightning_modules.rl.rollout` uses."""
 
     policy: Policy
     reference: ReferencePolicy
@@ -36,7 +36,7 @@ class RolloutContext(NamedTuple):
     executor: Executor
     engine: RolloutEngine
     policy_version: int
-    """Iterations that the policy was trained for."""
+    """Iterations that the policy that samples was trained for."""
     config: RLConfig
     kl_coef: float
     """Current KL coefficient."""
@@ -47,6 +47,8 @@ class RolloutContext(NamedTuple):
     sum_over_ranks: SumOverRanks
     start_progress: Callable[[str, int], Callable[[], None]]
     """Called with a label and a number of completions; returns what is called as each of them ends."""
+    on_rollouts: Callable[[SampledRollouts, Advantages], None] | None = None
+    """Called with the rollouts of the iteration, to show or store them."""
 
 
 class StageTimer:
@@ -64,16 +66,26 @@ class StageTimer:
 
 
 def sample_rollouts(
-    context: RolloutContext, draw_prompts: Callable[[int], PromptBatch], timer: StageTimer
+    context: RolloutContext,
+    draw_prompts: Callable[[int], PromptBatch],
+    timer: StageTimer,
+    causal_lm: PreTrainedModel | None = None,
 ) -> SampledRollouts:
     """Generate and grade completions of the prompts of an iteration, and of further prompts with dynamic sampling.
 
     All ranks sample the same number of batches: until each has enough groups with different rewards, or
     `max_gen_batches`.
+
+    Args:
+        context: Engine, executor and settings.
+        draw_prompts: Returns the prompts of this rank for 0, and further ones for 1, 2, ...
+        timer: Of the iteration.
+        causal_lm: Samples; None = the policy.
     """
     first = batch = draw_prompts(0)
     timer.stop("prompts")
-    context.engine.update_weights(context.policy.sampling_model(context.decoding_dtype), version=context.policy_version)
+    causal_lm = causal_lm or context.policy.sampling_model(context.decoding_dtype)
+    context.engine.update_weights(causal_lm, version=context.policy_version)
     num_wanted, size = len(first.prompts), first.samples_per_prompt
     generated: list[Rollout] = []
     streams: list[int] = []
