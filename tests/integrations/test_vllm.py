@@ -143,6 +143,12 @@ def test_samples_depend_on_seed_iteration_and_stream(prompts, vllm):
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+def test_more_prompt_tokens_than_a_step_takes(prompts, vllm):
+    """On CPUs a chunk of a prompt with a seed would end the engine."""
+    long = [(prompts[0] * 40)[: 100 + number % 8] for number in range(NUM_ROWS)]
+    assert len(sampled_tokens(vllm, long)) == NUM_ROWS
+
+
 def test_stop_strings_end_completions_as_in_the_native_engine(loaded, prompts, native, vllm):
     texts = [one.text for one in native.generate(prompts[:8], GREEDY, stream_ids=range(8), seed=0)]
     stop = next(text[10:13] for text in texts if len(text) > 20 and text[10:13].isascii())

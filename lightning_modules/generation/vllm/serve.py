@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+import torch
+
 from lightning_modules.generation.vllm.weights import write_checkpoint
 from lightning_modules.models.loading import load_policy
 
@@ -62,6 +64,7 @@ def serve_command(folder: Path, host: str, port: int, options: Sequence[str] = (
         *("--host", host, "--port", str(port)),
         *("--generation-config", "vllm"),  # not the sampling defaults of the model
         *("--logprobs-mode", "processed_logprobs"),  # of the distribution that is sampled
+        *([] if torch.cuda.is_available() else ["--no-enable-chunked-prefill"]),  # see vllm.engine
         *options,
     ]
 

@@ -59,6 +59,7 @@ def test_vllm_starts_with_the_settings_of_the_run(engine):
     assert (options["dtype"], options["max_num_seqs"]) == ("bfloat16", 4)
     assert (options["generation_config"], options["logprobs_mode"]) == ("vllm", "processed_logprobs")
     assert "enable_sleep_mode" not in options
+    assert options["enable_chunked_prefill"] is False
     engine.close()
     assert LLM.last.calls == [("shutdown",)]
 
@@ -78,6 +79,7 @@ def test_a_failed_update_leaves_nothing_to_sample_from(engine):
 def test_it_sleeps_on_gpus_and_wakes_for_the_next_weights(engine):
     engine.update_weights(model_of(0, "cuda"), version=0)
     assert LLM.last.options["enable_sleep_mode"]
+    assert "enable_chunked_prefill" not in LLM.last.options
     assert LLM.last.options["gpu_memory_utilization"] == 0.3
     engine.sleep()
     engine.sleep()

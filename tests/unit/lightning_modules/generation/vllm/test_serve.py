@@ -28,11 +28,12 @@ time.sleep(100)
 
 def test_the_server_reports_log_probabilities_of_what_it_samples(monkeypatch):
     monkeypatch.setattr(serve.metadata, "version", lambda name: "0.32.0")
+    monkeypatch.setattr(serve.torch.cuda, "is_available", lambda: False)
     command = serve_command(Path("model"), "127.0.0.1", 8001, ["--max-num-seqs", "9"])
     text = " ".join(command[1:])
     assert text == (
         "-m vllm.entrypoints.cli.main serve model --host 127.0.0.1 --port 8001 --generation-config vllm "
-        "--logprobs-mode processed_logprobs --max-num-seqs 9"
+        "--logprobs-mode processed_logprobs --no-enable-chunked-prefill --max-num-seqs 9"
     )
 
 
