@@ -184,15 +184,15 @@ def open_engine(
     return InProcessEngine(tokenizer, batch_size=batch_size, dtype=dtype, decoder=decoder)
 
 
-def check_engine(name: str) -> None:
-    """Check the value of `rollout.engine`.
+def check_engine(name: str, *, key: str = "rollout.engine") -> None:
+    """Check the name of an engine, the value of `key`.
 
     Raises:
         ValueError: It names no engine.
     """
     if name not in BUILT_IN and not is_server(name):
         raise ValueError(
-            f"rollout.engine is {name!r}; it must be {', '.join(BUILT_IN)}, or the address of a vLLM server, "
+            f"{key} is {name!r}; it must be {', '.join(BUILT_IN)}, or the address of a vLLM server, "
             "such as http://localhost:8000"
         )
 

@@ -22,7 +22,6 @@ from lightning_modules.generation.generate import OnCompletion, check_prompts, i
 from lightning_modules.generation.sampler import Completion, SamplingParams
 from lightning_modules.generation.vllm.requests import build_completion, request_params
 from lightning_modules.generation.vllm.weights import checkpoint_weights, write_checkpoint
-from lightning_modules.models.policy import get_context_length
 
 CPU_CACHE_BYTES = 1 << 30
 """Key/value cache on a CPU, where vLLM would take most of the memory."""
@@ -138,7 +137,7 @@ class VllmEngine:
         try:
             for index, (prompt, fields) in enumerate(zip(prompts, params, strict=True)):
                 request = self._vllm.SamplingParams(**fields, output_kind=kind)
-                engine.add_request(str(index), self._vllm.TokensPrompt(prompt_token_ids=prompt), request)
+                engine.add_request(str(index), {"type": "token", "prompt_token_ids": prompt}, request)
                 running.add(str(index))
             while engine.has_unfinished_requests():
                 for result in engine.step():
@@ -162,7 +161,7 @@ class VllmEngine:
             self._llm = self._vllm.LLM(
                 str(folder),
                 dtype=str(self._dtype or causal_lm.dtype).removeprefix("torch."),
-                max_model_len=min(get_context_length(causal_lm), causal_lm.config.max_position_embeddings),
+                max_model_len=-1 if self._on_gpu else None,  # on a GPU, as much of the context as the cache can hold
                 max_num_seqs=self._batch_size,
                 generation_config="vllm",
                 logprobs_mode="processed_logprobs",  # of the distribution that is sampled
@@ -189,7 +188,7 @@ def import_vllm() -> Any:
 
 @contextmanager
 def _keep_process_state() -> Iterator[None]:
-    """Restore the random numbers of the trainer, which vLLM seeds and uses, and what it replaces in torch."""
+    """Restore the random numbers of the trainer, which vLLM seeds and uses, and `torch.set_num_threads`."""
     set_num_threads, num_threads = torch.set_num_threads, torch.get_num_threads()
     python_state, numpy_state = random.getstate(), np.random.get_state()
     devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
@@ -199,5 +198,5 @@ def _keep_process_state() -> Iterator[None]:
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
-        torch.set_num_threads = set_num_threads  # on a CPU, vLLM disables it
+        torch.set_num_threads = set_num_threads  # vLLM replaces it on CPUs
         torch.set_num_threads(num_threads)

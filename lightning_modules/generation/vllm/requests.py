@@ -1,4 +1,4 @@
-"""What vLLM is asked for, and how its answer becomes a completion; the same in the process and over HTTP.
+"""Requests to vLLM and their answers, which become completions; the same in the process and over HTTP.
 
 vLLM samples and ends completions by itself, so its parameters are set to the rules of `GenerationState`: the full
 distribution, without top-k, top-p and penalties, whatever `generation_config.json` of the model says. The answer then

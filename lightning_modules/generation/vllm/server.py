@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class ServerError(RuntimeError):
-    """A server refuses what it is asked for; waiting would not help."""
+    """A server rejects a request; waiting would not help."""
 
 
 class VllmServer:
@@ -81,7 +81,7 @@ class VllmServer:
             The `choice` of the answer.
 
         Raises:
-            ServerError: The server refuses the request, or another run uses it.
+            ServerError: the server rejects the request, or another run uses it.
         """
         body = {"token_ids": token_ids, "sampling_params": params, "cache_salt": self._tag}
         num_other_weights = 0
@@ -138,7 +138,7 @@ class VllmServer:
 
         Raises:
             httpx.TransportError: It gives no answer, or has lost its engine.
-            ServerError: It refuses.
+            ServerError: It rejects the request.
         """
         response = await self._client.request(method, path, **options)
         if response.status_code < 400:

@@ -118,7 +118,7 @@ class VllmServerEngine:
         self._tag = None
 
     def close(self) -> None:
-        """Implement `RolloutEngine.close`: the servers go on running; the weights that were sent are removed."""
+        """Implement `RolloutEngine.close`: the servers stay; the weights that were sent are removed."""
         self._tag = None
         if self._rank == 0:
             shutil.rmtree(self._folder, ignore_errors=True)

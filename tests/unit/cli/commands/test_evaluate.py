@@ -99,6 +99,9 @@ def test_a_plan_from_a_file() -> None:
     assert plan.suites[0].stop == ("\n\n\n",)
     assert plan.ks == [1, 2]
     assert EvaluationPlan(checkpoint="c", suites=(Suite(benchmark="b"),), num_samples=0).ks == []
+    assert "engine" not in plan.to_json()
+    served = parse_plan({"checkpoint": "c", "suites": suites, "engine": "http://a:1"}, source="e.yaml")
+    assert served.to_json()["engine"] == "http://a:1"
 
 
 @pytest.mark.parametrize(
@@ -106,6 +109,7 @@ def test_a_plan_from_a_file() -> None:
     [
         ({"sutes": []}, r"e.yaml: unknown key sutes; did you mean 'suites'\?"),
         ({"checkpoint": 3}, "e.yaml: checkpoint must be text, not 3"),
+        ({"engine": "vlm"}, "e.yaml: engine is 'vlm'; it must be native"),
         ({"suites": []}, "e.yaml: suites is empty"),
         ({"suites": [{"data": "d"}]}, "e.yaml: suites.0: the suite of d needs a split"),
         ({"suites": [{"data": "d", "benchmark": "b"}]}, "a suite needs either data .* or benchmark"),
