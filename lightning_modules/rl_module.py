@@ -42,6 +42,7 @@ from lightning_modules.rl.early_stopping import KLEarlyStopping
 from lightning_modules.rl.entropy import EntropyController
 from lightning_modules.rl.kl import KLController
 from lightning_modules.rl.losses import critic_loss, rl_loss
+from lightning_modules.rl.records import Advantages, SampledRollouts
 from lightning_modules.rl.rollout import build_batches, sample_iteration
 from lightning_modules.rl.sampling import RolloutContext
 from lightning_modules.rl.sampling_ahead import SamplingAhead, check_staleness
@@ -50,6 +51,8 @@ from lightning_modules.training.curve_layout import RL_SECTIONS
 from lightning_modules.training.optimizers import build_rl_adamw
 
 STATE_KEY = "rl_state"
+RolloutsCallback = Callable[[SampledRollouts, Advantages], None]
+"""Called with the rollouts of each iteration (`lightning_modules.training.rollout_log`)."""
 DEFAULT_ALGORITHM = AlgorithmConfig()
 DEFAULT_CRITIC = CriticConfig()
 DEFAULT_KL = KLConfig()
@@ -146,6 +149,7 @@ class RLModule(PolicyModule):
         self.entropy_controller = EntropyController(algorithm.entropy_coef, algorithm.entropy_target)
         self._entropies: list[Tensor] = []
         self.iteration = 0
+        self.rollouts_callback: RolloutsCallback | None = None
         self._early_stopping = KLEarlyStopping(algorithm.target_kl)
         self._frozen: list[nn.Parameter] = []
         self._update_s = 0.0
@@ -211,6 +215,7 @@ class RLModule(PolicyModule):
             autocast=self.trainer.precision_plugin.forward_context,
             sum_over_ranks=self._sum_over_ranks,
             start_progress=self.count_progress,
+            on_rollouts=self.rollouts_callback,
         )
 
     def plan_passes(self, minibatches: MinibatchConfig) -> list[MinibatchConfig]:
@@ -330,6 +335,7 @@ class RLModule(PolicyModule):
         self._next_kl_controller = self.kl_controller.update(batch.stats.kl, batch.stats.num_rewarded)
 
     def on_train_epoch_end(self) -> None:
+        super().on_train_epoch_end()
         metrics = {
             "kl/coef": self.kl_controller.coef,
             "optim/lr": self.trainer.optimizers[0].param_groups[0]["lr"],

@@ -22,7 +22,7 @@ cd {directory} || exit 1
 {setup}
 
 {command}
-{requeue}{servers}srun --kill-on-bad-exit=1 {ranks}{container}"${{command[@]}}" &
+{requeue}{servers}srun --cpus-per-task={cpus} --kill-on-bad-exit=1 {ranks}{container}"${{command[@]}}" &
 ranks=$!
 wait "$ranks"; code=$?
 while kill -0 "$ranks" 2>/dev/null; do wait "$ranks"; code=$?; done  # a signal ends the first wait
@@ -81,6 +81,7 @@ def write_script(job: Job, config: SlurmConfig, *, log: Path) -> str:
         setup="\n".join([*environment, *config.setup]),
         command=_select_command(job.commands),
         requeue=_REQUEUE if config.requeue else "",
+        cpus=config.cpus_per_task,  # srun does not inherit it since Slurm 22.05: a rank would have one core
         servers=_start_servers(job, config, log=log.absolute(), container=container) if job.server else "",
         ranks=_place_ranks(config) if job.server else "",
         container=container,

@@ -73,6 +73,8 @@ def generate(
     eos_id, pad_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     assert isinstance(eos_id, int)  # checked when the tokenizer is loaded
     assert isinstance(pad_id, int)
+    if not prompts:
+        return []  # an engine copies or stacks the weights
     stop_strings = StopStrings(tokenizer, sampling.stop) if sampling.stop else None
     was_training = causal_lm.training
     causal_lm.eval()

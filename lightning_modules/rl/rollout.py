@@ -101,6 +101,8 @@ def build_batches(
     # 4. Compute advantages and returns.
     targets = compute_advantages(rollouts, logprobs, config, context.kl_coef, context.sum_over_ranks)
     # 5. Measure, and build minibatches.
+    if context.on_rollouts is not None:
+        context.on_rollouts(sampled, targets)
     seconds = {**samples.seconds, **timer.seconds}
     stats = measure_rollouts(sampled, logprobs, targets, samples.probe, config, seconds, context.sum_over_ranks)
     return build_minibatches(

@@ -24,7 +24,7 @@ from lightning_modules.rl.config import RLConfig
 from lightning_modules.rl.custom_reward import add_custom_reward
 from lightning_modules.rl.numerics import SumOverRanks
 from lightning_modules.rl.partial_credit import score_rollouts
-from lightning_modules.rl.records import Rollout, SampledRollouts
+from lightning_modules.rl.records import Advantages, Rollout, SampledRollouts
 
 
 class RolloutContext(NamedTuple):
@@ -47,6 +47,8 @@ class RolloutContext(NamedTuple):
     sum_over_ranks: SumOverRanks
     start_progress: Callable[[str, int], Callable[[], None]]
     """Called with a label and a number of completions; returns what is called as each of them ends."""
+    on_rollouts: Callable[[SampledRollouts, Advantages], None] | None = None
+    """Called with the rollouts of the iteration, to show or store them."""
 
 
 class StageTimer:

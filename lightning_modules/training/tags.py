@@ -1,7 +1,8 @@
 """All TensorBoard tags, with their meaning and the expected shape of their curve.
 
-The table of docs/curves.md is generated from `TAGS`. `<split>` stands for the name of a data split, `<status>` for a
-value of `executor.types.Status`, `<k>` for a number; `documented` finds the entry of a logged tag.
+The table of docs/curves.md is generated from `TAGS`. `<split>` stands for the name of a data split, `<suite>` for that
+of an evaluation, `<status>` for a value of `executor.types.Status`, `<k>` for a number; `documented` finds the entry of
+a logged tag.
 """
 # study-fingerprint: ignore (shows or measures results, and does not affect them)
 
@@ -28,6 +29,10 @@ TAGS: dict[str, str] = {
     "completions/<split>/mean_length": "mean tokens of a completion with its <eos>; close to that of the solutions",
     "completions/<split>/eos_frac": "fraction of completions that ended by <eos> or a stop string; rises to 1",
     "time/<split>/evaluate_s": "seconds of one evaluation, generation and execution",
+    "evaluation/<suite>/pass_at_<k>_greedy": "pass@1 of greedy completions in `atomforge evaluate`; one point",
+    "evaluation/<suite>/pass_at_<k>_sampled": "unbiased pass@k of samples in `atomforge evaluate`; one point",
+    "evaluation/<suite>/pass_at_1_greedy_depth_<depth>": "greedy pass@1 for the tasks of a depth; falls with depth",
+    "study/<split>/<score>": "pass@1 of an arm in the report of a study, greedy or pass_at_1; one point",
     "samples/<split>": "a few prompts with completions and outcomes, as text",
     # reinforcement learning
     "reward/mean": "mean reward of the iteration's completions without infra faults; rises",

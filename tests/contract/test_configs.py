@@ -12,7 +12,7 @@ import yaml
 from cli.config.cli import build_run, build_run_from_arguments
 from cli.config.files import load_config
 from cli.evaluation.plan import parse_plan
-from cli.study.plan import load_study
+from cli.study.load import load_study
 from datamodules.sampler import MixtureSampler
 from datamodules.synthesis.config import SynthesisConfig
 from datamodules.tokenizer import train_tokenizer
@@ -203,3 +203,9 @@ def test_an_override_changes_one_key_of_a_mixture() -> None:
     overrides = {"data.init_args.mixture.synthetic_train.count": 50, "run_dir": "r", "data.data_dir": "d"}
     mixture = build_run("fit", files, overrides, stage="parsed").config.data.init_args.mixture
     assert {split: part.count for split, part in mixture.items()} == {"atomic": None, "synthetic_train": 50}
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=name_of)
+def test_shipped_configs_train_on_one_device(path: Path) -> None:
+    """`auto` would start as many ranks as GPUs, whose number need not divide a minibatch."""
+    assert content(path)["trainer"].get("devices", 1) == 1

@@ -39,7 +39,7 @@ def test_script_requests_the_resources_of_the_config(tmp_path: Path, monkeypatch
         "#SBATCH --partition=p", "#SBATCH --account=a", "#SBATCH --qos=q", "#SBATCH --constraint=h100",
     }  # fmt: skip
     assert f"cd '{tmp_path}/w d' || exit 1\nexport A='b c'\nmodule load cuda\n" in text
-    assert "srun --kill-on-bad-exit=1 --container-image=i.sqsh" in text
+    assert "srun --cpus-per-task=6 --kill-on-bad-exit=1 --container-image=i.sqsh" in text
     once = script(SlurmConfig(requeue=False), ["x"])
     assert "--no-requeue" in once
     assert "trap" not in once
