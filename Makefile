@@ -1,7 +1,7 @@
 # Targets for development. `make help` lists them.
 .DEFAULT_GOAL := help
 .PHONY: help install engine demo study docs test test-all test-unit test-contract test-sandbox test-cluster test-pythons \
-  test-device test-gpu test-integrations lint format clean
+  test-device test-gpu test-integrations test-machines release-check lint format clean
 SHELL := /bin/bash
 BIN := .venv/bin
 # The tests to run: the short form of each ring. Empty: all.
@@ -73,6 +73,12 @@ test-gpu: install ## Check everything on one H100 or H200 in 8 minutes, with a t
 
 test-integrations: install ## Test the adapters against TRL, verl, OpenRLHF, verifiers, inspect_ai and lm-eval (first time 30 minutes)
 	$(BIN)/python tests/integrations/run.py
+
+test-machines: ## Follow the README on fresh Debian 12 and 13, as root (MACHINES=... selects; 15 minutes each)
+	tests/machines/run.sh
+
+release-check: ## Build both distributions in dist/ and check what a release needs (TAG=v0.2.0)
+	@TAG=$(TAG) .ci/release-check
 
 clean: ## Remove the output of tests and builds (not .venv, data or runs)
 	rm -rf build dist site *.egg-info executor/*.egg-info executor/build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -153,7 +153,8 @@ def evaluate(
     Raises:
         ValueError: no such checkpoint, data set, split or backend.
     """
-    from cli.evaluation.run import evaluate_prompts, load_model, load_tasks, make_prompts
+    from cli.evaluation.inputs import load_model, load_tasks, make_prompts
+    from cli.evaluation.run import evaluate_prompts
     from datamodules.prompt_format import get_format
 
     config = config or EvalConfig()

@@ -1,7 +1,6 @@
 """Public API of the executor: the protocol, `open_executor` and `grade`."""
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -13,6 +12,7 @@ from executor.backends.plugin import load_backend
 from executor.backends.process import ProcessBackend
 from executor.grading.grader import Grading, LocalGrading, OnError, OnOutcome
 from executor.grading.rewards import RewardConfig
+from executor.machine import count_cores
 from executor.pool.calibration import (
     STARTUP_LIMITS,
     build_calibration_runs,
@@ -223,7 +223,7 @@ def open_local(
         raise ValueError(f"hash_seed must be within 0 and 4294967295, not {hash_seed}")
     if time_factor is not None and not time_factor >= 1.0:
         raise ValueError(f"time_factor must be at least 1.0, not {time_factor}")
-    workers = len(os.sched_getaffinity(0)) if num_workers is None else num_workers
+    workers = count_cores() if num_workers is None else num_workers
     reasons: list[str] = []
     for name in ("docker", "bubblewrap") if backend == "auto" else (backend,):
         try:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from executor.commands.errors import UsageError
+from executor.machine import count_cores
 from lightning_modules.training.run_record import RunRecord, read_record, write_record
 
 _LAUNCHER = "ATOMFORGE_LAUNCHER"
@@ -141,7 +142,7 @@ def _choose(record: RunRecord, accelerator: str, devices: Any, num_nodes: int) -
     """Fill in what is open. Ranks that others started do not measure: they must agree without communication."""
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
-    from lightning_modules.models.autotune import benchmark_cpu, count_cores, has_fast_bf16, uses_cuda
+    from lightning_modules.models.autotune import benchmark_cpu, has_fast_bf16, uses_cuda
 
     num_cores, per_task = count_cores(), os.environ.get("SLURM_CPUS_PER_TASK", "")
     is_bound = per_task.isdigit() and num_cores <= int(per_task)  # these cores are this rank's alone

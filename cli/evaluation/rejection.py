@@ -108,8 +108,9 @@ def sample_passing(
         ValueError: no such checkpoint, data set, split or backend, or an output with other settings.
         Interrupted: Ctrl-C; graded completions are stored.
     """
+    from cli.evaluation.inputs import drop_too_long, load_model, resolve_dtype
     from cli.evaluation.plan import check_same_settings
-    from cli.evaluation.run import drop_too_long, evaluate_prompts, load_model, resolve_dtype
+    from cli.evaluation.run import evaluate_prompts
     from cli.evaluation.store import EvaluationStore
     from datamodules.eval_data import get_split
     from datamodules.task_files import DEFAULT_SPLIT, DataSource

@@ -164,8 +164,8 @@ def sample_for_arm(arm: Arm) -> RejectionResult:
 def evaluate_arm(arm: Arm) -> dict[str, Evaluation]:
     """Evaluate the trained model on all splits of the measurement."""
     from cli.api import evaluate
+    from cli.evaluation.inputs import load_model, resolve_dtype
     from cli.evaluation.plan import Suite
-    from cli.evaluation.run import load_model, resolve_dtype
     from executor.api import open_executor
     from lightning_modules.evaluation.evaluate import EvalConfig
 

@@ -23,6 +23,7 @@ from executor.backends.base import (
 )
 from executor.backends.profiles import SandboxProfile, load_profile
 from executor.backends.seccomp import encode_seccomp_filter
+from executor.machine import is_linux
 from executor.sandbox.candidate.stdin_program import INPUT_FILE
 
 _APP = "/app"
@@ -39,12 +40,14 @@ class BubblewrapBackend:
     """Starts sandboxes with `bwrap`.
 
     Raises:
-        ValueError: `bwrap` is not installed, or the profile needs a procfs that cannot be mounted.
+        ValueError: `bwrap` is not installed, the profile needs a procfs that cannot be mounted, or this is not Linux.
     """
 
     name = "bubblewrap"
 
     def __init__(self, *, hash_seed: int = 0, profile: str = "cpu"):
+        if not is_linux():
+            raise ValueError("bubblewrap exists on Linux only: use docker")
         program = shutil.which("bwrap")
         if program is None:
             raise ValueError("bubblewrap is not installed (Debian, Fedora, Arch: package `bubblewrap`)")

@@ -1,9 +1,10 @@
-"""One executor service per node, shared by all ranks: `NodeService` starts it, restarts it and stops it. Linux only.
+"""One executor service per node, shared by all ranks: `NodeService` starts it, restarts it and stops it.
 
     python -m executor.service.per_node CONFIG TIME_FACTOR PARENT
 
-is the service process. It listens on a Unix socket in a folder that only this user may enter, without a token, and the
-kernel kills it when its parent ends, however that happens. How the ranks agree on the folder is up to the caller.
+is the service process. It listens on a Unix socket in a folder that only this user may enter, without a token, and on
+Linux the kernel kills it when its parent ends, however that happens. How the ranks agree on the folder is
+up to the caller.
 """
 
 import ctypes
@@ -218,7 +219,8 @@ def main(config: ServiceConfig, *, time_factor: float | None, parent: int) -> in
     from executor.service.metrics import log_as_json
     from executor.service.server import listen, serve
 
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the line above
         return 1
     log_as_json()

@@ -9,7 +9,9 @@ import inspect
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
-from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import DynamicLayer
+
+_KNOWN_LAYERS = ("DynamicLayer", "DynamicSlidingWindowLayer", "DummyLayer")  # transformers has the last from 5.20
 
 
 class BufferedLayer(DynamicLayer):
@@ -114,5 +116,4 @@ def supports_buffered_cache(causal_lm: PreTrainedModel) -> bool:
     required = {"input_ids", "attention_mask", "position_ids", "past_key_values", "logits_to_keep"}
     if causal_lm._is_stateful or not required <= set(inspect.signature(causal_lm.forward).parameters):
         return False
-    known = (DynamicLayer, DynamicSlidingWindowLayer, DummyLayer)
-    return all(type(layer) in known for layer in DynamicCache(config=causal_lm.config).layers)
+    return all(type(layer).__name__ in _KNOWN_LAYERS for layer in DynamicCache(config=causal_lm.config).layers)

@@ -57,6 +57,8 @@ class Completion(NamedTuple):
     """`L` log-probabilities under the sampling distribution; at temperature 1 for greedy completions."""
     finished: bool
     """Ended by `<eos>` or a stop string; False if it was truncated at the maximum length."""
+    policy_version: int = 0
+    """Iterations that the policy had been trained for when it sampled the completion."""
 
 
 class GenerationState:

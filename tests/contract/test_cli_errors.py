@@ -89,6 +89,10 @@ TRAINING: dict[str, tuple[list[str], str]] = {
     "weight decay": ([*SFT, f"{OPTIMIZER}.weight_decay=-1"], "weight_decay is -1"),
     "learning rate of SFT": ([*SFT, f"{OPTIMIZER}.lr=-1e-3"], "lr is -0.001"),
     "learning rate of RL": ([*RL, f"{OPTIMIZER}.lr=-1e-3"], "optimizer.lr must be at least 0"),
+    "rollouts of SFT": (
+        [*SFT, "--log_rollouts.every_n_iterations=5"],
+        "log_rollouts.every_n_iterations is 5, but SFTM",
+    ),
     "clipping": ([*SFT, "--trainer.gradient_clip_val=-1"], "trainer.gradient_clip_val is -1"),
     "no completions at a time": ([*SFT, "--model.init_args.eval_batch_size=0"], "eval_batch_size is 0"),
     "k1 in the loss": ([*RL, "--model.init_args.kl.apply_to=loss"], "kl.estimator k1 has no gradient in the loss"),
@@ -125,6 +129,14 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "unknown split": ([*SAMPLE_RUN, "--split", "nope"], "synthetic_test"),
         "no checkpoint": (SAMPLE_RUN, "text.ckpt"),
         "missing option": (["--data", "data", "--output", "new"], "--checkpoint"),
+    },
+    "rollouts": {
+        "unknown option": (["--run", "data", "--iteratoin", "2"], "'--iteration'"),
+        "wrong type": (["--run", "data", "--iteration", "two"], "'two'"),
+        "not positive": (["--run", "data", "--num-prompts", "0"], "--num-prompts"),
+        "missing run": (["--run", "none"], "none has no stored rollouts"),
+        "no rollouts": (["--run", "data"], "log_rollouts.every_n_iterations"),
+        "missing option": ([], "--run"),
     },
     "export": {
         "unknown option": (["--checkpoint", "text.ckpt", "--outptu", "new"], "'--output'"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cli.evaluation import inputs as evaluation_inputs
 from cli.evaluation import run as evaluation_run
 from cli.evaluation.plan import EvaluationPlan, Suite, parse_plan
 from cli.evaluation.report import read_references, render_markdown, to_json, wording_differences, write_results
@@ -100,6 +101,9 @@ def test_a_plan_from_a_file() -> None:
     assert plan.suites[0].stop == ("\n\n\n",)
     assert plan.ks == [1, 2]
     assert EvaluationPlan(checkpoint="c", suites=(Suite(benchmark="b"),), num_samples=0).ks == []
+    assert "engine" not in plan.to_json()
+    served = parse_plan({"checkpoint": "c", "suites": suites, "engine": "http://a:1"}, source="e.yaml")
+    assert served.to_json()["engine"] == "http://a:1"
 
 
 @pytest.mark.parametrize(
@@ -107,6 +111,7 @@ def test_a_plan_from_a_file() -> None:
     [
         ({"sutes": []}, r"e.yaml: unknown key sutes; did you mean 'suites'\?"),
         ({"checkpoint": 3}, "e.yaml: checkpoint must be text, not 3"),
+        ({"engine": "vlm"}, "e.yaml: engine is 'vlm'; it must be native"),
         ({"suites": []}, "e.yaml: suites is empty"),
         ({"suites": [{"data": "d"}]}, "e.yaml: suites.0: the suite of d needs a split"),
         ({"suites": [{"data": "d", "benchmark": "b"}]}, "a suite needs either data .* or benchmark"),
@@ -300,13 +305,13 @@ def test_rows_of_a_public_dataset(material: Path, tmp_path: Path, executor: Fake
 
 def test_each_suite_has_its_format(material: Path, monkeypatch: pytest.MonkeyPatch, executor: FakeExecutor) -> None:
     formats = []
-    real = evaluation_run.set_format
+    real = evaluation_inputs.set_format
 
     def noted(tokenizer, prompt_format):
         real(tokenizer, prompt_format)
         formats.append(get_format(tokenizer))
 
-    monkeypatch.setattr(evaluation_run, "set_format", noted)
+    monkeypatch.setattr(evaluation_inputs, "set_format", noted)
     assert run(material, "--system", "Be brief.") == 0
     assert formats == [PromptFormat(system="Be brief.")]
 

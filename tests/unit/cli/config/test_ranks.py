@@ -27,7 +27,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return FOUND
 
     monkeypatch.setattr(autotune, "benchmark_cpu", measure)
-    monkeypatch.setattr(autotune, "count_cores", lambda: 12)
+    monkeypatch.setattr(ranks, "count_cores", lambda: 12)
     for name in (
         "LOCAL_RANK",
         "RANK",
