@@ -29,6 +29,8 @@ BACKENDS = (*LOCAL_BACKENDS, "http://HOST:PORT", "http+unix:///SOCKET", "my_modu
 """The forms of a backend's name, for help texts."""
 _SERVICES = ("http://", "http+unix://")
 DEFAULT_DOCKER = DockerConfig()
+MAX_CUDA_WORKERS = 4
+"""Programs that share the sandboxes' GPU at a time: each context takes about 0.5 GiB of it."""
 _log = logging.getLogger(__name__)
 
 
@@ -159,7 +161,8 @@ class LocalExecutor:
             from executor.backends.gpu_limit import GpuLimitedBackend
 
             backend = GpuLimitedBackend(backend)
-        pool = SandboxPool(backend, num_workers=self._num_workers, time_factor=self.time_factor, profile=profile)
+        num_workers = min(self._num_workers, MAX_CUDA_WORKERS) if profile == "cuda" else self._num_workers
+        pool = SandboxPool(backend, num_workers=num_workers, time_factor=self.time_factor, profile=profile)
         problem = find_calibration_error(pool.run(build_calibration_runs()[:1], STARTUP_LIMITS)[0])
         if problem is not None:
             pool.close()

@@ -90,9 +90,9 @@ def build_seccomp_filter(machine: str | None = None) -> bytes | None:
     return b"".join(code)
 
 
-def encode_seccomp_filter() -> str | None:
-    """Return the filter for this machine in base64, for the sandbox spec; None for an unknown machine."""
-    code = build_seccomp_filter()
+def encode_seccomp_filter(machine: str | None = None) -> str | None:
+    """Return the filter of `build_seccomp_filter` in base64, for the sandbox spec; None for an unknown machine."""
+    code = build_seccomp_filter(machine)
     return None if code is None else base64.b64encode(code).decode("ascii")
 
 

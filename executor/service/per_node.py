@@ -199,6 +199,20 @@ def _read_last_line(path: Path) -> str:
     return lines[-1][:300] if lines else "its log is empty"
 
 
+def use_cores_of_job() -> None:
+    """In a Slurm job, use all cores of the job on this node, and not only those of the rank that started this process.
+
+    The kernel leaves out cores that the job's cgroup forbids. Without such a cgroup nothing changes.
+    """
+    num_cores = os.environ.get("SLURM_CPUS_ON_NODE", "")
+    if not num_cores.isdigit():
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    if len(os.sched_getaffinity(0)) > int(num_cores):
+        os.sched_setaffinity(0, before)
+
+
 def main(config: ServiceConfig, *, time_factor: float | None, parent: int) -> int:
     """Serve until a signal, the end of `parent` or a failure of the sandboxes; returns the exit code."""
     from executor.service.app import create_app
@@ -210,6 +224,7 @@ def main(config: ServiceConfig, *, time_factor: float | None, parent: int) -> in
     if os.getppid() != parent:  # it ended before the line above
         return 1
     log_as_json()
+    use_cores_of_job()
     try:
         with open_local(config.backend, hash_seed=config.hash_seed, time_factor=time_factor) as executor:
             listener, _ = listen(config)
