@@ -24,14 +24,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Build both distributions from a copy of the checkout: atomforge and atomforge-executor."""
     folder = tmp_path_factory.mktemp("wheels")
     source, dist = folder / "source", folder / "dist"
-    ignored = [
-        "--exclude=./runs",
-        "--exclude=./.venv",
-        "--exclude=./.cache",
-        "--exclude=./.git",
-        "--exclude=./build",
-        "--exclude=./site",
-    ]
+    # caches change while other tests run
+    ignored = ["--exclude=./.*", "--exclude=__pycache__", "--exclude=./runs", "--exclude=./build", "--exclude=./site"]
     source.mkdir()
     packed = subprocess.run(["tar", "-C", str(ROOT), *ignored, "-cf", "-", "."], capture_output=True, check=True)
     subprocess.run(["tar", "-C", str(source), "-xf", "-"], input=packed.stdout, check=True)
