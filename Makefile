@@ -1,7 +1,7 @@
 # Targets for development. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install engine demo study docs test test-all test-most test-unit test-contract test-sandbox test-cluster test-pythons \
-  test-gpu test-integrations lint format clean
+.PHONY: help install engine demo study docs test test-all test-most test-unit test-contract test-sandbox test-cluster \
+  test-pythons test-device test-gpu test-integrations test-machines release-check lint format clean
 SHELL := /bin/bash
 BIN := .venv/bin
 # The tests to run: the short form of each ring. Empty: all.
@@ -72,11 +72,20 @@ test-cluster: engine ## Test two ranks over gloo, and a real Slurm
 test-pythons: install ## Run the executor's tests on every other installed Python from 3.11 to 3.14
 	@$(call ring,other interpreters,tests/run_on_interpreters.sh)
 
-test-gpu: install ## Check the CUDA sandbox on a machine with a GPU (ATOMFORGE_SANDBOX_GPU=0 selects it)
-	$(BIN)/python tests/gpu/check_sandbox.py --backend bubblewrap
+test-device: install ## Test training and decoding on a simulated CUDA device (10 minutes; needs g++)
+	@$(call ring,device,$(BIN)/pytest tests/device)
+
+test-gpu: install ## Check everything on one H100 or H200 in 8 minutes, with a table
+	$(BIN)/python -m benchmarks.gpu
 
 test-integrations: install ## Test the adapters against TRL, verl, OpenRLHF, verifiers, inspect_ai and lm-eval (first time 30 minutes)
 	$(BIN)/python tests/integrations/run.py
+
+test-machines: ## Follow the README on fresh Debian 12 and 13, as root (MACHINES=... selects; 15 minutes each)
+	tests/machines/run.sh
+
+release-check: ## Build both distributions in dist/ and check what a release needs (TAG=v0.2.0)
+	@TAG=$(TAG) .ci/release-check
 
 clean: ## Remove the output of tests and builds (not .venv, data or runs)
 	rm -rf build dist site *.egg-info executor/*.egg-info executor/build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

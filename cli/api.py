@@ -158,7 +158,7 @@ def evaluate(
     from datamodules.prompt_format import get_format
 
     config = config or EvalConfig()
-    loaded = model if isinstance(model, tuple) else load_model(model)
+    loaded = model if isinstance(model, tuple) else load_model(model, dtype=config.dtype or "float32")
     title = "tasks"
     if isinstance(tasks, Suite):
         suite = dataclasses.replace(tasks, max_new_tokens=config.max_new_tokens, stop=config.stop)

@@ -228,6 +228,10 @@ class RLDataModule(LightningDataModule):
         item = (self.val_split, self._select_for_rank(self._val_prompts))
         return DataLoader([item], batch_size=None)  # pyright: ignore[reportArgumentType]
 
+    def on_exception(self, exception: BaseException) -> None:
+        """Cancel the sampling of further iterations, without which the process would not end."""
+        self._module.cancel_sampling()
+
     def teardown(self, stage: str) -> None:
         if isinstance(self._prompts, FreshPrompts):
             self._prompts.wait()  # before the module closes the executor

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
+from cli.torch_build import INDEX, choose_build, query_gpus
 from executor.commands import doctor
 from executor.commands.doctor import Finding, Level, check_package, show_findings
 
@@ -36,14 +37,15 @@ def check_gpus() -> Finding:
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
         return Finding(name="gpu", level=Level.OK, detail=f"{len(names)}: {', '.join(dict.fromkeys(names))}")
-    if shutil.which("nvidia-smi") is None:
+    gpus = query_gpus()
+    if not gpus:
         return Finding(name="gpu", level=Level.MISSING, detail="none; training runs on the CPU")
-    return Finding(
-        name="gpu",
-        level=Level.MISSING,
-        detail=f"there is a driver, but torch {torch.__version__} finds no GPU",
-        fix="pip install torch --index-url https://download.pytorch.org/whl/cu130",
-    )
+    build, version = choose_build(gpus), torch.__version__.partition("+")[0]
+    detail = f"{len(gpus)} with driver {gpus[0].driver}, but torch {torch.__version__} finds none"
+    if build == "cpu":
+        return Finding(name="gpu", level=Level.MISSING, detail=detail, fix="install an NVIDIA driver from 525 on")
+    fix = f'pip install --force-reinstall "torch=={version}+{build}" --index-url {INDEX}/{build}'
+    return Finding(name="gpu", level=Level.MISSING, detail=detail, fix=fix)
 
 
 def check_slurm() -> Finding:

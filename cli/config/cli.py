@@ -4,6 +4,7 @@ Its rules for keys, resuming and run directories replace Lightning's. Errors of 
 the command line of the process are not touched.
 """
 
+import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,14 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import CheckpointIO, Precision
 
 from cli.config import resume
 from cli.config.arguments import add_run_arguments, check_ranges
 from cli.config.errors import SUBCLASS, KeyCheck, describe
 from cli.config.files import Source, read_arguments, read_sources
-from cli.config.ranks import is_launched_rank, resolve_hardware_settings
+from cli.config.ranks import is_launched_rank, note_unused_gpu, resolve_hardware_settings
 from cli.config.run_directory import SaveRunConfig, dump_config, find_checkpoint, prepare
 from cli.progress import ModelSummaryLine, PlainProgress, TrainingBar, format_metrics
 from executor.commands.errors import UsageError, explain, one_line
@@ -169,6 +171,7 @@ class AtomforgeCLI(LightningCLI):
         if self._name == "fit":
             prepare(config.run_dir)
         precision, accelerator = config.trainer.precision, config.trainer.accelerator
+        note_unused_gpu(str(accelerator))
         self._hardware = resolve_hardware_settings(
             num_threads=config.num_threads,
             precision=None if precision is None else str(precision),
@@ -220,21 +223,28 @@ class AtomforgeCLI(LightningCLI):
             cause: BaseException | None = error
             while cause is not None and explain(cause) is None:
                 cause = cause.__cause__ or cause.__context__
-            if cause is None:
+            if cause is not None:
+                raise UsageError(explain(cause)) from error
+            missing = re.search(r"Requirement '[^\n]* not met[^\n]*", str(error))  # of a logger, by Lightning
+            if missing is None:
                 raise
-            raise UsageError(explain(cause)) from error
+            raise UsageError(f"trainer: {missing[0]}") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Build the Trainer, with the logger, checkpoints and progress of atomforge unless the config names others.
+        """Build the Trainer, with the logger, checkpoints and progress of atomforge.
+
+        Loggers of the config are added to that of atomforge, which stays the first; `logger: false` is none at all.
 
         Raises:
             UsageError: the Trainer rejects its settings.
         """
         trainer, run_dir = self.config_init["trainer"], self.config_init["run_dir"]
         kwargs["default_root_dir"] = trainer["default_root_dir"] or run_dir
-        if trainer["logger"] in (None, True):
+        if trainer["logger"] is not False:
             step = self._facts.global_step if self._facts is not None and self._name == "fit" else 0
-            kwargs["logger"] = RunLogger(self._log_directory, purge_step=step)
+            added = [] if trainer["logger"] in (None, True) else trainer["logger"]
+            added = [added] if isinstance(added, Logger) else list(added)
+            kwargs["logger"] = [RunLogger(self._log_directory, purge_step=step), *added]
         plugins = trainer["plugins"] or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
@@ -242,6 +252,8 @@ class AtomforgeCLI(LightningCLI):
         has_own_precision = any(isinstance(plugin, Precision) for plugin in plugins)
         if trainer["precision"] is None and self._hardware is not None and not has_own_precision:
             kwargs["precision"] = self._hardware.precision
+        if trainer["strategy"] == "fsdp2":  # weights gathered in inference mode cannot be used; Lightning turns it off
+            kwargs["inference_mode"] = False  # by itself only for gloo, which CPU ranks use
         callbacks: list[Callback] = [WriteRunResult(run_dir)] if self._name == "fit" else []
         if trainer["enable_model_summary"] is None:
             callbacks.append(ModelSummaryLine(run_dir))

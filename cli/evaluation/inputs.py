@@ -15,8 +15,9 @@ from cli.evaluation.plan import HELD_OUT, Suite
 from datamodules.batches import TaskPrompt
 from datamodules.prompt_format import PromptFormat, set_format
 from executor.commands.errors import UsageError
-from lightning_modules.models.autotune import has_fast_bf16
-from lightning_modules.models.loading import load_policy
+from lightning_modules.models.autotune import has_fast_bf16, uses_cuda
+from lightning_modules.models.compute import choose_attention_kernels
+from lightning_modules.models.loading import load_policy, read_published_dtype
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -24,14 +25,22 @@ if TYPE_CHECKING:
     Model = tuple[PreTrainedModel, PreTrainedTokenizerFast]
 
 
-def load_model(checkpoint: str | Path) -> Model:
+def load_model(checkpoint: str | Path, *, dtype: str = "float32", accelerator: str = "auto") -> Model:
     """Load a model with its tokenizer onto the GPU, or the CPU where there is none.
+
+    Args:
+        checkpoint: what `load_policy` takes.
+        dtype: of generation. Weights published in bfloat16 are loaded in it, half of the memory, if this is bfloat16:
+            nothing is rounded. All others are loaded in float32.
+        accelerator: as of the Trainer; `cpu` leaves a GPU unused.
 
     Raises:
         ValueError: there is no model at `checkpoint`.
     """
-    causal_lm, tokenizer = load_policy(checkpoint)
-    torch.nn.Module.to(causal_lm, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    choose_attention_kernels()
+    is_exact = dtype == "bfloat16" and read_published_dtype(checkpoint) == torch.bfloat16
+    causal_lm, tokenizer = load_policy(checkpoint, dtype=torch.bfloat16 if is_exact else torch.float32)
+    torch.nn.Module.to(causal_lm, torch.device("cuda" if uses_cuda(accelerator) else "cpu"))
     return causal_lm, tokenizer
 
 

@@ -83,8 +83,9 @@ def evaluate_plan(plan: EvaluationPlan) -> int:
     store = None if plan.output is None else EvaluationStore(Path(plan.output))
     _build_missing_data(plan)
     tasks = [load_tasks(suite) for suite in plan.suites]
-    model = load_model(plan.checkpoint)
-    trained, dtype = get_format(model[1]), resolve_dtype(plan.dtype)
+    dtype = resolve_dtype(plan.dtype)
+    model = load_model(plan.checkpoint, dtype="float32" if plan.references else dtype)  # references run as loaded
+    trained = get_format(model[1])
     suites: dict[str, tuple[Suite, list[TaskPrompt]]] = {}
     for suite, table in zip(plan.suites, tasks, strict=True):
         suites |= make_prompts(suite, table, model, trained=trained)

@@ -32,7 +32,11 @@ _SIGKILL_CODES = (-signal.SIGKILL, 128 + signal.SIGKILL)
 
 
 class Sandbox(Protocol):
-    """A running sandbox."""
+    """A running sandbox.
+
+    If what `replies_fd` gives is wrapped in a format of its own, a further method `decode_replies` takes each piece
+    that was read, a `bytes`, and returns the bytes of the worker in it; it raises ValueError if the format is violated.
+    """
 
     requests_fd: int
     """Takes request frames."""
@@ -52,8 +56,11 @@ class Backend(Protocol):
     """Starts sandboxes of one kind."""
 
     name: str
-    description: str
-    """One line: what the sandbox is and which protection it lacks."""
+
+    @property
+    def description(self) -> str:
+        """One line: what the sandbox is and which protection it lacks."""
+        ...
 
     def with_profile(self, profile: str) -> "Backend":
         """Return the same backend for another profile (see `executor.types.PROFILES`).

@@ -1,25 +1,32 @@
-"""Docker: the worker as process 1 of a hardened container, one container per sandbox, connected by a Unix socket.
+"""Docker and podman: the worker as process 1 of a hardened container, one container per sandbox.
 
-The engine must run on this machine, because container and host share a directory with the socket. `atomforge executor
-build` makes the image. The kernel stays shared unless `runtime` names one with its own (gVisor's `runsc`). Containers
-are never privileged and have no access to the engine's socket.
+The worker is reached through a Unix socket, or through the engine's attach stream where that does not work (see
+`docker_channel`). `atomforge executor build` makes the image. The kernel stays shared unless `runtime` names one with
+its own (gVisor's `runsc`). Containers are never privileged and have no access to the engine's socket. Limits that an
+engine ignores, such as a rootless one on cgroup v1, are named in the description; the worker enforces its own.
 """
 
-import contextlib
 import json
 import logging
 import os
 import secrets
-import shutil
-import socket
-import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
-from executor.backends.base import INPUT_BYTES, INPUT_DIR, MAX_PROCESSES, SCRATCH_BYTES, UIDS
-from executor.backends.docker_image import DEFAULT_TAG, check_image, connect_engine
+from executor.backends.base import INPUT_BYTES, INPUT_DIR, SCRATCH_BYTES, UIDS
+from executor.backends.docker_channel import (
+    LOG_CHARS,
+    AttachChannel,
+    Channel,
+    ChannelKind,
+    SocketChannel,
+    can_share_sockets,
+    check_attachable,
+)
+from executor.backends.docker_engine import check_runtime, connect_engine, read_engine_info
+from executor.backends.docker_image import DEFAULT_TAG, check_image
 from executor.backends.profiles import load_profile
 from executor.backends.seccomp import encode_seccomp_filter
 from executor.sandbox.__main__ import FLAGS
@@ -30,14 +37,12 @@ if TYPE_CHECKING:
 
 LABEL = "atomforge.executor"
 """Label of the containers; its value identifies the process that started them."""
-PIDS_LIMIT = MAX_PROCESSES + 8
-START_TIMEOUT_S = 30.0
+SPARE_PIDS = 8
+"""Processes of a container beyond those of its program."""
 EXIT_TIMEOUT_S = 2.0
 _SCRATCH = "/tmp"
-_HANDSHAKE = "/handshake"
-_POLL_S = 0.1
+_POLL_S = 0.025
 _SIGKILL_CODE = 137
-_LOG_CHARS = 300
 _NO_IPC_OBJECTS = {"kernel.shmmni": "0", "kernel.msgmni": "0", "kernel.sem": "0 0 0 0"}
 _REMAPPED_UIDS = range(20_000, 40_000)
 """Replaces `UIDS` where the engine remaps user ids: those of a container then end at 65535."""
@@ -54,10 +59,14 @@ class DockerConfig:
     """Limit of a whole container: the worker, and the candidate with all its processes and files."""
     runtime: str | None = None
     """Runtime of the engine, such as `runsc`; None: its default."""
+    channel: ChannelKind = "auto"
+    """How bytes reach a sandbox: `socket`, `attach`, or the first of these that works."""
     socket_dir: str | None = None
     """Directory that the engine and this process see under the same path; None: the one for temporary files."""
 
     def __post_init__(self) -> None:
+        if self.channel not in get_args(ChannelKind):
+            raise ValueError(f"docker: channel must be one of {', '.join(get_args(ChannelKind))}, not {self.channel!r}")
         if self.memory_bytes < 64 << 20:
             raise ValueError(f"docker: memory_bytes must be at least {64 << 20} (64 MiB), not {self.memory_bytes}")
 
@@ -77,11 +86,13 @@ class DockerBackend:
         self._config = config
         self._hash_seed = hash_seed
         self._profile = load_profile(profile)
+        self._memory_bytes = max(config.memory_bytes, self._profile.container_bytes)
         self._client = connect_engine()
         try:
-            info = self._client.info()
+            self._engine = read_engine_info(self._client.info())
             check_image(self._client, config.image)
-            _check_runtime(info, config.runtime)
+            check_runtime(self._engine, config.runtime)
+            self._channel: ChannelKind = self._choose_channel()
             _remove_orphans(self._client)
         except (DockerException, OSError) as error:  # OSError: the connection breaks between two requests
             self._client.close()
@@ -89,68 +100,101 @@ class DockerBackend:
         except ValueError:
             self._client.close()
             raise
-        options = " ".join(info.get("SecurityOptions") or [])
-        self._uids = _REMAPPED_UIDS if "name=userns" in options or "name=rootless" in options else UIDS
-        self._seccomp = encode_seccomp_filter()
-        runtime = f"runtime {config.runtime}" if config.runtime else "the kernel is shared"
+        self._uids = _REMAPPED_UIDS if self._engine.remaps_users else UIDS
+        self._seccomp = encode_seccomp_filter(self._engine.machine)
+
+    @property
+    def description(self) -> str:
+        runtime = f"runtime {self._config.runtime}" if self._config.runtime else "the kernel is shared"
         seccomp = "seccomp" if self._seccomp else "the engine's seccomp alone"
-        self.description = (
+        ignored = self._engine.unenforced_limits
+        memory = f"{self._memory_bytes >> 20} MiB, " if "memory" not in ignored else ""
+        worker = f"not limited by the engine: {', '.join(ignored)} (the worker's limits hold); " if ignored else ""
+        channel = "through the engine's attach stream; " if self._channel == "attach" else ""
+        return (
             f"docker: one container per sandbox, no network, read-only, a user id of its own, {seccomp}, "
-            f"{config.memory_bytes >> 20} MiB, one process per program; {self._profile.note}{runtime}"
+            f"{memory}one process per program; {channel}{worker}{self._profile.note}{runtime}"
         )
 
     def with_profile(self, profile: str) -> "DockerBackend":
-        return DockerBackend(self._config, hash_seed=self._hash_seed, profile=profile)
+        return DockerBackend(replace(self._config, channel=self._channel), hash_seed=self._hash_seed, profile=profile)
 
     def start(self) -> "DockerSandbox":
+        if self._channel != "auto":
+            return self._start_with(self._channel)
+        try:
+            sandbox = self._start_with("socket")
+        except OSError as reason:
+            sandbox = self._start_with("attach")
+            _log.info("docker: a Unix socket does not reach the sandboxes, the engine's attach stream does: %s", reason)
+            self._channel = "attach"
+        else:
+            self._channel = "socket"
+        return sandbox
+
+    def _choose_channel(self) -> ChannelKind:
+        """Return the channel of the config; `auto` is kept until a sandbox has started, except for remote engines.
+
+        Raises:
+            ValueError: the channel is not possible with this engine or this profile.
+        """
+        channel: ChannelKind = self._config.channel
+        if channel == "auto" and not can_share_sockets(self._client):
+            channel = "attach"
+        if channel == "attach":
+            check_attachable(self._client)
+            if self._profile.gpu is not None:  # PIDs of another machine must not reach the limit on GPU memory
+                raise ValueError("profile cuda: the engine must run on this machine, with `channel: socket`")
+        return channel
+
+    def _start_with(self, kind: ChannelKind) -> "DockerSandbox":
         from docker.errors import DockerException
 
-        directory = Path(tempfile.mkdtemp(prefix="atomforge-", dir=self._config.socket_dir))
+        channel: Channel = SocketChannel(self._config.socket_dir) if kind == "socket" else AttachChannel(self._client)
         container = None
         try:
-            shared = directory / "shared"  # its parent keeps other users of this machine out
-            shared.mkdir()
-            shared.chmod(0o755)
-            with socket.socket(socket.AF_UNIX) as listener:
-                listener.bind(str(shared / "socket"))
-                (shared / "socket").chmod(0o666)
-                listener.listen(1)
-                container = self._client.containers.create(**self._container_options(shared))
-                container.start()
-                connection = _accept(listener, container)
+            container = self._client.containers.create(**self._container_options(channel))
+            channel.connect(container)
+            return DockerSandbox(container, channel)
         except (DockerException, OSError) as error:
+            channel.close()
             if container is not None:
                 _remove(container)
             raise OSError(_one_line(error)) from None
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
-        return DockerSandbox(container, connection)
 
     def close(self) -> None:
         self._client.close()
 
-    def _container_options(self, shared: Path) -> dict[str, Any]:
-        from docker.types import DeviceRequest, LogConfig, Ulimit
+    def _container_options(self, channel: Channel) -> dict[str, Any]:
+        from docker.types import DeviceRequest, Ulimit
 
         spec = {
             "uid": secrets.choice(self._uids),
-            "max_processes": MAX_PROCESSES,
+            "max_processes": self._profile.max_processes,
             "scratch": _SCRATCH,
             "input": INPUT_DIR,
             "owns_namespace": True,
             "seccomp": self._seccomp,
             "proc": "/proc",
-            "cgroup": True,
+            "cgroup": self._engine.has_cgroups,
             "oom_score_adj": 1000,
             **self._profile.spec,
         }
         packages = {str(source): {"bind": target, "mode": "ro"} for target, source in self._profile.packages.items()}
         gpus = [] if self._profile.gpu is None else [self._profile.gpu]
         capabilities = [["compute", "utility"]]
+        limits = {
+            "memory": {"mem_limit": self._memory_bytes, "memswap_limit": self._memory_bytes},
+            "processes": {"pids_limit": self._profile.max_processes + SPARE_PIDS},
+        }
+        ignored = self._engine.unenforced_limits
+        inodes, input_inodes = (",nr_inodes=1024", ",nr_inodes=16") if "inodes" not in ignored else ("", "")
         return {
+            **channel.options,
+            **{key: value for name in limits.keys() - set(ignored) for key, value in limits[name].items()},
             "image": self._config.image,
             "entrypoint": ["python3", *FLAGS, "/app"],
-            "command": [json.dumps(spec), f"{_HANDSHAKE}/socket"],
+            "command": [json.dumps(spec), channel.worker_argument],
             "environment": {"PYTHONHASHSEED": str(self._hash_seed)},
             "labels": {LABEL: f"{os.getpid()}.{_process_identity(os.getpid())}"},
             "hostname": "sandbox",
@@ -164,45 +208,47 @@ class DockerBackend:
             "security_opt": ["no-new-privileges"],
             "ipc_mode": "private",
             "sysctls": _NO_IPC_OBJECTS,
-            "pids_limit": PIDS_LIMIT,
-            "mem_limit": self._config.memory_bytes,
-            "memswap_limit": self._config.memory_bytes,
             "tmpfs": {
-                _SCRATCH: f"size={SCRATCH_BYTES},nr_inodes=1024,mode=1777,nosuid,nodev",
-                INPUT_DIR: f"size={INPUT_BYTES},nr_inodes=16,mode=711,nosuid,nodev,noexec",
+                _SCRATCH: f"size={SCRATCH_BYTES}{inodes},mode=1777,nosuid,nodev",
+                INPUT_DIR: f"size={INPUT_BYTES}{input_inodes},mode=711,nosuid,nodev,noexec",
                 "/dev/shm": "ro,size=4k",
                 "/dev/mqueue": "ro,size=4k",
             },
-            "volumes": {str(shared): {"bind": _HANDSHAKE, "mode": "ro"}, **packages},
+            "volumes": {**channel.volumes, **packages},
             "device_requests": [DeviceRequest(driver="nvidia", device_ids=gpus, capabilities=capabilities)] * len(gpus),
             "ulimits": [Ulimit(name="core", soft=0, hard=0)],
-            "log_config": LogConfig(type="json-file", config={"max-size": "64k", "max-file": "1"}),
         }
 
 
 class DockerSandbox:
     """A sandbox that is a container."""
 
-    def __init__(self, container: "Container", connection: socket.socket):
+    def __init__(self, container: "Container", channel: Channel):
         self._container = container
+        self._channel = channel
         container.reload()
         self.root_pid = int(container.attrs["State"]["Pid"])
-        self.requests_fd = connection.detach()
-        self.replies_fd = os.dup(self.requests_fd)
+        self.requests_fd = channel.requests_fd
+        self.replies_fd = channel.replies_fd
         self.killed_from_outside = False
+
+    def decode_replies(self, data: bytes) -> bytes:
+        return self._channel.decode_replies(data)
 
     def kill(self) -> str:
         from docker.errors import DockerException, NotFound
 
-        for fd in (self.requests_fd, self.replies_fd):
-            os.close(fd)
+        was_broken = self._channel.has_broken()
+        self._channel.close()
         stderr_tail = ""
         try:
             state = self._wait_for_exit()
             if not state["Running"]:
                 # Process 1 of a PID namespace cannot receive SIGKILL from within the namespace.
                 self.killed_from_outside = state["ExitCode"] == _SIGKILL_CODE and not state["OOMKilled"]
-                stderr_tail = _read_log(self._container, stdout=False)
+                stderr_tail = self._channel.read_stderr(self._container)
+            # Its stream ended, but the worker still runs, or has ended as it does at the end of its stream.
+            self.killed_from_outside |= was_broken and (state["Running"] or state["ExitCode"] == 0)
         except NotFound:
             self.killed_from_outside = True  # nothing inside a container can remove it
         except DockerException as error:
@@ -222,30 +268,7 @@ class DockerSandbox:
             state = self._container.attrs["State"]
             if not state["Running"] or time.monotonic() > deadline:
                 return state
-            time.sleep(_POLL_S / 4)
-
-
-def _accept(listener: socket.socket, container: "Container") -> socket.socket:
-    """Wait for the worker to connect.
-
-    Raises:
-        OSError: the container exited before, or `START_TIMEOUT_S` has passed.
-    """
-    listener.settimeout(_POLL_S)
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline:
-        with contextlib.suppress(TimeoutError):
-            return listener.accept()[0]
-        container.reload()
-        if container.status in ("exited", "dead"):
-            raise OSError(f"the container exited at once: {_read_log(container) or container.attrs['State']}")
-    raise OSError(f"the container did not connect within {START_TIMEOUT_S:g} s; the engine must run on this machine")
-
-
-def _check_runtime(info: dict[str, Any], runtime: str | None) -> None:
-    known = sorted(info.get("Runtimes") or {})
-    if runtime is not None and runtime not in known:
-        raise ValueError(f"docker: the engine has no runtime {runtime!r}; it has {', '.join(known)}")
+            time.sleep(_POLL_S)
 
 
 def _remove_orphans(client: "DockerClient") -> None:
@@ -266,10 +289,6 @@ def _process_identity(pid: int) -> str:
     return f"{boot}.{stat[stat.rindex(')') + 2 :].split()[19]}"
 
 
-def _read_log(container: "Container", *, stdout: bool = True) -> str:
-    return " ".join(container.logs(tail=5, stdout=stdout).decode(errors="replace")[-_LOG_CHARS:].split())
-
-
 def _remove(container: "Container") -> None:
     from docker.errors import APIError, DockerException
 
@@ -281,4 +300,6 @@ def _remove(container: "Container") -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:_LOG_CHARS]
+    """Shorten an error to one line: what the engine said, without the address of the request."""
+    text = getattr(error, "explanation", None) or str(error)
+    return " ".join(str(text).split())[:LOG_CHARS]

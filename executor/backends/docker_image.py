@@ -26,8 +26,6 @@ DEFAULT_BASE_IMAGE = "python:3.12-slim"
 OFFLINE_BASE_TAG = "atomforge-base:offline"
 SOURCES_LABEL = "atomforge.sources"
 """Label of an image: the digest of the files that it was built from."""
-ENGINE_TIMEOUT_S = 60
-"""Of one request to the engine."""
 _DEBIAN_MIRROR = "http://deb.debian.org/debian"
 _DOCKERFILE = SANDBOX_DIR.parent / "deploy" / "Dockerfile"
 _EXCLUDED = (
@@ -40,33 +38,6 @@ _EXCLUDED = (
 
 OnLine = Callable[[str], None]
 """Called with each line of progress."""
-
-
-def connect_engine() -> "DockerClient":
-    """Connect to the engine that DOCKER_HOST names, or to the default socket.
-
-    Raises:
-        ValueError: no engine answers there, or this user may not use it.
-    """
-    import docker
-    from docker.errors import DockerException
-
-    try:
-        return docker.from_env(timeout=ENGINE_TIMEOUT_S)
-    except DockerException as error:
-        raise ValueError(f"no Docker engine can be used: {_explain_docker_error(error)}") from None
-
-
-def _explain_docker_error(error: BaseException) -> str:
-    address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    cause: BaseException | None = error
-    while cause is not None:  # the docker package wraps the error of the socket several times
-        if isinstance(cause, PermissionError):
-            return f"no permission to open {address}: join the group `docker`, or use sudo"
-        if isinstance(cause, FileNotFoundError | ConnectionRefusedError):
-            return f"no response from {address}: install and start Docker, or set DOCKER_HOST"
-        cause = cause.__cause__ or cause.__context__
-    return " ".join(str(error).split())[:300]
 
 
 def sources_digest() -> str:

@@ -51,12 +51,12 @@ def build_seccomp_filter(machine: str | None = None) -> bytes | None:
     """Build the filter, an array of `struct sock_filter`.
 
     Args:
-        machine: in the spelling of `platform.machine()`; default: this machine.
+        machine: in the spelling of `platform.machine()` on Linux or macOS; default: this machine.
 
     Returns:
         The filter, or None for a machine whose system call numbers are unknown.
     """
-    architectures = {"x86_64": (0, _X86_64), "aarch64": (1, _AARCH64)}
+    architectures = {"x86_64": (0, _X86_64), "aarch64": (1, _AARCH64), "arm64": (1, _AARCH64)}
     found = architectures.get(machine or platform.machine())
     if found is None:
         return None
@@ -89,9 +89,9 @@ def build_seccomp_filter(machine: str | None = None) -> bytes | None:
     return b"".join(code)
 
 
-def encode_seccomp_filter() -> str | None:
-    """Return the filter for this machine in base64, for the sandbox spec; None for an unknown machine."""
-    code = build_seccomp_filter()
+def encode_seccomp_filter(machine: str | None = None) -> str | None:
+    """Return the filter of `build_seccomp_filter` in base64, for the sandbox spec; None for an unknown machine."""
+    code = build_seccomp_filter(machine)
     return None if code is None else base64.b64encode(code).decode("ascii")
 
 

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from executor.backends.docker_engine import connect_engine
 from executor.backends.docker_image import (
     DEFAULT_BASE_IMAGE,
     DEFAULT_TAG,
     OFFLINE_BASE_TAG,
     build_image,
-    connect_engine,
     make_offline_base,
 )
 from executor.commands.errors import UsageError, one_line

@@ -8,6 +8,7 @@ import itertools
 import os
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from executor.backends.base import Sandbox
@@ -38,6 +39,7 @@ class SandboxConnection(Generic[Ticket]):
         self._ids: deque[int] = deque()
         self._next_id = itertools.count()
         self._wall_times_s: deque[float] = deque()
+        self._decode: Callable[[bytes], bytes] | None = getattr(sandbox, "decode_replies", None)
         self._outgoing = bytearray()
         self._incoming = bytearray()
         self._max_body_bytes = 0
@@ -104,9 +106,9 @@ class SandboxConnection(Generic[Ticket]):
         if not chunk:
             raise ConnectionLost("the sandbox ended")
         self._was_overdue = False
-        self._incoming += chunk
         messages: list[Message[Ticket]] = []
         try:
+            self._incoming += chunk if self._decode is None else self._decode(chunk)
             while self._incoming and (message := self._next_message()) is not None:
                 messages.append(message)
         except (ValueError, KeyError, TypeError) as error:

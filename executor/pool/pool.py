@@ -47,7 +47,7 @@ class SandboxPool:
         """
         if num_workers < 1:
             raise ValueError(f"the number of workers must be at least 1, not {num_workers}")
-        self.description = f"{backend.description}; {num_workers} worker{'s' * (num_workers > 1)}"
+        self._backend = backend
         self.backend_name = backend.name
         self.time_factor = time_factor
         self._start_up_s = START_UP_S[profile]
@@ -87,6 +87,12 @@ class SandboxPool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def description(self) -> str:
+        """What the backend says of itself, of which some parts are known once a sandbox has started."""
+        num_workers = len(self._slots)
+        return f"{self._backend.description}; {num_workers} worker{'s' * (num_workers > 1)}"
 
     @property
     def last_loss(self) -> str:

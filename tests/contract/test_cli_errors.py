@@ -98,6 +98,7 @@ TRAINING: dict[str, tuple[list[str], str]] = {
     "no completions at a time": ([*SFT, "--model.init_args.eval_batch_size=0"], "eval_batch_size is 0"),
     "k1 in the loss": ([*RL, "--model.init_args.kl.apply_to=loss"], "kl.estimator k1 has no gradient in the loss"),
     "a price that cannot move": ([*RL, "--model.init_args.kl.init_coef=0"], "kl.init_coef is 0.0"),
+    "half precision of SFT": ([*SFT, "--trainer.precision=bf16-true"], "bf16-true is not supported by SFTModule"),
     "half precision": ([*RL, "--trainer.precision=bf16-true"], "trainer.precision bf16-true is not supported"),
     "double precision": ([*RL, "--trainer.precision=64-true"], "trainer.precision 64-true is not supported"),
     "flex on a CPU": ([*SFT, "--model.init_args.compute.attention=flex"], "compute.attention flex"),

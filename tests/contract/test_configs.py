@@ -188,10 +188,17 @@ def test_evaluation_configs_are_read(path: Path) -> None:
 def test_estimators_are_overlays_of_rl_and_ppo(estimator: str, base: str, required: dict[str, list[str]]) -> None:
     files = ["--config", str(CONFIGS / f"{base}.yaml"), "--config", str(CONFIGS / "rl" / f"{estimator}.yaml")]
     module = build_run_from_arguments("fit", [*files, *required["ppo.yaml"]], stage="built").model
-    assert module.rollout_config.algorithm.estimator == estimator
-    assert module.rollout_config.critic is None
+    assert module.rl_config.algorithm.estimator == estimator
+    assert module.rl_config.critic is None
     assert module.policy.value_head is None
-    assert module.rollout_config.algorithm.clip_ratio_high == 0.2  # from the base
+    assert module.rl_config.algorithm.clip_ratio_high == 0.2  # from the base
+
+
+@pytest.mark.parametrize("name", ["gspo", "cispo"])
+def test_policy_losses_are_overlays(name: str, required: dict[str, list[str]]) -> None:
+    files = ["--config", str(CONFIGS / "ppo.yaml"), "--config", str(CONFIGS / "rl" / f"{name}.yaml")]
+    config = build_run_from_arguments("fit", [*files, *required["ppo.yaml"]], stage="built").model.rl_config
+    assert (config.algorithm.policy_loss, config.algorithm.estimator, config.critic) == (name, "grpo", None)
 
 
 def test_an_estimator_and_a_critic_that_do_not_fit_are_refused(required: dict[str, list[str]]) -> None:
@@ -213,3 +220,9 @@ def test_an_override_changes_one_key_of_a_mixture() -> None:
     overrides = {"data.init_args.mixture.synthetic_train.count": 50, "run_dir": "r", "data.data_dir": "d"}
     mixture = build_run("fit", files, overrides, stage="parsed").config.data.init_args.mixture
     assert {split: part.count for split, part in mixture.items()} == {"atomic": None, "synthetic_train": 50}
+
+
+@pytest.mark.parametrize("path", TRAINING, ids=name_of)
+def test_shipped_configs_train_on_one_device(path: Path) -> None:
+    """`auto` would start as many ranks as GPUs, whose number need not divide a minibatch."""
+    assert content(path)["trainer"].get("devices", 1) == 1

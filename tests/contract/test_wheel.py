@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 import venv
 import zipfile
 from email.parser import Parser
@@ -67,10 +68,10 @@ def pip_install(environment: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def call(command: list[str], folder: Path, *, code: int = 0, **variables: str) -> str:
+def call(command: list[str], folder: Path, *, code: int = 0, timeout_s: int = 120, **variables: str) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        command, cwd=folder, env=environment | variables, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=folder, env=environment | variables, capture_output=True, text=True, check=False, timeout=timeout_s
     )
     assert done.returncode == code, done.stdout[-1500:] + done.stderr[-1500:]
     return done.stdout + done.stderr
@@ -160,6 +161,25 @@ def test_commands_of_both_wheels_run_away_from_the_checkout(wheels: tuple[Path, 
     study = run("study", "--config", "studies/smoke", "--output", "study", "--dry-run")
     assert "base: sft" in study
     assert "1 passed" in run(*GRADE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_demo_runs_from_the_wheels_in_an_empty_directory(wheels: tuple[Path, Path], tmp_path: Path) -> None:
+    """In an environment of its own with the wheels; their dependencies, torch among them, are those of this one."""
+    folder = tmp_path / "environment"
+    venv.create(folder, with_pip=True)
+    pip_install(folder, "--no-deps", *map(str, wheels))
+    [site_packages] = folder.glob("lib/python*/site-packages")
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (empty := tmp_path / "empty").mkdir()
+    demo = [str(folder / "bin" / "atomforge"), "demo", "--config", "demo/smoke"]
+    shown = call(demo, empty, timeout_s=800, OMP_NUM_THREADS="1")
+    assert "grpo - sft, paired by task" in shown
+    assert [path.name for path in empty.iterdir()] == ["runs"]
+    assert {"data", "results.json", "report.html", "sft", "grpo"} <= {
+        path.name for path in (empty / "runs" / "demo_smoke").iterdir()
+    }
 
 
 def sandbox_works() -> bool:

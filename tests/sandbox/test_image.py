@@ -15,13 +15,13 @@ from docker.errors import ImageNotFound
 from cli.main import main
 from executor.backends import docker_image
 from executor.backends.base import SANDBOX_DIR
+from executor.backends.docker_engine import connect_engine
 from executor.backends.docker_image import (
     DEFAULT_TAG,
     OFFLINE_BASE_TAG,
     SOURCES_LABEL,
     build_image,
     check_image,
-    connect_engine,
     sources_digest,
 )
 from tests.support.wait import wait_until

@@ -72,6 +72,10 @@ def test_filter_denies_x32_calls():
     assert decide(build_seccomp_filter("x86_64"), X86_64, 0x40000000) == denial(errno.EPERM)
 
 
+def test_containers_on_a_mac_have_the_filter_of_64_bit_arm():
+    assert build_seccomp_filter("arm64") == build_seccomp_filter("aarch64")
+
+
 def test_unknown_machine_has_no_filter():
     assert build_seccomp_filter("riscv64") is None
 
