@@ -146,7 +146,9 @@ class VllmServer:
         reason = " ".join(response.text.split())[:300]
         if response.status_code >= 500 and not await self._is_healthy():
             raise httpx.RemoteProtocolError(f"HTTP {response.status_code}: {reason}")
-        hint = "; start it with VLLM_SERVER_DEV_MODE=1" if response.status_code == 404 else ""
+        hint = ""
+        if response.status_code in (403, 404):
+            hint = "; start it with `python -m lightning_modules.generation.vllm.serve`"
         if path == "/collective_rpc":
             hint = f"; it must be able to read {self._weights}"
         raise ServerError(f"{self.url}{path}: HTTP {response.status_code}: {reason}{hint}")
