@@ -43,6 +43,8 @@ EXIT_TIMEOUT_S = 2.0
 _SCRATCH = "/tmp"
 _POLL_S = 0.025
 _SIGKILL_CODE = 137
+_READ_ONLY_TMPFS = ("/dev/shm", "/dev/mqueue", "/run", "/var/tmp")
+"""Writable otherwise, also with a read-only root: the first two with Docker, all of them with podman."""
 _NO_IPC_OBJECTS = {"kernel.shmmni": "0", "kernel.msgmni": "0", "kernel.sem": "0 0 0 0"}
 _REMAPPED_UIDS = range(20_000, 40_000)
 """Replaces `UIDS` where the engine remaps user ids: those of a container then end at 65535."""
@@ -211,8 +213,7 @@ class DockerBackend:
             "tmpfs": {
                 _SCRATCH: f"size={SCRATCH_BYTES}{inodes},mode=1777,nosuid,nodev",
                 INPUT_DIR: f"size={INPUT_BYTES}{input_inodes},mode=711,nosuid,nodev,noexec",
-                "/dev/shm": "ro,size=4k",
-                "/dev/mqueue": "ro,size=4k",
+                **dict.fromkeys(_READ_ONLY_TMPFS, "ro,size=4k"),
             },
             "volumes": {**channel.volumes, **packages},
             "device_requests": [DeviceRequest(driver="nvidia", device_ids=gpus, capabilities=capabilities)] * len(gpus),

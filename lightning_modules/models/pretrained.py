@@ -98,9 +98,10 @@ def read_config_dtype(source: str) -> torch.dtype | None:
     if "gguf_file" in options:
         return None
     try:
-        return AutoConfig.from_pretrained(folder, **options).dtype
+        dtype = AutoConfig.from_pretrained(folder, **options).dtype
     except _UNREADABLE as error:
         raise _explained(source, error) from error
+    return dtype if isinstance(dtype, torch.dtype) else None
 
 
 def load_pretrained_tokenizer(source: str) -> PreTrainedTokenizerFast:
