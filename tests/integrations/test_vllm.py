@@ -19,26 +19,35 @@ from lightning_modules.generation.rollout_engine import InProcessEngine, Rollout
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.generation.vllm.engine import VllmEngine
 from lightning_modules.generation.vllm.server_engine import VllmServerEngine
-from lightning_modules.models.loading import load_policy
+from lightning_modules.models.loading import load_policy, load_policy_tokenizer
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from tests.support import killed_runs
-from tests.support.small_data import write_small_data
-from tests.support.tiny_runs import write_policy
 from tests.support.wait import wait_until
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(3600)
 NUM_ROWS, NUM_TOKENS = 128, 64
 NEAR_TIE = 1e-3
+SIZES = TinyLlamaConfig(
+    hidden_size=64, num_layers=2, num_heads=2, num_kv_heads=1, intermediate_size=96, max_position=128
+)
+"""On CPUs vLLM has no attention for heads below 32."""
 GREEDY = SamplingParams(max_new_tokens=NUM_TOKENS, temperature=0.0)
 SAMPLED = SamplingParams(max_new_tokens=NUM_TOKENS)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Inputs of training, and a model with sharp distributions as `atomforge export` writes it."""
+    """Inputs of training with a start that vLLM supports, and the start as `atomforge export` writes it."""
     path = tmp_path_factory.mktemp("vllm")
     killed_runs.write_inputs(path)
-    sharp = write_policy(path / "sharp", write_small_data(path / "sharp_data", synthetic_rl=6), scale=4.0)
-    assert main(["export", "--checkpoint", sharp, "--output", str(path / "exported")]) == 0
+    tokenizer = load_policy_tokenizer(str(path / "start"))
+    model = build_causal_lm(SIZES, tokenizer, 1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.mul_(4.0)  # sharper distributions
+    model.save_pretrained(path / "start")
+    assert main(["export", "--checkpoint", str(path / "start"), "--output", str(path / "exported")]) == 0
     return path
 
 
@@ -134,6 +143,12 @@ def test_samples_depend_on_seed_iteration_and_stream(prompts, vllm):
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+def test_more_prompt_tokens_than_a_step_takes(prompts, vllm):
+    """On CPUs a chunk of a prompt with a seed would end the engine."""
+    long = [(prompts[0] * 40)[: 100 + number % 8] for number in range(NUM_ROWS)]
+    assert len(sampled_tokens(vllm, long)) == NUM_ROWS
+
+
 def test_stop_strings_end_completions_as_in_the_native_engine(loaded, prompts, native, vllm):
     texts = [one.text for one in native.generate(prompts[:8], GREEDY, stream_ids=range(8), seed=0)]
     stop = next(text[10:13] for text in texts if len(text) > 20 and text[10:13].isascii())
@@ -165,6 +180,11 @@ def test_an_update_changes_the_samples_and_the_version(loaded, prompts, native, 
     assert [one.token_ids for one in again] == [one.token_ids for one in before]
 
 
+def finish(run: subprocess.Popen, log: Path) -> None:
+    """Wait for the end of a run, which must be a good one."""
+    assert run.wait(1000) == 0, log.read_text()[-3000:]
+
+
 def write_config(folder: Path, engine: str) -> None:
     """Write an overlay of configs/rl.yaml for `killed_runs.start`."""
     config = yaml.safe_load((folder / "ppo.yaml").read_text())
@@ -184,8 +204,8 @@ def iterations_of(run_dir: Path) -> dict[int, dict[str, float]]:
 
 def test_grpo_trains_with_vllm_and_resumes(folder):
     write_config(folder, "vllm")
-    killed_runs.finish(killed_runs.start(folder, "rl", "two", "--trainer.max_epochs", "2"), folder, "two")
-    killed_runs.finish(killed_runs.start(folder, "rl", "two"), folder, "two")
+    for options in (["--trainer.max_epochs", "2"], []):
+        finish(killed_runs.start(folder, "rl", "two", *options), folder / "two.log")
     rows = iterations_of(folder / "two")
     assert len(rows) == 3
     assert all(row["rollout/logprob_diff"] < 1e-3 for row in rows.values()), rows
@@ -204,12 +224,12 @@ def server(folder):
     process = subprocess.Popen(command, cwd=killed_runs.ROOT, stdout=log, stderr=log, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: process.poll() is not None or is_healthy(url), within_s=600)
+        wait_until(lambda: process.poll() is not None or is_healthy(url), within_s=1500)
         assert process.poll() is None, (folder / "server.log").read_text()[-3000:]
         yield url, process
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(300)
 
 
 def is_healthy(url: str) -> bool:
@@ -227,7 +247,7 @@ def test_a_server_samples_what_the_native_engine_does_and_training_outlives_it(f
     engine = VllmServerEngine([url], tokenizer, batch_size=32, dtype=None, folder=folder / "exchange")
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.mul_(3.0)  # not the weights that the server began with
+            parameter.mul_(1.2)  # not the weights that the server began with
     for one in (expected_engine, engine):
         one.update_weights(model, version=5)
     expected, found = (one.generate(prompts, GREEDY, stream_ids=range(32), seed=0) for one in (expected_engine, engine))
@@ -240,9 +260,8 @@ def test_a_server_samples_what_the_native_engine_does_and_training_outlives_it(f
     killed_runs.wait_for_checkpoints(run, folder / "served", 1)
     for child in psutil.Process(process.pid).children(recursive=True):
         os.kill(child.pid, signal.SIGKILL)
-    wait_until(lambda: run.poll() is not None, within_s=600)
+    finish(run, folder / "served.log")
     log = (folder / "served.log").read_text()
-    assert run.returncode == 0, log[-3000:]
     assert len(iterations_of(folder / "served")) == 3
     assert "no answer" in log
     assert "answers again" in log

@@ -1,7 +1,7 @@
 """The endpoints of a vLLM server that the trainer uses, with a sampler that reveals the weights it sampled from.
 
 Every completion is the token `100 + W`, then 7, then `<eos>`, where `W` is read from `weights.txt` in the folder that
-was loaded last, and 0 for the weights that the server started with.
+was loaded last, or is its number without such a file; it is 0 for the weights that the server started with.
 """
 
 import json
@@ -25,6 +25,7 @@ class FakeVllmServer:
         self.calls: list[tuple[str, dict]] = []
         self.dies_after: int | None = None
         """Completions to answer before the server dies; None: it lives."""
+        self.num_loads = 0
         self.port = 0
         self.is_down = threading.Event()
         self.start()
@@ -36,6 +37,7 @@ class FakeVllmServer:
     def start(self) -> None:
         """Start, with the weights of the start."""
         self.version, self.weights, self.paused = "default", 0, False
+        self._is_dying = False
         self._lock = threading.Lock()
         self.is_down.clear()
         handler = type("Handler", (_Handler,), {"fake": self})
@@ -54,13 +56,15 @@ class FakeVllmServer:
 
     def answer(self, path: str, body: dict) -> dict | None:
         """Answer a call; None breaks the connection."""
+        if self._is_dying:
+            return None
         if path == "/inference/v1/generate":
             return self._generate(body)
         self.calls.append((path, body))
         if path == "/update_weight_version":
             self.version = body["new_version"]
         elif path == "/collective_rpc":
-            self.weights = int(Path(body["kwargs"]["weights_path"], "weights.txt").read_text())
+            self.weights = self._load(Path(body["kwargs"]["weights_path"]))
         elif path in ("/pause?mode=wait", "/resume"):
             self.paused = path != "/resume"
         answers = {
@@ -70,11 +74,18 @@ class FakeVllmServer:
         }
         return answers.get(path, {})
 
+    def _load(self, folder: Path) -> int:
+        if (folder / "model.safetensors").exists():
+            self.num_loads += 1
+            return self.num_loads
+        return int((folder / "weights.txt").read_text())
+
     def _generate(self, body: dict) -> dict | None:
         time.sleep(self.delay_s)
         with self._lock:
             if self.dies_after == 0:
                 self.dies_after = None
+                self._is_dying = True
                 threading.Thread(target=self.die).start()
                 return None
             if self.dies_after is not None:

@@ -150,7 +150,11 @@ class VllmEngine:
 
     def _start(self, causal_lm: PreTrainedModel) -> None:
         self._on_gpu = causal_lm.device.type == "cuda"
-        options: dict[str, Any] = {"kv_cache_memory_bytes": CPU_CACHE_BYTES, "enforce_eager": True}
+        options: dict[str, Any] = {
+            "kv_cache_memory_bytes": CPU_CACHE_BYTES,
+            "enforce_eager": True,
+            "enable_chunked_prefill": False,  # vLLM 0.32 on CPUs: a chunk of a request with a seed is an error
+        }
         if self._on_gpu:
             options = {"gpu_memory_utilization": self._gpu_memory_utilization, "enable_sleep_mode": True}
         if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
