@@ -96,9 +96,9 @@ class BufferedCache(DynamicCache):
 
     def select(self, rows: Tensor) -> None:
         """Keep `rows` (on the CPU) of every layer, in that order; rows may repeat."""
-        keys = next(layer.keys for layer in self.layers if getattr(layer, "keys", None) is not None)  # pyright: ignore
+        keys = [layer.keys for layer in self.layers if isinstance(layer, DynamicLayer) and layer.keys is not None]
         moved = find_moved(rows)
-        chosen, targets, sources = (indices.to(keys.device) for indices in (rows.long(), moved, rows[moved]))
+        chosen, targets, sources = (indices.to(keys[0].device) for indices in (rows.long(), moved, rows[moved]))
         for layer in self.layers:
             if isinstance(layer, BufferedLayer):
                 layer.select(chosen, targets, sources)
