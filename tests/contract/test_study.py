@@ -40,10 +40,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def use_data(config: Path, data: Path) -> None:
+    """Give the study an existing data set; `test_demo.py` has one that builds its own."""
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"data": str(data)}))
+
+
 @pytest.fixture
 def config_with_data(config: Path, data: Path) -> Path:
-    """Return the study with an existing data set; `test_demo.py` has one that builds its own."""
-    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"data": str(data)}))
+    use_data(config, data)
     return config
 
 
@@ -72,11 +76,11 @@ def numbers(path: Path) -> dict:
 
 
 @pytest.mark.timeout(600)
-def test_planned_interrupted_finished_and_made_again(config_with_data: Path, tmp_path: Path) -> None:
-    config = config_with_data
+def test_planned_interrupted_finished_and_made_again(config: Path, data: Path, tmp_path: Path) -> None:
     arms = tmp_path / "study" / "arms"
     assert "3 arms, about 1 min one after the other" in run_command("study", "--config", config, "--dry-run").stdout
     assert not arms.exists()
+    use_data(config, data)
 
     process = start(config)
     deadline = time.monotonic() + 200
