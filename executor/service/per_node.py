@@ -205,7 +205,7 @@ def use_cores_of_job() -> None:
     The kernel leaves out cores that the job's cgroup forbids. Without such a cgroup nothing changes.
     """
     num_cores = os.environ.get("SLURM_CPUS_ON_NODE", "")
-    if not num_cores.isdigit():
+    if sys.platform != "linux" or not num_cores.isdigit():
         return
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, range(os.cpu_count() or 1))

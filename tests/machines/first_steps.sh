@@ -46,7 +46,7 @@ as_user "cat >elsewhere/samples.jsonl" <<<'{"task_id": "t", "completion": "def f
 grade="grade --tasks tasks.jsonl --samples samples.jsonl"
 step "atomforge-executor grade" "cd elsewhere && ../atomforge/.venv/bin/atomforge-executor $grade --output graded.jsonl && grep -q passed graded.jsonl"
 
-step "the executor without a clone" "cd elsewhere && ../atomforge/.venv/bin/python -m build -q --wheel --outdir dist ../atomforge/executor \
+step "the executor without a clone" "cd elsewhere && ../atomforge/.venv/bin/python -m build --wheel --outdir dist ../atomforge/executor >build.log 2>&1 \
   && python3 -m venv env && env/bin/pip install -q -c ../atomforge/constraints.txt dist/*.whl \
   && env/bin/atomforge-executor doctor && env/bin/atomforge-executor $grade --output again.jsonl && grep -q passed again.jsonl"
 echo "--- all: $SECONDS s"
