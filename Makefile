@@ -1,13 +1,15 @@
 # Targets for development. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install engine demo study docs test test-all test-unit test-contract test-sandbox test-cluster test-pythons \
-  test-gpu test-integrations lint format clean
+.PHONY: help install engine demo study docs test test-all test-most test-unit test-contract test-sandbox test-cluster \
+  test-pythons test-device test-gpu test-integrations test-machines release-check lint format clean
 SHELL := /bin/bash
 BIN := .venv/bin
 # The tests to run: the short form of each ring. Empty: all.
 SELECT := -m "not slow"
 # Two test processes, each of which takes groups of tests (tests/conftest.py), the longest groups first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# One more than there are cores, since a test that starts a cluster, a run or a service waits half of its time.
+CROWDED := -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist loadfile --no-loadscope-reorder
 # Runs one ring and prints how long it took.
 ring = TIMEFORMAT='ring $(1): %0R s, CPU %0U + %0S s'; time $(2)
 # Small tensors on few cores: more threads than cores only spin.
@@ -42,12 +44,17 @@ format: install ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: lint engine ## Run the short form of all tests (at most 15 minutes)
-	@$(MAKE) --no-print-directory test-unit test-contract test-sandbox test-cluster
+test: engine ## Run the short form of all tests (at most 15 minutes)
+	@$(MAKE) --no-print-directory -j2 lint test-most
+	@$(MAKE) --no-print-directory test-sandbox
 
 test-all: lint engine ## Run all tests, and the executor's on other interpreters (at most 60 minutes)
-	@$(MAKE) --no-print-directory test-unit test-contract test-sandbox test-cluster SELECT=
+	@$(MAKE) --no-print-directory test-most test-sandbox SELECT=
 	@$(MAKE) --no-print-directory test-pythons
+
+# The sandbox ring measures time limits, so nothing runs beside it; the others run together.
+test-most: engine ## Run the rings other than the sandbox's side by side
+	@$(call ring,unit contract and cluster,OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/contract tests/cluster $(SELECT) $(CROWDED))
 
 test-unit: install ## Test functions and modules
 	@$(call ring,unit,OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit --ignore tests/unit/executor $(SELECT) -n auto --dist loadfile)
@@ -65,11 +72,20 @@ test-cluster: engine ## Test two ranks over gloo, and a real Slurm
 test-pythons: install ## Run the executor's tests on every other installed Python from 3.11 to 3.14
 	@$(call ring,other interpreters,tests/run_on_interpreters.sh)
 
-test-gpu: install ## Check the CUDA sandbox on a machine with a GPU (ATOMFORGE_SANDBOX_GPU=0 selects it)
-	$(BIN)/python tests/gpu/check_sandbox.py --backend bubblewrap
+test-device: install ## Test training and decoding on a simulated CUDA device (10 minutes; needs g++)
+	@$(call ring,device,$(BIN)/pytest tests/device)
 
-test-integrations: install ## Test the adapters against TRL, verl, OpenRLHF, verifiers, inspect_ai and lm-eval (first time 30 minutes)
+test-gpu: install ## Check everything on one H100 or H200 in 8 minutes, with a table
+	$(BIN)/python -m benchmarks.gpu
+
+test-integrations: install ## Test against TRL, verl, OpenRLHF, verifiers, inspect_ai, lm-eval and vLLM (first time 40 minutes)
 	$(BIN)/python tests/integrations/run.py
+
+test-machines: ## Follow the README on fresh Debian 12 and 13, as root (MACHINES=... selects; 15 minutes each)
+	tests/machines/run.sh
+
+release-check: ## Build both distributions in dist/ and check what a release needs (TAG=v0.2.0)
+	@TAG=$(TAG) .ci/release-check
 
 clean: ## Remove the output of tests and builds (not .venv, data or runs)
 	rm -rf build dist site *.egg-info executor/*.egg-info executor/build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -15,7 +15,8 @@ from pathlib import Path
 from benchmarks.rounds import build_table
 from cli.report.evidence import exploratory_difference, group_arms
 from cli.report.format import points_with_interval
-from cli.study.plan import METRICS, StudyConfig, load_study
+from cli.study.load import load_study
+from cli.study.plan import METRICS, StudyConfig
 from cli.study.results import ArmResult, load_results
 from cli.study.run import check_settings, run_study
 from executor.commands.errors import Interrupted, UsageError

@@ -150,12 +150,11 @@ def compute_memory(model: ModelSizes, run: RunSizes, layout: Layout) -> dict[str
     positions = min(run.micro_batch(layout) * run.completion_tokens, max(1, MAX_CHUNK_LOGITS // model.vocab_size))
     kept = {
         "weights": FLOAT * trained // shards,
-        "gradients": FLOAT * trained // shards,
         "optimizer": 2 * FLOAT * trained // shards,
         "reference": FLOAT * model.num_weights // shards,
         # no backward pass frees what fsdp2 gathers of the reference outside its blocks
         "reference_whole": FLOAT * model.outer_weights * (shards - 1) // shards,
-        "ddp_buckets": FLOAT * trained if layout.strategy == "ddp" else 0,
+        "ddp_buckets": FLOAT * trained if layout.strategy == "ddp" else 0,  # gradients are views of them
     }
     generating = {
         "sampling_weights": HALF * (model.matrix_weights + (model.num_weights if is_sharded else 0)),
@@ -165,6 +164,8 @@ def compute_memory(model: ModelSizes, run: RunSizes, layout: Layout) -> dict[str
         "sampling_logits": rows * model.vocab_size * SAMPLING_LOGIT_BYTES,
     }
     updating = {
+        # freed at the end of an iteration
+        "gradients": 0 if layout.strategy == "ddp" else FLOAT * trained // shards,
         "autocast_weights": HALF * model.matrix_weights,
         # two blocks, and the weights outside the blocks with their gradients
         "gathered": FLOAT * 2 * (model.block_weights + model.outer_weights) if is_sharded else 0,

@@ -153,11 +153,12 @@ def evaluate(
     Raises:
         ValueError: no such checkpoint, data set, split or backend.
     """
-    from cli.evaluation.run import evaluate_prompts, load_model, load_tasks, make_prompts
+    from cli.evaluation.inputs import load_model, load_tasks, make_prompts
+    from cli.evaluation.run import evaluate_prompts
     from datamodules.prompt_format import get_format
 
     config = config or EvalConfig()
-    loaded = model if isinstance(model, tuple) else load_model(model)
+    loaded = model if isinstance(model, tuple) else load_model(model, dtype=config.dtype or "float32")
     title = "tasks"
     if isinstance(tasks, Suite):
         suite = dataclasses.replace(tasks, max_new_tokens=config.max_new_tokens, stop=config.stop)

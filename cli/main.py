@@ -17,6 +17,7 @@ SUBCOMMANDS = {
     "test": "run the test of a config on a checkpoint",
     "evaluate": "sample programs from a checkpoint, run them, print pass@k",
     "sample": "sample completions and keep passing ones for SFT",
+    "rollouts": "show or export the stored rollouts of an RL run",
     "export": "write a checkpoint as a plain Hugging Face folder",
     "synthesize": "build a dataset of composed tasks",
     "audit": "recompute the overlaps between the splits of a dataset",

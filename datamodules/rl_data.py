@@ -9,7 +9,6 @@ Rewards of a data set use inputs that are sampled in every iteration, or the tes
 those in `tests`. Tasks of a task file are always graded by their own tests.
 """
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -18,20 +17,19 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
-from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch, TaskPrompt
+from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch
 from datamodules.curriculum import CurriculumConfig, DepthCurriculum
 from datamodules.eval_data import build_task_prompts, drop_long_prompts, get_split
 from datamodules.prompt_format import PromptFormat, set_format
 from datamodules.reward_tests import RewardTask, choose_reward_tests
+from datamodules.rl_checks import check_sizes, check_trainer, warn_about_stored_tests
 from datamodules.rl_prompts.fresh import FreshPrompts, FreshPromptsConfig
 from datamodules.rl_prompts.stored import StoredPrompts, load_reward_tasks
 from datamodules.rollout_loader import RolloutLoader
 from datamodules.sft_examples import SFTExamples, SFTExamplesConfig
 from datamodules.task_files import DEFAULT_SPLIT, TRAIN, VALIDATION, DataSource, SplitConfig
 
-MAX_SAMPLED_TESTS = 200
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
 
 
 class RLDataModule(LightningDataModule):
@@ -88,31 +86,19 @@ class RLDataModule(LightningDataModule):
         prompt: PromptFormat | None = None,
     ) -> None:
         super().__init__()
-        sizes = {
-            "prompts_per_iteration": prompts_per_iteration,
-            "samples_per_prompt": samples_per_prompt,
-            "minibatch_size": minibatch_size,
-            "num_ppo_epochs": num_ppo_epochs,
-            "max_prompt_length": 1 if max_prompt_length is None else max_prompt_length,
-        }
-        for name, value in sizes.items():
-            if value < 1:
-                raise ValueError(f"{name} is {value}: at least 1 is needed")
-        if not 0 <= num_sampled_reward_tests <= MAX_SAMPLED_TESTS:
-            raise ValueError(
-                f"num_sampled_reward_tests is {num_sampled_reward_tests}: it must be from 0 to {MAX_SAMPLED_TESTS}"
-            )
+        check_sizes(
+            prompts_per_iteration=prompts_per_iteration,
+            samples_per_prompt=samples_per_prompt,
+            minibatch_size=minibatch_size,
+            num_ppo_epochs=num_ppo_epochs,
+            max_prompt_length=max_prompt_length,
+            num_sampled_reward_tests=num_sampled_reward_tests,
+        )
         if splits == []:
             raise ValueError("splits is empty: name at least one split, such as synthetic_rl")
         if fresh_prompts is not None and tasks is not None:
             raise ValueError(
                 "fresh_prompts is for data_dir: the atoms of a data set are composed, a task file has none"
-            )
-        num_completions = prompts_per_iteration * samples_per_prompt
-        if num_completions % minibatch_size:
-            raise ValueError(
-                f"minibatch_size {minibatch_size} does not divide the {num_completions} completions of an iteration "
-                f"({prompts_per_iteration} prompts x {samples_per_prompt} samples)"
             )
         self.source = DataSource(data_dir=data_dir, tasks=tasks, split=split, decontaminate=tuple(decontaminate))
         self.splits = splits or ["synthetic_rl" if tasks is None else TRAIN]
@@ -194,7 +180,8 @@ class RLDataModule(LightningDataModule):
             )
             prompts += [prompt] * self.samples_per_prompt
             copy_numbers += range(first, first + self.samples_per_prompt)
-        self._warn_about_stored_tests(prompts, iteration)
+        if self.source.tasks is None and self.num_sampled_reward_tests > 0 and not self._has_warned:
+            self._has_warned = warn_about_stored_tests(prompts, iteration)
         return PromptBatch(iteration, prompts, copy_numbers, self.samples_per_prompt)
 
     def state_dict(self) -> dict[str, Any]:
@@ -241,6 +228,10 @@ class RLDataModule(LightningDataModule):
         item = (self.val_split, self._select_for_rank(self._val_prompts))
         return DataLoader([item], batch_size=None)  # pyright: ignore[reportArgumentType]
 
+    def on_exception(self, exception: BaseException) -> None:
+        """Cancel the sampling of further iterations, without which the process would not end."""
+        self._module.cancel_sampling()
+
     def teardown(self, stage: str) -> None:
         if isinstance(self._prompts, FreshPrompts):
             self._prompts.wait()  # before the module closes the executor
@@ -282,37 +273,13 @@ class RLDataModule(LightningDataModule):
             parts["fresh_prompts"] = self._prompts
         return parts
 
-    def _warn_about_stored_tests(self, prompts: list[TaskPrompt], iteration: int) -> None:
-        """Warn once if inputs cannot be sampled for some tasks."""
-        stored = [prompt.task_id for prompt in prompts if "reference" not in prompt.row]
-        if self.source.tasks is not None or self.num_sampled_reward_tests == 0 or not stored or self._has_warned:
-            return
-        self._has_warned = True
-        _log.warning(
-            "num_sampled_reward_tests: %d of %d completions of iteration %d use the stored reward tests (%s, ...): the "
-            "data set has no parameter domains for them, or the domains hold too few new inputs; logged once",
-            *(len(stored), len(prompts), iteration, stored[0]),
-        )
-
     def _check_trainer(self) -> None:
-        trainer = self.trainer
-        if trainer is None:
-            return
-        if trainer.reload_dataloaders_every_n_epochs != 1:  # pyright: ignore[reportAttributeAccessIssue]
-            raise ValueError("trainer.reload_dataloaders_every_n_epochs must be 1: each iteration has its own rollouts")
-        for name in ("prompts_per_iteration", "minibatch_size"):
-            if getattr(self, name) % trainer.world_size:
-                raise ValueError(f"{name} {getattr(self, name)} does not divide among {trainer.world_size} ranks")
-        examples, shares = self.sft_examples_config, trainer.world_size * self._num_micro_batches()
-        if examples is not None and examples.batch_size < shares:
-            raise ValueError(
-                f"sft_examples.batch_size {examples.batch_size} is less than {trainer.world_size} ranks x "
-                f"accumulate_grad_batches {self._num_micro_batches()}"
-            )
-        if (self.minibatch_size // trainer.world_size) % self._num_micro_batches():
-            raise ValueError(
-                f"minibatch_size {self.minibatch_size} does not divide into {trainer.world_size} ranks x "
-                f"accumulate_grad_batches {self._num_micro_batches()}"
+        if self.trainer is not None:
+            check_trainer(
+                self.trainer,
+                prompts_per_iteration=self.prompts_per_iteration,
+                minibatch_size=self.minibatch_size,
+                examples_per_step=None if self.sft_examples_config is None else self.sft_examples_config.batch_size,
             )
 
     def _num_micro_batches(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +33,9 @@ class RolloutLoader:
     def __iter__(self) -> Iterator[RolloutBatch]:
         trainer = self._data.trainer
         assert trainer is not None
-        draw_prompts = functools.partial(self._data.prompts_for, trainer.current_epoch)
         module: Any = trainer.lightning_module
-        batches = module.collect_rollouts(draw_prompts, self._data.minibatch_config())
+        iteration = trainer.current_epoch
+        batches = module.collect_rollouts(self._data.prompts_for, iteration, self._data.minibatch_config())
         if self._data.curriculum is not None:
             self._data.curriculum.update(batches[0].stats.counts_by_depth)
-        yield from self._data.attach_examples(batches, trainer.current_epoch)
+        yield from self._data.attach_examples(batches, iteration)

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
@@ -21,8 +20,9 @@ from datamodules.batches import IGNORE, SFTBatch, TaskPrompt
 from datamodules.completions import COMPLETIONS, read_completions
 from datamodules.eval_data import build_task_prompts, get_split
 from datamodules.packing import Sample, pack
-from datamodules.prompt_format import PromptFormat, encode_completions, encode_files, encode_prompts, set_format
+from datamodules.prompt_format import PromptFormat, set_format
 from datamodules.sampler import MixturePart, MixtureSampler, choose_tasks, compute_sampling_weights
+from datamodules.sft_samples import count_tokens, drop_long_samples, encode_file_samples, encode_samples
 from datamodules.synthesis.dataset.split import PRETRAINING
 from datamodules.task_files import DEFAULT_SPLIT, TEST, TRAIN, VALIDATION, DataSource, SplitConfig
 from datamodules.tokenizer import choose_pieces, load_tokenizer, train_tokenizer, training_texts
@@ -165,7 +165,8 @@ class SFTDataModule(LightningDataModule):
             self._asked_in_validation = {self.val_split: val_prompts}
             chosen = {prompt.task_id for prompt in val_prompts}
             rows = [i for i, task_id in enumerate(val_table["task_id"]) if task_id in chosen]
-            self._val_samples = self._fitting(_encode(self.tokenizer, val_table.select(rows)), self.val_split)
+            samples = encode_samples(self.tokenizer, val_table.select(rows))
+            self._val_samples = drop_long_samples(samples, self.max_length, split=self.val_split)
         if stage == "fit":
             self._check_trainer()
             self._setup_training(dataset)
@@ -212,16 +213,7 @@ class SFTDataModule(LightningDataModule):
 
     def num_trained(self, num_steps: int) -> dict[str, tuple[int, int]]:
         """Count what the first `num_steps` minibatches hold, all ranks together: {split: (all tokens, labels)}."""
-        lengths = {
-            split: np.array([(sample.num_tokens(), len(sample.completion_ids)) for sample in samples])
-            for split, samples in self._train_samples.items()
-        }
-        drawn: dict[str, list[int]] = {split: [] for split in lengths}
-        for step in range(num_steps):
-            for split, index in self.plan.batch(step):
-                drawn[split].append(index)
-        counts = {split: lengths[split][indices].sum(axis=0) for split, indices in drawn.items()}
-        return {split: (int(tokens), int(labels)) for split, (tokens, labels) in counts.items()}
+        return count_tokens(self._train_samples, (self.plan.batch(step) for step in range(num_steps)))
 
     def train_dataloader(self) -> DataLoader:
         epoch = self.trainer.current_epoch if self.trainer is not None else 0
@@ -255,8 +247,10 @@ class SFTDataModule(LightningDataModule):
                 warnings.warn(f"{self.completions} has no rows: the other parts are trained on alone", stacklevel=2)
                 continue
             rows = choose_tasks(part, len(table), seed=self.seed, split=split)
-            encode = _encode_files if split == PRETRAINING else _encode
-            self._train_samples[split] = self._fitting(encode(self.tokenizer, table.select(rows)), split)
+            encode = encode_file_samples if split == PRETRAINING else encode_samples
+            self._train_samples[split] = drop_long_samples(
+                encode(self.tokenizer, table.select(rows)), self.max_length, split=split
+            )
         if not self._train_samples:
             raise ValueError(f"{self.completions} has no rows, and mixture has no other part")
         sizes = {split: len(samples) for split, samples in self._train_samples.items()}
@@ -274,17 +268,6 @@ class SFTDataModule(LightningDataModule):
             return {}
         rows = choose_tasks(self.mixture[split], len(dataset[split]), seed=self.seed, split=split)
         return {split: build_task_prompts(dataset[split].select(rows), self.tokenizer, self.num_train_val_tasks)}
-
-    def _fitting(self, samples: list[Sample], split: str) -> list[Sample]:
-        fitting = [sample for sample in samples if sample.num_tokens() <= self.max_length]
-        if dropped := len(samples) - len(fitting):
-            warnings.warn(
-                f"{split}: {dropped} of {len(samples)} samples are longer than max_length {self.max_length}: left out",
-                stacklevel=2,
-            )
-        if not fitting:
-            raise ValueError(f"{split}: no sample fits max_length {self.max_length}; raise max_length")
-        return fitting
 
     def _check_trainer(self) -> None:
         if self.trainer is None:
@@ -307,16 +290,6 @@ def _check_positive(**values: int) -> None:
     for name, value in values.items():
         if value < 1:
             raise ValueError(f"{name} is {value}: at least 1 is needed")
-
-
-def _encode(tokenizer: PreTrainedTokenizerFast, table: Mapping) -> list[Sample]:
-    prompts = encode_prompts(tokenizer, table["prompt"])
-    completions = encode_completions(tokenizer, table["solution"])
-    return [Sample(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
-
-
-def _encode_files(tokenizer: PreTrainedTokenizerFast, table: Mapping) -> list[Sample]:
-    return [Sample(*ids) for ids in encode_files(tokenizer, table["prompt"], table["solution"])]
 
 
 def _as_loader(items: Dataset | list) -> DataLoader:

@@ -1,7 +1,6 @@
 """Public API of the executor: the protocol, `open_executor` and `grade`."""
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -13,6 +12,7 @@ from executor.backends.plugin import load_backend
 from executor.backends.process import ProcessBackend
 from executor.grading.grader import Grading, LocalGrading, OnError, OnOutcome
 from executor.grading.rewards import RewardConfig
+from executor.machine import count_cores
 from executor.pool.calibration import (
     STARTUP_LIMITS,
     build_calibration_runs,
@@ -29,6 +29,8 @@ BACKENDS = (*LOCAL_BACKENDS, "http://HOST:PORT", "http+unix:///SOCKET", "my_modu
 """The forms of a backend's name, for help texts."""
 _SERVICES = ("http://", "http+unix://")
 DEFAULT_DOCKER = DockerConfig()
+MAX_CUDA_WORKERS = 4
+"""Programs that share the sandboxes' GPU at a time: each context takes about 0.5 GiB of it."""
 _log = logging.getLogger(__name__)
 
 
@@ -159,7 +161,8 @@ class LocalExecutor:
             from executor.backends.gpu_limit import GpuLimitedBackend
 
             backend = GpuLimitedBackend(backend)
-        pool = SandboxPool(backend, num_workers=self._num_workers, time_factor=self.time_factor, profile=profile)
+        num_workers = min(self._num_workers, MAX_CUDA_WORKERS) if profile == "cuda" else self._num_workers
+        pool = SandboxPool(backend, num_workers=num_workers, time_factor=self.time_factor, profile=profile)
         problem = find_calibration_error(pool.run(build_calibration_runs()[:1], STARTUP_LIMITS)[0])
         if problem is not None:
             pool.close()
@@ -220,7 +223,7 @@ def open_local(
         raise ValueError(f"hash_seed must be within 0 and 4294967295, not {hash_seed}")
     if time_factor is not None and not time_factor >= 1.0:
         raise ValueError(f"time_factor must be at least 1.0, not {time_factor}")
-    workers = len(os.sched_getaffinity(0)) if num_workers is None else num_workers
+    workers = count_cores() if num_workers is None else num_workers
     reasons: list[str] = []
     for name in ("docker", "bubblewrap") if backend == "auto" else (backend,):
         try:

@@ -20,7 +20,13 @@ from lightning_modules.evaluation.pass_at_k import ValidationScores
 from lightning_modules.evaluation.records import Evaluation
 from lightning_modules.generation.generate import decoding_dtype
 from lightning_modules.generation.sampler import SamplingParams
-from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm, weights_dtype
+from lightning_modules.models.compute import (
+    ComputeConfig,
+    check_packable,
+    choose_attention_kernels,
+    prepare_causal_lm,
+    weights_dtype,
+)
 from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload, load_policy
 from lightning_modules.models.lora import LoRAConfig, add_lora
 from lightning_modules.models.policy import Policy, Trunk
@@ -96,6 +102,7 @@ class PolicyModule(LightningModule):
         Raises:
             ValueError: The model does not support the settings.
         """
+        check_packable(causal_lm)
         if self.lora is not None:
             add_lora(causal_lm, self.lora, seed=self.seed)
         prepare_causal_lm(causal_lm, self.compute_config)
@@ -110,6 +117,11 @@ class PolicyModule(LightningModule):
         """Clip by norm and log the norm before clipping."""
         norm = clip_by_norm(self.policy.parameters(), gradient_clip_val)
         self.log("optim/grad_norm", norm, on_step=self.logs_each_step, on_epoch=not self.logs_each_step, batch_size=1)
+
+    def on_train_epoch_end(self) -> None:
+        """Free the gradients: validation, and collecting the rollouts of the next iteration, do without that memory."""
+        for optimizer in self.trainer.optimizers:
+            optimizer.zero_grad(set_to_none=True)
 
     def evaluate_split(self, split: str, prompts: list[TaskPrompt]) -> None:
         """Complete `prompts` greedily, grade the completions, and keep the scores for the end of the epoch."""
@@ -174,6 +186,7 @@ class PolicyModule(LightningModule):
             and self.trainer.strategy.root_device.type == "cpu"
         ):
             raise ValueError("compute.attention flex has no gradients on a CPU; use sdpa")
+        choose_attention_kernels()
         check_clipping(self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm)
         self._executor.prepare(self.trainer)
 

@@ -23,6 +23,7 @@ from lightning_modules.training.curve_layout import SFT_SECTIONS
 from lightning_modules.training.optimizers import AdamWConfig, build_adamw, build_schedule
 from lightning_modules.training.packed_loss import completion_loss
 
+PRECISIONS = ("bf16-mixed", "16-mixed", "32-true")
 DEFAULT_OPTIMIZER = AdamWConfig()
 DEFAULT_COMPUTE = ComputeConfig()
 
@@ -77,27 +78,50 @@ class SFTModule(PolicyModule):
         self.optimizer_config = optimizer
         self._is_built = False
 
+    def setup(self, stage: str) -> None:
+        """Refuse precisions in which the weights themselves are half as wide: small updates would be rounded away.
+
+        Raises:
+            ValueError: a setting of the trainer is not supported.
+        """
+        if self.trainer.precision not in PRECISIONS:
+            raise ValueError(
+                f"trainer.precision {self.trainer.precision} is not supported by SFTModule, whose weights stay in "
+                f"float32; use {', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"
+            )
+        super().setup(stage)
+
     @property
     def tokenizer(self) -> PreTrainedTokenizerFast:
         return self.trainer.datamodule.tokenizer  # type: ignore[attr-defined]
 
     def configure_model(self) -> None:
+        """Build the model on the CPU; the strategy moves it.
+
+        Lightning calls this with the GPU as default device. There the initial weights would come from the GPU's
+        generator, and transformers would need accelerate to load a folder.
+
+        Raises:
+            ValueError: there is no model at `init_from`, or its tokenizer or context do not fit the data.
+        """
         if self._is_built:
             return
-        if self.init_from is None:
-            causal_lm = build_causal_lm(self.architecture, self.tokenizer, self.seed)
-        else:
-            causal_lm, tokenizer = self.load_policy(self.init_from)
-            if tokenizer.get_vocab() != self.tokenizer.get_vocab():
-                raise ValueError(
-                    f"{self.init_from} has another tokenizer than data.init_args.tokenizer; set that to null"
-                )
-        self._check_context(causal_lm)
-        self.policy = self.build_policy(causal_lm)
+        with torch.device("cpu"):
+            causal_lm = self._build_causal_lm()
+            self._check_context(causal_lm)
+            self.policy = self.build_policy(causal_lm)
         mesh = get_mesh(self.trainer.strategy)
         if mesh is not None:
             self.policy.shard(mesh)
         self._is_built = True
+
+    def _build_causal_lm(self) -> PreTrainedModel:
+        if self.init_from is None:
+            return build_causal_lm(self.architecture, self.tokenizer, self.seed)
+        causal_lm, tokenizer = self.load_policy(self.init_from)
+        if tokenizer.get_vocab() != self.tokenizer.get_vocab():
+            raise ValueError(f"{self.init_from} has another tokenizer than data.init_args.tokenizer; set that to null")
+        return causal_lm
 
     def _check_context(self, causal_lm: PreTrainedModel) -> None:
         """Refuse samples with positions that the model does not have."""

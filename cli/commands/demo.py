@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         Interrupted: Ctrl-C.
     """
     from cli.report.build import write_report
-    from cli.study.plan import load_study
+    from cli.study.load import load_study
     from cli.study.results import load_results
     from cli.study.run import check_settings, run_study
 

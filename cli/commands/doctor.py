@@ -5,11 +5,16 @@ import itertools
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
+from cli.torch_build import INDEX, choose_build, query_gpus
 from executor.commands import doctor
 from executor.commands.doctor import Finding, Level, check_package, show_findings
 
 TRAINING_PACKAGES = ("torch", "lightning", "transformers", "datasets", "tensorboard")
+
+_INSTALL = "make install" if (Path(__file__).parents[2] / ".ci").is_dir() else "pip install atomforge"
+"""In a clone, and elsewhere."""
 
 add_parser = doctor.add_parser
 
@@ -22,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
 def check_training() -> Iterator[Finding]:
     """Check the packages, the GPUs and Slurm."""
     for name in TRAINING_PACKAGES:
-        yield check_package(name, fix="make install")
+        yield check_package(name, fix=_INSTALL)
     yield check_gpus()
     yield check_slurm()
 
@@ -36,14 +41,15 @@ def check_gpus() -> Finding:
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
         return Finding(name="gpu", level=Level.OK, detail=f"{len(names)}: {', '.join(dict.fromkeys(names))}")
-    if shutil.which("nvidia-smi") is None:
+    gpus = query_gpus()
+    if not gpus:
         return Finding(name="gpu", level=Level.MISSING, detail="none; training runs on the CPU")
-    return Finding(
-        name="gpu",
-        level=Level.MISSING,
-        detail=f"there is a driver, but torch {torch.__version__} finds no GPU",
-        fix="pip install torch --index-url https://download.pytorch.org/whl/cu130",
-    )
+    build, version = choose_build(gpus), torch.__version__.partition("+")[0]
+    detail = f"{len(gpus)} with driver {gpus[0].driver}, but torch {torch.__version__} finds none"
+    if build == "cpu":
+        return Finding(name="gpu", level=Level.MISSING, detail=detail, fix="install an NVIDIA driver from 525 on")
+    fix = f'pip install --force-reinstall "torch=={version}+{build}" --index-url {INDEX}/{build}'
+    return Finding(name="gpu", level=Level.MISSING, detail=detail, fix=fix)
 
 
 def check_slurm() -> Finding:

@@ -29,6 +29,7 @@ _PLAN_OPTIONS = (
     "seed",
     "backend",
     "dtype",
+    "engine",
 )
 
 
@@ -65,6 +66,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--dtype", choices=("auto", "float32", "bfloat16"), help="of the weights during generation (auto)"
     )
+    parser.add_argument("--engine", help="what generates: native, transformers, vllm or http://HOST:PORT (native)")
     parser.add_argument("--backend", help=f"where programs run: {', '.join(BACKENDS)} (auto)")
     parser.add_argument(
         "--output", type=Path, help="directory for completions, outcomes and report; an evaluation there continues"

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from cli.report.build import write_report
     from cli.report.tensorboard import FOLDER
-    from cli.study.plan import load_study
+    from cli.study.load import load_study
 
     page = args.output if args.output is not None else args.directory / PAGE_FILE
     if page.suffix != ".html":
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 def _write_archive(target: Path, config: str, directory: Path) -> None:
     """Store everything that the report is made from, so that it can be made again from `target`."""
     from cli.report.build import MANIFEST, find_manifest
-    from cli.study.plan import read_study
+    from cli.study.load import read_study
     from cli.study.results import ARCHIVE_NAME, load_results, write_archive
 
     study = yaml.safe_dump(read_study(config), sort_keys=False, allow_unicode=True)

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ValueError: the config is invalid, or the data set is a different one.
     """
-    from cli.study.plan import load_study
+    from cli.study.load import load_study
     from cli.study.run import check_settings, print_plan, run_study
 
     if args.jobs < 1:

@@ -106,7 +106,7 @@ def _plan(
 
 def _plan_study(files: Sequence[str], rest: Sequence[str], config: SlurmConfig, *, name: str) -> list[Job]:
     from cli.slurm.plan import plan_study
-    from cli.study.plan import load_study
+    from cli.study.load import load_study
     from cli.study.run import build_arms, check_settings, prepare
 
     if len(files) != 1:

@@ -4,6 +4,7 @@ Its rules for keys, resuming and run directories replace Lightning's. Errors of 
 the command line of the process are not touched.
 """
 
+import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,44 +13,27 @@ from typing import Any, Literal
 
 import torch
 import yaml
-from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import CheckpointIO, Precision
 
 from cli.config import resume
+from cli.config.arguments import add_run_arguments, check_ranges
 from cli.config.errors import SUBCLASS, KeyCheck, describe
-from cli.config.files import Source, list_shipped, read_arguments, read_sources
-from cli.config.ranks import is_launched_rank, resolve_hardware_settings
+from cli.config.files import Source, read_arguments, read_sources
+from cli.config.ranks import is_launched_rank, note_unused_gpu, resolve_hardware_settings
 from cli.config.run_directory import SaveRunConfig, dump_config, find_checkpoint, prepare
 from cli.progress import ModelSummaryLine, PlainProgress, TrainingBar, format_metrics
 from executor.commands.errors import UsageError, explain, one_line
-from lightning_modules.training.checkpointing import DirectCheckpointIO, RunCheckpoint
+from lightning_modules.training.checkpointing import DirectCheckpointIO
 from lightning_modules.training.run_logger import RunLogger
 from lightning_modules.training.run_record import RunRecord
 from lightning_modules.training.run_result import WriteRunResult
 
 Stage = Literal["parsed", "built", "ready"]
-_ABOUT = {
-    "fit": "Train a model: supervised (`--config sft`) or by reinforcement learning (`--config ppo` or `rl`).",
-    "validate": "Run the validation of a config on a checkpoint.",
-    "test": "Run the test of a config on a checkpoint.",
-}
-_HOW = (
-    "Every key below can be set in a YAML file or on the command line; later files override earlier ones, and options "
-    "override files. A file is given by its path or, if it is shipped, by its name: {names}. The comments in these "
-    "files describe the keys. --print_config prints the resulting config. Keys of model and data: "
-    "--model.help lightning_modules.sft_module.SFTModule (or .rl_module.RLModule), "
-    "--data.help datamodules.sft_data.SFTDataModule (or .rl_data.RLDataModule)."
-)
-_CKPT_PATH = {
-    True: "last: resume from the newest checkpoint of run_dir, or start if there is none; or the path of a .ckpt",
-    False: "what is evaluated: last, the newest checkpoint of run_dir; the directory of another run; or a .ckpt file",
-}
-"""What `--ckpt_path` takes: of `fit`, and of the other two."""
-_FILES_OF_TRAINING = ("sft", "ppo", "rl/", "code_", "model/", "cluster/", "tensor_")
 
 
 def build_run(
@@ -145,18 +129,7 @@ class AtomforgeCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the keys other than `trainer`, `model` and `data`."""
-        is_fit = self._name == "fit"
-        parser.add_argument("--run_dir", type=str, required=True, help="directory of events, config and checkpoints")
-        parser.add_argument(
-            "--num_threads", type=int | None, default=None, help="CPU threads of torch; null: measure the fastest"
-        )
-        parser.add_argument("--ckpt_path", type=str | None, default=None, help=_CKPT_PATH[is_fit])
-        parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
-        parser.link_arguments("run_dir", "checkpoint.run_dir")
-        names = [name for name in list_shipped() if name.startswith(_FILES_OF_TRAINING) and name != "cluster/slurm"]
-        checkpoint = "[--ckpt_path last]" if is_fit else "--ckpt_path last|RUN|FILE.ckpt"
-        parser.usage = f"atomforge {self._name} --config FILE [--config FILE ...] [--KEY VALUE ...] {checkpoint}"
-        parser.description = f"{_ABOUT[self._name]} {_HOW.format(names=', '.join(names))}"
+        add_run_arguments(parser, self._name)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Check the keys of every source, then parse.
@@ -180,7 +153,7 @@ class AtomforgeCLI(LightningCLI):
             if len(set(models.values())) > 1:
                 line = f"{' and '.join(models)} are for different models; give one of them: {line}"
             raise UsageError(line) from error
-        _check_ranges(self.config)
+        check_ranges(self.config)
 
     def _set_seed(self) -> None:
         if self._stage != "parsed":
@@ -198,6 +171,7 @@ class AtomforgeCLI(LightningCLI):
         if self._name == "fit":
             prepare(config.run_dir)
         precision, accelerator = config.trainer.precision, config.trainer.accelerator
+        note_unused_gpu(str(accelerator))
         self._hardware = resolve_hardware_settings(
             num_threads=config.num_threads,
             precision=None if precision is None else str(precision),
@@ -249,21 +223,28 @@ class AtomforgeCLI(LightningCLI):
             cause: BaseException | None = error
             while cause is not None and explain(cause) is None:
                 cause = cause.__cause__ or cause.__context__
-            if cause is None:
+            if cause is not None:
+                raise UsageError(explain(cause)) from error
+            missing = re.search(r"Requirement '[^\n]* not met[^\n]*", str(error))  # of a logger, by Lightning
+            if missing is None:
                 raise
-            raise UsageError(explain(cause)) from error
+            raise UsageError(f"trainer: {missing[0]}") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Build the Trainer, with the logger, checkpoints and progress of atomforge unless the config names others.
+        """Build the Trainer, with the logger, checkpoints and progress of atomforge.
+
+        Loggers of the config are added to that of atomforge, which stays the first; `logger: false` is none at all.
 
         Raises:
             UsageError: the Trainer rejects its settings.
         """
         trainer, run_dir = self.config_init["trainer"], self.config_init["run_dir"]
         kwargs["default_root_dir"] = trainer["default_root_dir"] or run_dir
-        if trainer["logger"] in (None, True):
+        if trainer["logger"] is not False:
             step = self._facts.global_step if self._facts is not None and self._name == "fit" else 0
-            kwargs["logger"] = RunLogger(self._log_directory, purge_step=step)
+            added = [] if trainer["logger"] in (None, True) else trainer["logger"]
+            added = [added] if isinstance(added, Logger) else list(added)
+            kwargs["logger"] = [RunLogger(self._log_directory, purge_step=step), *added]
         plugins = trainer["plugins"] or []
         plugins = plugins if isinstance(plugins, list) else [plugins]
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
@@ -271,6 +252,8 @@ class AtomforgeCLI(LightningCLI):
         has_own_precision = any(isinstance(plugin, Precision) for plugin in plugins)
         if trainer["precision"] is None and self._hardware is not None and not has_own_precision:
             kwargs["precision"] = self._hardware.precision
+        if trainer["strategy"] == "fsdp2":  # weights gathered in inference mode cannot be used; Lightning turns it off
+            kwargs["inference_mode"] = False  # by itself only for gloo, which CPU ranks use
         callbacks: list[Callback] = [WriteRunResult(run_dir)] if self._name == "fit" else []
         if trainer["enable_model_summary"] is None:
             callbacks.append(ModelSummaryLine(run_dir))
@@ -290,25 +273,6 @@ class AtomforgeCLI(LightningCLI):
         """Directory of events; those of `validate` and `test` do not mix with the curves of the run."""
         run_dir = self.config.run_dir
         return run_dir if self._name == "fit" else f"{run_dir}/{self._name}"
-
-
-def _check_ranges(config: Namespace) -> None:
-    """Check values that Lightning and torch accept and then fail on.
-
-    Raises:
-        UsageError: naming the key.
-    """
-    if config.num_threads is not None and config.num_threads < 1:
-        raise UsageError(f"num_threads is {config.num_threads}; it must be at least 1, or null")
-    seed = config.seed_everything
-    if not isinstance(seed, bool) and isinstance(seed, int) and not 0 <= seed < 1 << 32:
-        raise UsageError(f"seed_everything is {seed}; it must be a whole number from 0 to {(1 << 32) - 1}")
-    every = config.trainer.check_val_every_n_epoch
-    if every is not None and every < 1:
-        raise UsageError(
-            f"trainer.check_val_every_n_epoch is {every}; it must be at least 1 (`--trainer.limit_val_batches 0` turns "
-            "validation off)"
-        )
 
 
 def _is_mismatch(error: Exception) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from executor.commands.errors import UsageError
+from executor.machine import count_cores
 from lightning_modules.training.run_record import RunRecord, read_record, write_record
 
 _LAUNCHER = "ATOMFORGE_LAUNCHER"
@@ -23,6 +24,7 @@ _LAUNCHER = "ATOMFORGE_LAUNCHER"
 _SETTINGS = "ATOMFORGE_MACHINE"
 """Environment variable with the main process's `num_threads precision`."""
 _PR_SET_PDEATHSIG = 1
+GPU_DRIVER = Path("/dev/nvidiactl")
 
 
 def is_launched_rank() -> bool:
@@ -100,6 +102,20 @@ def resolve_hardware_settings(
     return record
 
 
+def note_unused_gpu(accelerator: str) -> None:
+    """Print a note where training falls back to the CPU although this machine has a GPU with a driver."""
+    from lightning_modules.models.autotune import uses_cuda
+
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    if accelerator != "auto" or hidden or is_launched_rank() or uses_cuda(accelerator) or not GPU_DRIVER.exists():
+        return
+    print(
+        "atomforge: note: this machine has an NVIDIA GPU, but torch finds none, so training runs on the CPU; "
+        "`atomforge doctor` prints the fix, `--trainer.accelerator cpu` turns this note off",
+        file=sys.stderr,
+    )
+
+
 def count_local_ranks(accelerator: str, devices: Any) -> int:
     """Count the processes that a Trainer with these settings starts on this machine, at least 1."""
     from lightning_modules.models.autotune import uses_cuda
@@ -126,9 +142,11 @@ def _choose(record: RunRecord, accelerator: str, devices: Any, num_nodes: int) -
     """Fill in what is open. Ranks that others started do not measure: they must agree without communication."""
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
-    from lightning_modules.models.autotune import benchmark_cpu, count_cores, has_fast_bf16, uses_cuda
+    from lightning_modules.models.autotune import benchmark_cpu, has_fast_bf16, uses_cuda
 
-    max_threads = max(1, count_cores() // count_local_ranks(accelerator, devices))
+    num_cores, per_task = count_cores(), os.environ.get("SLURM_CPUS_PER_TASK", "")
+    is_bound = per_task.isdigit() and num_cores <= int(per_task)  # these cores are this rank's alone
+    max_threads = num_cores if is_bound else max(1, num_cores // count_local_ranks(accelerator, devices))
     if num_nodes == 1 and "LOCAL_RANK" not in os.environ and not SLURMEnvironment.detect():
         found = benchmark_cpu(max_threads)
         threads, bf16 = found.num_threads, found.has_fast_bf16

@@ -13,7 +13,6 @@ from cli.config.resume import CONFIG_KEY
 from executor.commands.errors import UsageError
 from executor.commands.io import open_atomic
 from lightning_modules.training.checkpointing import find_latest_checkpoint, list_checkpoints
-from lightning_modules.training.run_logger import RunLogger
 
 
 def find_checkpoint(run_dir: str, *, subcommand: str, ckpt_path: str | None, has_model: bool = False) -> Path | None:
@@ -82,7 +81,7 @@ def prepare(run_dir: str) -> None:
 
 
 class SaveRunConfig(SaveConfigCallback):
-    """Writes the resolved config to `RUN_DIR/config.yaml`, to every checkpoint and to the logger.
+    """Writes the resolved config to `RUN_DIR/config.yaml`, to every checkpoint and to the loggers.
 
     A resumed run writes it again: `cli.config.resume.check` allows only differences that do not affect the model.
     """
@@ -96,8 +95,7 @@ class SaveRunConfig(SaveConfigCallback):
         with open_atomic(target) as file:
             file.write(self._text())
         for logger in trainer.loggers:
-            if isinstance(logger, RunLogger):
-                logger.log_hyperparams(yaml.safe_load(self._text()))
+            logger.log_hyperparams(yaml.safe_load(self._text()))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Store the config for `cli.config.resume`."""

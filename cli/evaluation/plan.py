@@ -123,6 +123,8 @@ class EvaluationPlan:
     backend: str = "auto"
     dtype: str = "auto"
     """Of the weights during generation: float32, bfloat16, or auto, which is bfloat16 where that is faster."""
+    engine: str = "native"
+    """What generates: native, transformers, vllm, or http://HOST:PORT of a vLLM server."""
 
     def __post_init__(self) -> None:
         if not self.suites:
@@ -131,6 +133,10 @@ class EvaluationPlan:
             raise ValueError("num_samples must be at least 0 and batch_size at least 1")
         if self.dtype not in ("auto", "float32", "bfloat16"):
             raise ValueError(f"dtype is {self.dtype!r}: it must be auto, float32 or bfloat16")
+        if self.engine != "native":
+            from lightning_modules.generation.rollout_engine import check_engine
+
+            check_engine(self.engine, key="engine")
         if not 0.0 < self.temperature < float("inf"):
             raise ValueError(f"temperature is {self.temperature}: it must be above 0 (greedy completions are separate)")
         if self.references and (other := next((suite for suite in self.suites if suite.data is None), None)):
@@ -165,11 +171,13 @@ class EvaluationPlan:
             batch_size=self.batch_size,
             stop=suite.stop,
             dtype=dtype,
+            engine=self.engine,
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return dataclasses.asdict(self)
+        """Return plain JSON values; `engine` only if it is not the default, which stored evaluations do not name."""
+        values = dataclasses.asdict(self)
+        return values if self.engine != "native" else {key: values[key] for key in values if key != "engine"}
 
 
 def parse_plan(mapping: Mapping[str, Any], *, source: str) -> EvaluationPlan:

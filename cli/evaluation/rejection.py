@@ -84,7 +84,14 @@ class RejectionResult:
 
 
 def sample_passing(
-    checkpoint: str | Path, data_dir: str, config: RejectionConfig, output: Path, *, seed: int, backend: str = "auto"
+    checkpoint: str | Path,
+    data_dir: str,
+    config: RejectionConfig,
+    output: Path,
+    *,
+    seed: int,
+    backend: str = "auto",
+    accelerator: str = "auto",
 ) -> RejectionResult:
     """Sample, grade, and write the kept completions; an output that is complete is returned as it is.
 
@@ -95,13 +102,15 @@ def sample_passing(
         output: directory of the results.
         seed: of the samples and of the sampled reward tests.
         backend: where programs run.
+        accelerator: as of the Trainer; `cpu` leaves a GPU unused.
 
     Raises:
         ValueError: no such checkpoint, data set, split or backend, or an output with other settings.
         Interrupted: Ctrl-C; graded completions are stored.
     """
+    from cli.evaluation.inputs import drop_too_long, load_model, resolve_dtype
     from cli.evaluation.plan import check_same_settings
-    from cli.evaluation.run import drop_too_long, evaluate_prompts, load_model, resolve_dtype
+    from cli.evaluation.run import evaluate_prompts
     from cli.evaluation.store import EvaluationStore
     from datamodules.eval_data import get_split
     from datamodules.task_files import DEFAULT_SPLIT, DataSource
@@ -120,7 +129,8 @@ def sample_passing(
     source = DataSource(data_dir=data_dir, tasks=None, split=DEFAULT_SPLIT, decontaminate=())
     dataset = source.load()
     get_split(dataset, config.split, data_dir=data_dir)  # fails before the model is loaded
-    model = load_model(checkpoint)
+    dtype = resolve_dtype(config.dtype)
+    model = load_model(checkpoint, dtype=dtype, accelerator=accelerator)
     prompts = build_reward_prompts(source, dataset, config, model[1], seed=seed)
     prompts = drop_too_long(prompts, model[0], max_new_tokens=config.max_new_tokens, title=config.split)
     store.begin(settings)
@@ -131,7 +141,7 @@ def sample_passing(
         seed=seed,
         batch_size=config.batch_size,
         greedy=False,
-        dtype=resolve_dtype(config.dtype),
+        dtype=dtype,
     )
     known = store.read().get(config.split, {})
     try:

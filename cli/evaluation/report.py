@@ -218,13 +218,18 @@ def _write_curves(directory: Path, results: Results, ks: list[int]) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     from lightning_modules.evaluation.figures import pass_at_k_figure, status_figure
+    from lightning_modules.training.curve_layout import EVALUATION_SECTIONS, layout
 
     for old in directory.glob("events.out.tfevents.*"):
         old.unlink()
     with SummaryWriter(str(directory)) as writer:
+        writer.add_custom_scalars(layout(EVALUATION_SECTIONS))
         for suite, evaluation in results.items():
             for name, interval in metric_intervals(evaluation, ks).items():
                 writer.add_scalar(f"evaluation/{suite}/{name.replace('@', '_at_').replace(' ', '_')}", interval.mean, 0)
+            for depth, score in score_depths(evaluation).items():
+                if score.greedy is not None:
+                    writer.add_scalar(f"evaluation/{suite}/pass_at_1_greedy_depth_{depth}", score.greedy, 0)
             statuses = [completion.status for task in evaluation.tasks for completion in task.completions()]
             for status in sorted(set(statuses)):
                 writer.add_scalar(f"status/{suite}/{status}", statuses.count(status) / len(statuses), 0)

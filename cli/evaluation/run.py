@@ -1,6 +1,7 @@
-"""Run an evaluation: load the model and the tasks, sample, grade, store the completions, and write the report.
+"""Run an evaluation: sample, grade, store the completions, and write the report.
 
 `evaluate_prompts` is the pipeline with a progress bar; `atomforge evaluate`, the arms of a study and `cli.api` call it.
+`cli.evaluation.inputs` loads model and prompts.
 """
 
 from __future__ import annotations
@@ -11,93 +12,26 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from cli.evaluation.plan import HELD_OUT, EvaluationPlan, Suite, check_same_settings, parse_plan
+from cli.evaluation.inputs import load_model, load_tasks, make_prompts, render_prompts, resolve_dtype
+from cli.evaluation.plan import EvaluationPlan, Suite, check_same_settings, parse_plan
 from cli.evaluation.references import measure_suites
 from cli.evaluation.report import print_results, read_references, write_results
 from cli.evaluation.store import EvaluationStore, Stored
 from datamodules.batches import TaskPrompt
-from datamodules.prompt_format import PromptFormat, get_format, set_format
+from datamodules.prompt_format import get_format
 from executor.api import Executor, open_executor
 from executor.commands.errors import Interrupted, UsageError
 from executor.commands.progress import CountProgress
 from executor.types import Status
 from lightning_modules.evaluation.evaluate import CompletionKey, EvalConfig, collect_results, evaluate, regrade
 from lightning_modules.evaluation.records import Evaluation, GradedCompletion
-from lightning_modules.models.autotune import has_fast_bf16
-from lightning_modules.models.loading import fingerprint, load_policy, load_policy_tokenizer, resolve
+from lightning_modules.models.loading import fingerprint, load_policy_tokenizer, resolve
 from lightning_modules.models.pretrained import get_origin
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
-
-    Model = tuple[PreTrainedModel, PreTrainedTokenizerFast]
-
-
-def load_model(checkpoint: str | Path) -> Model:
-    """Load a model with its tokenizer onto the GPU, or the CPU where there is none.
-
-    Raises:
-        ValueError: there is no model at `checkpoint`.
-    """
-    causal_lm, tokenizer = load_policy(checkpoint)
-    torch.nn.Module.to(causal_lm, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    return causal_lm, tokenizer
-
-
-def resolve_dtype(name: str) -> str:
-    """Replace `auto` by bfloat16 where this machine computes faster in it, else by float32."""
-    if name == "auto":
-        return "bfloat16" if has_fast_bf16() else "float32"
-    return name
-
-
-def load_tasks(suite: Suite) -> Any:
-    """Read the tasks of a suite.
-
-    Raises:
-        ValueError: there is no such data set, split or benchmark.
-    """
-    if suite.benchmark is not None:
-        from datamodules.benchmarks import load_benchmark
-
-        return load_benchmark(
-            suite.benchmark, columns=suite.columns or None, split=suite.split, tasks_format=suite.tasks_format
-        )
-    from datamodules.eval_data import get_split, load_dataset
-
-    assert suite.data is not None
-    assert suite.split is not None
-    return get_split(load_dataset(suite.data), suite.split, data_dir=suite.data)
-
-
-def make_prompts(
-    suite: Suite, tasks: Any, model: Model, *, trained: PromptFormat
-) -> dict[str, tuple[Suite, list[TaskPrompt]]]:
-    """Render the prompts of a suite in its format, by wording; tasks that exceed the context are left out with a note.
-
-    Args:
-        suite: how the model is prompted.
-        tasks: from `load_tasks`.
-        model: causal LM and tokenizer; the tokenizer keeps the suite's format.
-        trained: the prompt format of the training, for the keys that the suite does not set.
-
-    Raises:
-        ValueError: no task fits the context, or the data set has no held-out wording.
-    """
-    causal_lm, tokenizer = model
-    set_format(tokenizer, suite.prompt_format(trained))
-    parts = suite.split_wordings()
-    return {
-        title: (
-            part,
-            drop_too_long(_render(part, tasks, tokenizer), causal_lm, max_new_tokens=part.max_new_tokens, title=title),
-        )
-        for title, part in parts.items()
-    }
+    from cli.evaluation.inputs import Model
 
 
 def evaluate_prompts(
@@ -149,8 +83,9 @@ def evaluate_plan(plan: EvaluationPlan) -> int:
     store = None if plan.output is None else EvaluationStore(Path(plan.output))
     _build_missing_data(plan)
     tasks = [load_tasks(suite) for suite in plan.suites]
-    model = load_model(plan.checkpoint)
-    trained, dtype = get_format(model[1]), resolve_dtype(plan.dtype)
+    dtype = resolve_dtype(plan.dtype)
+    model = load_model(plan.checkpoint, dtype="float32" if plan.references else dtype)  # references run as loaded
+    trained = get_format(model[1])
     suites: dict[str, tuple[Suite, list[TaskPrompt]]] = {}
     for suite, table in zip(plan.suites, tasks, strict=True):
         suites |= make_prompts(suite, table, model, trained=trained)
@@ -212,7 +147,7 @@ def regrade_output(directory: Path, *, backend: str | None) -> int:
         for suite in plan.suites:
             tasks = load_tasks(suite)
             for title, part in suite.split_wordings().items():
-                prompts = _render(part, tasks, tokenizer)
+                prompts = render_prompts(part, tasks, tokenizer)
                 before = _select(stored.get(title, {}), prompts)
                 with CountProgress(f"{title}: completions graded", len(before)) as progress:
                     found = regrade(prompts, before, executor=executor, on_graded=lambda *_: progress.advance(1))
@@ -233,38 +168,6 @@ def regrade_output(directory: Path, *, backend: str | None) -> int:
     print_results(results, plan.ks, title=f"{plan.checkpoint}, regraded", references=references)
     print(f"{len(changes)} outcomes changed" + (":" if changes else ""), *changes, sep="\n")
     return _exit_code(results)
-
-
-def _render(part: Suite, tasks: Any, tokenizer: PreTrainedTokenizerFast) -> list[TaskPrompt]:
-    if part.benchmark is not None:
-        from datamodules.benchmarks import benchmark_prompts
-
-        return benchmark_prompts(tasks, tokenizer, part.num_tasks)
-    from datamodules.eval_data import build_task_prompts
-
-    wording: Literal["in_distribution", "held_out"] = "held_out" if part.wording == HELD_OUT else "in_distribution"
-    return build_task_prompts(tasks, tokenizer, part.num_tasks, wording=wording)
-
-
-def drop_too_long(
-    prompts: list[TaskPrompt], causal_lm: PreTrainedModel, *, max_new_tokens: int, title: str
-) -> list[TaskPrompt]:
-    """Leave out prompts that exceed the model's context together with a completion, with a note.
-
-    Raises:
-        UsageError: no prompt fits.
-    """
-    context = getattr(causal_lm.config, "max_position_embeddings", None) or sys.maxsize
-    fitting = [prompt for prompt in prompts if len(prompt.prompt_ids) + max_new_tokens <= context]
-    if len(fitting) < len(prompts):
-        print(
-            f"{title}: {len(prompts) - len(fitting)} of {len(prompts)} tasks are left out: prompt and max_new_tokens "
-            f"{max_new_tokens} exceed the model's context of {context} tokens",
-            file=sys.stderr,
-        )
-    if not fitting:
-        raise UsageError(f"{title}: no task fits the model's context of {context} tokens; lower max_new_tokens")
-    return fitting
 
 
 def _hash_prompts(prompts: Sequence[TaskPrompt]) -> str:

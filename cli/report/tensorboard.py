@@ -49,11 +49,14 @@ def write_arms(folder: Path, results: Sequence[ArmResult]) -> None:
     from torch.utils.tensorboard import SummaryWriter
     from torch.utils.tensorboard.summary import hparams
 
+    from lightning_modules.training.curve_layout import RL_SECTIONS, SFT_SECTIONS, layout
+
     check_replaceable(folder)
     shutil.rmtree(folder, ignore_errors=True)
     for result in results:
         scores = _mean_scores(result)
         with SummaryWriter(str(folder / result.stage / f"seed{result.seed}")) as writer:
+            writer.add_custom_scalars(layout(RL_SECTIONS if result.kind == "rl" else SFT_SECTIONS))
             for summary in hparams(_select_settings(result), scores):
                 writer._get_file_writer().add_summary(summary)
             for tag, value in scores.items():

@@ -23,6 +23,8 @@ class SlurmConfig:
     gpus_per_node: int | None = None
     """null: none."""
     cpus_per_task: int = 1
+    rollout_servers: int = 0
+    """Further nodes, each with a vLLM server on all its GPUs, which samples the completions of RL."""
     mem_gib_per_node: int | None = None
     """null: the default of the partition."""
     partition: str | None = None
@@ -47,6 +49,8 @@ class SlurmConfig:
         for name in ("nodes", "tasks_per_node", "cpus_per_task", "signal_before_end_s"):
             if getattr(self, name) < 1:
                 raise ValueError(f"slurm.{name} must be at least 1, not {getattr(self, name)}")
+        if self.rollout_servers < 0:
+            raise ValueError(f"slurm.rollout_servers must be at least 0, not {self.rollout_servers}")
         for name in ("gpus_per_node", "mem_gib_per_node"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -72,7 +76,7 @@ class SlurmConfig:
 
     @property
     def num_ranks(self) -> int:
-        """Ranks of a job."""
+        """Ranks of a job, without its rollout servers."""
         return self.nodes * self.tasks_per_node
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cli.config.files import read_arguments, read_yaml
 from cli.slurm.config import SlurmConfig
-from cli.slurm.script import Job
+from cli.slurm.script import SERVER_PORT, Job
 from executor.commands.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,19 +38,39 @@ def plan_fit(
     for key in ("--trainer.num_nodes", "--trainer.devices"):
         if key in given:
             raise UsageError(f"{key} follows from slurm.nodes and slurm.tasks_per_node; omit it")
+    server = _plan_server(files, words, config) if config.rollout_servers else []
     run_dir = _find_run_dir(files, words)
     command = [*_start(config, "cli.main", program="atomforge"), "fit", *_name_files(files), *words]
     command += ["--trainer.num_nodes", str(config.nodes), "--trainer.devices", str(config.tasks_per_node)]
     if "--ckpt_path" not in given:
         command += ["--ckpt_path", "last"]  # resumes a requeued job
     if not seeds:
-        return Job(name=name, commands=[command], runs=[run_dir])
+        return Job(name=name, commands=[command], runs=[run_dir], server=server)
     runs = [run_dir / f"seed{seed}" for seed in seeds]
     commands = [
         [*command, *(word for key in SEED_KEYS for word in (f"--{key}", str(seed))), "--run_dir", str(run)]
         for seed, run in zip(seeds, runs, strict=True)
     ]
-    return Job(name=name, commands=commands, runs=runs)
+    return Job(name=name, commands=commands, runs=runs, server=server)
+
+
+def _plan_server(files: Sequence[str], words: Sequence[str], config: SlurmConfig) -> list[str]:
+    """Return the words that start a vLLM server with the policy that the run starts from.
+
+    Raises:
+        UsageError: the run has no policy to start from, or names an engine of its own.
+    """
+    if any(word.partition("=")[0] == "--model.init_args.rollout.engine" for word in words):
+        raise UsageError("--model.init_args.rollout.engine follows from slurm.rollout_servers; omit one of them")
+    checkpoint = _find_setting(files, words, "model", "init_args", "init_from")
+    if checkpoint is None:
+        raise UsageError("slurm.rollout_servers is for RL: no model.init_args.init_from is given")
+    python = sys.executable if config.container is None else "python"
+    command = [python, "-m", "lightning_modules.generation.vllm.serve", "--checkpoint", str(checkpoint)]
+    command += ["--host", "0.0.0.0", "--port", str(SERVER_PORT)]
+    if config.gpus_per_node is not None and config.gpus_per_node > 1:
+        command += ["--tensor-parallel-size", str(config.gpus_per_node)]
+    return command
 
 
 def plan_evaluation(files: Sequence[str], words: Sequence[str], config: SlurmConfig, *, name: str) -> Job:
@@ -108,6 +128,8 @@ def _name_files(files: Sequence[str]) -> list[str]:
 
 
 def _check_one_rank(config: SlurmConfig, what: str) -> None:
+    if config.rollout_servers:
+        raise UsageError(f"slurm.rollout_servers is {config.rollout_servers}, but {what} uses none: set it to 0")
     if config.num_ranks > 1:
         raise UsageError(
             f"{what} runs on one rank, not {config.num_ranks}: set slurm.nodes and slurm.tasks_per_node to 1"
@@ -115,8 +137,18 @@ def _check_one_rank(config: SlurmConfig, what: str) -> None:
 
 
 def _find_run_dir(files: Sequence[str], words: Sequence[str]) -> Path:
-    settings = [*map(read_yaml, files), *(source.settings for source in read_arguments(words))]
-    found = [one["run_dir"] for one in settings if "run_dir" in one]
-    if not found:
+    found = _find_setting(files, words, "run_dir")
+    if found is None:
         raise UsageError("no run_dir is given: name the directory of the run in a file or with --run_dir")
-    return Path(str(found[-1]))
+    return Path(str(found))
+
+
+def _find_setting(files: Sequence[str], words: Sequence[str], *keys: str) -> Any:
+    """Return the last value that files and options give to a key; None if none does."""
+    found = None
+    for settings in [*map(read_yaml, files), *(source.settings for source in read_arguments(words))]:
+        value: Any = settings
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        found = found if value is None else value
+    return found

@@ -149,7 +149,13 @@ def sample_for_arm(arm: Arm) -> RejectionResult:
     parent = arm.parent / "run"
     _set_num_threads(parent)
     found = sample_passing(
-        parent, arm.data_dir, RejectionConfig(**arm.sampling), arm.folder / SAMPLED, seed=arm.seed, backend=arm.backend
+        parent,
+        arm.data_dir,
+        RejectionConfig(**arm.sampling),
+        arm.folder / SAMPLED,
+        seed=arm.seed,
+        backend=arm.backend,
+        accelerator=_get_accelerator(parent),
     )
     print(found, flush=True)
     return found
@@ -158,14 +164,15 @@ def sample_for_arm(arm: Arm) -> RejectionResult:
 def evaluate_arm(arm: Arm) -> dict[str, Evaluation]:
     """Evaluate the trained model on all splits of the measurement."""
     from cli.api import evaluate
+    from cli.evaluation.inputs import load_model, resolve_dtype
     from cli.evaluation.plan import Suite
-    from cli.evaluation.run import load_model, resolve_dtype
     from executor.api import open_executor
     from lightning_modules.evaluation.evaluate import EvalConfig
 
     _set_num_threads(arm.run_dir)
-    model, settings = load_model(arm.run_dir), dict(arm.measurement)
+    settings = dict(arm.measurement)
     splits, dtype = settings.pop("splits"), resolve_dtype(settings.pop("dtype"))
+    model = load_model(arm.run_dir, accelerator=_get_accelerator(arm.run_dir))
     found: dict[str, Evaluation] = {}
     with open_executor(arm.backend) as executor:
         for split, (num_tasks, num_samples) in splits.items():
@@ -173,6 +180,14 @@ def evaluate_arm(arm: Arm) -> dict[str, Evaluation]:
             config = EvalConfig(**settings, num_samples=num_samples, seed=arm.seed, dtype=dtype)
             found[split] = evaluate(model, suite, config, executor=executor)
     return found
+
+
+def _get_accelerator(run_dir: Path) -> str:
+    """Return the accelerator of a training, which its evaluation uses, too: `cpu` is the same on every machine."""
+    from lightning_modules.training.run_result import read_result
+
+    result = read_result(run_dir)
+    return "auto" if result is None else str(result.config["trainer"]["accelerator"])
 
 
 def _set_num_threads(run_dir: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from cli.config.renamed import RENAMED_CLASSES, RENAMED_KEYS
-from cli.study.plan import RENAMED
+from cli.study.load import RENAMED
 from cli.study.results import ARCHIVE_NAME, FILE_NAME, FORMAT
 from executor.commands.errors import UsageError, explain
 from executor.commands.io import open_atomic, write_json

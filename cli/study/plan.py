@@ -1,7 +1,7 @@
-"""The settings of a study: stages of training, seeds, what is measured, and the hypotheses. Reads its own file only.
+"""The settings of a study: stages of training, seeds, what is measured, and the hypotheses.
 
 A stage is one training (SFT, RL or rejection fine-tuning) given by YAML files of `atomforge fit`; an arm is a stage
-with a seed.
+with a seed. `cli.study.load` reads the file of a study.
 """
 
 from __future__ import annotations
@@ -11,27 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cli.config.files import read_yaml
 from cli.evaluation.rejection import RejectionConfig
 from datamodules.synthesis.dataset.split import PRETRAINING, SPLITS
 from executor.api import BACKENDS, is_backend
-from executor.commands.config import parse_dataclass
 from executor.commands.errors import UsageError, did_you_mean
 
 KNOWN_SPLITS = (*SPLITS, PRETRAINING)
 METRICS = ("pass@1 greedy", "pass@1 sampled")
 KINDS = ("sft", "rl", "rft")
 """Supervised, reinforcement learning, rejection fine-tuning: SFT on passing completions of the parent."""
-RENAMED = {
-    "explored": "exploratory",
-    "finding": "hypothesis",
-    "better": "treatment",
-    "worse": "control",
-    "least": "min_score",
-    "minutes": "estimated_minutes",
-    "layers": "configs",
-}
-"""Keys of version 0.1, and their names now."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,40 +237,6 @@ class StudyConfig:
             ordered.append(following)
             waiting.remove(following)
         return ordered
-
-
-def load_study(path: str) -> StudyConfig:
-    """Read and check the YAML file of a study.
-
-    Raises:
-        UsageError: an unknown key, an invalid value, or an unknown name; names the file.
-    """
-    sections = ("", "stages.", "contrasts.", "exploratory.", "gate.")
-    renamed = {
-        f"{section}{old}": f"{section}{new} (`python -m cli.study.migrate {path}` rewrites the file)"
-        for section in sections
-        for old, new in RENAMED.items()
-    }
-    return parse_dataclass(StudyConfig, read_study(path), source=path, renamed=renamed)
-
-
-def read_study(path: str) -> dict[str, Any]:
-    """Read the YAML file of a study; its keys replace those of the file that it `extends`, if any.
-
-    Raises:
-        UsageError: a file cannot be read, or the files extend each other in a cycle.
-    """
-    merged, seen, wanted = {}, [], path
-    while wanted is not None:
-        if wanted in seen:
-            raise UsageError(f"{path}: studies extend each other in a cycle: {', '.join(seen)}")
-        seen.append(wanted)
-        content = read_yaml(wanted)
-        wanted = content.pop("extends", None)
-        if wanted is not None and not isinstance(wanted, str):
-            raise UsageError(f"{seen[-1]}: extends must be the YAML file of a study, not {wanted!r}")
-        merged = {**content, **merged}
-    return merged
 
 
 def _check_split(split: str, num_tasks: Any, what: str) -> None:

@@ -15,7 +15,8 @@ import yaml
 from cli.config.files import load_config
 from cli.evaluation.rejection import KEPT
 from cli.study.arm import SAMPLED, Arm
-from cli.study.plan import Stage, StudyConfig, read_study
+from cli.study.load import read_study
+from cli.study.plan import Stage, StudyConfig
 from cli.study.schedule import run_arms, with_measured_times
 from executor.commands.errors import Interrupted, UsageError
 from executor.commands.io import open_atomic

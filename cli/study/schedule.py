@@ -52,11 +52,14 @@ def run_arms(arms: Sequence[Arm], *, jobs: int, log: Callable[[str], None], show
     todo = [arm for arm in arms if not arm.is_done]
     failed: list[Arm] = []
     running: dict[Arm, subprocess.Popen[bytes]] = {}
+    places: dict[Arm, int] = {}
+    gpus = divide_gpus(list_visible_gpus(), jobs)
     try:
         while todo or running:
             for arm in [arm for arm in todo if _is_ready(arm, arms)][: jobs - len(running)]:
                 todo.remove(arm)
-                running[arm] = _start(arm, show_output=show_output)
+                places[arm] = min(set(range(jobs)) - {places[other] for other in running})
+                running[arm] = _start(arm, show_output=show_output, gpus=gpus[places[arm]])
                 left = _estimate_minutes([*todo, *running], jobs)
                 log(f"{arm}: started; about {left:.0f} min left for {len(todo) + len(running)} arms")
             if not running:
@@ -81,6 +84,33 @@ def run_arms(arms: Sequence[Arm], *, jobs: int, log: Callable[[str], None], show
     return failed
 
 
+def list_visible_gpus() -> list[str]:
+    """List the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip()]
+    numbers = [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")]
+    return [str(index) for index in range(len(numbers))]
+
+
+def divide_gpus(gpus: Sequence[str], jobs: int) -> list[str | None]:
+    """Divide GPUs among arms that run at the same time.
+
+    Args:
+        gpus: their names.
+        jobs: number of arms.
+
+    Returns:
+        CUDA_VISIBLE_DEVICES for each of `jobs` places: equal shares, or one GPU for several places if there are fewer
+        GPUs than places; None leaves the variable as it is.
+    """
+    if jobs == 1 or not gpus:
+        return [None] * jobs
+    size = max(1, len(gpus) // jobs)
+    starts = [place * size % (len(gpus) // size * size) for place in range(jobs)]
+    return [",".join(gpus[start : start + size]) for start in starts]
+
+
 def last_line(arm: Arm) -> str:
     """Return the last line of an arm's log."""
     path = arm.folder / LOG
@@ -92,7 +122,7 @@ def _is_ready(arm: Arm, arms: Sequence[Arm]) -> bool:
     return arm.parent is None or next(other for other in arms if other.folder == arm.parent).is_done
 
 
-def _start(arm: Arm, *, show_output: bool) -> subprocess.Popen[bytes]:
+def _start(arm: Arm, *, show_output: bool, gpus: str | None) -> subprocess.Popen[bytes]:
     spec = arm.write_spec()
     with (arm.folder / LOG).open("ab") as file:
         if not show_output:
@@ -106,7 +136,8 @@ def _start(arm: Arm, *, show_output: bool) -> subprocess.Popen[bytes]:
             | {
                 "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
                 PARENT_PROCESS: str(os.getpid()),
-            },
+            }
+            | ({} if gpus is None else {"CUDA_VISIBLE_DEVICES": gpus}),
             start_new_session=True,  # the study passes Ctrl-C on, once
         )
 

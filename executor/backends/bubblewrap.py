@@ -14,7 +14,6 @@ from pathlib import Path
 from executor.backends.base import (
     INPUT_BYTES,
     INPUT_DIR,
-    MAX_PROCESSES,
     SANDBOX_DIR,
     SCRATCH_BYTES,
     UIDS,
@@ -24,6 +23,7 @@ from executor.backends.base import (
 )
 from executor.backends.profiles import SandboxProfile, load_profile
 from executor.backends.seccomp import encode_seccomp_filter
+from executor.machine import is_linux
 from executor.sandbox.candidate.stdin_program import INPUT_FILE
 
 _APP = "/app"
@@ -40,12 +40,14 @@ class BubblewrapBackend:
     """Starts sandboxes with `bwrap`.
 
     Raises:
-        ValueError: `bwrap` is not installed.
+        ValueError: `bwrap` is not installed, the profile needs a procfs that cannot be mounted, or this is not Linux.
     """
 
     name = "bubblewrap"
 
     def __init__(self, *, hash_seed: int = 0, profile: str = "cpu"):
+        if not is_linux():
+            raise ValueError("bubblewrap exists on Linux only: use docker")
         program = shutil.which("bwrap")
         if program is None:
             raise ValueError("bubblewrap is not installed (Debian, Fedora, Arch: package `bubblewrap`)")
@@ -55,6 +57,8 @@ class BubblewrapBackend:
         self._seccomp = encode_seccomp_filter()
         self._as_root = _is_full_root()
         self._has_proc = self._can_mount_proc()
+        if self._profile.needs_proc and not self._has_proc:
+            raise ValueError(f"profile {profile}: the kernel permits no procfs in a sandbox here, which CUDA needs")
         user = "a user id of its own" if self._as_root else "a user namespace of its own"
         seccomp = "seccomp" if self._seccomp else "NO seccomp on this kind of machine"
         cpu_time = (
@@ -73,7 +77,7 @@ class BubblewrapBackend:
     def start(self) -> ProcessSandbox:
         spec = {
             "uid": secrets.choice(UIDS) if self._as_root else None,
-            "max_processes": MAX_PROCESSES,
+            "max_processes": self._profile.max_processes,
             "scratch": _SCRATCH,
             "input": INPUT_DIR,
             "owns_namespace": True,
@@ -100,12 +104,14 @@ class BubblewrapBackend:
     def _command(self, program: list[str], *, with_proc: bool) -> list[str]:
         return [
             self._bwrap,
+            "--clearenv",
             *_namespace_options(self._as_root),
             *_file_system_options(),
             *_profile_options(self._profile),
+            *_library_options(self._profile),
             *(_private_proc_options() if with_proc else ()),
             *("--remount-ro", "/"),
-            *("--clearenv", "--setenv", "PYTHONHASHSEED", str(self._hash_seed), "--chdir", "/"),
+            *("--setenv", "PYTHONHASHSEED", str(self._hash_seed), "--chdir", "/"),
             *("--as-pid-1", "--die-with-parent", "--new-session"),
             *program,
         ]
@@ -151,15 +157,28 @@ def _file_system_options() -> list[str]:
 
 
 def _profile_options(profile: SandboxProfile) -> list[str]:
-    """Bind the packages of a profile read-only, and its devices."""
+    """Bind the packages of a profile read-only, and its devices; for CUDA, mount a procfs and bind /sys."""
     options = []
-    if profile.packages:  # torch reads the features of the CPU
+    if profile.needs_proc:
+        options += ["--proc", "/proc", "--ro-bind", "/sys", "/sys"]
+    elif profile.packages:  # torch reads the features of the CPU
         for path in _CPU_INFO:
             options += [*_make_directories(Path(path).parent), "--ro-bind-try", path, path]
     for target, source in profile.packages.items():
         options += [*_make_directories(Path(target).parent), "--ro-bind", str(source), target]
     for device in profile.devices:
         options += [*_make_directories(Path(device).parent), "--dev-bind", device, device]
+    return options
+
+
+def _library_options(profile: SandboxProfile) -> list[str]:
+    """Have the dynamic linker search the directories of the driver's libraries, and bind those outside /usr."""
+    if not profile.library_dirs:
+        return []
+    options = ["--setenv", "LD_LIBRARY_PATH", ":".join(profile.library_dirs)]
+    for path in map(Path, profile.library_dirs):
+        if not path.is_relative_to("/usr"):
+            options += [*_make_directories(path.parent), "--ro-bind", str(path), str(path)]
     return options
 
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from executor.backends.base import INPUT_BYTES, INPUT_DIR, MAX_PROCESSES, SCRATCH_BYTES, UIDS
+import psutil
+
+from executor.backends.base import INPUT_BYTES, INPUT_DIR, SCRATCH_BYTES, UIDS
 from executor.backends.docker_channel import (
     LOG_CHARS,
     AttachChannel,
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
 
 LABEL = "atomforge.executor"
 """Label of the containers; its value identifies the process that started them."""
-PIDS_LIMIT = MAX_PROCESSES + 8
+SPARE_PIDS = 8
+"""Processes of a container beyond those of its program."""
 EXIT_TIMEOUT_S = 2.0
 _SCRATCH = "/tmp"
 _POLL_S = 0.025
@@ -87,6 +90,7 @@ class DockerBackend:
         self._config = config
         self._hash_seed = hash_seed
         self._profile = load_profile(profile)
+        self._memory_bytes = max(config.memory_bytes, self._profile.container_bytes)
         self._client = connect_engine()
         try:
             self._engine = read_engine_info(self._client.info())
@@ -108,7 +112,7 @@ class DockerBackend:
         runtime = f"runtime {self._config.runtime}" if self._config.runtime else "the kernel is shared"
         seccomp = "seccomp" if self._seccomp else "the engine's seccomp alone"
         ignored = self._engine.unenforced_limits
-        memory = f"{self._config.memory_bytes >> 20} MiB, " if "memory" not in ignored else ""
+        memory = f"{self._memory_bytes >> 20} MiB, " if "memory" not in ignored else ""
         worker = f"not limited by the engine: {', '.join(ignored)} (the worker's limits hold); " if ignored else ""
         channel = "through the engine's attach stream; " if self._channel == "attach" else ""
         return (
@@ -170,7 +174,7 @@ class DockerBackend:
 
         spec = {
             "uid": secrets.choice(self._uids),
-            "max_processes": MAX_PROCESSES,
+            "max_processes": self._profile.max_processes,
             "scratch": _SCRATCH,
             "input": INPUT_DIR,
             "owns_namespace": True,
@@ -184,8 +188,8 @@ class DockerBackend:
         gpus = [] if self._profile.gpu is None else [self._profile.gpu]
         capabilities = [["compute", "utility"]]
         limits = {
-            "memory": {"mem_limit": self._config.memory_bytes, "memswap_limit": self._config.memory_bytes},
-            "processes": {"pids_limit": PIDS_LIMIT},
+            "memory": {"mem_limit": self._memory_bytes, "memswap_limit": self._memory_bytes},
+            "processes": {"pids_limit": self._profile.max_processes + SPARE_PIDS},
         }
         ignored = self._engine.unenforced_limits
         inodes, input_inodes = (",nr_inodes=1024", ",nr_inodes=16") if "inodes" not in ignored else ("", "")
@@ -279,12 +283,19 @@ def _remove_orphans(client: "DockerClient") -> None:
 
 
 def _process_identity(pid: int) -> str:
-    """Return the boot id and the start tick of a process, unlike its PID never reused; `-` if there is none."""
+    """Return what identifies a process, unlike its PID never reused: boot id and start tick, or (macOS) its start time.
+
+    Returns:
+        `-` if there is no such process.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return "-"
+        try:
+            return str(psutil.Process(pid).create_time())
+        except psutil.NoSuchProcess:
+            return "-"
     return f"{boot}.{stat[stat.rindex(')') + 2 :].split()[19]}"
 
 

@@ -1,35 +1,37 @@
 """A limit on the GPU memory of each sandboxed program, enforced from outside the sandbox.
 
-The driver reports how much memory each process holds. Processes below a sandbox that exceed the limit are killed; all
-others, such as a trainer, are left alone. Between two polls a program can hold more.
+The driver reports how much memory each process holds. If the processes of a sandbox exceed the limit together, they are
+killed; all others, such as a trainer, are left alone. Between two polls a program can hold more.
 """
 
 import contextlib
+import functools
 import logging
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Callable, Mapping
 
 import psutil
 
 from executor.backends.base import Backend, Sandbox
+from executor.backends.gpu_canary import check_pids
+from executor.backends.nvml import Nvml
+from executor.backends.profiles import GPU_VARIABLE
 
 MEMORY_VARIABLE = "ATOMFORGE_SANDBOX_GPU_MIB"
 DEFAULT_MIB = 4096
 POLL_S = 0.05
-_QUERY = ("nvidia-smi", "--query-compute-apps=pid,used_memory", "--format=csv,noheader,nounits")
-_QUERY_TIMEOUT_S = 10.0
 _MAX_FAILURES = 20
 _log = logging.getLogger(__name__)
 
 
 class GpuLimitedBackend:
-    """Starts the sandboxes of another backend and limits their GPU memory.
+    """Starts the sandboxes of another backend and limits their memory on the GPU that ATOMFORGE_SANDBOX_GPU names.
 
     Raises:
-        ValueError: the driver does not answer, or ATOMFORGE_SANDBOX_GPU_MIB is not a number.
+        ValueError: the driver does not answer or does not report processes by their PIDs, or ATOMFORGE_SANDBOX_GPU_MIB
+            is not a number.
     """
 
     def __init__(self, backend: Backend):
@@ -39,8 +41,12 @@ class GpuLimitedBackend:
         self.name = backend.name
         self.description = f"{backend.description}; at most {mib} MiB of GPU memory per program"
         self._backend = backend
+        gpu = os.environ[GPU_VARIABLE]  # checked by the profile
         try:
-            self._limiter = GpuMemoryLimiter(limit_bytes=int(mib) << 20)
+            nvml = Nvml()
+            query = functools.partial(nvml.read_memory, gpu)
+            check_pids(nvml.find(gpu).uuid, query)
+            self._limiter = GpuMemoryLimiter(limit_bytes=int(mib) << 20, query=query)
         except OSError as error:
             raise ValueError(f"profile cuda: {error}") from None
 
@@ -57,41 +63,16 @@ class GpuLimitedBackend:
         self._backend.close()
 
 
-def query_memory() -> dict[int, int]:
-    """Ask the driver how many bytes of GPU memory each process holds, by PID.
-
-    Raises:
-        OSError: nvidia-smi fails or its output has another format.
-    """
-    try:
-        output = subprocess.run(_QUERY, capture_output=True, text=True, timeout=_QUERY_TIMEOUT_S, check=True).stdout
-    except (subprocess.SubprocessError, FileNotFoundError) as error:
-        raise OSError(f"nvidia-smi does not answer: {error}") from None
-    return parse_memory(output)
-
-
-def parse_memory(text: str) -> dict[int, int]:
-    """Parse lines of `PID, MiB` and add up the memory of a process on several GPUs; return bytes by PID.
-
-    Raises:
-        OSError: a line has another format.
-    """
-    memory: dict[int, int] = {}
-    for line in text.splitlines():
-        pid, _, mib = line.partition(",")
-        if not pid.strip().isdigit() or not mib.strip().isdigit():
-            raise OSError(f"nvidia-smi printed {line!r:.60} instead of a PID and its memory in MiB")
-        memory[int(pid)] = memory.get(int(pid), 0) + (int(mib) << 20)
-    return memory
-
-
 class GpuMemoryLimiter:
     """Polls the GPU memory of all processes in a thread, and kills sandboxed ones that exceed the limit."""
 
-    def __init__(
-        self, *, limit_bytes: int, query: Callable[[], Mapping[int, int]] = query_memory, poll_s: float = POLL_S
-    ):
+    def __init__(self, *, limit_bytes: int, query: Callable[[], Mapping[int, int]], poll_s: float = POLL_S):
         """Query once, then start the thread.
+
+        Args:
+            limit_bytes: of the processes of a sandbox together.
+            query: returns the bytes of GPU memory of processes, by PID; raises OSError.
+            poll_s: interval between two queries.
 
         Raises:
             OSError: the first query fails.
@@ -121,13 +102,15 @@ class GpuMemoryLimiter:
     def _run(self) -> None:
         while not self._is_closed.wait(self._poll_s):
             try:
-                over_limit = {pid for pid, used in self._query().items() if used > self._limit_bytes}
+                used = self._query()
                 self._num_failures = 0
             except OSError as error:
                 self._on_failure(error)
                 continue
-            if over_limit:
-                self.num_killed += _kill(over_limit & self._sandboxed_pids())
+            for pids in self._list_sandboxes() if used else ():
+                holders = pids & used.keys()
+                if sum(used[pid] for pid in holders) > self._limit_bytes:
+                    self.num_killed += _kill(holders)
 
     def _on_failure(self, error: OSError) -> None:
         """After many failures in a row, kill the sandboxes: their memory is no longer limited."""
@@ -135,15 +118,18 @@ class GpuMemoryLimiter:
         if self._num_failures >= _MAX_FAILURES:
             _log.warning("GPU memory cannot be measured, killing the sandboxes: %s", error)
             self._num_failures = 0
-            _kill(self._sandboxed_pids())
+            _kill(set().union(*self._list_sandboxes()))
 
-    def _sandboxed_pids(self) -> set[int]:
+    def _list_sandboxes(self) -> list[set[int]]:
+        """Return the PIDs of all processes of each sandbox."""
         with self._lock:
             self._sandboxes = [process for process in self._sandboxes if process.is_running()]
-            found = {process.pid for process in self._sandboxes}
+            found = []
             for process in self._sandboxes:
+                pids = {process.pid}
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    found |= {child.pid for child in process.children(recursive=True)}
+                    pids |= {child.pid for child in process.children(recursive=True)}
+                found.append(pids)
             return found
 
 

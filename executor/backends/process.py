@@ -6,10 +6,15 @@ import tempfile
 
 from executor.backends.base import SANDBOX_DIR, ProcessSandbox, worker_command
 from executor.backends.profiles import SandboxProfile, load_profile
+from executor.machine import is_linux
 
 
 class ProcessBackend:
-    """Runs programs as this user, on this machine, with only time, memory and output limits."""
+    """Runs programs as this user, on this machine, with only time, memory and output limits.
+
+    Raises:
+        ValueError: this is not Linux.
+    """
 
     name = "process"
     description = (
@@ -18,6 +23,8 @@ class ProcessBackend:
     )
 
     def __init__(self, *, hash_seed: int = 0, profile: str = "cpu"):
+        if not is_linux():
+            raise ValueError("the backend process exists on Linux only: use docker")
         self._hash_seed = hash_seed
         self._profile = load_profile(profile)
 

@@ -1,8 +1,9 @@
 """What each profile adds to a sandbox: Python packages, and for `cuda` one GPU.
 
 `cpu` adds nothing. `torch` adds torch for the CPU. `cuda` adds torch and the GPU that ATOMFORGE_SANDBOX_GPU names (an
-index, a UUID, or the UUID of a MIG slice). There is no default GPU, so that no sandbox uses a trainer's by accident.
-How the files and devices are made visible is each backend's part.
+index, a UUID, or the UUID of a MIG slice), and no other: the programs choose among the GPUs that they see. There is no
+default GPU, so that no sandbox uses a trainer's by accident. How the files and devices are made visible is each
+backend's part.
 """
 
 import os
@@ -13,9 +14,19 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+from executor.backends.base import MAX_PROCESSES
+from executor.backends.nvml import GpuNode, Nvml
+
 PACKAGES = "/packages"
 GPU_VARIABLE = "ATOMFORGE_SANDBOX_GPU"
 _CONTROL_DEVICES = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
+_MIG_CAPABILITIES = "/proc/driver/nvidia/capabilities"
+_DRIVER_LIBRARY = "libcuda.so.1"
+_CUDA_SPEC = {"max_open_files": 1024, "host_bytes": 2 << 30, "max_reset_s": 5.0}
+"""A CUDA context opens 40 to 60 device files and takes up to 2 GiB of main memory; the driver frees it in seconds."""
+_CUDA_PROCESSES = 64
+"""Threads included; the driver and torch's backward pass start some for each program."""
+_CUDA_CONTAINER_BYTES = 8 << 30
 _ROOT_DISTRIBUTIONS = ("torch", "numpy")
 _EXTRA = re.compile(r";.*\bextra\s*==")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -34,7 +45,14 @@ class SandboxProfile:
     devices: tuple[str, ...] = ()
     """Device nodes."""
     gpu: str | None = None
-    """Index or UUID, for a container runtime."""
+    """UUID, for a container runtime."""
+    library_dirs: tuple[str, ...] = ()
+    """Directories of the driver's libraries that the dynamic linker does not search by itself."""
+    needs_proc: bool = False
+    """Whether programs need /proc and /sys, as the CUDA driver does to start."""
+    max_processes: int = MAX_PROCESSES
+    container_bytes: int = 0
+    """Smallest memory limit of a whole container."""
 
 
 def load_profile(name: str) -> SandboxProfile:
@@ -56,16 +74,46 @@ def _add_gpu(torch: SandboxProfile) -> SandboxProfile:
         raise ValueError(f"profile cuda: name the sandboxes' GPU in {GPU_VARIABLE}, an index or the UUID of a slice")
     if not Path("/dev/nvidiactl").exists():
         raise ValueError("profile cuda: there is no NVIDIA driver here (/dev/nvidiactl is missing)")
-    nodes = (f"/dev/nvidia{gpu}",) if gpu.isdigit() else tuple(map(str, sorted(Path("/dev").glob("nvidia[0-9]*"))))
-    if missing := [node for node in nodes if not Path(node).exists()]:
-        raise ValueError(f"profile cuda: {GPU_VARIABLE} is {gpu}, but there is no {missing[0]}")
+    try:
+        node = Nvml().find(gpu)
+        devices = list_gpu_devices(node)
+    except OSError as error:
+        raise ValueError(f"profile cuda: {GPU_VARIABLE} is {gpu}, but it cannot be found: {error}") from None
     return SandboxProfile(
         note=f"torch and GPU {gpu}, ",
-        spec={**torch.spec, "cuda": "0" if gpu.isdigit() else gpu},
+        spec={**torch.spec, **_CUDA_SPEC, "cuda": node.uuid},
         packages=torch.packages,
-        devices=tuple(node for node in (*nodes, *_CONTROL_DEVICES) if Path(node).exists()),
-        gpu=gpu,
+        devices=tuple(device for device in (*devices, *_CONTROL_DEVICES) if Path(device).exists()),
+        gpu=node.uuid,
+        library_dirs=find_driver_dirs(os.environ.get("LD_LIBRARY_PATH", "")),
+        needs_proc=True,
+        max_processes=_CUDA_PROCESSES,
+        container_bytes=_CUDA_CONTAINER_BYTES,
     )
+
+
+def list_gpu_devices(node: GpuNode, capabilities: Path = Path(_MIG_CAPABILITIES)) -> list[str]:
+    """List the device nodes of one GPU or MIG slice.
+
+    A slice needs the node of its GPU and those of its two capabilities, without which it cannot be used
+    (https://docs.nvidia.com/datacenter/tesla/mig-user-guide, section on device nodes and capabilities).
+
+    Raises:
+        OSError: the driver names no capabilities of the slice.
+    """
+    devices = [f"/dev/nvidia{node.minor}"]
+    if node.mig is None:
+        return devices
+    instance = capabilities / f"gpu{node.minor}/mig/gi{node.mig[0]}"
+    for access in (instance / "access", instance / f"ci{node.mig[1]}" / "access"):
+        fields = dict(line.split(":", 1) for line in access.read_text().splitlines() if ":" in line)
+        devices.append(f"/dev/nvidia-caps/nvidia-cap{int(fields['DeviceFileMinor'])}")
+    return devices
+
+
+def find_driver_dirs(library_path: str) -> tuple[str, ...]:
+    """Return the directories of LD_LIBRARY_PATH with the CUDA driver; sandboxes do not inherit that variable."""
+    return tuple(path for path in library_path.split(":") if path and Path(path, _DRIVER_LIBRARY).exists())
 
 
 def find_torch_files() -> dict[str, Path]:

@@ -27,6 +27,7 @@ _DENIED = {
     "unshare": (272, 97), "setns": (308, 268), "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41),
     "chroot": (161, 51), "open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430),
     "fsconfig": (431, 431), "fsmount": (432, 432), "fspick": (433, 433), "mount_setattr": (442, 442),
+    "open_tree_attr": (467, 467), "statmount": (457, 457), "listmount": (458, 458),
     "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265), "fanotify_init": (300, 262),
     # large kernel interfaces that no candidate needs
     "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
@@ -51,12 +52,12 @@ def build_seccomp_filter(machine: str | None = None) -> bytes | None:
     """Build the filter, an array of `struct sock_filter`.
 
     Args:
-        machine: in the spelling of `platform.machine()`; default: this machine.
+        machine: in the spelling of `platform.machine()` on Linux or macOS; default: this machine.
 
     Returns:
         The filter, or None for a machine whose system call numbers are unknown.
     """
-    architectures = {"x86_64": (0, _X86_64), "aarch64": (1, _AARCH64)}
+    architectures = {"x86_64": (0, _X86_64), "aarch64": (1, _AARCH64), "arm64": (1, _AARCH64)}
     found = architectures.get(machine or platform.machine())
     if found is None:
         return None

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from executor.commands.errors import one_line
+from executor.machine import count_cores, format_install_command, is_linux
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +40,15 @@ class Level(StrEnum):
     """Nothing works without it."""
 
 
+_SYSCTLS = Path("/proc/sys")
+_MACHINES = ("x86_64", "aarch64", "arm64")
+"""Processors that the sandboxes have a seccomp filter for, as `platform.machine` spells them on Linux and macOS."""
+_NAMESPACE_SETTINGS = {
+    "kernel/apparmor_restrict_unprivileged_userns": ("1", "0"),  # Ubuntu 24.04 and later
+    "kernel/unprivileged_userns_clone": ("0", "1"),  # Debian's kernels
+    "user/max_user_namespaces": ("0", "15000"),
+}
+"""Below `_SYSCTLS`: the value that forbids user namespaces, and one that permits them."""
 _STYLES = {Level.OK: "green", Level.MISSING: "yellow", Level.BROKEN: "bold red"}
 
 
@@ -87,19 +97,24 @@ def show_findings(findings: Iterable[Finding], *, as_json: bool) -> int:
 def check_executor() -> Iterator[Finding]:
     """Check the interpreter, the packages, the machine and the sandboxes."""
     yield check_python()
+    yield check_system()
     for name in PACKAGES:
         yield check_package(name, fix="pip install atomforge-executor")
     for name in SERVICE_PACKAGES:
         yield check_package(name, fix="pip install 'atomforge-executor[serve]'", level=Level.MISSING)
-    num_cores = len(os.sched_getaffinity(0))
-    yield Finding(name="cores", level=Level.OK, detail=f"{num_cores} of {os.cpu_count()} may be used")
+    yield Finding(name="cores", level=Level.OK, detail=f"{count_cores()} of {os.cpu_count()} may be used")
     yield check_memory()
     yield check_disk(Path.cwd())
     sandboxes = [check_sandbox(name) for name in ("bubblewrap", "docker")]
     yield from sandboxes
     if not any(found.level is Level.OK for found in sandboxes):
         detail = "no sandbox works: programs cannot be run"
-        yield Finding(name="sandbox", level=Level.BROKEN, detail=detail, fix=sandboxes[0].fix)
+        yield Finding(
+            name="sandbox",
+            level=Level.BROKEN,
+            detail=detail,
+            fix=next((found.fix for found in sandboxes if found.fix), ""),
+        )
 
 
 def check_python() -> Finding:
@@ -108,6 +123,18 @@ def check_python() -> Finding:
     if (3, 11) <= sys.version_info[:2] <= (3, 14):
         return Finding(name="python", level=Level.OK, detail=detail)
     return Finding(name="python", level=Level.BROKEN, detail=detail, fix="install Python 3.11, 3.12, 3.13 or 3.14")
+
+
+def check_system() -> Finding:
+    """Check the operating system and the kind of processor."""
+    system, machine = platform.system(), platform.machine()
+    detail = f"{system} {platform.release()}, {machine}"
+    if system not in ("Linux", "Darwin"):
+        return Finding(name="system", level=Level.BROKEN, detail=detail, fix="use Linux, macOS, or WSL 2 on Windows")
+    if machine not in _MACHINES:
+        detail += "; untested, and the sandboxes have no seccomp filter"
+        return Finding(name="system", level=Level.MISSING, detail=detail)
+    return Finding(name="system", level=Level.OK, detail=detail)
 
 
 def check_package(name: str, *, fix: str, level: Level = Level.BROKEN) -> Finding:
@@ -162,15 +189,26 @@ def try_sandbox(name: str) -> str:
 
 
 def _fix_sandbox(name: str, reason: str) -> str:
+    """Return the one command after which the sandbox works, or the next reason is reported."""
     if name == "bubblewrap":
-        if shutil.which("bwrap") is None:
-            return "sudo apt-get install bubblewrap"
-        return "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0 (or run as root, or use Docker)"
+        if not is_linux():
+            return ""
+        return format_install_command(["bubblewrap"]) if shutil.which("bwrap") is None else _fix_namespaces()
     if "atomforge-executor build" in reason:
         return "atomforge-executor build"
     if shutil.which("docker") is None and shutil.which("dockerd") is None:
-        return "sudo apt-get install docker.io"
-    return "sudo systemctl start docker (and join the group docker: sudo usermod -aG docker $USER)"
+        return format_install_command(["docker"])
+    if "no permission" in reason:
+        return "sudo usermod -aG docker $USER && newgrp docker"
+    return "sudo systemctl enable --now docker" if is_linux() else "open -a Docker"
+
+
+def _fix_namespaces() -> str:
+    for name, (forbidden, permitted) in _NAMESPACE_SETTINGS.items():
+        path = _SYSCTLS / name
+        if path.is_file() and path.read_text().strip() == forbidden:
+            return f"sudo sysctl -w {name.replace('/', '.')}={permitted}"
+    return "run as root, or use Docker"
 
 
 def _show(console: Console, finding: Finding) -> None:

@@ -11,6 +11,10 @@ from types import TracebackType
 
 _OUR_PACKAGES = ("cli", "datamodules", "executor", "lightning_modules")
 _MIN_PREFIX = 3
+_OUT_OF_GPU_MEMORY = (
+    "the GPU is out of memory: raise trainer.accumulate_grad_batches, set compute.gradient_checkpointing to true, or "
+    "lower rollout_batch_size, logprob_batch_size, eval_batch_size or --batch-size"
+)
 
 
 class UsageError(ValueError):
@@ -25,7 +29,7 @@ def explain(error: BaseException) -> str | None:
     """Return the message of a user's error in one line, or None for a bug.
 
     Errors of the user are `UsageError`, a `ValueError` raised by a `raise` statement of atomforge, an operating system
-    error about a path, and the error that Lightning raises for a Trainer it cannot build.
+    error about a path, the error that Lightning raises for a Trainer it cannot build, and torch's for a full GPU.
     """
     if isinstance(error, UsageError):
         return one_line(str(error))
@@ -35,6 +39,8 @@ def explain(error: BaseException) -> str | None:
         return one_line(f"{error.strerror[0].lower()}{error.strerror[1:]}: {error.filename}")
     if type(error).__name__ == "MisconfigurationException":
         return one_line(str(error))
+    if type(error).__name__ == "OutOfMemoryError" and type(error).__module__.startswith("torch"):
+        return f"{_OUT_OF_GPU_MEMORY} ({one_line(str(error)).partition('. See ')[0]})"
     return None
 
 

@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 from executor.pool.connection import GRACE_S, SandboxConnection
 from executor.pool.queue import CheckJob
 from executor.pool.results import MAX_NAME_CHARS, describe_end, parse_load_failure, parse_result
-from executor.sandbox.codec import decode_value, parse_json
+from executor.sandbox.codec import decode_value
 from executor.sandbox.framing import pack_frame
+from executor.strict_json import parse_json
 from executor.types import DEFAULT_LIMITS, OVERSIZED_VALUE, UNSUPPORTED_TYPE, Outcome, Status
 
 HARNESS_TIME_FACTOR = 4.0

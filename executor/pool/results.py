@@ -3,7 +3,7 @@
 import signal
 from typing import Any
 
-from executor.sandbox.codec import parse_json, parse_tagged
+from executor.strict_json import parse_json, parse_tagged
 from executor.types import (
     CHANGED_ARGUMENT,
     OVERSIZED_VALUE,

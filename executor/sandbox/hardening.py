@@ -76,15 +76,18 @@ def harden_candidate(limits: dict[str, Any], spec: dict[str, Any], fds: dict[int
     os.umask(0o077)
     for target, fd in fds.items():
         os.dup2(fd, target)
-    os.closerange(max(fds) + 1, MAX_OPEN_FILES)
+    max_open_files = spec.get("max_open_files", MAX_OPEN_FILES)
+    os.closerange(max(fds) + 1, max_open_files)
     drop_privileges(spec["uid"])
+    if spec.get("cuda") is not None:  # the driver writes to /proc/self/task/*/comm, which is root's otherwise
+        _prctl(ctypes.CDLL(None, use_errno=True), _PR_SET_DUMPABLE, 1)
     sys.set_int_max_str_digits(0)
     cpu_s = math.ceil(limits["cpu_time_s"])
     stacks_bytes = THREAD_STACKS_BYTES if spec["measures_memory"] else 0
     kernel_limits = {
         resource.RLIMIT_AS: limits["memory_bytes"] + spec.get("base_bytes", 0) + stacks_bytes,
         resource.RLIMIT_FSIZE: MAX_FILE_BYTES,
-        resource.RLIMIT_NOFILE: MAX_OPEN_FILES,
+        resource.RLIMIT_NOFILE: max_open_files,
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_MEMLOCK: 0,

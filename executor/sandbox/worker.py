@@ -19,6 +19,9 @@ Keys of the sandbox spec, a JSON object:
     oom_score_adj: of candidates; the kernel kills the highest first.
     packages: directory with torch, which is then imported before the first fork.
     cuda: value of CUDA_VISIBLE_DEVICES for candidates.
+    host_bytes: main memory that a CUDA context may take in addition to the limit of a program.
+    max_open_files: of each process of a candidate.
+    max_reset_s: how long a reset may take.
 """
 
 import contextlib
@@ -124,10 +127,14 @@ def _preload_torch(spec: dict[str, Any]) -> None:
 def _measure_base(files: ProcFiles, spec: dict[str, Any]) -> dict[str, int]:
     """Measure what torch takes of every candidate's memory: address space and resident set of this process, in bytes.
 
-    A CUDA context maps more than there is: GPU memory is limited from outside instead.
+    A CUDA context maps more addresses than there is memory, so only resident memory is limited then. GPU memory is
+    limited from outside.
+
+    Raises:
+        OSError: nothing can be measured, and there is a CUDA context.
     """
     if spec.get("cuda") is not None:
-        return {"base_bytes": UNLIMITED_BYTES, "resident_bytes": UNLIMITED_BYTES}
+        return {"base_bytes": UNLIMITED_BYTES, "resident_bytes": read_own_pages(files)[1] + spec["host_bytes"]}
     try:
         address_space, resident, _ = read_own_pages(files)
     except OSError:

@@ -1,8 +1,8 @@
 """FastAPI application of the executor service: checks the token and the limits, and streams outcomes.
 
 Request bodies are read here and not by FastAPI: size and time are bounded, and large bodies are parsed in a thread. The
-OpenAPI document is generated from `executor.service.models`. Errors have the body `{"error": "one line"}`. The executor
-runs and grades the programs.
+OpenAPI document is generated from `executor.service.models` and `responses`. Errors have the body
+`{"error": "one line"}`. The executor runs and grades the programs.
 """
 
 import asyncio
@@ -24,19 +24,9 @@ from executor.api import LocalExecutor
 from executor.grading.pass_at_k import summarize_batch
 from executor.service.batch import Batch, BatchResponse
 from executor.service.metrics import ServiceMetrics, log_event
-from executor.service.models import (
-    ErrorRow,
-    ExecutionLine,
-    GradeDone,
-    GradeRequest,
-    Health,
-    OutcomeLine,
-    RequestModel,
-    RunDone,
-    RunRequest,
-    override,
-)
+from executor.service.models import GradeRequest, RequestModel, RunRequest, override
 from executor.service.protocol import MalformedBody, encode_done, parse_request
+from executor.service.responses import ErrorRow, ExecutionLine, GradeDone, Health, OutcomeLine, RunDone
 from executor.service.settings import ServiceConfig
 from executor.types import Limits
 

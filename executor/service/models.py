@@ -1,12 +1,7 @@
-"""Models of the HTTP protocol, from which the OpenAPI document is generated.
+"""Models of the requests of the HTTP protocol; with those of `responses` the OpenAPI document is generated from them.
 
-    POST /v1/grade  GradeRequest -> one OutcomeLine per sample in the order they finish, then GradeDone
-    POST /v1/run    RunRequest -> one ExecutionLine per program in the order they finish, then RunDone
-    GET /healthz    Health
-
-A response without its last line was interrupted: samples without a line have no outcome. Empty lines are heartbeats.
-Request models reject unknown keys and convert no types. Task rows are validated by `executor.grading.tasks`; `TaskRow`
-documents them and lists the keys they may have.
+They reject unknown keys and convert no types. Task rows are validated by `executor.grading.tasks`; `TaskRow` documents
+them and lists the keys they may have.
 """
 
 from dataclasses import replace
@@ -15,11 +10,10 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, FailFast, Field, PlainValidator, model_validator
 from pydantic_core import PydanticKnownError
 
-from executor.grading.pass_at_k import PassAtKSummary
 from executor.grading.rewards import RewardConfig
 from executor.grading.tasks import parse_task
 from executor.sandbox.codec import decode_value
-from executor.types import Limits, Run, Status, Submission, Task
+from executor.types import Limits, Run, Submission, Task
 
 Settings = TypeVar("Settings", Limits, RewardConfig)
 
@@ -224,81 +218,3 @@ def override(defaults: Settings, row: LimitsRow | RewardsRow | None) -> Settings
         ValueError: a value is out of range.
     """
     return defaults if row is None else replace(defaults, **row.model_dump(exclude_none=True))
-
-
-class ResponseModel(BaseModel):
-    """An object of a response."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class RewardRow(ResponseModel):
-    """A reward and the weighted parts it is the sum of."""
-
-    total: float
-    parts: dict[str, float]
-
-
-class OutcomeLine(ResponseModel):
-    """Outcome of one sample."""
-
-    index: int = Field(description="position in `samples`")
-    status: Status
-    passed: bool
-    num_passed: int
-    num_tests: int
-    duration_s: float
-    queued_s: float
-    detail: str
-    reward: RewardRow | None = Field(description="null without `rewards`, and for the status infra")
-
-
-class GradeDone(ResponseModel):
-    """Last line of /v1/grade."""
-
-    done: Literal[True]
-    report: PassAtKSummary
-
-
-class ValueRow(ResponseModel):
-    """A call that returned a value."""
-
-    value: Any = Field(description="tagged value")
-
-
-class ErrorRow(ResponseModel):
-    """A call without a value; also the body of a response with an error status."""
-
-    error: str
-
-
-class ExecutionLine(ResponseModel):
-    """Results of one program."""
-
-    index: int = Field(description="position in `runs`")
-    failure: Status | None
-    results: list[ValueRow | ErrorRow] = Field(description="in the order of `calls`; fewer if the program failed")
-    stdout: str | None = Field(description="standard output of a program with `stdin`; U+FFFD replaces invalid UTF-8")
-    exit_code: int | None = Field(description="of a program with `stdin` that ended by itself; negative: a signal")
-    duration_s: float
-    queued_s: float
-    detail: str
-
-
-class RunDone(ResponseModel):
-    """Last line of /v1/run."""
-
-    done: Literal[True]
-
-
-class Health(ResponseModel):
-    """Response of /healthz."""
-
-    status: Literal["ok", "draining", "failed"]
-    description: str = Field(description="what runs the programs")
-    time_factor: float = Field(description="factor on time limits, at least 1.0")
-    num_slots: int = Field(description="programs that run at the same time")
-    hash_seed: int = Field(description="PYTHONHASHSEED of the programs")
-    max_body_bytes: int
-    max_waiting_programs: int
-    version: str

@@ -1,9 +1,10 @@
-"""One executor service per node, shared by all ranks: `NodeService` starts it, restarts it and stops it. Linux only.
+"""One executor service per node, shared by all ranks: `NodeService` starts it, restarts it and stops it.
 
     python -m executor.service.per_node CONFIG TIME_FACTOR PARENT
 
-is the service process. It listens on a Unix socket in a folder that only this user may enter, without a token, and the
-kernel kills it when its parent ends, however that happens. How the ranks agree on the folder is up to the caller.
+is the service process. It listens on a Unix socket in a folder that only this user may enter, without a token, and on
+Linux the kernel kills it when its parent ends, however that happens. How the ranks agree on the folder is
+up to the caller.
 """
 
 import ctypes
@@ -198,16 +199,32 @@ def _read_last_line(path: Path) -> str:
     return lines[-1][:300] if lines else "its log is empty"
 
 
+def use_cores_of_job() -> None:
+    """In a Slurm job, use all cores of the job on this node, and not only those of the rank that started this process.
+
+    The kernel leaves out cores that the job's cgroup forbids. Without such a cgroup nothing changes.
+    """
+    num_cores = os.environ.get("SLURM_CPUS_ON_NODE", "")
+    if not num_cores.isdigit():
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    if len(os.sched_getaffinity(0)) > int(num_cores):
+        os.sched_setaffinity(0, before)
+
+
 def main(config: ServiceConfig, *, time_factor: float | None, parent: int) -> int:
     """Serve until a signal, the end of `parent` or a failure of the sandboxes; returns the exit code."""
     from executor.service.app import create_app
     from executor.service.metrics import log_as_json
     from executor.service.server import listen, serve
 
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the line above
         return 1
     log_as_json()
+    use_cores_of_job()
     try:
         with open_local(config.backend, hash_seed=config.hash_seed, time_factor=time_factor) as executor:
             listener, _ = listen(config)

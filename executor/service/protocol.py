@@ -1,7 +1,7 @@
 """Parsing and encoding of what service and client exchange: JSON requests, and responses line by line (NDJSON).
 
-`executor.service.models` has the models of both. Requests are validated with them. Lines are encoded and parsed without
-them, since pydantic cannot encode lone surrogates; a test compares the two.
+`executor.service.models` and `responses` have their models. Requests are validated with them. Lines are encoded and
+parsed without them, since pydantic cannot encode lone surrogates; a test compares the two.
 """
 
 import json
@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from executor.grading.pass_at_k import PassAtKSummary
 from executor.grading.rewards import RewardConfig
 from executor.grading.tasks import task_to_row
-from executor.sandbox.codec import parse_finite, reject_constant
 from executor.service.models import LimitsRow, ProgramRow, RequestModel, RewardsRow, Sample
+from executor.strict_json import parse_finite, reject_constant
 from executor.types import CallResult, Execution, Limits, Outcome, Reward, Run, Status, Submission, Task
 
 _UNUSED_KEYS = ("solution", "language", "split", "metadata")

@@ -4,8 +4,12 @@ Completions that already exist are not generated again, so an interrupted evalua
 be regraded. The module loads no model and writes no file; the records are in `lightning_modules.evaluation.records`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +21,7 @@ from executor.grading.grader import Grading
 from executor.types import DEFAULT_LIMITS, Limits, Outcome, Status, Submission
 from lightning_modules.evaluation.records import GREEDY, Evaluation, GradedCompletion, TaskResult
 from lightning_modules.generation.generate import generate
+from lightning_modules.generation.rollout_engine import check_engine, open_engine
 from lightning_modules.generation.sampler import Completion, SamplingParams, stream_id
 
 CompletionKey = tuple[str, int]
@@ -39,6 +44,7 @@ class EvalConfig:
         greedy: whether each task also gets a greedy completion.
         stop: strings that end a completion and are not part of it.
         dtype: of the weights during generation, e.g. `bfloat16`; null = that of the model.
+        engine: what generates: `native`, `transformers`, `vllm`, or the address of a vLLM server.
         limits: resources of each program.
 
     Raises:
@@ -53,6 +59,7 @@ class EvalConfig:
     greedy: bool = True
     stop: tuple[str, ...] = ()
     dtype: str | None = None
+    engine: str = "native"
     limits: Limits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
@@ -63,6 +70,7 @@ class EvalConfig:
         for name in ("max_new_tokens", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        check_engine(self.engine, key="engine")
 
     def to_json(self, causal_lm: PreTrainedModel) -> dict[str, Any]:
         """Return the settings that results depend on, as plain values."""
@@ -74,6 +82,7 @@ class EvalConfig:
             "greedy": self.greedy,
             "stop": list(self.stop),
             "dtype": self.dtype or str(causal_lm.dtype).removeprefix("torch."),
+            **({} if self.engine == "native" else {"engine": self.engine}),
         }
 
 
@@ -109,7 +118,10 @@ def evaluate(
     graded = {key: known[key] for key in keys if key in known and known[key].status != Status.INFRA}
     prompt_by_id = {prompt.task_id: prompt for prompt in prompts}
     queue = _GradingQueue(prompt_by_id, on_graded)
-    with executor.grading(config.limits, on_result=queue.report) as grading:
+    with (
+        executor.grading(config.limits, on_result=queue.report) as grading,
+        _open_sampler(causal_lm, tokenizer, config) as sample,
+    ):
         for key in keys:
             if key in known and key not in graded:
                 queue.add(grading, key, known[key])
@@ -120,20 +132,36 @@ def evaluate(
                 queue.add(grading, missing[index], _ungraded(completion))
 
             with torch.autocast(causal_lm.device.type, enabled=False):
-                generate(
-                    causal_lm,
-                    tokenizer,
+                sample(
                     [prompt_by_id[task_id].prompt_ids for task_id, _ in missing],
                     SamplingParams(max_new_tokens=config.max_new_tokens, temperature=temperature, stop=config.stop),
                     stream_ids=[stream_id(*key) for key in missing],
                     seed=config.seed,
-                    batch_size=config.batch_size,
-                    dtype=None if config.dtype is None else getattr(torch, config.dtype),
                     on_completion=finished,
                 )
         graded |= queue.collect(grading.outcomes())
     tasks = collect_results(prompts, graded, num_samples=config.num_samples)
     return Evaluation(tasks=tasks, settings=config.to_json(causal_lm))
+
+
+@contextmanager
+def _open_sampler(
+    causal_lm: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, config: EvalConfig
+) -> Iterator[Callable[..., list[Completion]]]:
+    """Return what generates: a function with the arguments of `RolloutEngine.generate`."""
+    dtype = None if config.dtype is None else getattr(torch, config.dtype)
+    if config.engine == "native":
+        yield partial(generate, causal_lm, tokenizer, batch_size=config.batch_size, dtype=dtype)
+        return
+    with tempfile.TemporaryDirectory(prefix="atomforge-weights-") as folder:
+        engine = open_engine(
+            config.engine, tokenizer, batch_size=config.batch_size, dtype=dtype, folder=Path(folder, "weights")
+        )
+        try:
+            engine.update_weights(causal_lm, version=0)
+            yield engine.generate
+        finally:
+            engine.close()
 
 
 def regrade(

@@ -35,11 +35,14 @@ class BatchCache(Protocol):
     """The key/value cache of a batch: first of distinct prompts, then of completions."""
 
     def share(self, prompts: Tensor, mask: Tensor) -> None:
-        """Begin the completions of `prompts`, [N] indices of cached prompts, whose mask is [G, P], 0 = padding."""
+        """Begin the completions of `prompts`, [N] indices of cached prompts on the CPU.
+
+        The mask of the prompts is [G, P], 0 = padding.
+        """
         ...
 
     def select(self, rows: Tensor) -> None:
-        """Keep the completions `rows`, in that order."""
+        """Keep the completions `rows` (indices on the CPU, so that no device has to be waited for), in that order."""
         ...
 
 
@@ -81,9 +84,10 @@ class NativeEngine:
                 return
             if ended.any():
                 kept = compact_rows(ended)
-                indices = torch.from_numpy(kept).to(tokens.device)
+                on_cpu = torch.from_numpy(kept)
+                indices = on_cpu.to(tokens.device)
                 rows, tokens, positions, mask = rows[kept], tokens[indices], positions[indices], mask[indices]
-                cache.select(indices)
+                cache.select(on_cpu)
             length += 1
             logits = self._forward(
                 input_ids=tokens[:, None],
@@ -108,8 +112,9 @@ class NativeEngine:
             position_ids=(mask.cumsum(1) - 1).clamp(min=0),
             past_key_values=cache,
         ).logits[:, -1]
-        rows = torch.tensor([row_by_prompt[tuple(prompt)] for prompt in prompts], device=self._device)
+        rows = torch.tensor([row_by_prompt[tuple(prompt)] for prompt in prompts])
         cache.share(rows, mask)
+        rows = rows.to(self._device)
         return logits[rows], mask[rows]
 
 

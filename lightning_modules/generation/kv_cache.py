@@ -9,7 +9,9 @@ import inspect
 import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedConfig, PreTrainedModel
-from transformers.cache_utils import DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import DynamicLayer
+
+_KNOWN_LAYERS = ("DynamicLayer", "DynamicSlidingWindowLayer", "DummyLayer")  # transformers has the last from 5.20
 
 
 class BufferedLayer(DynamicLayer):
@@ -40,8 +42,14 @@ class BufferedLayer(DynamicLayer):
         self.values = self._value_buffer[:, :, :total]
         return self.keys, self.values
 
-    def select(self, rows: Tensor) -> None:
-        """Keep `rows`, in that order; rows may repeat. Rows that stay in place are not copied."""
+    def select(self, rows: Tensor, targets: Tensor, sources: Tensor) -> None:
+        """Keep `rows`, in that order; rows may repeat. Rows that stay in place are not copied.
+
+        Args:
+            rows: [B'] on the device of the keys.
+            targets: Places in which another row than before has to be, likewise.
+            sources: The rows for them.
+        """
         assert self._key_buffer is not None
         assert self._value_buffer is not None
         assert self.keys is not None
@@ -51,9 +59,8 @@ class BufferedLayer(DynamicLayer):
             return
         self._key_buffer, self._value_buffer = self._key_buffer[: len(rows)], self._value_buffer[: len(rows)]
         keys, values = self.keys[: len(rows)], self.values[: len(rows)]
-        moved = (rows != torch.arange(len(rows), device=rows.device)).nonzero()[:, 0]
-        if len(moved):
-            keys[moved], values[moved] = self.keys[rows[moved]], self.values[rows[moved]]
+        if len(targets):
+            keys[targets], values[targets] = self.keys[sources], self.values[sources]
         self.keys, self.values = keys, values
 
     def _reallocate(self, keys: Tensor | None, values: Tensor | None, *, capacity: int) -> None:
@@ -88,12 +95,20 @@ class BufferedCache(DynamicCache):
         self.select(prompts)
 
     def select(self, rows: Tensor) -> None:
-        """Keep `rows` of every layer, in that order; rows may repeat."""
+        """Keep `rows` (on the CPU) of every layer, in that order; rows may repeat."""
+        keys = next(layer.keys for layer in self.layers if getattr(layer, "keys", None) is not None)  # pyright: ignore
+        moved = find_moved(rows)
+        chosen, targets, sources = (indices.to(keys.device) for indices in (rows.long(), moved, rows[moved]))
         for layer in self.layers:
             if isinstance(layer, BufferedLayer):
-                layer.select(rows)
+                layer.select(chosen, targets, sources)
             else:
-                layer.reorder_cache(rows.long())  # pyright: ignore[reportArgumentType]
+                layer.reorder_cache(chosen)  # pyright: ignore[reportArgumentType]
+
+
+def find_moved(rows: Tensor) -> Tensor:
+    """Return the places that get another row, given the row of each place; on the CPU, where this waits for nothing."""
+    return (rows != torch.arange(len(rows))).nonzero()[:, 0]
 
 
 def supports_buffered_cache(causal_lm: PreTrainedModel) -> bool:
@@ -101,5 +116,4 @@ def supports_buffered_cache(causal_lm: PreTrainedModel) -> bool:
     required = {"input_ids", "attention_mask", "position_ids", "past_key_values", "logits_to_keep"}
     if causal_lm._is_stateful or not required <= set(inspect.signature(causal_lm.forward).parameters):
         return False
-    known = (DynamicLayer, DynamicSlidingWindowLayer, DummyLayer)
-    return all(type(layer) in known for layer in DynamicCache(config=causal_lm.config).layers)
+    return all(type(layer).__name__ in _KNOWN_LAYERS for layer in DynamicCache(config=causal_lm.config).layers)

@@ -122,8 +122,13 @@ class LlamaDecoder:
             attended = cache.attend(number, queries, keys, values, self._scale)
             return attended.to(hidden.dtype).reshape(num_rows, 1, heads * self._head_dim)
         cache.add_prefix(keys, values)
+        enable_gqa = heads != kv_heads
+        if enable_gqa and queries.device.type != "cpu":
+            # with a mask and unequal numbers of heads, CUDA has only the math kernel, which stores all scores
+            keys, values = (part.repeat_interleave(heads // kv_heads, dim=1) for part in (keys, values))
+            enable_gqa = False
         attended = functional.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=mask, scale=self._scale, enable_gqa=heads != kv_heads
+            queries, keys, values, attn_mask=mask, scale=self._scale, enable_gqa=enable_gqa
         )
         return attended.to(hidden.dtype).transpose(1, 2).reshape(num_rows, length, heads * self._head_dim)
 
@@ -159,7 +164,9 @@ def _stack(layers: list[Any], dtype: torch.dtype | None) -> Projection:
     biases = [layer.bias for layer in layers]
     if all(bias is None for bias in biases):
         return Projection(weight, None)
-    filled = [torch.zeros(len(layer.weight)) if layer.bias is None else layer.bias.detach() for layer in layers]
+    filled = [
+        layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias.detach() for layer in layers
+    ]
     return Projection(weight, torch.cat(filled).to(weight))
 
 

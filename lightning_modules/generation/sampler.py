@@ -6,6 +6,9 @@ no top-k or top-p: they would make the sampling distribution differ from the one
 """
 
 import hashlib
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -54,6 +57,8 @@ class Completion(NamedTuple):
     """`L` log-probabilities under the sampling distribution; at temperature 1 for greedy completions."""
     finished: bool
     """Ended by `<eos>` or a stop string; False if it was truncated at the maximum length."""
+    policy_version: int = 0
+    """Iterations that the policy had been trained for when it sampled the completion."""
 
 
 class GenerationState:
@@ -87,6 +92,10 @@ class GenerationState:
         self._eos_id = eos_id
         self._stop_strings = stop_strings
         self._position = 0
+        self._random: Tensor | None = None
+        """[N, capacity] numbers in [0, 1) on the device of the logits, one per token."""
+        self._rows = np.zeros(0, dtype=np.int64)
+        self._device_rows: Tensor | None = None
         self._tokens = np.zeros((len(stream_ids), self.capacity), dtype=np.int64)
         self._logprobs = np.zeros(self._tokens.shape, dtype=np.float64)
         self._lengths = np.zeros(len(stream_ids), dtype=np.int64)
@@ -107,11 +116,13 @@ class GenerationState:
         Returns:
             [B] tokens, and [B] bool, True where a completion has ended.
         """
-        random = uniforms(*self._key, self._stream_ids[rows], self._position)
+        random = self._draw(rows, logits.device) if self._temperature > 0.0 else None
         tokens, logprobs = sample_tokens(logits, temperature=self._temperature, random=random)
-        ids = tokens.cpu().numpy()
+        # one copy, and on a GPU one wait, for both: the bits of the log-probabilities travel as integers
+        copied = torch.stack([tokens, logprobs.view(torch.int32).long()]).cpu().numpy()
+        ids = copied[0]
         self._tokens[rows, self._position] = ids
-        self._logprobs[rows, self._position] = logprobs.cpu().numpy()
+        self._logprobs[rows, self._position] = copied[1].astype(np.int32).view(np.float32)
         self._position += 1
         self._lengths[rows] = self._position
         finished = (ids == self._eos_id) | self._match_stop_strings(ids, rows)
@@ -123,6 +134,16 @@ class GenerationState:
         length = self._lengths[row]
         return self._tokens[row, :length].tolist(), self._logprobs[row, :length].tolist(), bool(self._finished[row])
 
+    def _draw(self, rows: NDArray[np.int64], device: torch.device) -> Tensor:
+        """Return the random numbers [B] of the next token; they are uploaded once for the whole batch."""
+        if self._random is None:
+            numbers = uniforms(*self._key, self._stream_ids[:, None], np.arange(self.capacity))
+            self._random = torch.from_numpy(numbers).to(device)
+        if self._device_rows is None or not np.array_equal(rows, self._rows):
+            self._rows = rows.copy()
+            self._device_rows = torch.from_numpy(self._rows).to(device)
+        return self._random[:, self._position].index_select(0, self._device_rows)
+
     def _match_stop_strings(self, ids: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         matches = np.zeros(len(ids), dtype=bool)
         if self._stop_strings is not None:
@@ -132,13 +153,13 @@ class GenerationState:
         return matches
 
 
-def sample_tokens(logits: Tensor, *, temperature: float, random: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
+def sample_tokens(logits: Tensor, *, temperature: float, random: Tensor | None) -> tuple[Tensor, Tensor]:
     """Sample a token per row by inverting the cumulative distribution.
 
     Args:
         logits: [B, V].
         temperature: Divides the logits; 0.0 takes the most likely token.
-        random: [B] numbers in [0, 1), unused if `temperature` is 0.0.
+        random: [B] numbers in [0, 1); None if `temperature` is 0.0.
 
     Returns:
         [B] tokens and [B] their log-probabilities in float32, at temperature 1 if `temperature` is 0.0.
@@ -147,10 +168,13 @@ def sample_tokens(logits: Tensor, *, temperature: float, random: NDArray[np.floa
     if temperature == 0.0:
         tokens = logits.argmax(-1)
     else:
+        assert random is not None
         logits = logits / temperature if temperature != 1.0 else logits
-        cumulative = torch.softmax(logits, -1).cumsum(-1)
+        probabilities = torch.softmax(logits, -1)
+        with _allow_cumsum():
+            cumulative = probabilities.cumsum(-1)
         total = cumulative[:, -1:]
-        threshold = torch.from_numpy(random).to(cumulative)[:, None] * total
+        threshold = random.to(cumulative)[:, None] * total
         # float32 may round a number near 1 up to 1, and no cumulative probability exceeds the total
         threshold = torch.minimum(threshold, torch.nextafter(total, torch.zeros_like(total)))
         # the first token whose cumulative probability exceeds the threshold has a probability above zero
@@ -159,26 +183,47 @@ def sample_tokens(logits: Tensor, *, temperature: float, random: NDArray[np.floa
     return tokens, logprobs
 
 
+@contextmanager
+def _allow_cumsum() -> Iterator[None]:
+    """Allow `cumsum` under `trainer.deterministic: true`: torch has no kernel for CUDA that it calls deterministic.
+
+    A scan within one row adds in a fixed order; torch's list of such operators is about scans over several blocks.
+    """
+    if not torch.are_deterministic_algorithms_enabled():
+        yield
+        return
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.use_deterministic_algorithms(True, warn_only=warn_only)
+
+
 def stream_id(task_id: str, number: int) -> int:
     """Return the random stream of a completion: 63 bits of a hash of its task and its number within the task."""
     digest = hashlib.sha256(f"{task_id}\0{number}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def uniforms(seed: int, iteration: int, stream_ids: NDArray[np.uint64], position: int) -> NDArray[np.float64]:
-    """Return one number in [0, 1) per stream, with 53 random bits. Not for cryptography.
+def uniforms(
+    seed: int, iteration: int, stream_ids: NDArray[np.uint64], position: int | NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return one number in [0, 1) per stream and position, with 53 random bits. Not for cryptography.
 
     Args:
         seed: Seed of the run.
         iteration: Iteration of reinforcement learning, or 0.
-        stream_ids: [B].
-        position: Index of the token within its completion.
+        stream_ids: [B], or [B, 1] for several positions.
+        position: Index of the token within its completion, or [T] indices.
 
     Returns:
-        [B] numbers.
+        [B] numbers, or [B, T].
     """
     key = _mix(_mix(np.array([seed & _MASK], dtype=np.uint64)) ^ np.uint64(iteration & _MASK))
-    hashed = _mix(_mix(key ^ stream_ids.astype(np.uint64)) ^ np.uint64(position))
+    hashed = _mix(_mix(key ^ stream_ids.astype(np.uint64)) ^ np.asarray(position, dtype=np.uint64))
     return (hashed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lightning_modules.generation.kv_cache import find_moved
+
 
 class Groups(NamedTuple):
     """Where the rows of a batch are in a padded arrangement by prompt, `[G * S]` places with `S` rows per prompt."""
@@ -26,14 +28,18 @@ class Groups(NamedTuple):
 
     @classmethod
     def from_prompts(cls, prompts: Tensor, num_groups: int) -> "Groups":
-        """Arrange rows by their prompts `[B]`, numbers below `num_groups`."""
+        """Arrange rows by their prompts `[B]`, numbers below `num_groups`, on the CPU."""
         counts = torch.bincount(prompts, minlength=num_groups)
         order = torch.argsort(prompts, stable=True)
         starts = (counts.cumsum(0) - counts)[prompts[order]]
         ranks = torch.empty_like(order)
-        ranks[order] = torch.arange(len(order), device=order.device) - starts
+        ranks[order] = torch.arange(len(order)) - starts
         size = int(counts.max())
         return cls(prompts * size + ranks, num_groups, size)
+
+    def to(self, device: torch.device) -> "Groups":
+        """Move to the device of the rows."""
+        return self._replace(places=self.places.to(device))
 
     def gather(self, rows: Tensor) -> Tensor:
         """[B, K, R, X] -> [G, K, S * R, X], zero in empty places."""
@@ -109,27 +115,34 @@ class SharedPrefixCache:
         """Begin `B` completions.
 
         Args:
-            prompts: [B] index of the prompt of each.
+            prompts: [B] index of the prompt of each, on the CPU.
             mask: [G, P], 0 = padding.
         """
         self._prompts, self._prefix_mask = prompts, mask.bool()
-        self._groups = Groups.from_prompts(prompts, len(mask))
+        self._groups = Groups.from_prompts(prompts, len(mask)).to(mask.device)
         keys = self._prefix[0][0]
         shape = (len(prompts), keys.shape[1], self._capacity, keys.shape[3])
         self._suffix = [(keys.new_empty(shape), keys.new_empty(shape)) for _ in self._prefix]
 
     def select(self, rows: Tensor) -> None:
-        """Keep the completions `rows`, at most as many as there are, in that order, and the prompts they need."""
-        moved = (rows != torch.arange(len(rows), device=rows.device)).nonzero()[:, 0]
+        """Keep the completions `rows`, at most as many as there are, in that order, and the prompts they need.
+
+        Args:
+            rows: On the CPU: what follows from them would otherwise wait for the device.
+        """
+        device, moved = self._prefix_mask.device, find_moved(rows)
+        targets, sources = moved.to(device), rows[moved].to(device)
         for number, buffers in enumerate(self._suffix):
-            for buffer in buffers:
-                buffer[moved, :, : self._length] = buffer[rows[moved], :, : self._length]
+            for buffer in buffers if len(moved) else ():
+                buffer[targets, :, : self._length] = buffer[sources, :, : self._length]
             self._suffix[number] = (buffers[0][: len(rows)], buffers[1][: len(rows)])
         used, self._prompts = torch.unique(self._prompts[rows], return_inverse=True)
-        if len(used) < len(self._prefix_mask):
+        num_used = len(used)
+        if num_used < len(self._prefix_mask):
+            used = used.to(device)
             self._prefix = [(keys[used], values[used]) for keys, values in self._prefix]
             self._prefix_mask = self._prefix_mask[used]
-        self._groups = Groups.from_prompts(self._prompts, len(used))
+        self._groups = Groups.from_prompts(self._prompts, num_used).to(device)
 
     def attend(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
         """Append the keys and values [B, K, 1, D] of a token, and attend from queries [B, K, R, D] to all before it."""

@@ -3,7 +3,6 @@
 The result is recorded by `training.run_record`; `cli.config` decides when to measure.
 """
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -44,11 +43,6 @@ def benchmark_cpu(max_threads: int) -> CpuBenchmark:
     finally:
         torch.set_num_threads(threads_before)
     return CpuBenchmark(num_threads, speedup >= MIN_BF16_SPEEDUP, step_s, speedup)
-
-
-def count_cores() -> int:
-    """Count the cores this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def list_thread_counts(max_threads: int) -> list[int]:

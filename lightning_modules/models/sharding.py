@@ -1,4 +1,4 @@
-"""Fully sharded training (FSDP2): sharding a policy, and gathering its weights for sampling.
+"""Strategies of several ranks, sharding a policy for FSDP2, and gathering its weights for sampling.
 
 Sampling takes a different number of steps on each rank, so it must not communicate: each rank gathers the weights once
 and samples from a plain copy. All ranks call these functions together.
@@ -6,9 +6,11 @@ and samples from a plain copy. All ranks call these functions together.
 
 import copy
 from collections.abc import Iterable
+from typing import Any
 
 import torch
-from lightning.pytorch.strategies import ModelParallelStrategy, StrategyRegistry
+import torch.distributed as dist
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, StrategyRegistry
 from lightning.pytorch.strategies.strategy import Strategy
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
@@ -17,7 +19,38 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
 
-class FSDP2Strategy(ModelParallelStrategy):
+class DirectReduce(Strategy):
+    """Reduces metrics and counts without a barrier before each: on GPUs a barrier waits for all queued work."""
+
+    def reduce(self, tensor: Any, group: Any = None, reduce_op: Any = "mean") -> Any:
+        """Return the sum or the mean of a tensor over all ranks; anything else is returned as it is.
+
+        Args:
+            tensor: of each rank, of the same shape; it is not changed.
+            group: of ranks; None = all.
+            reduce_op: `mean` (also None and `avg`) or `sum`.
+
+        Raises:
+            ValueError: another operation is requested.
+        """
+        if not isinstance(tensor, Tensor):
+            return tensor
+        name = "mean" if reduce_op is None else str(reduce_op).lower().removeprefix("redoptype.")
+        if name not in ("mean", "avg", "sum"):
+            raise ValueError(f"reduce_op {reduce_op} is not supported; use mean or sum")
+        total = tensor.clone()
+        dist.all_reduce(total, op=dist.ReduceOp.SUM, group=group)
+        return total if name == "sum" else total / dist.get_world_size(group)
+
+
+class BucketedDDPStrategy(DirectReduce, DDPStrategy):
+    """`trainer.strategy: ddp`: gradients are views of the buckets that ranks exchange, not copies of them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"gradient_as_bucket_view": True, **options})
+
+
+class FSDP2Strategy(DirectReduce, ModelParallelStrategy):
     """`trainer.strategy: fsdp2`: shards over all ranks, on GPUs or CPUs, with sharded checkpoints.
 
     Lightning's default shards over nodes only and applies tensor parallelism within a node.
@@ -31,6 +64,7 @@ class FSDP2Strategy(ModelParallelStrategy):
         super().setup_environment()
 
 
+StrategyRegistry.register("ddp", BucketedDDPStrategy, description="the whole model on every rank", override=True)
 StrategyRegistry.register("fsdp2", FSDP2Strategy, description="fully sharded over all ranks", override=True)
 
 
@@ -55,6 +89,12 @@ def copy_structure(causal_lm: PreTrainedModel) -> PreTrainedModel:
     """Copy a causal LM without its weights (`meta` parameters); call it before the model is sharded."""
     empty = {id(p): nn.Parameter(p.to("meta"), requires_grad=False) for p in causal_lm.parameters()}
     return copy.deepcopy(causal_lm, memo=empty)
+
+
+def share_weights(causal_lm: PreTrainedModel) -> PreTrainedModel:
+    """Return another module with the same parameters, whose settings can differ; it takes no memory of its own."""
+    shared: dict[int, nn.Parameter] = {id(parameter): parameter for parameter in causal_lm.parameters()}
+    return copy.deepcopy(causal_lm, memo=shared)  # pyright: ignore[reportArgumentType]
 
 
 @torch.no_grad()

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from lightning_modules.models.initialization import initialize_on_cpu
+
 ATTENTION = "sdpa"
 """Takes the block-diagonal masks of packed rows."""
 INIT_STD = 0.02
@@ -48,7 +50,7 @@ class TinyLlamaConfig:
 
 
 def build_causal_lm(architecture: TinyLlamaConfig, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
-    """Build an untrained model whose weights depend on `seed` alone; the global random state is left as it was."""
+    """Build an untrained model on the CPU whose weights depend on `seed` alone; global random state is unchanged."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=architecture.hidden_size,
@@ -63,8 +65,7 @@ def build_causal_lm(architecture: TinyLlamaConfig, tokenizer: PreTrainedTokenize
         eos_token_id=_token_id(tokenizer.eos_token_id),
         pad_token_id=_token_id(tokenizer.pad_token_id),
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with initialize_on_cpu(seed):
         model = LlamaForCausalLM._from_config(config, attn_implementation=ATTENTION)
         # each block adds to the residual stream: scale by its depth so that the sum keeps its size (GPT-2, section 2.3)
         with torch.no_grad():

@@ -67,6 +67,22 @@ def token_rewards(scores: Tensor, kl: Tensor, mask: Tensor, *, kl_coef: float) -
     return rewards
 
 
+def overlong_penalties(lengths: Tensor, max_length: int, buffer: int) -> Tensor:
+    """Return the soft overlong punishment of completions (DAPO, arXiv 2503.14476, equation 13), negated.
+
+    Args:
+        lengths: [B] tokens.
+        max_length: Tokens at which completions are truncated.
+        buffer: Tokens before `max_length` over which the penalty rises from 0 to 1; 0 = no penalty.
+
+    Returns:
+        [B].
+    """
+    if buffer == 0:
+        return torch.zeros(lengths.shape)
+    return ((lengths - (max_length - buffer)) / buffer).clamp(0.0, 1.0)
+
+
 def generalized_advantages(rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float, gae_lambda: float) -> Tensor:
     """Compute GAE (Schulman et al. 2015, arXiv 1506.02438, equation 16); the value after the last token is 0.
 

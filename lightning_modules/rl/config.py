@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from executor.grading.rewards import RewardConfig
+from lightning_modules.generation.rollout_engine import check_engine
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.policy import Trunk
 from lightning_modules.rl.custom_reward import RewardFunction
+from lightning_modules.rl.rollout_correction import RolloutCorrectionConfig
 
 Estimator = Literal["gae", "grpo", "dr_grpo", "rloo", "reinforce_pp"]
-LossAggregation = Literal["token-mean", "seq-mean-token-sum-norm"]
+PolicyLoss = Literal["ppo", "gspo", "cispo"]
+LossAggregation = Literal["token-mean", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +22,16 @@ class AlgorithmConfig:
     Args:
         estimator: Of the advantages: `gae` (PPO, needs a critic), or without a critic `grpo`, `dr_grpo` (not divided by
             the standard deviation of the group), `rloo` or `reinforce_pp`.
+        policy_loss: `ppo`: the clipped surrogate per token. `gspo`: with the probability ratio of the whole completion
+            (arXiv 2507.18071). `cispo`: the policy gradient with a clipped ratio as weight, so that no token loses its
+            gradient (MiniMax-M1, arXiv 2506.13585).
         gamma: Discount per token, for `gae` and `reinforce_pp`.
         whiten: Center and scale the advantages over the iteration.
         clip_ratio_low: The probability ratio is clipped below at 1 - clip_ratio_low.
         clip_ratio_high: The probability ratio is clipped above at 1 + clip_ratio_high.
-        entropy_coef: Weight of the entropy bonus.
+        entropy_coef: Weight of the entropy bonus; with `entropy_target` the first one.
+        entropy_target: Entropy in nats per token that an adaptive weight keeps the policy above; null = a fixed weight
+            (`lightning_modules.rl.entropy`).
         target_kl: When the KL of a minibatch from the policy that sampled (k3, nats per token) exceeds this, the other
             minibatches of the iteration are skipped; null = never.
         filter_zero_variance_groups: Do not train on prompts whose completions all have the same reward.
@@ -33,25 +41,36 @@ class AlgorithmConfig:
             them in an iteration, until `prompts_per_iteration` prompts have completions with different rewards. If
             there are fewer, the iteration trains on those. 1 = off.
         mask_truncated_completions: Do not train on completions that were truncated at the maximum length.
+        overlong_buffer: Soft overlong punishment (DAPO, arXiv 2503.14476, equation 13): over the last `overlong_buffer`
+            tokens before `sampling.max_new_tokens`, up to 1.0 is subtracted from the reward, in proportion to the
+            length; 0 = off.
         sft_coef: Weight of the mean cross-entropy per token of the examples of `data.sft_examples`; 0.0 = none.
-        loss_aggregation: `token-mean`: the mean over the trained tokens of an optimizer step.
-            `seq-mean-token-sum-norm`: the sum over tokens divided by the maximum length, averaged over completions
+        loss_aggregation: Of the policy loss over an optimizer step. `token-mean`: the mean over trained tokens (DAPO).
+            The others are means over completions: `seq-mean-token-mean` of the mean over tokens (GRPO),
+            `seq-mean-token-sum` of the sum, `seq-mean-token-sum-norm` of the sum divided by the maximum length
             (Dr. GRPO, arXiv 2503.20783), so that a token's weight does not depend on the lengths of completions.
+        rollout_correction: Importance weights for completions that another policy sampled. null: truncated weights per
+            token where that is so by the settings of `rollout`, which is not the case for the engine `native` with a
+            staleness of 0.
     """
 
     estimator: Estimator = "gae"
+    policy_loss: PolicyLoss = "ppo"
     gamma: float = 1.0
     whiten: bool = True
     clip_ratio_low: float = 0.2
     clip_ratio_high: float = 0.2
     entropy_coef: float = 0.0
+    entropy_target: float | None = None
     target_kl: float | None = 0.05
     filter_zero_variance_groups: bool = False
     partial_credit_needs_pass: bool = True
     max_gen_batches: int = 1
     mask_truncated_completions: bool = False
+    overlong_buffer: int = 0
     sft_coef: float = 0.0
     loss_aggregation: LossAggregation = "token-mean"
+    rollout_correction: RolloutCorrectionConfig | None = None
 
     def __post_init__(self) -> None:
         _check_at_least_zero(
@@ -59,10 +78,13 @@ class AlgorithmConfig:
             clip_ratio_low=self.clip_ratio_low,
             clip_ratio_high=self.clip_ratio_high,
             entropy_coef=self.entropy_coef,
+            overlong_buffer=self.overlong_buffer,
             sft_coef=self.sft_coef,
         )
         if self.target_kl is not None and self.target_kl <= 0:
             raise ValueError(f"algorithm.target_kl must be above 0.0, or null, got {self.target_kl}")
+        if self.entropy_target is not None and self.entropy_target <= 0:
+            raise ValueError(f"algorithm.entropy_target must be above 0.0 nats, or null, got {self.entropy_target}")
         _check_fraction("algorithm", gamma=self.gamma)
         if self.max_gen_batches < 1:
             raise ValueError(f"algorithm.max_gen_batches must be at least 1, got {self.max_gen_batches}")
@@ -145,7 +167,35 @@ class KLConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutConfig:
-    """How rollouts are collected and turned into training data: the part of the settings that `collect_rollouts` uses.
+    """How completions are generated.
+
+    Args:
+        engine: What decodes. `native`: the fastest decoder in the process of the trainer for the architecture.
+            `transformers`: `generate` of transformers. `vllm`: vLLM in the process of each rank. `http://HOST:PORT`, or
+            several with commas between them: vLLM servers, which all ranks share.
+        gpu_memory_utilization: Fraction of the GPU's memory that `vllm` uses while it generates.
+        staleness: Iterations by which the policy that samples is behind the one that is trained. 0: sample, then train.
+            k: sample and grade the completions of the next k iterations while this one is trained
+            (`lightning_modules.rl.rollout_queue`).
+    """
+
+    engine: str = "native"
+    gpu_memory_utilization: float = 0.4
+    staleness: int = 0
+
+    def __post_init__(self) -> None:
+        check_engine(self.engine)
+        if not 0.0 < self.gpu_memory_utilization <= 1.0:
+            raise ValueError(
+                f"rollout.gpu_memory_utilization is {self.gpu_memory_utilization}; it must be above 0.0, at most 1.0"
+            )
+        if self.staleness < 0:
+            raise ValueError(f"rollout.staleness is {self.staleness} iterations; it must be at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RLConfig:
+    """How rollouts are collected and turned into training data: the settings of `lightning_modules.rl.rollout`.
 
     Raises:
         ValueError: Two settings contradict each other, or a value is out of range; the message names the keys.
@@ -156,6 +206,7 @@ class RolloutConfig:
     kl: KLConfig
     sampling: SamplingParams
     reward: RewardConfig
+    rollout: RolloutConfig = RolloutConfig()
     reward_function: RewardFunction | None = None
     rollout_batch_size: int = 128
     """Completions decoded together."""
@@ -176,6 +227,16 @@ class RolloutConfig:
                 f"algorithm.gamma is {self.algorithm.gamma}, but {estimator} does not discount: all tokens of a "
                 "completion have the same advantage; set it to 1.0"
             )
+        buffer, max_new_tokens = self.algorithm.overlong_buffer, self.sampling.max_new_tokens
+        if buffer > max_new_tokens:
+            raise ValueError(
+                f"algorithm.overlong_buffer is {buffer} tokens, but sampling.max_new_tokens only {max_new_tokens}"
+            )
+        if buffer and self.algorithm.mask_truncated_completions:
+            raise ValueError(
+                f"algorithm.overlong_buffer {buffer} punishes truncated completions, but mask_truncated_completions "
+                "leaves them out: use one of the two"
+            )
         if self.sampling.temperature == 0.0:
             raise ValueError("sampling.temperature is 0.0, so all completions of a prompt are equal; 1.0 is usual")
         for name in ("rollout_batch_size", "logprob_batch_size"):
@@ -184,14 +245,25 @@ class RolloutConfig:
         if not 0.0 <= self.reward_probe_fraction <= 1.0:
             raise ValueError(f"reward_probe_fraction is {self.reward_probe_fraction}; it must be from 0.0 (off) to 1.0")
 
+    @property
+    def rollout_correction(self) -> RolloutCorrectionConfig | None:
+        """The importance correction in use; None = none."""
+        explicit = self.algorithm.rollout_correction
+        if explicit is not None:
+            return None if explicit.rollout_is is None and explicit.rollout_rs is None else explicit
+        is_on_policy = self.rollout.engine == "native" and self.rollout.staleness == 0
+        return None if is_on_policy else RolloutCorrectionConfig(rollout_is="token")
+
     def needs_logprobs(self, num_optimizer_steps: int) -> bool:
         """Whether an iteration computes log-probabilities before it trains.
 
         With a single optimizer step the policy that is trained is the one that sampled, so the loss has the
-        log-probabilities already; a critic, a KL penalty and the reference policy's curves need more.
+        log-probabilities already; a critic, a KL penalty, the reference policy's curves and importance weights need
+        more.
         """
         uses_kl = self.kl.init_coef > 0 or self.kl.target is not None
-        return num_optimizer_steps > 1 or self.critic is not None or uses_kl
+        corrects = self.rollout_correction is not None
+        return num_optimizer_steps > 1 or self.critic is not None or uses_kl or corrects
 
 
 @dataclass(frozen=True, kw_only=True)

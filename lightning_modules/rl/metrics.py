@@ -16,11 +16,12 @@ from datamodules.batches import RolloutStats
 from executor.grading.pass_at_k import pass_at_k
 from executor.grading.rewards import RewardConfig
 from executor.types import Status
-from lightning_modules.rl.advantages import find_zero_variance_groups
-from lightning_modules.rl.config import RolloutConfig
+from lightning_modules.rl.advantages import find_zero_variance_groups, overlong_penalties
+from lightning_modules.rl.config import RLConfig
 from lightning_modules.rl.custom_reward import CUSTOM_PART
 from lightning_modules.rl.kl import kl_k1, kl_k3
 from lightning_modules.rl.numerics import SumOverRanks, explained_variance, masked_mean, moment_sums, variance
+from lightning_modules.rl.partial_credit import score_rollouts
 from lightning_modules.rl.records import (
     Advantages,
     Rollout,
@@ -30,6 +31,7 @@ from lightning_modules.rl.records import (
     scatter_sampler_logprobs,
 )
 from lightning_modules.rl.reward_probe import ProbeCounts
+from lightning_modules.rl.rollout_correction import correction_metrics, correction_sums
 
 REWARD_PARTS = tuple(field.name.removesuffix("_coef") for field in fields(RewardConfig))
 """The same on all ranks, also on one without any reward, because ranks must log the same tags."""
@@ -43,7 +45,7 @@ def measure_rollouts(
     logprobs: TokenLogprobs,
     targets: Advantages,
     probe: ProbeCounts | None,
-    config: RolloutConfig,
+    config: RLConfig,
     seconds: Mapping[str, float],
     sum_over_ranks: SumOverRanks,
 ) -> RolloutStats:
@@ -56,7 +58,7 @@ def measure_rollouts(
         targets: [N, L] each.
         probe: Counts of the reward probe; None if it is off.
         config: Whether there are a critic and a custom reward.
-        seconds: Wall time of the stages `prompts`, `generate`, `logprob` and `execute`.
+        seconds: Wall time of the stages `prompts`, `generate`, `logprob` and `execute`, and with staleness of `idle`.
         sum_over_ranks: Sums a tensor over all ranks.
     """
     rollouts, generated = sampled.trained, sampled.generated
@@ -66,11 +68,18 @@ def measure_rollouts(
     num_tokens = sum(len(rollout.completion.token_ids) for rollout in generated)
     trained = targets.loss_mask.any(1)
     fractions: dict[str, TotalAndCount] = {
-        "rollout/zero_variance_frac": (_count_zero_variance(generated), len(generated)),
+        "rollout/zero_variance_frac": (_count_zero_variance(generated, config), len(generated)),
         "rollout/trained_frac": (float(trained.sum()), len(rollouts)),
         "rollout/num_gen_batches": (sampled.num_batches, 1),
         **_sum_pass_at_k(generated, sorted({1, sampled.batch.samples_per_prompt})),
     }
+    if config.rollout.staleness:
+        behind = [sampled.batch.iteration - rollout.completion.policy_version for rollout in rollouts]
+        fractions["rollout/staleness"] = (sum(behind), len(rollouts))
+    if config.algorithm.overlong_buffer:
+        lengths = torch.tensor([len(rollout.completion.token_ids) for rollout in generated])
+        penalties = overlong_penalties(lengths, config.sampling.max_new_tokens, config.algorithm.overlong_buffer)
+        fractions["reward/overlong_penalty"] = (float(penalties.sum()), len(generated))
     if config.reward_function is not None:
         custom = [rollout.reward.parts[CUSTOM_PART] for rollout in generated if rollout.reward is not None]
         fractions["reward/custom"] = (sum(custom), len(custom))
@@ -82,6 +91,7 @@ def measure_rollouts(
         | {f"time/{stage}_s": duration for stage, duration in seconds.items()}
         | {"throughput/rollout_tokens_per_s": num_tokens / seconds["generate"]}
         | ({} if logprobs.from_sampler else {"kl/sequence": kl})
+        | _measure_correction(targets, logprobs.mask, sum_over_ranks)
     )
     by_depth = count_by_depth(generated, sum_over_ranks)
     rates = {f"reward/pass_rate_depth_{depth}": passed / graded for depth, (passed, graded) in by_depth.items()}
@@ -183,11 +193,18 @@ def _sum_pass_at_k(rollouts: Sequence[Rollout], ks: Sequence[int]) -> dict[str, 
     return sums
 
 
-def _count_zero_variance(rollouts: Sequence[Rollout]) -> int:
-    """Count the rollouts of groups whose known rewards are all equal."""
+def _count_zero_variance(rollouts: Sequence[Rollout], config: RLConfig) -> int:
+    """Count the rollouts of groups whose known rewards, as they are trained on, are all equal."""
     known = torch.tensor([rollout.reward is not None for rollout in rollouts])
-    rewards = torch.tensor([0.0 if rollout.reward is None else rollout.reward.total for rollout in rollouts])
+    rewards = score_rollouts(rollouts, needs_pass=config.algorithm.partial_credit_needs_pass)
     return int(find_zero_variance_groups(rewards, known, number_groups(rollouts)).sum())
+
+
+def _measure_correction(targets: Advantages, mask: Tensor, sum_over_ranks: SumOverRanks) -> dict[str, float]:
+    if targets.correction is None:
+        return {}
+    sums = sum_over_ranks(correction_sums(targets.correction, mask))
+    return correction_metrics(sums, float(targets.correction.ratios.max()))
 
 
 def _total_and_count(values: Tensor, mask: Tensor) -> TotalAndCount:

@@ -8,10 +8,40 @@ from torch import Tensor
 from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch, RolloutStats
 from datamodules.prefix_packing import pack_completions
 from datamodules.seeding import permutation
+from lightning_modules.rl.config import CriticConfig, LossAggregation
+from lightning_modules.rl.numerics import SumOverRanks, no_reduce
 from lightning_modules.rl.records import Advantages, Rollout, TokenLogprobs
 
 TOKEN_ARRAYS = ("loss_mask", "old_logprobs", "ref_logprobs", "values", "advantages", "returns")
 """Fields of `RolloutBatch` with a number per token, in order."""
+
+
+def plan_passes(
+    minibatches: MinibatchConfig, critic: CriticConfig | None, iteration: int, world_size: int
+) -> list[MinibatchConfig]:
+    """Put the critic's passes over the rollouts before the policy's, which are left out while the critic warms up.
+
+    Args:
+        minibatches: Of the policy, on this rank.
+        critic: Its settings; None = no critic.
+        iteration: From 0.
+        world_size: Number of ranks.
+
+    Raises:
+        ValueError: The critic's minibatches do not divide among ranks and micro-batches.
+    """
+    if critic is None:
+        return [minibatches]
+    size = minibatches.size
+    if critic.minibatch_size is not None:
+        size, rest = divmod(critic.minibatch_size, world_size)
+        if rest or size % minibatches.num_micro_batches:
+            raise ValueError(
+                f"critic.minibatch_size {critic.minibatch_size} does not divide into {world_size} ranks x "
+                f"accumulate_grad_batches {minibatches.num_micro_batches}"
+            )
+    own = minibatches._replace(size=size, num_epochs=critic.num_epochs, trains_critic=True)
+    return [own] if iteration < critic.warmup_iterations else [own, minibatches]
 
 
 def build_minibatches(
@@ -22,7 +52,9 @@ def build_minibatches(
     batch: PromptBatch,
     configs: Sequence[MinibatchConfig],
     pad_id: int,
-    max_length: int | None = None,
+    aggregation: LossAggregation = "token-mean",
+    max_length: int = 1,
+    sum_over_ranks: SumOverRanks = no_reduce,
 ) -> list[RolloutBatch]:
     """Build the micro-batches of an iteration in the order of training.
 
@@ -37,8 +69,9 @@ def build_minibatches(
         batch: The prompts of the rollouts.
         configs: Passes over the rollouts, in the order of training.
         pad_id: Padding token.
-        max_length: Maximum tokens of a completion, for `loss_aggregation: seq-mean-token-sum-norm`; None for the mean
-            over tokens.
+        aggregation: Of the policy loss over a minibatch.
+        max_length: Maximum tokens of a completion, for `seq-mean-token-sum-norm`.
+        sum_over_ranks: Sums a tensor over all ranks, for aggregations over completions.
     """
     tokens = {
         "loss_mask": targets.loss_mask,
@@ -54,12 +87,16 @@ def build_minibatches(
         for config in configs
         for minibatch in plan_minibatches(len(rollouts), batch.samples_per_prompt, batch.iteration, config)
     ]
-    for config, minibatch in steps:
+    masks = [(targets.value_mask if config.trains_critic else targets.loss_mask)[part] for config, part in steps]
+    if aggregation != "token-mean":
+        numbers = [[float(mask.sum()), float(mask.any(1).sum())] for mask in masks]
+        counts = sum_over_ranks(torch.tensor(numbers, dtype=torch.float64))
+    for step, (config, minibatch) in enumerate(steps):
         mask = tokens["loss_mask"] = targets.value_mask if config.trains_critic else targets.loss_mask
         num_tokens = int(mask[minibatch].sum()) / config.num_micro_batches
-        if max_length is not None:
-            factor = sequence_norm_factor(mask[minibatch], max_length)
-            tokens["advantages"][minibatch] = targets.advantages[minibatch] * factor
+        if aggregation != "token-mean":
+            weights = completion_weights(masks[step], counts[step], aggregation, max_length)
+            tokens["advantages"][minibatch] = targets.advantages[minibatch] * weights[:, None]
         size = -(-len(minibatch) // config.num_micro_batches)
         for first in range(0, len(minibatch), size):
             part = minibatch[first : first + size]
@@ -72,17 +109,25 @@ def build_minibatches(
     return batches
 
 
-def sequence_norm_factor(loss_mask: Tensor, max_length: int) -> float:
-    """Return the factor from a mean over tokens to the loss of Dr. GRPO (arXiv 2503.20783, section 3.3).
-
-    That is the sum over tokens divided by the number of completions and the maximum length.
+def completion_weights(loss_mask: Tensor, counts: Tensor, aggregation: LossAggregation, max_length: int) -> Tensor:
+    """Return the weights of completions with which a mean over tokens is a mean over completions.
 
     Args:
-        loss_mask: [B, L] bool, the trained tokens of an optimizer step.
+        loss_mask: [B, L] bool, the trained tokens of an optimizer step on this rank.
+        counts: [2] trained tokens and trained completions of the step, over all ranks.
+        aggregation: How the tokens of a completion are put together; not `token-mean`.
         max_length: Maximum tokens of a completion.
+
+    Returns:
+        [B].
     """
-    num_completions = int(loss_mask.any(1).sum())
-    return int(loss_mask.sum()) / (num_completions * max_length) if num_completions else 0.0
+    lengths = {
+        "seq-mean-token-mean": loss_mask.sum(1).clamp(min=1),
+        "seq-mean-token-sum": torch.ones(len(loss_mask)),
+        "seq-mean-token-sum-norm": torch.full((len(loss_mask),), float(max_length)),
+    }[aggregation]
+    num_tokens, num_completions = counts.tolist()
+    return num_tokens / (max(num_completions, 1) * lengths)
 
 
 def plan_minibatches(

@@ -13,6 +13,7 @@ from datamodules.batches import PromptBatch, TaskPrompt
 from datamodules.prefix_packing import completion_mask
 from executor.types import Outcome, Reward
 from lightning_modules.generation.sampler import Completion
+from lightning_modules.rl.rollout_correction import RolloutCorrection
 
 
 class Rollout(NamedTuple):
@@ -71,6 +72,8 @@ class Advantages(NamedTuple):
     """[N, L] bool, True on the tokens that the critic is trained on: those of completions with a reward"""
     zero_variance: Tensor
     """[N] bool, True for completions of a group whose rewards are all equal"""
+    correction: RolloutCorrection | None = None
+    """Importance weights that the advantages were multiplied by; None without any"""
 
 
 def gather_sampler_logprobs(rollouts: Sequence[Rollout]) -> TokenLogprobs:

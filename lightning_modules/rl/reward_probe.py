@@ -13,7 +13,7 @@ import torch
 from executor.api import Executor
 from executor.types import Status, Submission
 from lightning_modules.generation.sampler import uniforms
-from lightning_modules.rl.config import RolloutConfig
+from lightning_modules.rl.config import RLConfig
 from lightning_modules.rl.numerics import SumOverRanks
 from lightning_modules.rl.records import Rollout
 
@@ -35,7 +35,7 @@ class ProbeCounts(NamedTuple):
 
 
 def probe_rewards(
-    executor: Executor, rollouts: Sequence[Rollout], stream_ids: Sequence[int], config: RolloutConfig, *, iteration: int
+    executor: Executor, rollouts: Sequence[Rollout], stream_ids: Sequence[int], config: RLConfig, *, iteration: int
 ) -> ProbeCounts | None:
     """Grade a fraction of the passing completions again.
 

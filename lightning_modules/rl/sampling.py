@@ -16,25 +16,28 @@ from datamodules.batches import PromptBatch, TaskPrompt
 from executor.api import Executor
 from executor.grading.grader import Grading
 from executor.types import Outcome, Submission
-from lightning_modules.generation.generate import generate
+from lightning_modules.generation.rollout_engine import RolloutEngine
 from lightning_modules.generation.sampler import Completion, stream_id
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import ReferencePolicy
-from lightning_modules.rl.config import RolloutConfig
+from lightning_modules.rl.config import RLConfig
 from lightning_modules.rl.custom_reward import add_custom_reward
 from lightning_modules.rl.numerics import SumOverRanks
 from lightning_modules.rl.partial_credit import score_rollouts
-from lightning_modules.rl.records import Rollout, SampledRollouts
+from lightning_modules.rl.records import Advantages, Rollout, SampledRollouts
 
 
 class RolloutContext(NamedTuple):
-    """The models, settings and services that `lightning_modules.rl.rollout.collect_rollouts` uses."""
+    """The models, settings and services that `lightning_modules.rl.rollout` uses."""
 
     policy: Policy
     reference: ReferencePolicy
     tokenizer: PreTrainedTokenizerFast
     executor: Executor
-    config: RolloutConfig
+    engine: RolloutEngine
+    policy_version: int
+    """Iterations that the policy that samples was trained for."""
+    config: RLConfig
     kl_coef: float
     """Current KL coefficient."""
     decoding_dtype: torch.dtype | None
@@ -44,6 +47,8 @@ class RolloutContext(NamedTuple):
     sum_over_ranks: SumOverRanks
     start_progress: Callable[[str, int], Callable[[], None]]
     """Called with a label and a number of completions; returns what is called as each of them ends."""
+    on_rollouts: Callable[[SampledRollouts, Advantages], None] | None = None
+    """Called with the rollouts of the iteration, to show or store them."""
 
 
 class StageTimer:
@@ -61,16 +66,26 @@ class StageTimer:
 
 
 def sample_rollouts(
-    context: RolloutContext, draw_prompts: Callable[[int], PromptBatch], timer: StageTimer
+    context: RolloutContext,
+    draw_prompts: Callable[[int], PromptBatch],
+    timer: StageTimer,
+    causal_lm: PreTrainedModel | None = None,
 ) -> SampledRollouts:
     """Generate and grade completions of the prompts of an iteration, and of further prompts with dynamic sampling.
 
     All ranks sample the same number of batches: until each has enough groups with different rewards, or
     `max_gen_batches`.
+
+    Args:
+        context: Engine, executor and settings.
+        draw_prompts: Returns the prompts of this rank for 0, and further ones for 1, 2, ...
+        timer: Of the iteration.
+        causal_lm: Samples; None = the policy.
     """
     first = batch = draw_prompts(0)
     timer.stop("prompts")
-    model = context.policy.sampling_model(context.decoding_dtype)
+    causal_lm = causal_lm or context.policy.sampling_model(context.decoding_dtype)
+    context.engine.update_weights(causal_lm, version=context.policy_version)
     num_wanted, size = len(first.prompts), first.samples_per_prompt
     generated: list[Rollout] = []
     streams: list[int] = []
@@ -79,7 +94,7 @@ def sample_rollouts(
     while True:
         names = [stream_id(prompt.task_id, n) for prompt, n in zip(batch.prompts, batch.copy_numbers, strict=True)]
         first_group = 1 + max((rollout.group for rollout in generated), default=-1)
-        generated += generate_and_grade(context, model, batch, names, timer, first_group=first_group)
+        generated += generate_and_grade(context, batch, names, timer, first_group=first_group)
         streams += names
         num_batches += 1
         chosen = choose_groups(generated, num_wanted, size, needs_pass=needs_pass)
@@ -90,6 +105,7 @@ def sample_rollouts(
             break
         batch = draw_prompts(num_batches)
         timer.stop("prompts")
+    context.engine.sleep()
     places = [start + i for start, _ in chosen for i in range(size)]
     return SampledRollouts([generated[i] for i in places], [streams[i] for i in places], generated, num_batches, first)
 
@@ -120,7 +136,6 @@ def choose_groups(
 
 def generate_and_grade(
     context: RolloutContext,
-    model: PreTrainedModel,
     batch: PromptBatch,
     streams: Sequence[int],
     timer: StageTimer,
@@ -130,8 +145,7 @@ def generate_and_grade(
     """Generate a completion of each prompt and grade it; each program runs as soon as its completion ends.
 
     Args:
-        context: Settings, tokenizer and executor.
-        model: Samples.
+        context: Settings, executor, and the engine with the policy's weights.
         batch: N prompts.
         streams: [N] names of random numbers.
         timer: Of the iteration.
@@ -141,16 +155,12 @@ def generate_and_grade(
     on_completion = context.start_progress(f"iteration {batch.iteration}", len(batch.prompts))
     with context.executor.grading(rewards=config.reward) as grading:
         grader = CompletionGrader(grading, batch.prompts, on_completion)
-        completions = generate(
-            model,
-            context.tokenizer,
+        completions = context.engine.generate(
             [prompt.prompt_ids for prompt in batch.prompts],
             config.sampling,
             stream_ids=streams,
             seed=config.seed,
             iteration=batch.iteration,
-            batch_size=config.rollout_batch_size,
-            dtype=context.decoding_dtype,
             on_completion=grader.add,
         )
         timer.stop("generate")
@@ -177,7 +187,7 @@ class CompletionGrader:
         self._positions: dict[int, int] = {}
 
     def add(self, index: int, completion: Completion) -> None:
-        """Start grading the completion of prompt `index`; a callback of `generate`."""
+        """Start grading the completion of prompt `index`; a callback of the engine."""
         submission = Submission(task=self._tasks[index], completion=completion.text)
         self._positions[index] = self._grading.add(submission)
         self._on_completion()

@@ -15,11 +15,11 @@ import time
 from typing import NamedTuple
 
 import torch
-from lightning.fabric.utilities.throughput import get_available_flops
 from torch import Tensor, nn
 
 from datamodules.batches import IGNORE, RolloutBatch, SFTBatch
 from lightning_modules.models.policy import Policy, output_layer
+from lightning_modules.training.gpu_peaks import gpu_peak_flops_per_s
 
 FORMULAS = {
     "sft": "6 N T",
@@ -130,11 +130,13 @@ def training_dtype(precision: str) -> torch.dtype:
 
 
 def peak_flops_per_s(device: torch.device, dtype: torch.dtype) -> float | None:
-    """Return the peak rate of a device, floating point operations per second; None for a GPU unknown to Lightning.
+    """Return the peak rate of a device, floating point operations per second; None for an unknown GPU.
 
     For a GPU this is the manufacturer's number, for a CPU the measured rate of a matrix product.
     """
-    return measured_gemm_flops_per_s(dtype) if device.type == "cpu" else get_available_flops(device, dtype)
+    if device.type == "cpu":
+        return measured_gemm_flops_per_s(dtype)
+    return gpu_peak_flops_per_s(torch.cuda.get_device_name(device), dtype)
 
 
 def measured_gemm_flops_per_s(dtype: torch.dtype) -> float:

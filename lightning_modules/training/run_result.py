@@ -113,7 +113,7 @@ def compute_budget(
         for tag in ("completions/mean_length", "completions/mean_prompt_length", "rollout/num_gen_batches")
     )
     module: Any = pl_module
-    critic = module.rollout_config.critic
+    critic = module.rl_config.critic
     num_iterations = len(lengths)
     num_batches = num_batches or [1.0] * num_iterations
     per_batch = data.prompts_per_iteration * data.samples_per_prompt

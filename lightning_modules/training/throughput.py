@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import psutil
 from lightning.fabric.utilities.throughput import Throughput
 from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -23,8 +24,12 @@ from lightning_modules.training.flops import (
     training_dtype,
 )
 
-STAGES = ("prompts", "generate", "logprob", "execute", "update")
-"""Stages of an RL iteration; their seconds are logged as `time/<stage>_s`."""
+SAMPLING = ("prompts", "generate", "execute")
+"""Stages of an RL iteration before its completions have rewards; their seconds are logged as `time/<stage>_s`."""
+STAGES = (*SAMPLING, "logprob", "update")
+"""Stages of an RL iteration."""
+OVERLAPPED_STAGES = ("idle", "logprob", "update")
+"""The stages if completions are sampled while others are trained: `idle` is the time of waiting for them."""
 _SPEED_TAGS = {
     "device/items_per_sec": "throughput/train_tokens_per_s",
     "device/samples_per_sec": "throughput/samples_per_s",
@@ -51,6 +56,7 @@ class ThroughputMonitor(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._iteration_started_at = time.perf_counter()
         self._iteration_s = None
+        self._cpu_times = psutil.cpu_times()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count the weights and look up or measure the peak FLOPs of the device.
@@ -116,13 +122,24 @@ class ThroughputMonitor(Callback):
     def _log_time_fractions(self, trainer: Trainer) -> None:
         """Log the time fractions of the last iteration; its stages are known only after `on_train_epoch_end`."""
         logged = trainer.callback_metrics
-        if self._iteration_s is None or any(f"time/{stage}_s" not in logged for stage in STAGES):
+        stages = OVERLAPPED_STAGES if "time/idle_s" in logged else STAGES
+        if self._iteration_s is None or any(f"time/{stage}_s" not in logged for stage in stages):
             return
-        fractions = time_fractions({stage: float(logged[f"time/{stage}_s"]) for stage in STAGES}, self._iteration_s)
+        fractions = time_fractions({stage: float(logged[f"time/{stage}_s"]) for stage in stages}, self._iteration_s)
+        fractions.setdefault("idle", sum(fractions.get(stage, 0.0) for stage in SAMPLING))
+        before, self._cpu_times = self._cpu_times, psutil.cpu_times()
+        fractions["cpu_idle"] = cpu_idle_fraction(before, self._cpu_times)
         self._iteration_s = None
         for logger in trainer.loggers:
             tags = {f"time/{stage}_frac": fraction for stage, fraction in fractions.items()}
             logger.log_metrics(tags, trainer.global_step - 1)
+
+
+def cpu_idle_fraction(before: Any, after: Any) -> float:
+    """Return the fraction of the time of all cores, between two results of `psutil.cpu_times`, in which nothing ran."""
+    spent = {name: getattr(after, name) - getattr(before, name) for name in after._fields}
+    total = sum(seconds for name, seconds in spent.items() if not name.startswith("guest"))  # part of user and nice
+    return (spent["idle"] + spent.get("iowait", 0.0)) / total if total > 0 else 0.0
 
 
 def time_fractions(stages_s: Mapping[str, float], whole_s: float) -> dict[str, float]:

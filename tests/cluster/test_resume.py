@@ -46,8 +46,19 @@ def compare(folder: Path, kind: str, *options: str, num_kills: int, seed: int) -
         assert any(float.fromhex(value) > 0 for _, value in curves["reward/pass_rate"])
 
 
+AHEAD = "--model.init_args.rollout.staleness=1"
+
+
 @pytest.mark.parametrize(
-    ("kind", "options", "num_kills"), [("sft", (), 2), ("ppo", (), 1), ("ppo", TWO_RANKS, 1), ("sft", SHARDED, 1)]
+    ("kind", "options", "num_kills"),
+    [
+        ("sft", (), 2),
+        pytest.param("ppo", (), 1, marks=pytest.mark.slow),
+        ("ppo", TWO_RANKS, 1),
+        ("sft", SHARDED, 1),
+        pytest.param("ppo", (AHEAD,), 1, marks=pytest.mark.slow),
+        pytest.param("ppo", (*TWO_RANKS, AHEAD), 1, marks=pytest.mark.slow),
+    ],
 )
 def test_killed_runs_end_as_whole_ones(folder: Path, kind: str, options: tuple[str, ...], num_kills: int) -> None:
     compare(folder, kind, *options, num_kills=num_kills, seed=1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import gpu
 from benchmarks.demo_seeds import build_rows
 from benchmarks.learning import OURS, build_curve
 from benchmarks.learning import print_tables as print_curves
@@ -55,20 +56,42 @@ def test_a_failing_contestant_is_missing_from_its_round(capsys: pytest.CaptureFi
         run_json([sys.executable, "-c", "import time; time.sleep(60)"], timeout_s=0.2)
 
 
-def test_gpu_benchmark_runs_at_toy_size_and_needs_a_gpu_otherwise(tmp_path: Path) -> None:
+def test_gpu_checks_run_at_toy_size_and_need_a_gpu_otherwise(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.gpu"]
     options = {"cwd": ROOT, "env": {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}, "text": True}
     result = tmp_path / "gpu.json"
     # tests/unit/lightning_modules/models/test_compute.py covers flex attention, which takes a minute to compile
-    smoke = [*command, "--smoke", "--only", "sft,rollouts", "--output", str(result)]
-    done = subprocess.run(smoke, capture_output=True, timeout=200, **options)
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(result.read_text())
-    assert found["sft"]["sdpa_tokens_per_s"] > 0
-    assert found["rollouts"]["ratio"] > 0
+    smoke = [*command, "--smoke", "--only", "sft,rollouts,vllm,sandbox,learning", "--output", str(result)]
+    done = subprocess.run(smoke, capture_output=True, timeout=280, **options)
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    assert "5 of 5 checks pass" in done.stdout
+    checks = json.loads(result.read_text())["checks"]
+    values = {name: {what: value for what, value, _ in one["lines"]} for name, one in checks.items()}
+    assert float(values["sft"]["sdpa: tokens/s"]) > 0
+    assert float(values["rollouts"]["native over transformers"]) > 0
+    assert values["vllm"] == {"vllm": "skipped: not installed, or no GPU"}
+    assert len([what for what in values["sandbox"] if what.startswith("hostile: ")]) >= 3
     without_gpu = subprocess.run(command, capture_output=True, timeout=100, **options)
     assert without_gpu.returncode == 2
     assert "no CUDA device" in without_gpu.stderr
+
+
+def test_gpu_check_that_fails_or_exceeds_its_budget_is_a_failed_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(device, sizes):
+        yield gpu.Line("first", "1", True)
+        raise RuntimeError("CUDA error: an illegal memory access\nmore")
+
+    monkeypatch.setitem(gpu.CHECKS, "sft", gpu.Budgeted(break_down, 1))
+    result = gpu.run_check("sft", smoke=True)
+    assert result.lines[1:] == [("ran to its end", "RuntimeError: CUDA error: an illegal memory access", False)]
+    monkeypatch.setitem(gpu.CHECKS, "sft", gpu.Budgeted(break_down, 0.01))
+    late = gpu.run_apart("sft")
+    assert [line.holds for line in late.lines] == [False]
+    assert late.lines[0].value.endswith("no result after 0.01 s")
+    table = gpu.format_table({"sft": result})
+    assert "|  | first | 1 | pass |" in table
+    assert table.splitlines()[2].startswith("| **sft** |  | ")
+    assert table.splitlines()[2].endswith(" of 0.01 s | **FAIL** |")
 
 
 def test_learning_curves_by_hand(capsys: pytest.CaptureFixture[str]) -> None:

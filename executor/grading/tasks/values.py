@@ -16,10 +16,9 @@ from executor.sandbox.codec import (
     MAX_INT_BITS,
     MAX_PLAIN_INT_BITS,
     decode_value,
-    parse_finite,
-    reject_constant,
 )
 from executor.sandbox.nodes import NODE_TAGS, decode_nodes
+from executor.strict_json import parse_finite, reject_constant
 
 _MAX_INT_DIGITS = 1_262_612
 _DIGITS_PER_CHUNK = 2048

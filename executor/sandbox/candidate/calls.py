@@ -151,9 +151,10 @@ def _call(
 
 def _make_tensor_call(device: str) -> Call:
     """Make a function that passes fresh torch tensors on a device, which the program must not change."""
-    from .torch_values import from_torch, to_torch
+    from .torch_values import OUT_OF_MEMORY, from_torch, to_torch
 
     decode, encode = decode_value, encode_value
+    get_mro = type.__dict__["__mro__"].__get__
 
     def call(
         function: Any,
@@ -172,7 +173,8 @@ def _make_tensor_call(device: str) -> Call:
             if result is not None:
                 value = values[result]
         except BaseException as error:
-            is_oom = "allocate memory" in error_message(error)  # torch has no exception type for this on the CPU
+            is_oom = any(kind is OUT_OF_MEMORY for kind in get_mro(type(error)))  # of the GPU
+            is_oom |= "allocate memory" in error_message(error)
             emit("e", "MemoryError" if is_oom else describe_exception(error))
             return
         try:

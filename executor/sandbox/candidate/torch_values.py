@@ -15,6 +15,8 @@ _TENSOR = torch.Tensor
 _TOLIST = torch.Tensor.tolist
 _MAKE = torch.tensor
 _NO_GRAD = torch.no_grad
+OUT_OF_MEMORY = torch.OutOfMemoryError
+"""Raised for the memory of a GPU; for that of the CPU torch has no type."""
 
 
 def to_torch(value: Any, device: str = "cpu") -> Any:

@@ -38,7 +38,7 @@ def reset(pid: int, spec: dict[str, Any], *, had_input: bool) -> bool:
             otherwise, unless candidates run as that user.
 
     Returns:
-        True only if nothing remains, after at most `MAX_RESET_S`.
+        True only if nothing remains, after at most `MAX_RESET_S` or the spec's `max_reset_s`.
     """
     start = time.monotonic()
     if spec["owns_namespace"]:
@@ -50,7 +50,7 @@ def reset(pid: int, spec: dict[str, Any], *, had_input: bool) -> bool:
         for name in spec["empty_sizes"]:
             _remove_contents(spec[name])
         clean = not any(os.listdir(spec[name]) for name in spec["empty_sizes"])
-    return clean and time.monotonic() - start < MAX_RESET_S
+    return clean and time.monotonic() - start < spec.get("max_reset_s", MAX_RESET_S)
 
 
 def kill_candidate(pid: int, spec: dict[str, Any]) -> None:

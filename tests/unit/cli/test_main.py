@@ -167,3 +167,19 @@ def test_a_fault_without_ctrl_c_stays_a_fault(monkeypatch):
     monkeypatch.setattr(lightning_cli, "build_run_from_arguments", broken)
     with pytest.raises(RuntimeError, match="broken"):
         main(["fit", "--config", "any.yaml"])
+
+
+def test_a_full_gpu_is_one_line_that_names_keys(monkeypatch, capsys):
+    from cli.config import cli as lightning_cli
+
+    text = "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 1 GiB\nfree. See documentation for Memory"
+
+    def full(*_):
+        raise torch.OutOfMemoryError(text)
+
+    monkeypatch.setattr(lightning_cli, "build_run_from_arguments", full)
+    assert main(["fit", "--config", "any.yaml"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "trainer.accumulate_grad_batches" in error
+    assert error.endswith("(CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 1 GiB free)\n")

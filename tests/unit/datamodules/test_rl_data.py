@@ -31,8 +31,8 @@ class Collector:
     def plan_passes(self, minibatches):
         return [minibatches]
 
-    def collect_rollouts(self, draw_prompts, minibatches):
-        prompts = draw_prompts(0)
+    def collect_rollouts(self, draw_prompts, iteration, minibatches):
+        prompts = draw_prompts(iteration)
         self.calls.append((prompts, minibatches))
         num = len(prompts.prompts) // minibatches.size * minibatches.num_epochs * minibatches.num_micro_batches
         return [f"batch {number}" for number in range(num)]
@@ -225,8 +225,8 @@ def test_wrong_settings_are_one_line(data_dir, tokenizer, settings, message):
 class DepthCollector(Collector):
     """Says that every completion of depth 1 passed."""
 
-    def collect_rollouts(self, draw_prompts, minibatches):
-        self.calls.append(draw_prompts(0))
+    def collect_rollouts(self, draw_prompts, iteration, minibatches):
+        self.calls.append(draw_prompts(iteration))
         return [SimpleNamespace(stats=RolloutStats(counts_by_depth={1: (4, 4)}))]
 
 

@@ -15,6 +15,7 @@ from datamodules.sampler import (
     count_draws_by_source,
 )
 from datamodules.sft_data import TEST_SPLITS, SFTDataModule
+from datamodules.sft_samples import drop_long_samples
 from tests.support.small_data import row, write_small_data
 
 BOTH = {"atomic": MixturePart(weight=1.0), "synthetic_train": MixturePart(weight=3.0)}
@@ -170,10 +171,10 @@ def test_loss_falls_on_the_completion_alone(data_dir):
 def test_long_samples_are_left_out_with_one_counted_warning(data_dir):
     data = ready(data_dir, {"synthetic_train": MixturePart()})
     samples = data._train_samples["synthetic_train"]
-    data.max_length = max(sample.num_tokens() for sample in samples) - 1
-    fitting = [sample for sample in samples if sample.num_tokens() <= data.max_length]
+    max_length = max(sample.num_tokens() for sample in samples) - 1
+    fitting = [sample for sample in samples if sample.num_tokens() <= max_length]
     with pytest.warns(UserWarning, match=f"train: {12 - len(fitting)} of 12 samples are longer") as caught:
-        assert data._fitting(samples, "synthetic_train") == fitting
+        assert drop_long_samples(samples, max_length, split="synthetic_train") == fitting
     assert len(caught) == 1
     assert 0 < len(fitting) < 12
     with pytest.raises(ValueError, match="no sample fits max_length 3"), pytest.warns(UserWarning, match="longer than"):

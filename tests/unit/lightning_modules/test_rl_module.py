@@ -135,6 +135,21 @@ def test_a_resumed_run_is_bitwise_the_run_that_was_never_stopped(start, data_dir
     assert same(trained, reloaded.state_dict())
 
 
+def test_an_adaptive_entropy_bonus_is_resumed_bitwise(start, data_dir, tmp_path):
+    def run(name: str, *, target: float | None = 9.0, **settings):
+        algorithm = replace(PPO, entropy_target=target, overlong_buffer=4, loss_aggregation="seq-mean-token-mean")
+        module = module_of(start, algorithm=algorithm, critic=replace(CRITIC, warmup_iterations=0))
+        return train(start, data_dir, tmp_path / name, module=module, **settings)
+
+    straight, trainer = run("straight", max_epochs=3)
+    assert straight.entropy_controller.coef == pytest.approx(0.01 + 3 * 0.005)  # the entropy is below 9 nats
+    assert trainer.callback_metrics["policy/entropy_coef"] == pytest.approx(0.01 + 2 * 0.005)
+    run("half", max_epochs=2, callbacks=[RunCheckpoint(str(tmp_path / "run"))])
+    resumed, _ = run("resumed", max_epochs=3, ckpt_path=str(tmp_path / "run" / "checkpoints" / "epoch_00002.ckpt"))
+    assert resumed.entropy_controller == straight.entropy_controller
+    assert same(weights(straight), weights(resumed))
+
+
 EXAMPLES = SFTExamplesConfig(split="synthetic_train", batch_size=4)
 
 

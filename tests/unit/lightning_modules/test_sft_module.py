@@ -104,6 +104,7 @@ def test_a_resumed_run_ends_with_bitwise_the_same_parameters(data_dir, tmp_path)
     trainer = trainer_of(tmp_path)
     trainer.fit(resumed, data_of(data_dir), ckpt_path=str(path))
     assert trainer.global_step == 12
+    assert all(parameter.grad is None for parameter in resumed.policy.parameters())  # freed for validation
     for (name, a), b in zip(straight.policy.named_parameters(), resumed.policy.parameters(), strict=True):
         assert torch.equal(a, b), name
     assert not torch.equal(straight.policy.causal_lm.lm_head.weight, half.policy.causal_lm.lm_head.weight)

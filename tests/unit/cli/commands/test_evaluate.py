@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
+from cli.evaluation import inputs as evaluation_inputs
 from cli.evaluation import run as evaluation_run
 from cli.evaluation.plan import EvaluationPlan, Suite, parse_plan
 from cli.evaluation.report import read_references, render_markdown, to_json, wording_differences, write_results
@@ -16,7 +18,7 @@ from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, TestKind
 from lightning_modules.evaluation.records import Evaluation, GradedCompletion, TaskResult
 from lightning_modules.evaluation.reference_logprobs import LineSummary
-from lightning_modules.models.loading import load_policy
+from lightning_modules.models.loading import fingerprint, load_policy
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
@@ -99,6 +101,9 @@ def test_a_plan_from_a_file() -> None:
     assert plan.suites[0].stop == ("\n\n\n",)
     assert plan.ks == [1, 2]
     assert EvaluationPlan(checkpoint="c", suites=(Suite(benchmark="b"),), num_samples=0).ks == []
+    assert "engine" not in plan.to_json()
+    served = parse_plan({"checkpoint": "c", "suites": suites, "engine": "http://a:1"}, source="e.yaml")
+    assert served.to_json()["engine"] == "http://a:1"
 
 
 @pytest.mark.parametrize(
@@ -106,6 +111,7 @@ def test_a_plan_from_a_file() -> None:
     [
         ({"sutes": []}, r"e.yaml: unknown key sutes; did you mean 'suites'\?"),
         ({"checkpoint": 3}, "e.yaml: checkpoint must be text, not 3"),
+        ({"engine": "vlm"}, "e.yaml: engine is 'vlm'; it must be native"),
         ({"suites": []}, "e.yaml: suites is empty"),
         ({"suites": [{"data": "d"}]}, "e.yaml: suites.0: the suite of d needs a split"),
         ({"suites": [{"data": "d", "benchmark": "b"}]}, "a suite needs either data .* or benchmark"),
@@ -299,13 +305,13 @@ def test_rows_of_a_public_dataset(material: Path, tmp_path: Path, executor: Fake
 
 def test_each_suite_has_its_format(material: Path, monkeypatch: pytest.MonkeyPatch, executor: FakeExecutor) -> None:
     formats = []
-    real = evaluation_run.set_format
+    real = evaluation_inputs.set_format
 
     def noted(tokenizer, prompt_format):
         real(tokenizer, prompt_format)
         formats.append(get_format(tokenizer))
 
-    monkeypatch.setattr(evaluation_run, "set_format", noted)
+    monkeypatch.setattr(evaluation_inputs, "set_format", noted)
     assert run(material, "--system", "Be brief.") == 0
     assert formats == [PromptFormat(system="Be brief.")]
 
@@ -357,3 +363,28 @@ def test_refusals(
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"atomforge: error: {line.format(data=material / 'data')}")
     assert executor.submissions == []
+
+
+def test_weights_published_in_bfloat16_are_loaded_in_it_and_count_as_the_same(tmp_path: Path) -> None:
+    tokenizer = train_tokenizer(["def solve(x): return x"], 280, tmp_path / "tokenizer")
+    sizes = TinyLlamaConfig(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16)
+    for name, dtype in (("half", torch.bfloat16), ("full", torch.float32)):
+        build_causal_lm(sizes, tokenizer, 0).to(dtype).save_pretrained(tmp_path / name)
+        tokenizer.save_pretrained(tmp_path / name)
+    half = [evaluation_inputs.load_model(tmp_path / "half", dtype=dtype)[0] for dtype in ("bfloat16", "float32")]
+    assert [model.dtype for model in half] == [torch.bfloat16, torch.float32]
+    assert fingerprint(half[0]) == fingerprint(half[1])
+    full, _ = evaluation_inputs.load_model(tmp_path / "full", dtype="bfloat16")  # rounding would change the weights
+    assert full.dtype == torch.float32
+    assert fingerprint(full) != fingerprint(half[0])
+
+
+def test_model_stays_on_the_cpu_if_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, device: moved.append(device.type))
+    monkeypatch.setattr(evaluation_inputs, "load_policy", lambda checkpoint, dtype: (torch.nn.Linear(1, 1), None))
+    for accelerator in ("auto", "gpu", "cpu"):
+        evaluation_inputs.load_model("run", accelerator=accelerator)
+    assert moved == ["cuda", "cuda", "cpu"]
+    assert not torch.backends.cuda.cudnn_sdp_enabled()

@@ -1,7 +1,9 @@
 """`atomforge export`: what it writes is the model, for transformers alone."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import huggingface_hub
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -83,3 +85,54 @@ def test_what_is_refused_in_one_line(saved, tmp_path, capsys):
         assert error.count("\n") == 1
     assert list(full.iterdir()) == []
     assert not (tmp_path / "new").exists()
+
+
+class FakeHub:
+    """The methods of `huggingface_hub.HfApi` that `export` calls."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.calls: list[tuple] = []
+
+    def create_repo(self, repo_id, *, repo_type, exist_ok):
+        if self.error is not None:
+            raise self.error
+        self.calls.append((repo_id, repo_type, exist_ok))
+
+    def upload_folder(self, *, repo_id, folder_path, commit_message):
+        self.calls.append((repo_id, sorted(path.name for path in folder_path.iterdir()), commit_message))
+        return SimpleNamespace(commit_url=f"https://hub.test/{repo_id}/commit/1")
+
+
+def push(monkeypatch, run, output, name="me/model", *, hub=None, token="hf_x"):
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub or FakeHub())
+    monkeypatch.setattr(huggingface_hub, "get_token", lambda: token)
+    return main(["export", "--checkpoint", str(run), "--output", str(output), "--push", name])
+
+
+def test_the_folder_is_uploaded(saved, tmp_path, monkeypatch, capsys):
+    hub = FakeHub()
+    assert push(monkeypatch, saved[2], tmp_path / "out", hub=hub) == 0
+    created, (name, files, message) = hub.calls
+    assert created == ("me/model", "model", True)
+    assert name == "me/model"
+    assert files == sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert message == "Upload out by atomforge export"
+    assert "uploaded: https://hub.test/me/model/commit/1" in capsys.readouterr().out
+
+
+def test_what_the_hub_refuses_is_one_line(saved, tmp_path, monkeypatch, capsys):
+    def refused(*arguments, **settings) -> str:
+        assert push(monkeypatch, saved[2], *arguments, **settings) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        return error
+
+    out = tmp_path / "out"
+    assert "--push me/model: no token of the Hugging Face hub" in refused(out, token=None)
+    assert "--push model: name the repository as OWNER/NAME" in refused(out, "model")
+    assert "--push me/a b: " in refused(out, "me/a b")
+    assert not out.exists()  # refused before anything is written
+    offline = FakeHub(ConnectionError("no route to huggingface.co"))
+    assert f"--push me/model: no route to huggingface.co ({out} is complete)" in refused(out, hub=offline)
+    assert (out / "config.json").exists()

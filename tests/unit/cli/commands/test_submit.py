@@ -10,7 +10,7 @@ import yaml
 from cli.main import main
 from cli.slurm.client import SubmittedJob, read_submitted
 from cli.slurm.config import SlurmConfig, parse_time, read_slurm_config
-from cli.slurm.plan import plan_study
+from cli.slurm.plan import plan_evaluation, plan_fit, plan_study
 from cli.slurm.script import Job, write_script
 from cli.study.arm import Arm
 from executor.commands.errors import UsageError
@@ -39,7 +39,7 @@ def test_script_requests_the_resources_of_the_config(tmp_path: Path, monkeypatch
         "#SBATCH --partition=p", "#SBATCH --account=a", "#SBATCH --qos=q", "#SBATCH --constraint=h100",
     }  # fmt: skip
     assert f"cd '{tmp_path}/w d' || exit 1\nexport A='b c'\nmodule load cuda\n" in text
-    assert "srun --kill-on-bad-exit=1 --container-image=i.sqsh" in text
+    assert "srun --cpus-per-task=6 --kill-on-bad-exit=1 --container-image=i.sqsh" in text
     once = script(SlurmConfig(requeue=False), ["x"])
     assert "--no-requeue" in once
     assert "trap" not in once
@@ -63,14 +63,57 @@ def run_script(tmp_path: Path, text: str, srun: str, *, signal: str = "", **envi
 
 def test_words_arrive_whole_and_the_exit_code_comes_back(tmp_path: Path):
     text = script(SlurmConfig(), ["a", "it's", '"b" c'])
-    code, said = run_script(tmp_path, text, 'echo "$#:$2:$3:$4"; exit 7')
-    assert (code, said) == (7, '4:a:it\'s:"b" c\n')
+    code, said = run_script(tmp_path, text, 'shift 2; echo "$#:$1:$2:$3"; exit 7')
+    assert (code, said) == (7, '3:a:it\'s:"b" c\n')
 
 
 def test_an_element_of_an_array_runs_its_own_command(tmp_path: Path):
     text = script(SlurmConfig(), ["a", "0"], ["a", "1"])
     assert "#SBATCH --array=0-1" in text
-    assert run_script(tmp_path, text, 'echo "$3"', SLURM_ARRAY_TASK_ID="1") == (0, "1\n")
+    assert run_script(tmp_path, text, 'echo "$4"', SLURM_ARRAY_TASK_ID="1") == (0, "1\n")
+
+
+def test_rollout_servers_have_nodes_of_their_own_and_the_command_gets_their_addresses(tmp_path: Path):
+    config = SlurmConfig(nodes=2, tasks_per_node=4, gpus_per_node=4, cpus_per_task=3, rollout_servers=2)
+    job = Job(name="n", commands=[["python", "fit"]], runs=[None], server=["serve", "it's"])
+    text = write_script(job, config, log=tmp_path)
+    assert "#SBATCH --nodes=4" in text
+    calls = tmp_path / "calls"
+    srun = f"""[[ $* == *servers* ]] || sleep 0.5; printf '%s|' "$@" >> {calls}; echo >> {calls}; echo done"""
+    for name, body in (("srun", srun), ("scontrol", 'printf "%s\\n" n1 n2 n3 n4')):
+        (tmp_path / name).write_text(f"#!/bin/bash\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_NODELIST": "n[1-4]"}
+    subprocess.run(["bash", "-c", text], env=environment, check=True, timeout=20)
+    servers, ranks = (line.rstrip("|").split("|") for line in calls.read_text().splitlines())
+    assert servers == [
+        "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=12", "--nodelist=n3,n4",
+        f"--output={tmp_path}/n-servers-%j.log", "serve", "it's",
+    ]  # fmt: skip
+    assert ranks == [
+        "--kill-on-bad-exit=1", "--nodes=2", "--ntasks=8", "--nodelist=n1,n2", "python", "fit",
+        "--model.init_args.rollout.engine", "http://n3:8000,http://n4:8000",
+    ]  # fmt: skip
+
+
+def test_a_rollout_server_starts_with_the_policy_of_the_run(tmp_path: Path):
+    base = tmp_path / "rl.yaml"
+    base.write_text(yaml.safe_dump({"run_dir": "r", "model": {"init_args": {"init_from": "runs/sft"}}}))
+    config = SlurmConfig(tasks_per_node=2, gpus_per_node=2, rollout_servers=1, container="i.sqsh")
+    assert plan_fit([str(base)], [], config, name="n", seeds=[]).server == [
+        "python", "-m", "lightning_modules.generation.vllm.serve", "--checkpoint", "runs/sft",
+        "--host", "0.0.0.0", "--port", "8000", "--tensor-parallel-size", "2",
+    ]  # fmt: skip
+    other = ["--model.init_args.init_from", "runs/other"]
+    assert plan_fit([str(base)], other, config, name="n", seeds=[]).server[4] == "runs/other"
+    assert plan_fit([str(base)], [], SlurmConfig(), name="n", seeds=[]).server == []
+    with pytest.raises(UsageError, match=r"rollout\.engine follows from slurm\.rollout_servers"):
+        plan_fit([str(base)], ["--model.init_args.rollout.engine", "vllm"], config, name="n", seeds=[])
+    base.write_text("run_dir: r\n")
+    with pytest.raises(UsageError, match=r"slurm\.rollout_servers is for RL"):
+        plan_fit([str(base)], [], config, name="n", seeds=[])
+    with pytest.raises(UsageError, match="an evaluation uses none"):
+        plan_evaluation([str(base)], [], SlurmConfig(rollout_servers=1), name="n")
 
 
 @pytest.mark.parametrize(
@@ -96,6 +139,7 @@ def test_before_the_time_is_over_the_job_goes_back_into_the_queue(tmp_path: Path
         ({"time": "4 hours"}, r"slurm.time must have the form \[D-\]HH:MM:SS.*'4 hours'"),
         ({"time": "00:05:00"}, "slurm.time 00:05:00 is too short: signal_before_end_s takes 300 s of it"),
         ({"requeue_before_s": 60}, "slurm.requeue_before_s was renamed to slurm.signal_before_end_s"),
+        ({"rollout_servers": -1}, "slurm.rollout_servers must be at least 0, not -1"),
         ({"nodes": 0}, "slurm.nodes must be at least 1, not 0"),
         ({"gpus_per_node": 8}, "tasks_per_node is 1, but gpus_per_node 8"),
         ({"directives": ["constraint=h100"]}, "'constraint=h100' is not an option of sbatch"),

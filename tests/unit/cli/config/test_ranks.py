@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
+from cli.config import ranks
 from cli.config.ranks import count_local_ranks, rank_process, resolve_hardware_settings
 from lightning_modules.models import autotune
 from lightning_modules.models.autotune import CpuBenchmark
@@ -25,12 +27,13 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return FOUND
 
     monkeypatch.setattr(autotune, "benchmark_cpu", measure)
-    monkeypatch.setattr(autotune, "count_cores", lambda: 12)
+    monkeypatch.setattr(ranks, "count_cores", lambda: 12)
     for name in (
         "LOCAL_RANK",
         "RANK",
         "SLURM_NTASKS",
         "SLURM_PROCID",
+        "SLURM_CPUS_PER_TASK",
         "NODE_RANK",
         "ATOMFORGE_LAUNCHER",
         "ATOMFORGE_MACHINE",
@@ -153,3 +156,29 @@ def test_a_main_process_can_run_a_second_command(monkeypatch: pytest.MonkeyPatch
     with rank_process():
         monkeypatch.setenv("LOCAL_RANK", "0")  # as Lightning does
     assert not {"LOCAL_RANK", "ATOMFORGE_LAUNCHER", "ATOMFORGE_MACHINE"} & set(os.environ)
+
+
+def test_a_gpu_that_torch_does_not_find_gets_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(ranks, "GPU_DRIVER", tmp_path / "nvidiactl")
+    ranks.note_unused_gpu("auto")
+    assert capsys.readouterr().err == ""
+    (tmp_path / "nvidiactl").touch()
+    ranks.note_unused_gpu("cpu")
+    assert capsys.readouterr().err == ""
+    ranks.note_unused_gpu("auto")
+    assert "this machine has an NVIDIA GPU, but torch finds none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("per_task", "num_threads"), [("12", 12), ("6", 3)])
+def test_cores_of_a_bound_rank_are_not_divided(
+    tmp_path: Path, measured: list[int], monkeypatch: pytest.MonkeyPatch, per_task: str, num_threads: int
+) -> None:
+    """Of 12 cores: all of them belong to a rank of 12, those of four ranks of 6 that are not bound are shared."""
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", per_task)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("RANK", "1")
+    assert chosen(tmp_path, resumed=False, devices=4).num_threads == num_threads

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cli.study.load import load_study
 from cli.study.migrate import migrate_config, migrate_path, migrate_result, migrate_study_text, migrate_tag
-from cli.study.plan import load_study
 from cli.study.results import ArmResult, load_results
 from executor.commands.errors import UsageError
 from tests.support.study_results import arm, evaluation

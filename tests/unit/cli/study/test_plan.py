@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.study.plan import StudyConfig, load_study
+from cli.study.load import load_study
+from cli.study.plan import StudyConfig
 from executor.commands.errors import UsageError
 
 STUDY = {

@@ -171,8 +171,8 @@ def test_ranks_divide_the_tasks_of_rank_0_and_only_it_runs_programs(data_dir, to
 def test_a_curriculum_chooses_the_depths(data_dir, tokenizer):
     data = data_of(data_dir, tokenizer, curriculum=CurriculumConfig(start=1, num_iterations=1))
     module = data.trainer.lightning_module
-    module.collect_rollouts = lambda draw_prompts, minibatches: [
-        SimpleNamespace(stats=RolloutStats(counts_by_depth={1: (4, 4)}), prompts=draw_prompts(0).prompts)
+    module.collect_rollouts = lambda draw_prompts, iteration, minibatches: [
+        SimpleNamespace(stats=RolloutStats(counts_by_depth={1: (4, 4)}), prompts=draw_prompts(iteration).prompts)
     ]
     drawn = [{prompt.depth for batch in data.train_dataloader() for prompt in batch.prompts} for _ in range(2)]
     assert drawn == [{1}, {1, 2}]

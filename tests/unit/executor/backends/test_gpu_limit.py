@@ -1,11 +1,16 @@
 """The GPU memory limit with a fake driver: which processes it kills; and the files and devices of profiles."""
 
+import functools
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
-from executor.backends.gpu_limit import GpuMemoryLimiter, parse_memory
+from executor.backends import gpu_canary, gpu_limit
+from executor.backends.gpu_limit import GpuLimitedBackend, GpuMemoryLimiter
 from executor.backends.profiles import find_torch_files, load_profile
 from executor.types import PROFILES, START_UP_S, Limits
 from tests.support.optional import needs_torch
@@ -19,13 +24,6 @@ PARENT = [
     "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
     "print(child.pid, flush=True)\nchild.wait()\nprint('over', flush=True)\ntime.sleep(60)",
 ]
-
-
-def test_parse_memory_sums_gpus_and_rejects_other_text() -> None:
-    assert parse_memory("12, 100\n13, 5\n12, 1\n") == {12: 101 << 20, 13: 5 << 20}
-    assert parse_memory("") == {}
-    with pytest.raises(OSError, match="nvidia-smi printed '12, \\[N/A\\]'"):
-        parse_memory("12, [N/A]")
 
 
 def test_limiter_kills_only_sandboxed_processes_over_the_limit() -> None:
@@ -57,6 +55,25 @@ def test_limiter_kills_only_sandboxed_processes_over_the_limit() -> None:
             process.wait()
 
 
+def test_memory_of_all_processes_of_a_sandbox_counts_together() -> None:
+    sandbox = subprocess.Popen(PARENT, stdout=subprocess.PIPE, text=True)
+    assert sandbox.stdout is not None
+    program = int(sandbox.stdout.readline())
+    held = {program: 60, sandbox.pid: 30}
+    limiter = GpuMemoryLimiter(limit_bytes=100, query=lambda: dict(held), poll_s=0.01)
+    try:
+        limiter.add(sandbox.pid)
+        time.sleep(0.1)
+        assert limiter.num_killed == 0
+        held[sandbox.pid] = 41
+        assert sandbox.wait(60) == -9
+        wait_until(lambda: limiter.num_killed >= 2)
+    finally:
+        limiter.close()
+        sandbox.kill()
+        sandbox.stdout.close()
+
+
 def test_limiter_kills_sandboxes_when_the_driver_fails() -> None:
     sandbox = subprocess.Popen(SLEEP)
     answers = [{}]
@@ -76,10 +93,36 @@ def test_limiter_kills_sandboxes_when_the_driver_fails() -> None:
 
 def test_limiter_without_driver_raises_os_error() -> None:
     def nothing() -> dict[int, int]:
-        raise OSError("nvidia-smi does not answer")
+        raise OSError("the driver does not answer")
 
     with pytest.raises(OSError, match="does not answer"):
         GpuMemoryLimiter(limit_bytes=1, query=nothing)
+
+
+def test_profile_is_refused_where_the_driver_uses_other_pids(monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml = SimpleNamespace(read_memory=lambda gpu: {1: 5}, find=lambda gpu: SimpleNamespace(uuid="GPU-a"))
+    program = "print('ready', flush=True); import sys; sys.stdin.read()"
+    monkeypatch.setenv("ATOMFORGE_SANDBOX_GPU", "0")
+    monkeypatch.setattr(gpu_limit, "Nvml", lambda: nvml)
+    monkeypatch.setattr(gpu_limit, "check_pids", functools.partial(gpu_canary.check_pids, program=program))
+    monkeypatch.setattr(gpu_canary, "TIMEOUT_S", 0.2)
+    backend = SimpleNamespace(name="fake", description="fake")
+    with pytest.raises(ValueError, match="^profile cuda: the driver reports processes by other PIDs .*--pid=host"):
+        GpuLimitedBackend(backend)  # type: ignore[arg-type]
+
+
+def test_canary_is_found_by_its_pid_and_explains_why_it_cannot_run() -> None:
+    reported: dict[int, int] = {}
+
+    def query() -> dict[int, int]:
+        newest = max(psutil.Process().children(), key=psutil.Process.create_time)
+        reported[newest.pid] = 1
+        return reported
+
+    gpu_canary.check_pids("GPU-a", query, program="import sys; print('ready', flush=True); sys.stdin.read()")
+    assert not psutil.pid_exists(min(reported))
+    with pytest.raises(OSError, match="GPU GPU-a cannot be used: no such device"):
+        gpu_canary.check_pids("GPU-a", query, program="import sys; sys.exit('no such device')")
 
 
 @needs_torch

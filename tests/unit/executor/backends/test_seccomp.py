@@ -2,11 +2,14 @@
 
 import base64
 import errno
+import re
 import struct
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from executor.backends import seccomp
 from executor.backends.base import SANDBOX_DIR, worker_command
 from executor.backends.seccomp import build_seccomp_filter
 
@@ -68,8 +71,32 @@ def test_filter_denies_dangerous_calls(machine, arch, numbers):
     assert decide(program, 0x40000003, numbers["read"]) == denial(errno.EPERM)  # 32-bit calls
 
 
+@pytest.mark.parametrize(
+    ("column", "header"),
+    [(0, "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"), (1, "/usr/include/asm-generic/unistd.h")],
+)
+def test_numbers_are_those_of_the_kernel_s_headers(column, header):
+    if not Path(header).exists():
+        pytest.skip("the kernel's headers are not installed")
+    numbers = dict(re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)\b", Path(header).read_text()))
+    latest = max(map(int, numbers.values()))
+    names = {
+        "clone": seccomp._CLONE,
+        "clone3": seccomp._CLONE3,
+        "socket": seccomp._SOCKET,
+        "prlimit64": seccomp._PRLIMIT,
+    }
+    ours = {name: number[column] for name, number in (seccomp._DENIED | names).items() if number[column] <= latest}
+    assert len(ours) > 50
+    assert ours == {name: int(numbers[name]) for name in ours}
+
+
 def test_filter_denies_x32_calls():
     assert decide(build_seccomp_filter("x86_64"), X86_64, 0x40000000) == denial(errno.EPERM)
+
+
+def test_containers_on_a_mac_have_the_filter_of_64_bit_arm():
+    assert build_seccomp_filter("arm64") == build_seccomp_filter("aarch64")
 
 
 def test_unknown_machine_has_no_filter():

@@ -16,6 +16,7 @@ from executor.commands.doctor import (
     check_memory,
     check_package,
     check_sandbox,
+    check_system,
 )
 from executor.commands.main import main
 
@@ -38,23 +39,80 @@ def test_working_sandbox_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.level, found.detail, found.fix) == (Level.OK, "runs programs: docker with 1 worker", "")
 
 
+LINUX, MACOS = "linux", "darwin"
+APT, DNF, PACMAN, BREW = ("apt-get",), ("dnf",), ("pacman",), ("brew",)
+
+
 @pytest.mark.parametrize(
-    ("name", "reason", "there", "fix"),
+    ("name", "reason", "system", "there", "fix"),
     [
-        ("bubblewrap", "bwrap was not found", (), "sudo apt-get install bubblewrap"),
-        ("bubblewrap", "no namespaces", ("bwrap",), "sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"),
-        ("docker", "run `atomforge-executor build`", ("docker",), "atomforge-executor build"),
-        ("docker", "no engine", (), "sudo apt-get install docker.io"),
-        ("docker", "no engine", ("dockerd",), "sudo systemctl start docker"),
+        ("bubblewrap", "not installed", LINUX, APT, "sudo apt-get install -y bubblewrap"),
+        ("bubblewrap", "not installed", LINUX, DNF, "sudo dnf install -y bubblewrap"),
+        ("bubblewrap", "not installed", LINUX, PACMAN, "sudo pacman -S --needed bubblewrap"),
+        ("bubblewrap", "not installed", LINUX, (), "install bubblewrap with the package manager of this system"),
+        ("bubblewrap", "no namespaces", LINUX, ("bwrap", *APT), "run as root, or use Docker"),
+        ("bubblewrap", "exists on Linux only", MACOS, BREW, ""),
+        ("docker", "run `atomforge-executor build`", LINUX, ("docker",), "atomforge-executor build"),
+        ("docker", "no engine", LINUX, APT, "sudo apt-get install -y docker.io"),
+        ("docker", "no engine", LINUX, DNF, "sudo dnf install -y moby-engine"),
+        ("docker", "no engine", LINUX, PACMAN, "sudo pacman -S --needed docker"),
+        ("docker", "no engine", MACOS, BREW, "brew install --cask docker-desktop"),
+        ("docker", "no engine", LINUX, ("dockerd",), "sudo systemctl enable --now docker"),
+        ("docker", "no engine", MACOS, ("docker",), "open -a Docker"),
+        ("docker", "no permission to open X", LINUX, ("docker",), "sudo usermod -aG docker $USER && newgrp docker"),
     ],
 )
-def test_fix_of_a_sandbox(monkeypatch: pytest.MonkeyPatch, name: str, reason: str, there: tuple, fix: str) -> None:
+def test_fix_of_a_sandbox(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, reason: str, system: str, there: tuple, fix: str
+) -> None:
     monkeypatch.setattr(doctor.shutil, "which", lambda program: f"/bin/{program}" if program in there else None)
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(doctor, "_SYSCTLS", tmp_path)
     fail(monkeypatch, reason)
     found = check_sandbox(name)
     assert found.level is Level.MISSING
     assert found.detail == reason
-    assert found.fix.startswith(fix)
+    assert found.fix == fix
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fix"),
+    [
+        ("kernel/apparmor_restrict_unprivileged_userns", 1, "kernel.apparmor_restrict_unprivileged_userns=0"),
+        ("kernel/unprivileged_userns_clone", 0, "kernel.unprivileged_userns_clone=1"),
+        ("user/max_user_namespaces", 0, "user.max_user_namespaces=15000"),
+    ],
+)
+def test_fix_of_forbidden_namespaces_sets_what_forbids_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: int, fix: str
+) -> None:
+    permitted = {"kernel/apparmor_restrict_unprivileged_userns": 0, "kernel/unprivileged_userns_clone": 1}
+    for path, content in (permitted | {"user/max_user_namespaces": 4000} | {name: value}).items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(f"{content}\n")
+    monkeypatch.setattr(doctor, "_SYSCTLS", tmp_path)
+    monkeypatch.setattr(doctor.shutil, "which", lambda program: "/bin/bwrap")
+    fail(monkeypatch, "Creating new namespace failed")
+    assert check_sandbox("bubblewrap").fix == f"sudo sysctl -w {fix}"
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "level", "fix"),
+    [
+        ("Linux", "x86_64", Level.OK, ""),
+        ("Linux", "aarch64", Level.OK, ""),
+        ("Darwin", "arm64", Level.OK, ""),
+        ("Linux", "riscv64", Level.MISSING, ""),
+        ("Windows", "AMD64", Level.BROKEN, "use Linux, macOS, or WSL 2 on Windows"),
+    ],
+)
+def test_system(monkeypatch: pytest.MonkeyPatch, system: str, machine: str, level: Level, fix: str) -> None:
+    monkeypatch.setattr(doctor.platform, "system", lambda: system)
+    monkeypatch.setattr(doctor.platform, "release", lambda: "6.1")
+    monkeypatch.setattr(doctor.platform, "machine", lambda: machine)
+    found = check_system()
+    assert (found.level, found.fix) == (level, fix)
+    assert found.detail.startswith(f"{system} 6.1, {machine}")
 
 
 @pytest.mark.parametrize(("free_gib", "level"), [(3.9, Level.MISSING), (4.1, Level.OK)])

@@ -6,7 +6,8 @@ from enum import IntEnum, StrEnum
 
 import pytest
 
-from executor.sandbox.codec import decode_value, encode_value, parse_tagged
+from executor.sandbox.codec import decode_value, encode_value
+from executor.strict_json import parse_tagged
 
 Point = namedtuple("Point", "x y")
 

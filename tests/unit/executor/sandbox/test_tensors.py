@@ -6,8 +6,9 @@ import math
 import pytest
 
 from executor.grading.compare import values_equal
-from executor.sandbox.codec import decode_value, encode_value, parse_tagged
+from executor.sandbox.codec import decode_value, encode_value
 from executor.sandbox.tensors import DTYPES, MAX_ELEMENTS, TensorValue, decode_tensor
+from executor.strict_json import parse_tagged
 
 
 def f32(*data: float, shape: tuple[int, ...] | None = None, dtype: str = "float32") -> TensorValue:

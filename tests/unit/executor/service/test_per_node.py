@@ -9,6 +9,7 @@ import pytest
 
 from executor.api import grade
 from executor.grading.tasks import parse_task
+from executor.service import per_node
 from executor.service.per_node import NodeService, get_service_folder, open_node_executor, parse_node_backend
 from executor.types import Status, Submission
 
@@ -64,3 +65,22 @@ def test_service_that_does_not_start_raises_its_error(tmp_path: Path, monkeypatc
             service.open()
     finally:
         service.close()
+
+
+@pytest.mark.parametrize(("cores_of_job", "expected"), [("4", 4), ("2", 1), (None, 1)])
+def test_service_of_a_slurm_job_uses_all_cores_of_the_job(monkeypatch, cores_of_job, expected):
+    """A rank is bound to one core of 4; without a cgroup the kernel would give the service more than the job's."""
+    affinity = {0}
+    monkeypatch.delenv("SLURM_CPUS_ON_NODE", raising=False)
+    if cores_of_job is not None:
+        monkeypatch.setenv("SLURM_CPUS_ON_NODE", cores_of_job)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(affinity))
+
+    def bind(pid, cores):
+        affinity.clear()
+        affinity.update(cores)
+
+    monkeypatch.setattr(os, "sched_setaffinity", bind)
+    per_node.use_cores_of_job()
+    assert len(affinity) == expected

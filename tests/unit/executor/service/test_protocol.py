@@ -9,18 +9,7 @@ import pytest
 from executor.grading.pass_at_k import summarize_batch
 from executor.grading.rewards import RewardConfig
 from executor.grading.tasks import TASK_KEYS, parse_task
-from executor.service.models import (
-    ExecutionLine,
-    GradeDone,
-    GradeRequest,
-    LimitsRow,
-    OutcomeLine,
-    RewardsRow,
-    RunDone,
-    RunRequest,
-    TaskRow,
-    override,
-)
+from executor.service.models import GradeRequest, LimitsRow, RewardsRow, RunRequest, TaskRow, override
 from executor.service.protocol import (
     MalformedBody,
     encode_done,
@@ -32,6 +21,7 @@ from executor.service.protocol import (
     parse_outcome,
     parse_request,
 )
+from executor.service.responses import ExecutionLine, GradeDone, OutcomeLine, RunDone
 from executor.types import CallResult, Execution, Limits, Outcome, Reward, Run, Status, Submission
 
 TASK = {"task_id": "t", "entry_point": "f", "tests": [{"args": [1], "expected": {"$tuple": [1, "a"]}}]}

@@ -24,6 +24,7 @@ from lightning_modules.evaluation.statistics import (
 from lightning_modules.generation.sampler import Completion, stream_id
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.training.sample_texts import sample_text
+from tests.support.fake_engine import FakeEngine
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import task_prompt
 
@@ -105,11 +106,28 @@ def test_counts_scores_and_statuses_by_hand(model, tokenizer, scripted):
     assert {(name, number): sample.status for name, number, sample in seen}["t0", 2] == "timeout"
 
 
+def test_another_engine_samples_from_the_weights_and_is_closed(model, tokenizer, monkeypatch):
+    engine, asked = FakeEngine(), []
+
+    def open_engine(name, *arguments, **options):
+        asked.append((name, options["batch_size"]))
+        return engine
+
+    monkeypatch.setattr(evaluation_module, "open_engine", open_engine)
+    result = run(model, tokenizer, num_samples=1, verdict=lambda _: Status.PASSED, engine="vllm")
+    assert asked == [("vllm", 4)]
+    assert engine.events == [("update", 0), ("generate", 3), ("generate", 3), ("close",)]
+    assert result.settings["engine"] == "vllm"
+    with pytest.raises(ValueError, match="engine is 'vlm'"):
+        EvalConfig(engine="vlm")
+
+
 def test_json_round_trip(model, tokenizer, scripted):
     result = run(model, tokenizer)
     text = json.dumps(result.to_json())
     assert Evaluation.from_json(json.loads(text)) == result
     assert result.settings["num_samples"] == 4
+    assert "engine" not in result.settings
     with pytest.raises(ValueError, match="not a stored evaluation"):
         Evaluation.from_json({"tasks": [{"task_id": "t0"}], "settings": {}})
 

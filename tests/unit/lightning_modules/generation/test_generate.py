@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -131,7 +133,9 @@ def test_bfloat16_decodes_with_a_copy(model):
 def test_inverse_cdf_by_hand():
     # probabilities .2 .3 0 .5, cumulative .2 .5 .5 1
     logits = torch.log(torch.tensor([[0.2, 0.3, 0.0, 0.5]])).expand(5, 4)
-    tokens, logprobs = sample_tokens(logits, temperature=1.0, random=np.array([0.0, 0.19, 0.21, 0.51, 0.999999999]))
+    tokens, logprobs = sample_tokens(
+        logits, temperature=1.0, random=torch.tensor([0.0, 0.19, 0.21, 0.51, 0.999999999], dtype=torch.float64)
+    )
     assert tokens.tolist() == [0, 0, 1, 3, 3]
     torch.testing.assert_close(logprobs.exp(), torch.tensor([0.2, 0.2, 0.3, 0.5, 0.5]))
 
@@ -140,7 +144,7 @@ def test_inverse_cdf_by_hand():
 def test_no_number_draws_a_token_of_probability_zero(below):
     # 1 - 2**-25 is 1 in float32: nothing is above it, and the last token with a probability is meant
     logits = torch.tensor([[0.0] * 3 + [-1e4] * 5])
-    tokens, logprobs = sample_tokens(logits, temperature=1.0, random=np.array([1 - below]))
+    tokens, logprobs = sample_tokens(logits, temperature=1.0, random=torch.tensor([1 - below], dtype=torch.float64))
     assert tokens.tolist() == [2]
     assert logprobs.tolist() == pytest.approx([np.log(1 / 3)])
 
@@ -148,7 +152,7 @@ def test_no_number_draws_a_token_of_probability_zero(below):
 def test_temperature_sharpens():
     # weights 1 and 2 at temperature 0.5 become 1 and 4: probability .8 for the second
     logits = torch.log(torch.tensor([[1.0, 2.0]]))
-    _, logprobs = sample_tokens(logits, temperature=0.5, random=np.array([0.9]))
+    _, logprobs = sample_tokens(logits, temperature=0.5, random=torch.tensor([0.9], dtype=torch.float64))
     assert logprobs.exp().item() == pytest.approx(0.8)
 
 
@@ -162,6 +166,7 @@ def test_uniforms_look_uniform_and_are_named_by_every_part():
     for other in (uniforms(2, 2, np.arange(9), 3), uniforms(1, 3, np.arange(9), 3), uniforms(1, 2, np.arange(9), 4)):
         assert not np.isin(other, draws).any()
     positions = np.array([uniforms(1, 2, np.array([0]), position)[0] for position in range(2000)])
+    assert np.array_equal(uniforms(1, 2, np.array([[0]]), np.arange(2000))[0], positions)
     assert abs(np.corrcoef(positions[:-1], positions[1:])[0, 1]) < 0.08
 
 
@@ -205,3 +210,32 @@ def test_sampling_refuses_nonsense():
         SamplingParams(max_new_tokens=0)
     with pytest.raises(ValueError, match="temperature"):
         SamplingParams(max_new_tokens=1, temperature=-1.0)
+
+
+def test_no_prompts_select_no_engine(monkeypatch):
+    monkeypatch.setattr("lightning_modules.generation.generate.select_engine", None)
+    model = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=64))
+    found = generate(
+        model, NumberTokenizer(eos_id=2, pad_id=0), [], SamplingParams(max_new_tokens=4), stream_ids=[], seed=0,
+        batch_size=8,
+    )  # type: ignore[arg-type]  # fmt: skip
+    assert found == []
+
+
+def test_sampling_works_in_deterministic_mode(monkeypatch):
+    """`cumsum` raises on CUDA in this mode unless torch only warns."""
+    seen = []
+    cumsum = torch.Tensor.cumsum
+
+    def checked(tensor, dim):
+        seen.append(torch.is_deterministic_algorithms_warn_only_enabled())
+        return cumsum(tensor, dim)
+
+    monkeypatch.setattr(torch.Tensor, "cumsum", checked)
+    torch.use_deterministic_algorithms(True)
+    try:
+        sample_tokens(torch.zeros(1, 4), temperature=1.0, random=torch.tensor([0.5], dtype=torch.float64))
+        assert not torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert seen == [True]

@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from lightning_modules.generation.llama_decoder import LlamaDecoder, can_decode
+from lightning_modules.generation.llama_decoder import LlamaDecoder, _stack, can_decode
 
 SIZES = {
     "vocab_size": 40, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48,
@@ -87,3 +87,11 @@ def test_other_models_are_left_to_transformers():
     sizes = {"vocab_size": 40, "n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 16}
     assert not can_decode(GPT2LMHeadModel(GPT2Config(**sizes)))
     assert not can_decode(built(QWEN2, use_sliding_window=True, sliding_window=4, max_window_layers=0))
+
+
+def test_missing_biases_are_on_the_device_of_the_weights():
+    with torch.device("meta"):
+        layers = [torch.nn.Linear(4, 3, bias=False), torch.nn.Linear(4, 2, bias=True)]
+    stacked = _stack(layers, None)
+    assert stacked.bias is not None
+    assert (stacked.bias.device.type, stacked.bias.shape) == ("meta", (5,))

@@ -4,12 +4,18 @@ import shutil
 import pytest
 import torch
 from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
     GPTBigCodeConfig,
     GPTBigCodeForCausalLM,
+    JambaConfig,
+    JambaForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
     OPTConfig,
     OPTForCausalLM,
     PreTrainedModel,
@@ -18,8 +24,8 @@ from transformers import (
 )
 
 from datamodules.packing import Sample, pack
-from lightning_modules.models.compute import ComputeConfig, disable_dropout, prepare_causal_lm
-from lightning_modules.models.packed_forward import block_causal_mask, packed_mask
+from lightning_modules.models.compute import ComputeConfig, check_packable, disable_dropout, prepare_causal_lm
+from lightning_modules.models.packed_forward import block_causal_mask, packed_mask, to_additive_mask
 from lightning_modules.models.policy import Policy
 from lightning_modules.training.packed_loss import completion_loss
 
@@ -118,3 +124,41 @@ def test_a_model_without_checkpointing_is_refused(model):
     model.supports_gradient_checkpointing = False
     with pytest.raises(ValueError, match="gradient_checkpointing: LlamaForCausalLM"):
         prepare_causal_lm(model, ComputeConfig(gradient_checkpointing=True))
+
+
+def test_models_whose_state_packing_would_mix_are_refused():
+    sizes = {"vocab_size": 24, "hidden_size": 32, "num_hidden_layers": 2}
+    mamba = MambaForCausalLM(MambaConfig(**sizes, state_size=4))
+    jamba = JambaForCausalLM(
+        JambaConfig(
+            **sizes, num_attention_heads=4, num_key_value_heads=2, intermediate_size=64, attn_layer_period=2,
+            attn_layer_offset=1, mamba_d_state=4, num_experts=1,
+        )
+    )  # fmt: skip
+    for recurrent in (mamba, jamba):
+        with pytest.raises(ValueError, match=f"^{type(recurrent).__name__} has layers with a recurrent state"):
+            check_packable(recurrent)
+    with pytest.raises(ValueError, match="^BloomForCausalLM takes no position_ids"):
+        check_packable(BloomForCausalLM(BloomConfig(vocab_size=24, hidden_size=32, n_layer=1, n_head=2)))
+    for packable in models_with_rates_in_other_places():
+        check_packable(packable)
+
+
+def test_sampling_model_of_flex_attention_has_the_policy_s_weights(model):
+    policy = Policy(model)
+    prepare_causal_lm(model, ComputeConfig(attention="flex"))
+    plain = policy.sampling_model(torch.bfloat16)
+    assert (plain.config._attn_implementation, model.config._attn_implementation) == ("sdpa", "flex_attention")
+    assert [p.data_ptr() for p in plain.parameters()] == [p.data_ptr() for p in model.parameters()]
+
+
+def test_additive_mask_says_what_the_booleans_say(model):
+    allowed = block_causal_mask(torch.tensor([[1, 1, 1, 2, 2, 0]]))
+    additive = to_additive_mask(allowed)
+    assert torch.equal(additive == 0, allowed)
+    assert torch.equal(additive == -torch.inf, ~allowed)
+    ids, positions = torch.tensor([[1, 5, 6, 7, 8, 0]]), torch.tensor([[0, 1, 2, 0, 1, 0]])
+    logits = [
+        model.eval()(input_ids=ids, attention_mask=mask, position_ids=positions).logits for mask in (allowed, additive)
+    ]
+    torch.testing.assert_close(*logits)

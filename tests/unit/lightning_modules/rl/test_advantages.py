@@ -7,6 +7,7 @@ from lightning_modules.rl.advantages import (
     group_centered,
     group_relative,
     leave_one_out,
+    overlong_penalties,
     rewards_to_go,
     token_rewards,
 )
@@ -18,6 +19,13 @@ def test_token_rewards_by_hand():
     kl = torch.tensor([[1.0, 2.0, 3.0], [4.0, -1.0, 9.0]])
     rewards = token_rewards(torch.tensor([10.0, 20.0]), kl, MASK, kl_coef=0.1)
     torch.testing.assert_close(rewards, torch.tensor([[-0.1, -0.2, 9.7], [-0.4, 20.1, 0.0]]))
+
+
+def test_overlong_penalties_by_hand():
+    # of at most 10 tokens the last 4 are the buffer: 6 is free, 7 costs a quarter
+    lengths = torch.tensor([1, 6, 7, 9, 10])
+    assert overlong_penalties(lengths, 10, 4).tolist() == [0.0, 0.0, 0.25, 0.75, 1.0]
+    assert not overlong_penalties(lengths, 10, 0).any()
 
 
 def test_advantages_by_hand():

@@ -7,7 +7,8 @@ from torch import nn
 
 from datamodules.batches import RolloutBatch
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig
-from lightning_modules.rl.losses import critic_loss, ppo_policy_loss, ppo_value_loss, rl_loss
+from lightning_modules.rl.losses import critic_loss, number_completions, ppo_value_loss, rl_loss
+from lightning_modules.rl.policy_losses import ppo_policy_loss
 
 TWO = torch.tensor(2.0)
 
@@ -154,9 +155,10 @@ def batch_of(loss_mask, *, ref_logprob=QUARTER, advantages=0.0, returns=0.0):
     )  # fmt: skip
 
 
-def loss_of(policy, batch, kl, *, critic=None, kl_coef=0.1, **settings):
+def loss_of(policy, batch, kl, *, critic=None, kl_coef=0.1, entropy_coef=0.0, **settings):
     algorithm = AlgorithmConfig(estimator="grpo", **settings)
-    return rl_loss(policy, batch, algorithm, critic, kl, kl_coef=kl_coef, temperature=1.0, num_tokens=torch.tensor(2.0))
+    numbers = {"kl_coef": kl_coef, "entropy_coef": entropy_coef, "temperature": 1.0, "num_tokens": torch.tensor(2.0)}
+    return rl_loss(policy, batch, algorithm, critic, kl, **numbers)
 
 
 def test_divergence_in_the_loss_by_hand():
@@ -221,3 +223,36 @@ def test_means_over_the_parts_of_a_step_are_means_over_its_tokens():
     assert parts[0].loss.item() == pytest.approx(-1.5)
     assert sum(part.ratio.item() for part in parts) / 2 == pytest.approx((3 * 1.0 + 1.5) / 4)
     assert sum(part.approx_kl.item() for part in parts) / 2 == pytest.approx((0.5 - math.log(1.5)) / 4, abs=1e-6)
+
+
+def test_each_policy_loss_is_chosen_by_its_name():
+    # of three tokens, the first two of one completion; p is 3/4 in place of 1/2 for the first: ratio 3/2. The ratio of
+    # the completion is sqrt(3/2) = 1.2247; advantages 1, over 2 tokens
+    losses = {"ppo": -(1.5 + 1 + 1) / 2, "gspo": -(2 * 1.5**0.5 + 1) / 2}
+    losses["cispo"] = -(1.5 * math.log(0.75) + 2 * math.log(0.5)) / 2
+    for name, expected in losses.items():
+        policy = FairCoin(3)
+        with torch.no_grad():
+            policy.logits[0, 1] = math.log(3)
+        batch = batch_of([True, True, True], advantages=1.0)
+        batch = batch._replace(branch_ids=torch.tensor([[0, 1, 1, 2]]))
+        result = loss_of(policy, batch, KLConfig(), policy_loss=name, clip_ratio_high=1.0)
+        assert result.loss.item() == pytest.approx(expected, abs=1e-6), name
+        assert result.ratio.item() == pytest.approx((1.5 + 1 + 1) / 2)
+
+
+def test_the_predictions_of_a_completion_have_its_number():
+    batch = batch_of([True] * 5)
+    ids = [[1, 1, 1, 1, 2, 2]], [[0, 1, 1, 2, 0, 1]]
+    batch = batch._replace(segment_ids=torch.tensor(ids[0]), branch_ids=torch.tensor(ids[1]))
+    numbers = number_completions(batch)[0].tolist()
+    assert numbers[0] == numbers[1]
+    assert len({numbers[0], numbers[2], numbers[4]}) == 3
+    two = batch._replace(segment_ids=batch.segment_ids.repeat(2, 1), branch_ids=batch.branch_ids.repeat(2, 1))
+    assert len(number_completions(two).unique()) == 2 * 4  # completions of different rows are different
+
+
+def test_the_entropy_bonus_has_its_current_weight():
+    policy = FairCoin(2)
+    result = loss_of(policy, batch_of([True, False, True]), KLConfig(), entropy_coef=0.5)
+    assert result.loss.item() == pytest.approx(-0.5 * math.log(2))

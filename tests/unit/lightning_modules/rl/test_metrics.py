@@ -12,7 +12,7 @@ from datamodules.batches import PromptBatch
 from executor.grading.rewards import RewardConfig
 from executor.types import Status
 from lightning_modules.generation.sampler import SamplingParams
-from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RolloutConfig
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLConfig
 from lightning_modules.rl.metrics import measure_rollouts
 from lightning_modules.rl.numerics import variance
 from lightning_modules.rl.records import Rollout, SampledRollouts, TokenLogprobs
@@ -45,7 +45,7 @@ class Ranks:
         return sum_over_ranks
 
 
-CONFIG = RolloutConfig(
+CONFIG = RLConfig(
     algorithm=AlgorithmConfig(filter_zero_variance_groups=True),
     critic=CriticConfig(gae_lambda=0.9),
     kl=KLConfig(),

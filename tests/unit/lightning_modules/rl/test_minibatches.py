@@ -6,8 +6,8 @@ from lightning_modules.rl.minibatches import (
     TOKEN_ARRAYS,
     build_minibatches,
     collate,
+    completion_weights,
     plan_minibatches,
-    sequence_norm_factor,
 )
 from lightning_modules.rl.records import Advantages
 from tests.support.rollouts import make_logprobs, make_rollout
@@ -109,8 +109,46 @@ def test_every_epoch_trains_on_every_completion_in_another_order():
     assert plan != plan_with(1, 3)
 
 
-def test_the_loss_of_dr_grpo_divides_by_completions_and_maximum_length():
-    # 3 trained tokens in 2 completions, at most 4 tokens each: sum / (2 * 4) is mean over tokens times 3 / 8
+def test_aggregations_over_completions_by_hand():
+    # 3 trained tokens in 2 completions: the mean over tokens times these weights is the mean over completions
     mask = torch.tensor([[True, True], [True, False], [False, False]])
-    assert sequence_norm_factor(mask, 4) == pytest.approx(3 / 8)
-    assert sequence_norm_factor(torch.zeros(2, 2, dtype=torch.bool), 4) == 0.0
+    counts = torch.tensor([3.0, 2.0])
+    for aggregation, expected in (
+        ("seq-mean-token-sum", [3 / 2, 3 / 2]),
+        ("seq-mean-token-mean", [3 / (2 * 2), 3 / 2]),
+        ("seq-mean-token-sum-norm", [3 / (2 * 4), 3 / (2 * 4)]),
+    ):
+        assert completion_weights(mask, counts, aggregation, 4)[:2].tolist() == pytest.approx(expected), aggregation
+    nothing = completion_weights(torch.zeros(2, 2, dtype=torch.bool), torch.zeros(2), "seq-mean-token-mean", 4)
+    assert nothing.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("num_micro_batches", [1, 2])
+@pytest.mark.parametrize("num_ranks", [1, 2])
+def test_aggregations_do_not_depend_on_micro_batches_or_ranks(num_micro_batches, num_ranks):
+    lengths, numbers = [1, 3, 2, 4], [1.0, 2.0, 3.0, 4.0]  # the same advantage for all tokens of a completion
+    expected = {
+        "token-mean": (1 * 1 + 2 * 3 + 3 * 2 + 4 * 4) / 10,
+        "seq-mean-token-sum": (1 * 1 + 2 * 3 + 3 * 2 + 4 * 4) / 4,
+        "seq-mean-token-mean": (1 + 2 + 3 + 4) / 4,
+        "seq-mean-token-sum-norm": (1 * 1 + 2 * 3 + 3 * 2 + 4 * 4) / (4 * 5),
+    }
+    for aggregation, mean in expected.items():
+        total = 0.0
+        for rank in range(num_ranks):
+            part = slice(rank * 4 // num_ranks, (rank + 1) * 4 // num_ranks)
+            size = len(lengths[part])
+            rollouts = [make_rollout(1.0, length=length) for length in lengths[part]]
+            logprobs = make_logprobs(lengths[part])
+            advantages = torch.tensor(numbers[part])[:, None].expand(logprobs.mask.shape)
+            zeros = torch.zeros(logprobs.mask.shape)
+            targets = Advantages(advantages, zeros, logprobs.mask, logprobs.mask, zeros[:, 0] > 0)
+            batch = PromptBatch(0, [rollout.prompt for rollout in rollouts], list(range(size)), 1)
+            config = MinibatchConfig(size=size, num_epochs=1, num_micro_batches=num_micro_batches, seed=0)
+            batches = build_minibatches(
+                rollouts, logprobs, targets, RolloutStats(), batch, [config], 0, aggregation, 5,
+                sum_over_ranks=lambda ours: torch.tensor([[10.0, 4.0]]),
+            )  # fmt: skip
+            for one in batches:  # sums over tokens, divided by each part's share of the 10 tokens
+                total += float((one.advantages * one.loss_mask).sum()) / 10
+        assert total == pytest.approx(mean), aggregation

@@ -10,7 +10,7 @@ from executor.grading.rewards import RewardConfig
 from executor.types import Reward
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.rl.advantages import find_zero_variance_groups, group_centered, group_relative
-from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RolloutConfig
+from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RLConfig
 from lightning_modules.rl.partial_credit import score_rollouts, withhold_partial_credit
 from lightning_modules.rl.records import Rollout
 from lightning_modules.rl.rollout import compute_advantages
@@ -66,7 +66,7 @@ def test_the_setting_decides_what_is_trained(needs_pass: bool) -> None:
         filter_zero_variance_groups=True,
         partial_credit_needs_pass=needs_pass,
     )
-    config = RolloutConfig(
+    config = RLConfig(
         algorithm=algorithm,
         critic=None,
         kl=KLConfig(init_coef=0.0, target=None),

@@ -3,7 +3,7 @@ import torch
 from executor.grading.rewards import RewardConfig
 from executor.types import Outcome, Status
 from lightning_modules.generation.sampler import Completion, SamplingParams
-from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RolloutConfig
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLConfig
 from lightning_modules.rl.records import Rollout
 from lightning_modules.rl.reward_probe import ProbeCounts, probe_rewards
 from tests.support.fake_executor import FakeExecutor
@@ -18,8 +18,8 @@ def outcome(status: Status) -> Outcome:
     return Outcome(status=status, num_passed=0, num_tests=1, duration_s=0.0)
 
 
-def config_of(fraction: float, seed: int) -> RolloutConfig:
-    return RolloutConfig(
+def config_of(fraction: float, seed: int) -> RLConfig:
+    return RLConfig(
         algorithm=AlgorithmConfig(),
         critic=CriticConfig(),
         kl=KLConfig(),

@@ -8,15 +8,18 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from datamodules.batches import PromptBatch
 from executor.grading.rewards import RewardConfig
+from executor.types import Reward
 from lightning_modules.generation.sampler import Completion, SamplingParams
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import ReferencePolicy, weights_sha256
-from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RolloutConfig
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLConfig, RolloutConfig
 from lightning_modules.rl.metrics import measure_rollouts
 from lightning_modules.rl.numerics import no_reduce
 from lightning_modules.rl.records import Rollout, SampledRollouts
 from lightning_modules.rl.rollout import compute_advantages, compute_logprobs
+from lightning_modules.rl.rollout_correction import RolloutCorrectionConfig
 from lightning_modules.rl.sampling import RolloutContext, group_rollouts
+from tests.support.fake_engine import FakeEngine
 from tests.support.fake_executor import FakeExecutor
 from tests.support.number_tokenizer import NumberTokenizer
 from tests.support.rollouts import make_logprobs, make_rollout
@@ -27,7 +30,7 @@ PLAIN = AlgorithmConfig(whiten=False)
 CRITIC = CriticConfig(gae_lambda=1.0)
 
 
-def config_of(**settings) -> RolloutConfig:
+def config_of(**settings) -> RLConfig:
     options = {
         "algorithm": PLAIN,
         "critic": CRITIC,
@@ -35,7 +38,7 @@ def config_of(**settings) -> RolloutConfig:
         "sampling": SamplingParams(max_new_tokens=8),
         "reward": RewardConfig(),
     }
-    return RolloutConfig(**(options | settings))
+    return RLConfig(**(options | settings))
 
 
 def advantages_of(rollouts, logprobs, *, kl_coef=0.0, **settings):
@@ -148,6 +151,59 @@ def test_truncated_completions_are_masked_on_request():
     assert measure(rollouts, logprobs).metrics["completions/eos_frac"] == 0.5
 
 
+def test_long_completions_are_punished_and_still_count_as_equal():
+    # at most 8 tokens, a buffer of 4: 8 tokens cost 1.0, 2 cost nothing
+    rollouts = [make_rollout(1.0, length=2), make_rollout(1.0, length=8)]
+    settings = {"estimator": "rloo", "whiten": False, "overlong_buffer": 4}
+    for filters in (False, True):
+        algorithm = AlgorithmConfig(**settings, filter_zero_variance_groups=filters)
+        found = advantages_of(rollouts, make_logprobs([2, 8]), algorithm=algorithm, critic=None)
+        assert found.advantages[:, 0].tolist() == [1.0, -1.0]
+        assert bool(found.loss_mask.any()) is not filters
+    metrics = measure(rollouts, make_logprobs([2, 8]), algorithm=algorithm, critic=None).metrics
+    assert (metrics["reward/overlong_penalty"], metrics["reward/mean"]) == (0.5, 1.0)
+
+
+@pytest.mark.parametrize("needs_pass", [True, False])
+def test_zero_variance_is_that_of_the_rewards_that_are_trained_on(needs_pass):
+    # nothing passed and one loads: without partial credit, the rewards of the group are equal
+    loads = make_rollout(0.0)
+    reward = Reward(total=0.1, parts=loads.outcome.reward.parts | {"loads": 0.1, "passed": 0.0})
+    rollouts = [make_rollout(0.0), loads._replace(outcome=replace(loads.outcome, reward=reward))]
+    algorithm = replace(PLAIN, partial_credit_needs_pass=needs_pass)
+    metrics = measure(rollouts, make_logprobs([2, 2]), algorithm=algorithm).metrics
+    assert metrics["rollout/zero_variance_frac"] == float(needs_pass)
+
+
+def test_importance_weights_multiply_advantages_and_rejected_tokens_are_not_trained():
+    # sampled at log-probability -1; the trainer's are log 3 higher for the first completion, log 1/4 for the second
+    logprobs = make_logprobs([2, 2])
+    shift = torch.log(torch.tensor([[3.0], [0.25]]))
+    moved = logprobs._replace(logprobs=logprobs.logprobs + shift)
+    correction = RolloutCorrectionConfig(rollout_is="token", rollout_rs="token", rollout_rs_threshold=3.5)
+    algorithm = AlgorithmConfig(estimator="rloo", whiten=False, rollout_correction=correction)
+    both = [make_rollout(1.0), make_rollout(0.0)]
+    found = advantages_of(both, moved, algorithm=algorithm, critic=None)
+    assert found.advantages.tolist() == [[2.0, 2.0], [-0.25, -0.25]]
+    assert found.loss_mask.any(1).tolist() == [True, False]
+    assert found.value_mask.all()
+    metrics = measure(both, moved, algorithm=algorithm, critic=None).metrics
+    assert metrics["rollout/is_weight_max"] == pytest.approx(3.0)
+    assert metrics["rollout/rs_rejected_frac"] == 0.5
+
+
+def test_weights_are_the_default_where_another_policy_samples():
+    assert config_of().rollout_correction is None
+    off = replace(PLAIN, rollout_correction=RolloutCorrectionConfig())
+    stale = RolloutConfig(staleness=1)
+    assert config_of(rollout=stale).rollout_correction == RolloutCorrectionConfig(rollout_is="token")
+    assert config_of(rollout=stale, algorithm=off).rollout_correction is None
+    on = RolloutCorrectionConfig(rollout_rs="geometric")
+    config = config_of(algorithm=AlgorithmConfig(estimator="grpo", rollout_correction=on), critic=None)
+    assert config.rollout_correction is on
+    assert config.needs_logprobs(1)
+
+
 def test_groups_are_numbered_by_task():
     prompts = [task_prompt(name) for name in ("b", "b", "a", "b")]
     completions = [Completion("", [1], [0.0], True)] * 4
@@ -162,6 +218,11 @@ def test_groups_are_numbered_by_task():
         ({"algorithm": AlgorithmConfig(estimator="grpo")}, "set critic to null"),
         ({"algorithm": AlgorithmConfig(estimator="rloo", gamma=0.9), "critic": None}, "algorithm.gamma is 0.9"),
         ({"sampling": SamplingParams(max_new_tokens=3, temperature=0.0)}, "sampling.temperature is 0.0"),
+        ({"algorithm": AlgorithmConfig(overlong_buffer=9)}, "overlong_buffer is 9 tokens, but sampling.max_new_tokens"),
+        (
+            {"algorithm": AlgorithmConfig(overlong_buffer=4, mask_truncated_completions=True)},
+            "overlong_buffer 4 punishes truncated completions, but mask_truncated_completions",
+        ),
         ({"rollout_batch_size": 0}, "rollout_batch_size is 0"),
         ({"logprob_batch_size": 0}, "logprob_batch_size is 0"),
         ({"reward_probe_fraction": 1.5}, "reward_probe_fraction is 1.5"),
@@ -197,6 +258,8 @@ def test_logprobs_and_values_are_those_of_each_completion_alone(policy, batch_si
         reference=ReferencePolicy(policy),
         tokenizer=NumberTokenizer(eos_id=2, pad_id=0),  # type: ignore[arg-type]
         executor=FakeExecutor(),
+        engine=FakeEngine(),
+        policy_version=0,
         config=config_of(logprob_batch_size=batch_size, sampling=SamplingParams(max_new_tokens=8, temperature=0.5)),
         kl_coef=0.0,
         decoding_dtype=None,

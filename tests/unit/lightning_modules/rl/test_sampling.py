@@ -8,11 +8,11 @@ import torch
 from datamodules.batches import PromptBatch
 from executor.grading.rewards import RewardConfig
 from executor.types import Status
-from lightning_modules.generation.sampler import Completion, SamplingParams
-from lightning_modules.rl import sampling
-from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RolloutConfig
+from lightning_modules.generation.sampler import SamplingParams
+from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RLConfig
 from lightning_modules.rl.numerics import no_reduce
 from lightning_modules.rl.sampling import RolloutContext, StageTimer, choose_groups, sample_rollouts
+from tests.support.fake_engine import FakeEngine
 from tests.support.fake_executor import FakeExecutor
 from tests.support.rollouts import make_rollout
 from tests.support.small_data import task_prompt
@@ -56,7 +56,7 @@ def config_of(max_gen_batches):
     algorithm = AlgorithmConfig(
         estimator="grpo", filter_zero_variance_groups=True, max_gen_batches=max_gen_batches, whiten=False
     )
-    return RolloutConfig(
+    return RLConfig(
         algorithm=algorithm,
         critic=None,
         kl=KLConfig(init_coef=0.0),
@@ -71,25 +71,19 @@ def draw(attempt):
 
 
 @pytest.fixture
-def sample(monkeypatch):
-    """Sample with a model whose completions are numbered; `passes` says which of them pass."""
+def sample():
+    """Sample with an engine whose completions are numbered; `passes` says which of them pass."""
 
     def run(passes, *, max_gen_batches, sum_over_ranks=no_reduce):
-        numbers = iter(range(100))
-
-        def generate(model, tokenizer, prompts, params, *, on_completion, **_):
-            completions = [Completion(str(next(numbers)), [5], [-0.5], True) for _ in prompts]
-            for index, completion in enumerate(completions):
-                on_completion(index, completion)
-            return completions
-
-        monkeypatch.setattr(sampling, "generate", generate)
+        engine = FakeEngine()
         executor = FakeExecutor(lambda s: Status.PASSED if passes[int(s.completion)] else Status.WRONG)
         context = RolloutContext(
             policy=SimpleNamespace(sampling_model=lambda dtype: None),
             reference=None,
             tokenizer=None,
             executor=executor,
+            engine=engine,
+            policy_version=3,
             config=config_of(max_gen_batches),
             kl_coef=0.0,
             decoding_dtype=None,
@@ -98,6 +92,9 @@ def sample(monkeypatch):
             start_progress=lambda label, total: lambda: None,
         )
         found = sample_rollouts(context, draw, StageTimer())
+        assert engine.events[0] == ("update", 3)
+        assert engine.events[1:] == [("generate", 4)] * found.num_batches + [("sleep",)]
+        assert {rollout.completion.policy_version for rollout in found.generated} == {3}
         return found, [int(rollout.completion.text) for rollout in found.trained]
 
     return run
@@ -143,7 +140,7 @@ def test_a_rank_goes_on_sampling_while_another_has_too_few_groups(sample):
 def test_log_probabilities_are_needed_for_several_steps_or_a_kl_penalty(num_steps):
     config = config_of(1)
     assert config.needs_logprobs(num_steps) == (num_steps > 1)
-    with_kl = RolloutConfig(**{**vars(config), "kl": KLConfig(init_coef=0.1)})
+    with_kl = RLConfig(**{**vars(config), "kl": KLConfig(init_coef=0.1)})
     assert with_kl.needs_logprobs(num_steps)
 
 

@@ -137,6 +137,22 @@ def test_a_gpu_s_peak_is_the_maker_s(monkeypatch):
     assert peak_flops_per_s(torch.device("cuda", 0), torch.bfloat16) == 312e12  # NVIDIA's data sheet, dense
 
 
+@pytest.mark.parametrize(
+    ("name", "teraflops"),
+    [
+        ("NVIDIA H100 80GB HBM3", 989.4), ("NVIDIA H100 PCIe", 756), ("NVIDIA H100 NVL", 835), ("NVIDIA H200", 989.4),
+        ("NVIDIA GH200 480GB", 989.4), ("NVIDIA B200", 2250), ("NVIDIA L4", 121), ("NVIDIA L40", 181),
+        ("NVIDIA L40S", 362), ("NVIDIA A10G", 70), ("NVIDIA A10", 125), ("NVIDIA A40", 149.7),
+        ("NVIDIA RTX 6000 Ada Generation", 364.2), ("NVIDIA GeForce RTX 4090", 165.2),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", None), ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", None), ("Tesla T4", None),
+    ],
+)  # fmt: skip
+def test_peaks_are_those_of_data_sheets_for_dense_bfloat16(monkeypatch, name, teraflops):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)
+    expected = None if teraflops is None else teraflops * 1e12
+    assert peak_flops_per_s(torch.device("cuda", 0), torch.bfloat16) == expected
+
+
 def test_peak_of_resident_memory_is_what_the_kernel_says():
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     assert peak_memory_mib(torch.device("cpu")) == pytest.approx(int(status["VmHWM"].split()[0]) / 1024, rel=0.05)

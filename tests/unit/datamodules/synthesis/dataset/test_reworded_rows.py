@@ -11,7 +11,8 @@ from datamodules.synthesis.audit import audit_dataset
 from datamodules.synthesis.build import build, generate_dataset, write_dataset
 from datamodules.synthesis.config import Counts, SynthesisConfig
 from datamodules.synthesis.overlap import count_seen_rewordings, describe_first_seen_rewording
-from datamodules.synthesis.wording.frames import FRAMES, Frame
+from datamodules.synthesis.wording.frame import Frame
+from datamodules.synthesis.wording.frames import FRAMES
 from datamodules.tokenizer import training_texts
 from tests.support.in_process import InProcess
 from tests.support.toy_atoms import TOYS
