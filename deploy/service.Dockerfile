@@ -7,7 +7,7 @@ WORKDIR /app
 COPY constraints.txt ./
 
 FROM base AS executor
-RUN pip install -c constraints.txt docker fastapi prometheus-client pyyaml uvicorn
+RUN pip install -c constraints.txt docker fastapi httpx prometheus-client psutil pydantic pyyaml rich uvicorn
 COPY executor/ executor/
 COPY deploy/executor.yaml /etc/atomforge/executor.yaml
 ENTRYPOINT ["python", "-m", "executor.commands"]

@@ -34,7 +34,9 @@ RUN apt-get update && apt-get install -y --no-install-recommends python3-pip pyt
 COPY wheels/ /wheels/
 ENV PIP_NO_INDEX=1 PIP_FIND_LINKS=/wheels PIP_BREAK_SYSTEM_PACKAGES=1
 """
-_PACKAGES = ("docker", "fastapi", "prometheus-client", "pyyaml", "uvicorn")
+_PACKAGES = (
+    "docker", "fastapi", "httpx", "prometheus-client", "psutil", "pydantic", "pyyaml", "rich", "uvicorn",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Compose files, images and configs fit together, and no container has more privileges than it needs."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,14 @@ def test_build_stages_and_their_sources_exist(folder: Path) -> None:
         assert f" AS {build['target']}\n" in text
         copied = [line.split()[1] for line in text.splitlines() if line.startswith("COPY ") and "--from" not in line]
         assert all((ROOT / source).exists() for source in copied)
+
+
+def test_image_of_the_service_has_the_dependencies_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "executor" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["serve"]
+    text = (ROOT / "deploy" / "service.Dockerfile").read_text(encoding="utf-8")
+    [installed] = re.findall(r"FROM base AS executor\nRUN pip install -c constraints.txt (.*)\n", text)
+    assert installed.split() == sorted(re.split("[>=]", one)[0] for one in wanted)
 
 
 def test_config_of_the_service_matches_its_mounts_and_ports() -> None:
