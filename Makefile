@@ -1,13 +1,15 @@
 # Targets for development. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install engine demo study docs test test-all test-unit test-contract test-sandbox test-cluster test-pythons \
-  test-device test-gpu test-integrations test-machines release-check lint format clean
+.PHONY: help install engine demo study docs test test-all test-most test-unit test-contract test-sandbox test-cluster \
+  test-pythons test-device test-gpu test-integrations test-machines release-check lint format clean
 SHELL := /bin/bash
 BIN := .venv/bin
 # The tests to run: the short form of each ring. Empty: all.
 SELECT := -m "not slow"
 # Two test processes, each of which takes groups of tests (tests/conftest.py), the longest groups first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# One more than there are cores, since a test that starts a cluster, a run or a service waits half of its time.
+CROWDED := -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist loadfile --no-loadscope-reorder
 # Runs one ring and prints how long it took.
 ring = TIMEFORMAT='ring $(1): %0R s, CPU %0U + %0S s'; time $(2)
 # Small tensors on few cores: more threads than cores only spin.
@@ -42,12 +44,17 @@ format: install ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: lint engine ## Run the short form of all tests (at most 15 minutes)
-	@$(MAKE) --no-print-directory test-unit test-contract test-sandbox test-cluster
+test: engine ## Run the short form of all tests (at most 15 minutes)
+	@$(MAKE) --no-print-directory -j2 lint test-most
+	@$(MAKE) --no-print-directory test-sandbox
 
 test-all: lint engine ## Run all tests, and the executor's on other interpreters (at most 60 minutes)
-	@$(MAKE) --no-print-directory test-unit test-contract test-sandbox test-cluster SELECT=
+	@$(MAKE) --no-print-directory test-most test-sandbox SELECT=
 	@$(MAKE) --no-print-directory test-pythons
+
+# The sandbox ring measures time limits, so nothing runs beside it; the others run together.
+test-most: engine ## Run the rings other than the sandbox's side by side
+	@$(call ring,unit contract and cluster,OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/contract tests/cluster $(SELECT) $(CROWDED))
 
 test-unit: install ## Test functions and modules
 	@$(call ring,unit,OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit --ignore tests/unit/executor $(SELECT) -n auto --dist loadfile)

@@ -1,4 +1,5 @@
-# Images of compose.yaml and executor/deploy/compose.yaml: the package executor with the dependencies of its service.
+# Images of compose.yaml, executor/deploy/compose.yaml and deploy/kubernetes: the package executor with the dependencies
+# of its service, a load balancer, TensorBoard, and a trainer.
 ARG BASE_IMAGE=python:3.12-slim
 FROM ${BASE_IMAGE} AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
@@ -29,3 +30,16 @@ ENTRYPOINT ["haproxy", "-W", "-db", "-f", "/etc/haproxy/haproxy.cfg"]
 FROM base AS tensorboard
 RUN pip install -c constraints.txt tensorboard
 ENTRYPOINT ["tensorboard"]
+
+FROM ${BASE_IMAGE} AS trainer
+ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
+WORKDIR /src
+COPY constraints.txt pyproject.toml README.md LICENSE ./
+COPY executor/ executor/
+COPY cli/ cli/
+COPY configs/ configs/
+COPY datamodules/ datamodules/
+COPY lightning_modules/ lightning_modules/
+RUN pip install -c constraints.txt ./executor '.[pretrained]'
+WORKDIR /runs
+ENTRYPOINT ["atomforge"]

@@ -10,6 +10,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LONGEST = (
+    *("test_resume", "test_slurm", "test_study", "test_demo", "test_wheel", "test_fresh_rewards", "test_synthesis"),
     "test_hostile_programs",
     "test_stdin_programs",
     "test_service",
@@ -26,21 +27,27 @@ def pytest_collection_modifyitems(items):
     """Put the longest files first, once pytest has grouped tests by their fixtures."""
     result = yield
     ranks = {stem: rank for rank, stem in enumerate(_LONGEST)}
-    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+    items.sort(key=lambda item: -1 if item.path.parent.name == "cluster" else ranks.get(item.path.stem, len(ranks)))
     return result
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Distribute tests by file with `--dist loadfile`, and those of each kind of sandbox in a file by themselves."""
+    """Distribute tests by file with `--dist loadfile`, with two exceptions.
+
+    Those of each kind of sandbox in a file are a group by themselves. The cluster ring is one group, because its tests
+    start several processes, which would be too many for two cores together with those of another.
+    """
     if config.getvalue("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByFileAndSandbox(LoadScopeScheduling):
+    class ByFileSandboxAndCluster(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             path, _, name = nodeid.partition("::")
+            if path.startswith("tests/cluster/"):
+                return "tests/cluster"
             sandbox = re.search(r"\[(bubblewrap|docker)", name)
             return f"{path} {sandbox[1]}" if sandbox else path
 
-    return ByFileAndSandbox(config, log)
+    return ByFileSandboxAndCluster(config, log)

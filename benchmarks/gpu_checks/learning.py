@@ -20,8 +20,8 @@ from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RLOptimizerConfig
 from lightning_modules.rl_module import RLModule
 
-MIN_GAIN = 0.1
-"""Of the mean reward from the first two to the last two iterations; noise is below 0.02 at full size."""
+MIN_GAIN = 0.3
+"""Of the mean reward from the first two to the last two iterations. On a CPU in float32 it rises from 0.01 to 0.65."""
 LETTER = "e"
 SIZES = TinyLlamaConfig(
     hidden_size=64, num_layers=2, num_heads=4, num_kv_heads=2, intermediate_size=128, max_position=128

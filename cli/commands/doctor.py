@@ -5,12 +5,16 @@ import itertools
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 from cli.torch_build import INDEX, choose_build, query_gpus
 from executor.commands import doctor
 from executor.commands.doctor import Finding, Level, check_package, show_findings
 
 TRAINING_PACKAGES = ("torch", "lightning", "transformers", "datasets", "tensorboard")
+
+_INSTALL = "make install" if (Path(__file__).parents[2] / ".ci").is_dir() else "pip install atomforge"
+"""In a clone, and elsewhere."""
 
 add_parser = doctor.add_parser
 
@@ -23,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
 def check_training() -> Iterator[Finding]:
     """Check the packages, the GPUs and Slurm."""
     for name in TRAINING_PACKAGES:
-        yield check_package(name, fix="make install")
+        yield check_package(name, fix=_INSTALL)
     yield check_gpus()
     yield check_slurm()
 

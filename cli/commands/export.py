@@ -89,12 +89,13 @@ def push_folder(folder: Path, name: str) -> str:
     from huggingface_hub.errors import HfHubHTTPError
 
     api = HfApi()
+    http_errors: tuple[type[Exception], ...] = HfHubHTTPError.__bases__  # with the error of its client's library
     try:
         api.create_repo(name, repo_type="model", exist_ok=True)
         commit = api.upload_folder(
             repo_id=name, folder_path=folder, commit_message=f"Upload {folder.name} by atomforge export"
         )
-    except (OSError, *HfHubHTTPError.__bases__) as error:  # they include the HTTP error of its client's library
+    except (OSError, *http_errors) as error:
         reason = str(error) or type(error).__name__
         raise UsageError(f"--push {name}: {reason} ({folder} is complete)") from error
     return commit.commit_url

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+import psutil
+
 from executor.backends.base import INPUT_BYTES, INPUT_DIR, SCRATCH_BYTES, UIDS
 from executor.backends.docker_channel import (
     LOG_CHARS,
@@ -43,6 +45,8 @@ EXIT_TIMEOUT_S = 2.0
 _SCRATCH = "/tmp"
 _POLL_S = 0.025
 _SIGKILL_CODE = 137
+_READ_ONLY_TMPFS = ("/dev/shm", "/dev/mqueue", "/run", "/var/tmp")
+"""Writable otherwise, also with a read-only root: the first two with Docker, all of them with podman."""
 _NO_IPC_OBJECTS = {"kernel.shmmni": "0", "kernel.msgmni": "0", "kernel.sem": "0 0 0 0"}
 _REMAPPED_UIDS = range(20_000, 40_000)
 """Replaces `UIDS` where the engine remaps user ids: those of a container then end at 65535."""
@@ -211,8 +215,7 @@ class DockerBackend:
             "tmpfs": {
                 _SCRATCH: f"size={SCRATCH_BYTES}{inodes},mode=1777,nosuid,nodev",
                 INPUT_DIR: f"size={INPUT_BYTES}{input_inodes},mode=711,nosuid,nodev,noexec",
-                "/dev/shm": "ro,size=4k",
-                "/dev/mqueue": "ro,size=4k",
+                **dict.fromkeys(_READ_ONLY_TMPFS, "ro,size=4k"),
             },
             "volumes": {**channel.volumes, **packages},
             "device_requests": [DeviceRequest(driver="nvidia", device_ids=gpus, capabilities=capabilities)] * len(gpus),
@@ -280,12 +283,19 @@ def _remove_orphans(client: "DockerClient") -> None:
 
 
 def _process_identity(pid: int) -> str:
-    """Return the boot id and the start tick of a process, unlike its PID never reused; `-` if there is none."""
+    """Return what identifies a process, unlike its PID never reused: boot id and start tick, or (macOS) its start time.
+
+    Returns:
+        `-` if there is no such process.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return "-"
+        try:
+            return str(psutil.Process(pid).create_time())
+        except psutil.NoSuchProcess:
+            return "-"
     return f"{boot}.{stat[stat.rindex(')') + 2 :].split()[19]}"
 
 

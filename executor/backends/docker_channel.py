@@ -60,7 +60,7 @@ class Channel(Protocol):
         ...
 
     def has_broken(self) -> bool:
-        """Whether the connection has ended, as far as can be told, without the worker's doing."""
+        """Whether the connection has ended, as far as is known, without the worker's doing."""
         ...
 
     def read_stderr(self, container: "Container") -> str:

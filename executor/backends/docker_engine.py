@@ -1,4 +1,4 @@
-"""Finds the container engine and asks what it enforces: Docker, rootless Docker, Docker Desktop, podman's service.
+"""Finds the container engine (Docker, rootless Docker, Docker Desktop, podman) and asks which limits it enforces.
 
 It starts no containers and changes nothing.
 """
@@ -62,7 +62,7 @@ def connect_engine() -> "DockerClient":
 
 
 def list_sockets() -> list[str]:
-    """List the addresses of sockets that exist besides Docker's own: rootless Docker, Docker Desktop, podman."""
+    """List the addresses of sockets that exist in addition to Docker's own: rootless Docker, Docker Desktop, podman."""
     if sys.platform == "win32":
         return []
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")

@@ -98,7 +98,8 @@ def read_config_dtype(source: str) -> torch.dtype | None:
     if "gguf_file" in options:
         return None
     try:
-        return AutoConfig.from_pretrained(folder, **options).dtype
+        dtype = AutoConfig.from_pretrained(folder, **options).dtype
+        return dtype if isinstance(dtype, torch.dtype) else None
     except _UNREADABLE as error:
         raise _explained(source, error) from error
 

@@ -54,7 +54,8 @@ def take_snapshot(policy: Policy, dtype: torch.dtype | None, *, version: int) ->
         version: Iterations that the policy was trained for.
     """
     causal_lm = policy.sampling_model(dtype)
-    if causal_lm is policy.causal_lm:
+    trained = {id(parameter) for parameter in policy.causal_lm.parameters()}
+    if any(id(parameter) in trained for parameter in causal_lm.parameters()):  # the policy's own, or one that shares
         causal_lm = copy.deepcopy(causal_lm).requires_grad_(False)
     return PolicySnapshot(version, causal_lm)
 

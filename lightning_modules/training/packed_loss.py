@@ -19,7 +19,8 @@ def completion_loss(policy: Policy, batch: SFTBatch) -> tuple[Tensor, Tensor]:
     predicted = batch.labels[:, 1:] != IGNORE
 
     def cross_entropy(logits: Tensor, tokens: Tensor) -> tuple[Tensor]:
-        return (functional.cross_entropy(logits.float(), tokens, reduction="sum")[None],)
+        # a copy: FSDP2 warns of views among the outputs of a module
+        return (torch.stack([functional.cross_entropy(logits.float(), tokens, reduction="sum")]),)
 
     flex = uses_flex_attention(policy.causal_lm)
     (losses,), _ = packed_forward(policy, batch, predicted, cross_entropy, flex=flex)

@@ -104,6 +104,7 @@ def describe_rollouts(sampled: SampledRollouts, targets: Advantages) -> list[dic
                 "trained": index is not None and bool(targets.loss_mask[index].any()),
                 "num_tokens": length,
                 "finished": completion.finished,
+                "policy_version": completion.policy_version,
                 "token_ids": completion.token_ids,
             }
         )

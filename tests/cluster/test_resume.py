@@ -53,7 +53,7 @@ AHEAD = "--model.init_args.rollout.staleness=1"
     ("kind", "options", "num_kills"),
     [
         ("sft", (), 2),
-        ("ppo", (), 1),
+        pytest.param("ppo", (), 1, marks=pytest.mark.slow),
         ("ppo", TWO_RANKS, 1),
         ("sft", SHARDED, 1),
         pytest.param("ppo", (AHEAD,), 1, marks=pytest.mark.slow),

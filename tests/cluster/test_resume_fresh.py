@@ -64,7 +64,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("options", [(), ("--trainer.devices=2", "--trainer.strategy=ddp")], ids=["one", "two ranks"])
+@pytest.mark.parametrize(
+    "options",
+    [(), pytest.param(("--trainer.devices=2", "--trainer.strategy=ddp"), marks=pytest.mark.slow)],
+    ids=["one", "two ranks"],
+)
 def test_killed_runs_on_fresh_prompts_end_as_whole_ones(folder: Path, options: tuple[str, ...]) -> None:
     whole, killed = (f"{name}{len(options)}" for name in ("whole", "killed"))
     finish(start(folder, "rl", whole, *options), folder, whole)

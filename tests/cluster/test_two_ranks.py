@@ -79,7 +79,7 @@ def ppo_on_one(ppo_folder) -> dict:
     return one
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("fsdp2", marks=pytest.mark.slow)])
 def test_sft_on_two_ranks_is_sft_on_one(strategy, sft_folder, sft_on_one):
     one, two = sft_on_one, ends_of_training("sft", strategy, sft_folder)
     assert_ranks_are_one(one, two, strategy)
@@ -91,7 +91,7 @@ def test_sft_on_two_ranks_is_sft_on_one(strategy, sft_folder, sft_on_one):
         assert two[0]["metrics"][tag] == pytest.approx(one["metrics"][tag].item(), rel=1e-5), tag
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("strategy", [pytest.param("ddp", marks=pytest.mark.slow), "fsdp2"])
 def test_ppo_on_two_ranks_is_ppo_on_one(strategy, ppo_folder, ppo_on_one):
     one, two = ppo_on_one, ends_of_training("ppo", strategy, ppo_folder)
     assert_ranks_are_one(one, two, strategy)

@@ -75,6 +75,7 @@ LIGHTNING = {
     "no checkpoint": (["--config", "good.yaml", "--ckpt_path", "text.ckpt"], "text.ckpt"),
     "foreign checkpoint": (["--config", "good.yaml", "--ckpt_path", "foreign.ckpt"], "foreign.ckpt"),
 }
+FOR_ALL = ("unknown key", "missing config", "broken config", "missing checkpoint", "foreign checkpoint")
 _SHIPPED = [
     "--run_dir=refused", "--num_threads=1", "--trainer.accelerator=cpu", "--data.init_args.data_dir=small",
     "--model.init_args.executor_backend=process", "--trainer.fast_dev_run=1",
@@ -110,8 +111,9 @@ EVALUATE = ["--checkpoint", "text.ckpt", "--data", "data", "--split", "synthetic
 SAMPLE_RUN = ["--checkpoint", "text.ckpt", "--data", "data", "--split", "synthetic_test", "--output", "new"]
 TABLE: dict[str, dict[str, tuple[list[str], str]]] = {
     "fit": LIGHTNING | TRAINING,
-    "validate": LIGHTNING,
-    "test": LIGHTNING,
+    # parsed as those of `fit`
+    "validate": {case: LIGHTNING[case] for case in FOR_ALL},
+    "test": {case: LIGHTNING[case] for case in FOR_ALL},
     "evaluate": {
         "unknown key": ([*EVALUATE, "--num-smaples", "2"], "--num-samples"),
         "wrong type": ([*EVALUATE, "--num-samples", "two"], "'two'"),

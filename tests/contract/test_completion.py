@@ -10,6 +10,7 @@ import pytest
 from cli.commands.completion import SHELLS, build_parser
 from cli.main import SUBCOMMANDS, main
 
+RL = sorted((Path(__file__).resolve().parents[2] / "configs" / "rl").glob("*.yaml"))
 ASK = """
 source "$1"
 shift
@@ -36,7 +37,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (("stu",), {"study"}),
         (("completion", "z"), {"zsh"}),
-        (("fit", "--config", "rl/"), {"rl/dr_grpo", "rl/grpo", "rl/reinforce_pp", "rl/rloo"}),
+        (("fit", "--config", "rl/"), {f"rl/{path.stem}" for path in RL}),
         (("fit", "--model.init_args.optimizer.l"), {"--model.init_args.optimizer.lr"}),
         (("fit", "--trainer.max_ep"), {"--trainer.max_epochs"}),
         (("evaluate", "--num-"), {"--num-tasks", "--num-samples"}),

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.command import run_command
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SYNTHESIS = {
@@ -126,9 +128,8 @@ def test_interrupted_then_finished_then_repeated(config: Path) -> None:
     assert "pass@2 sampled" in report
 
     finished_at = (output / "ppo" / "result.json").stat().st_mtime_ns
-    process = _start(config)
-    assert "ppo - sft" in process.communicate(timeout=120)[0]
-    assert process.returncode == 0
+    again = run_command("demo", "--config", config)
+    assert (again.returncode, "ppo - sft" in again.stdout) == (0, True)
     assert (output / "ppo" / "result.json").stat().st_mtime_ns == finished_at
 
 

@@ -120,4 +120,4 @@ def test_a_reward_of_ones_own_is_added_and_drawn(data: Path, tmp_path: Path) -> 
         *("fit", "--config", "ppo", "--config", f"{smoke}rl", *data_dir, "--run_dir", tmp_path / "rl"),
         *("--model.init_args.init_from", tmp_path / "sft", "--model.init_args.reward_function", "my_reward.brevity"),
     )
-    assert "reward/own" in read_curves(tmp_path / "rl")
+    assert "reward/custom" in read_curves(tmp_path / "rl")

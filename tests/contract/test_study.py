@@ -14,8 +14,10 @@ import pytest
 import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from cli.api import synthesize
 from cli.main import main
 from cli.study.results import load_results
+from tests.support.command import run_command
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "configs" / "studies" / "smoke.yaml"
@@ -28,6 +30,25 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the data set of the smoke study, once."""
+    path = tmp_path_factory.mktemp("study") / "data"
+    synthesize(str(ROOT / "configs" / "studies" / "layers" / "synthesis_smoke.yaml"), path)
+    return path
+
+
+def use_data(config: Path, data: Path) -> None:
+    """Give the study an existing data set; `test_demo.py` has one that builds its own."""
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"data": str(data)}))
+
+
+@pytest.fixture
+def config_with_data(config: Path, data: Path) -> Path:
+    use_data(config, data)
+    return config
 
 
 def start(config: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -55,10 +76,11 @@ def numbers(path: Path) -> dict:
 
 
 @pytest.mark.timeout(600)
-def test_planned_interrupted_finished_and_made_again(config: Path, tmp_path: Path) -> None:
+def test_planned_interrupted_finished_and_made_again(config: Path, data: Path, tmp_path: Path) -> None:
     arms = tmp_path / "study" / "arms"
-    assert "3 arms, about 1 min one after the other" in said_by(start(config, "--dry-run"))
+    assert "3 arms, about 1 min one after the other" in run_command("study", "--config", config, "--dry-run").stdout
     assert not arms.exists()
+    use_data(config, data)
 
     process = start(config)
     deadline = time.monotonic() + 200
@@ -80,11 +102,12 @@ def test_planned_interrupted_finished_and_made_again(config: Path, tmp_path: Pat
     assert list(sft.evaluation) == list(rl.evaluation) == ["synthetic_test"]
     assert base.budget.synthetic_completion_tokens == 0 < sft.budget.synthetic_completion_tokens
     assert rl.budget.flops > 0
-    assert "3 of 3 arms are done" in said_by(start(config))  # nothing is left to do
+    again = run_command("study", "--config", config)  # nothing is left to do
+    assert (again.returncode, "3 of 3 arms are done" in again.stdout) == (0, True)
     with (tmp_path / "study" / ".lock").open("w") as lock:  # as while a study is at work
         fcntl.flock(lock, fcntl.LOCK_EX)
-        plan = said_by(start(config, "--dry-run"))
-    assert "0 of 3 arms to do" in plan
+        plan = run_command("study", "--config", config, "--dry-run")
+    assert "0 of 3 arms to do" in plan.stdout
 
     assert main(["report", str(tmp_path / "study")]) == 0
     assert "F2" in (tmp_path / "study" / "report.md").read_text()
@@ -124,7 +147,8 @@ def test_what_cannot_be_trained_is_told_before_anything_is_made(
     assert not (tmp_path / "study" / "data").exists()
 
 
-def test_a_failing_arm_is_told_and_tried_again(config: Path) -> None:
+def test_a_failing_arm_is_told_and_tried_again(config_with_data: Path) -> None:
+    config = config_with_data
     content = yaml.safe_load(config.read_text())
     content["stages"] = [content["stages"][1] | {"parent": None, "overrides": {"data.init_args.max_length": 3}}]
     content |= {"contrasts": [], "gate": None}
@@ -136,7 +160,8 @@ def test_a_failing_arm_is_told_and_tried_again(config: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_rejection_fine_tuning_is_a_stage(config: Path, tmp_path: Path) -> None:
+def test_rejection_fine_tuning_is_a_stage(config_with_data: Path, tmp_path: Path) -> None:
+    config = config_with_data
     content = yaml.safe_load(config.read_text())
     sampling = {"num_tasks": 4, "num_samples": 2, "max_new_tokens": 8, "dtype": "float32"}
     stage = {

@@ -12,6 +12,7 @@ from datasets import load_from_disk
 from executor.api import grade, open_executor
 from executor.grading.tasks import parse_task
 from executor.types import Submission
+from tests.support.command import run_command
 
 SPLITS = [
     "atomic",
@@ -106,16 +107,16 @@ def test_manifest_says_what_is_there(directory):
 
 def test_building_again_does_nothing_and_another_seed_is_refused(directory):
     config = directory.parent / "config.yaml"
-    again = atomforge("synthesize", "--config", config, "--output", directory)
+    again = run_command("synthesize", "--config", config, "--output", directory)
     assert again.returncode == 0
     assert "already holds this dataset" in again.stdout
-    other = atomforge("synthesize", "--config", config, "--output", directory, "--seed", 4)
+    other = run_command("synthesize", "--config", config, "--output", directory, "--seed", 4)
     assert other.returncode == 2
     assert "another seed" in other.stderr
 
 
 def test_audit_of_the_directory(directory):
-    done = atomforge("audit", directory)
+    done = run_command("audit", directory)
     assert done.returncode == 0, done.stderr
     assert "no prompt is the reworded prompt of a task" in done.stdout
     assert "every two splits are apart" in done.stdout
@@ -134,7 +135,7 @@ def test_audit_of_the_directory(directory):
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(arguments, words):
-    done = atomforge(*arguments)
+    done = run_command(*arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("atomforge: error: ")
     assert done.stderr.count("\n") == 1

@@ -1,6 +1,6 @@
-"""Run by `test_ordinary_user.py` as another user: grades programs under bubblewrap, prints statuses as JSON.
+"""Run as another user by the tests of ordinary users: grades programs in sandboxes, prints statuses as JSON.
 
-python as_ordinary_user.py all|subset
+python as_ordinary_user.py bubblewrap|docker all|subset
 """
 
 import json
@@ -14,9 +14,9 @@ from tests.sandbox.hostile import HOSTILE, HOSTILE_SUBSET
 from tests.support.judging import hostile_outcomes, odd_outcomes, policy_outcomes, probe_outcomes
 
 
-def main(which: str) -> None:
+def main(backend: str, which: str) -> None:
     names = [*HOSTILE] if which == "all" else HOSTILE_SUBSET
-    with open_local("bubblewrap", num_workers=1) as executor:
+    with open_local(backend, num_workers=1) as executor:
         hostile, controls = hostile_outcomes(executor, names)
         num_replaced = executor.stats().num_replaced
         report = {
@@ -32,4 +32,4 @@ def main(which: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -9,6 +9,7 @@ import os
 import pytest
 
 from executor.api import open_executor
+from executor.backends.docker import DockerConfig
 from tests.support.docker_engine import NoEngine, running_engine
 
 
@@ -36,7 +37,14 @@ def docker_executor(docker_engine):
         yield opened
 
 
-@pytest.fixture(scope="session", params=["bubblewrap", "docker"])
+@pytest.fixture(scope="session")
+def docker_attach_executor(docker_engine):
+    """Docker sandboxes that are reached through the engine's attach stream."""
+    with open_executor("docker", num_workers=1, docker=DockerConfig(channel="attach")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session", params=["bubblewrap", "docker", pytest.param("docker_attach", marks=pytest.mark.slow)])
 def executor(request):
     """Each kind of sandbox in turn."""
     return request.getfixturevalue(f"{request.param}_executor")

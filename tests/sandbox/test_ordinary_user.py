@@ -39,7 +39,7 @@ def report(request):
     python = usable_interpreter()
     if python is None:
         pytest.skip("no Python of at least 3.11 that an ordinary user can start")
-    done = run_as_user([python, "-B", str(SCRIPT), request.param])
+    done = run_as_user([python, "-B", str(SCRIPT), "bubblewrap", request.param])
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -3,8 +3,6 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from datamodules.eval_data import load_dataset
 from datamodules.tokenizer import train_tokenizer, training_texts
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.training.checkpointing import is_finished
+from tests.support.preloaded import PreloadedProcess, start_preloaded
 from tests.support.small_data import write_small_data
 from tests.support.wait import wait_until
 
@@ -64,25 +63,16 @@ def write_inputs(folder: Path) -> None:
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(overlay))
 
 
-def start(folder: Path, kind: str, run_dir: str, *options: str) -> subprocess.Popen:
+def start(folder: Path, kind: str, run_dir: str, *options: str) -> PreloadedProcess:
     """Start `fit` in a process group of its own."""
-    command = [sys.executable, "-m", "cli.main", "fit", "--config", str(ROOT / "configs" / f"{kind}.yaml")]
-    command += ["--config", f"{kind}.yaml", "--run_dir", run_dir, "--ckpt_path", "last", *options]
+    arguments = ["fit", "--config", str(ROOT / "configs" / f"{kind}.yaml"), "--config", f"{kind}.yaml"]
+    arguments += ["--run_dir", run_dir, "--ckpt_path", "last", *options]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ATOMFORGE_")}
     environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with (folder / f"{run_dir}.log").open("ab") as log:
-        return subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
+    return start_preloaded(arguments, folder=folder, environment=environment, log=folder / f"{run_dir}.log")
 
 
-def finish(process: subprocess.Popen, folder: Path, run_dir: str) -> None:
+def finish(process: PreloadedProcess, folder: Path, run_dir: str) -> None:
     """Wait for the end of a run, which must be a good one."""
     code = process.wait(timeout=250)
     assert code == 0, (folder / f"{run_dir}.log").read_text()[-2000:]
@@ -107,7 +97,7 @@ def checkpoint_names(run_dir: Path) -> set[str]:
     return {path.name for path in (run_dir / "checkpoints").glob("epoch_*.ckpt")}
 
 
-def wait_for_checkpoints(process: subprocess.Popen, run_dir: Path, number: int) -> None:
+def wait_for_checkpoints(process: PreloadedProcess, run_dir: Path, number: int) -> None:
     """Wait until a run has written so many checkpoints; fails with the end of its log if it ends before."""
 
     def has_written() -> bool:
@@ -172,7 +162,7 @@ def scalars(run_dir: Path) -> dict[str, list[tuple[int, str]]]:
     }
 
 
-def _await_progress(process: subprocess.Popen, run_dir: Path, *, before: set[str]) -> None:
+def _await_progress(process: PreloadedProcess, run_dir: Path, *, before: set[str]) -> None:
     """Wait until the run has written a new checkpoint."""
     deadline = time.monotonic() + 120
     while not checkpoint_names(run_dir) - before:

@@ -129,6 +129,7 @@ def train(name: str, precision: str, build: Callable[[], tuple], scratch: str, s
 
 def main(scratch: str, data: str, policy: str, strategy: str | None = None) -> None:
     torch.set_num_threads(1)
+    warnings.filterwarnings("error", message="FSDP2-wrapped module")  # returned a view
     warnings.filterwarnings("ignore", message="The '.*dataloader' does not have many workers")
     run_executor.open_executor = lambda backend, **_: FakeExecutor(half_pass)
     if strategy is not None:

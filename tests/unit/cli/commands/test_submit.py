@@ -63,14 +63,14 @@ def run_script(tmp_path: Path, text: str, srun: str, *, signal: str = "", **envi
 
 def test_words_arrive_whole_and_the_exit_code_comes_back(tmp_path: Path):
     text = script(SlurmConfig(), ["a", "it's", '"b" c'])
-    code, said = run_script(tmp_path, text, 'echo "$#:$2:$3:$4"; exit 7')
-    assert (code, said) == (7, '4:a:it\'s:"b" c\n')
+    code, said = run_script(tmp_path, text, 'shift 2; echo "$#:$1:$2:$3"; exit 7')
+    assert (code, said) == (7, '3:a:it\'s:"b" c\n')
 
 
 def test_an_element_of_an_array_runs_its_own_command(tmp_path: Path):
     text = script(SlurmConfig(), ["a", "0"], ["a", "1"])
     assert "#SBATCH --array=0-1" in text
-    assert run_script(tmp_path, text, 'echo "$3"', SLURM_ARRAY_TASK_ID="1") == (0, "1\n")
+    assert run_script(tmp_path, text, 'echo "$4"', SLURM_ARRAY_TASK_ID="1") == (0, "1\n")
 
 
 def test_rollout_servers_have_nodes_of_their_own_and_the_command_gets_their_addresses(tmp_path: Path):

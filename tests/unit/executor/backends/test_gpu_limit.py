@@ -115,8 +115,8 @@ def test_canary_is_found_by_its_pid_and_explains_why_it_cannot_run() -> None:
     reported: dict[int, int] = {}
 
     def query() -> dict[int, int]:
-        [child] = psutil.Process().children()
-        reported[child.pid] = 1
+        newest = max(psutil.Process().children(), key=psutil.Process.create_time)
+        reported[newest.pid] = 1
         return reported
 
     gpu_canary.check_pids("GPU-a", query, program="import sys; print('ready', flush=True); sys.stdin.read()")

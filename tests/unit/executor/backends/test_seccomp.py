@@ -2,11 +2,14 @@
 
 import base64
 import errno
+import re
 import struct
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from executor.backends import seccomp
 from executor.backends.base import SANDBOX_DIR, worker_command
 from executor.backends.seccomp import build_seccomp_filter
 
@@ -66,6 +69,26 @@ def test_filter_denies_dangerous_calls(machine, arch, numbers):
     assert action("prlimit64", 0) == ALLOW
     assert action("prlimit64", 1) == denial(errno.EPERM)
     assert decide(program, 0x40000003, numbers["read"]) == denial(errno.EPERM)  # 32-bit calls
+
+
+@pytest.mark.parametrize(
+    ("column", "header"),
+    [(0, "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"), (1, "/usr/include/asm-generic/unistd.h")],
+)
+def test_numbers_are_those_of_the_kernel_s_headers(column, header):
+    if not Path(header).exists():
+        pytest.skip("the kernel's headers are not installed")
+    numbers = dict(re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)\b", Path(header).read_text()))
+    latest = max(map(int, numbers.values()))
+    names = {
+        "clone": seccomp._CLONE,
+        "clone3": seccomp._CLONE3,
+        "socket": seccomp._SOCKET,
+        "prlimit64": seccomp._PRLIMIT,
+    }
+    ours = {name: number[column] for name, number in (seccomp._DENIED | names).items() if number[column] <= latest}
+    assert len(ours) > 50
+    assert ours == {name: int(numbers[name]) for name in ours}
 
 
 def test_filter_denies_x32_calls():

@@ -55,7 +55,7 @@ def test_fleet_balancer_waits_longer_than_its_replicas_and_their_clients() -> No
     config, services = read_config(FLEET / "executor.yaml"), read_services(FLEET)
     balancer = (FLEET / "haproxy.cfg").read_text(encoding="utf-8")
     timeouts = {name: int(value) for name, value in re.findall(r"timeout (client|server) (\d+)s", balancer)}
-    assert f" executor:{config.port} " in balancer
+    assert f' "${{ATOMFORGE_REPLICAS-executor}}":{config.port} ' in balancer  # the name of the compose service
     assert timeouts["client"] > config.body_timeout_s
     assert timeouts["server"] > 30  # seconds without data after which a client closes its connection
     assert all(int(service["stop_grace_period"].rstrip("s")) > config.drain_s for service in services.values())

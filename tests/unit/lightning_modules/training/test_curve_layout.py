@@ -41,15 +41,13 @@ def test_charts_of_different_runs_are_equal_so_that_tensorboard_shows_each_once(
 @pytest.mark.parametrize(
     ("tag", "title"),
     [
-        ("rollout/staleness", "staleness of rollouts, optimizer steps"),
-        ("rollout/staleness_max", "staleness of rollouts, optimizer steps"),
-        ("rollout_correction/truncated_frac", "importance weights"),
-        ("rollout/importance_weight_mean", "importance weights"),
-        ("rollout/ess", "effective sample size"),
+        ("rollout/staleness", "staleness, iterations"),
+        ("rollout/is_truncated_frac", "importance weights"),
+        ("rollout/num_gen_batches", "dynamic sampling"),
         ("reward/pass_rate_depth_3", "pass rate by depth, training tasks"),
         ("evaluation/synthetic_test/pass_at_1_greedy_depth_3", "pass@1 by depth, held-out tasks"),
         ("evaluation/synthetic_test/pass_at_8_sampled", "pass@k, held-out tasks"),
-        ("time/sync_frac", "fractions of an iteration"),
+        ("time/generate_frac", "fractions of an iteration"),
     ],
 )
 def test_a_tag_is_in_one_chart(tag: str, title: str) -> None:

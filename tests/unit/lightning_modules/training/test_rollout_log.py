@@ -93,4 +93,5 @@ def test_a_run_stores_what_it_trains_on_and_trains_the_same(tmp_path, monkeypatc
         expected = 0.0 if first["reward"] == second["reward"] else 0.7071 if first["reward"] else -0.7071
         assert first["advantage"] == pytest.approx(expected, abs=2e-3)
         assert first["prompt"] == second["prompt"]
+    assert [row["policy_version"] for row in rows] == [1] * 6
     assert len({row["reward"] for row in read_rollouts(tmp_path / "run", 0) + rows}) == 2
