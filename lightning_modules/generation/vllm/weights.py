@@ -3,15 +3,15 @@
 The model is a plain one: adapters are merged and shards gathered (`Policy.sampling_model`).
 """
 
+import copy
 import shutil
 from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.core_model_loading import revert_weight_conversion
-
-from lightning_modules.models.pretrained import hide_progress_bars
 
 
 def checkpoint_weights(causal_lm: PreTrainedModel, dtype: torch.dtype | None) -> dict[str, Tensor]:
@@ -38,8 +38,16 @@ def write_checkpoint(
     """
     partial = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(partial, ignore_errors=True)
-    with hide_progress_bars():
-        causal_lm.save_pretrained(partial, state_dict=None if dtype is None else _cast_weights(causal_lm, dtype))
+    partial.mkdir(parents=True)
+    # all of them, also those that are tied: vLLM would keep the output layer of its former weights
+    weights = {name: tensor.cpu().clone() for name, tensor in checkpoint_weights(causal_lm, dtype).items()}
+    save_file(weights, partial / "model.safetensors", metadata={"format": "pt"})
+    config = copy.deepcopy(causal_lm.config)
+    config.architectures = [type(causal_lm).__name__]
+    config.dtype = dtype or causal_lm.dtype
+    if hasattr(config, "quantization_config"):  # of a GGUF file, whose weights are dequantized
+        del config.quantization_config
+    config.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     partial.rename(folder)
 

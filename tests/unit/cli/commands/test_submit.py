@@ -91,7 +91,7 @@ def test_rollout_servers_have_nodes_of_their_own_and_the_command_gets_their_addr
         f"--output={tmp_path}/n-servers-%j.log", "serve", "it's",
     ]  # fmt: skip
     assert ranks == [
-        "--kill-on-bad-exit=1", "--nodes=2", "--ntasks=8", "--nodelist=n1,n2", "python", "fit",
+        "--cpus-per-task=3", "--kill-on-bad-exit=1", "--nodes=2", "--ntasks=8", "--nodelist=n1,n2", "python", "fit",
         "--model.init_args.rollout.engine", "http://n3:8000,http://n4:8000",
     ]  # fmt: skip
 

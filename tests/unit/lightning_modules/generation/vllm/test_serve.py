@@ -35,7 +35,8 @@ def test_the_server_reports_log_probabilities_of_what_it_samples(monkeypatch):
     text = " ".join(command[1:])
     assert text == (
         "-m vllm.entrypoints.cli.main serve model --host 127.0.0.1 --port 8001 --enable-scale-out "
-        "--generation-config vllm --logprobs-mode processed_logprobs --no-enable-chunked-prefill --max-num-seqs 9"
+        "--generation-config vllm --logprobs-mode processed_logprobs --dtype float32 "
+        "--no-enable-chunked-prefill --max-num-seqs 9"
     )
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from lightning_modules.generation.vllm.weights import checkpoint_weights, write_checkpoint
@@ -21,6 +22,8 @@ def test_a_checkpoint_has_the_weights_of_the_model(loaded, tmp_path, dtype):
     model, tokenizer = loaded
     write_checkpoint(model, tokenizer, tmp_path / "exchange" / "v1", dtype)
     assert [path.name for path in (tmp_path / "exchange").iterdir()] == ["v1"]
+    stored = load_file(tmp_path / "exchange" / "v1" / "model.safetensors")
+    assert stored.keys() == model.state_dict().keys()  # also the output layer, which is tied
     read = AutoModelForCausalLM.from_pretrained(tmp_path / "exchange" / "v1", dtype="auto")
     weights = checkpoint_weights(model, dtype)
     assert read.state_dict().keys() == weights.keys()
