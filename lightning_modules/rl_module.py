@@ -42,15 +42,16 @@ from lightning_modules.rl.early_stopping import KLEarlyStopping
 from lightning_modules.rl.entropy import EntropyController
 from lightning_modules.rl.kl import KLController
 from lightning_modules.rl.losses import critic_loss, rl_loss
+from lightning_modules.rl.minibatches import plan_passes
 from lightning_modules.rl.records import Advantages, SampledRollouts
 from lightning_modules.rl.rollout import build_batches, sample_iteration
 from lightning_modules.rl.sampling import RolloutContext
 from lightning_modules.rl.sampling_ahead import SamplingAhead, check_staleness
 from lightning_modules.rl.sft_loss import sft_loss
+from lightning_modules.rl.state import STATE_KEY, read_state
 from lightning_modules.training.curve_layout import RL_SECTIONS
 from lightning_modules.training.optimizers import build_rl_adamw
 
-STATE_KEY = "rl_state"
 RolloutsCallback = Callable[[SampledRollouts, Advantages], None]
 """Called with the rollouts of each iteration (`lightning_modules.training.rollout_log`)."""
 DEFAULT_ALGORITHM = AlgorithmConfig()
@@ -219,24 +220,8 @@ class RLModule(PolicyModule):
         )
 
     def plan_passes(self, minibatches: MinibatchConfig) -> list[MinibatchConfig]:
-        """Put the critic's passes over the rollouts before the policy's, which are left out while the critic warms up.
-
-        Raises:
-            ValueError: The critic's minibatches do not divide among ranks and micro-batches.
-        """
-        critic = self.rl_config.critic
-        if critic is None:
-            return [minibatches]
-        size = minibatches.size
-        if critic.minibatch_size is not None:
-            size, rest = divmod(critic.minibatch_size, self.trainer.world_size)
-            if rest or size % minibatches.num_micro_batches:
-                raise ValueError(
-                    f"critic.minibatch_size {critic.minibatch_size} does not divide into {self.trainer.world_size} "
-                    f"ranks x accumulate_grad_batches {minibatches.num_micro_batches}"
-                )
-        own = minibatches._replace(size=size, num_epochs=critic.num_epochs, trains_critic=True)
-        return [own] if self.iteration < critic.warmup_iterations else [own, minibatches]
+        """Return the passes over the rollouts of this iteration (`lightning_modules.rl.minibatches.plan_passes`)."""
+        return plan_passes(minibatches, self.rl_config.critic, self.iteration, self.trainer.world_size)
 
     def setup(self, stage: str) -> None:
         if self.trainer.precision not in ("32-true", "bf16-mixed"):
@@ -372,29 +357,13 @@ class RLModule(PolicyModule):
             checkpoint[STATE_KEY]["sampling_ahead"] = self.sampling_ahead.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the iteration and the coefficients of KL penalty and entropy.
-
-        Raises:
-            ValueError: The checkpoint is not one of RLModule, the reference policy has other weights, or the critic is
-                of an old version.
-        """
-        state = checkpoint.get(STATE_KEY)
-        if state is None:
-            raise ValueError(
-                f"the checkpoint has no {STATE_KEY}, so it is not one of RLModule; to start from it, set "
-                "model.init_args.init_from"
-            )
-        if state["reference_sha256"] != self._reference_sha256:
-            raise ValueError(
-                f"the weights of init_from {self.init_from} differ from those the run started from, which would change "
-                "the KL penalty; restore that checkpoint"
-            )
-        weights = checkpoint.get("state_dict", {})
-        if self.rl_config.critic is not None and weights and "policy.return_moments" not in weights:
-            raise ValueError(
-                "the checkpoint is of a version before 0.2.0, whose critic does not predict normalized returns; to "
-                "start from its policy, set model.init_args.init_from"
-            )
+        """Restore the iteration and the coefficients of KL penalty and entropy."""
+        state = read_state(
+            checkpoint,
+            init_from=self.init_from,
+            reference_sha256=self._reference_sha256,
+            has_critic=self.rl_config.critic is not None,
+        )
         self.iteration = state["iteration"]
         if self.sampling_ahead is not None:
             self.sampling_ahead.load_state_dict(state.get("sampling_ahead"))

@@ -1,8 +1,10 @@
 """Training and sampling speed, and flex attention against a dense mask. Weights and token ids are random."""
 
+import tempfile
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from statistics import median
 
 import torch
@@ -97,7 +99,8 @@ def check_vllm(device: torch.device, sizes: Sizes) -> Iterator[Line]:
     from datamodules.tokenizer import train_tokenizer
     from lightning_modules.generation.vllm.engine import VllmEngine
 
-    tokenizer = train_tokenizer(["def solve(x):\n    return x\n"] * 3, 300)
+    with tempfile.TemporaryDirectory() as scratch:
+        tokenizer = train_tokenizer(["def solve(x):\n    return x\n"] * 3, 300, Path(scratch, "tokenizer"))
     model = build_policy(device, sizes, ComputeConfig()).causal_lm.eval()
     draw = torch.Generator().manual_seed(0)
     prompts = torch.randint(3, len(tokenizer), (sizes.num_prompts, sizes.prompt_tokens), generator=draw)

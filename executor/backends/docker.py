@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+import psutil
+
 from executor.backends.base import INPUT_BYTES, INPUT_DIR, SCRATCH_BYTES, UIDS
 from executor.backends.docker_channel import (
     LOG_CHARS,
@@ -281,12 +283,19 @@ def _remove_orphans(client: "DockerClient") -> None:
 
 
 def _process_identity(pid: int) -> str:
-    """Return the boot id and the start tick of a process, unlike its PID never reused; `-` if there is none."""
+    """Return what identifies a process, unlike its PID never reused: boot id and start tick, or (macOS) its start time.
+
+    Returns:
+        `-` if there is no such process.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return "-"
+        try:
+            return str(psutil.Process(pid).create_time())
+        except psutil.NoSuchProcess:
+            return "-"
     return f"{boot}.{stat[stat.rindex(')') + 2 :].split()[19]}"
 
 

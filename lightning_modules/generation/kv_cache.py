@@ -96,7 +96,7 @@ class BufferedCache(DynamicCache):
 
     def select(self, rows: Tensor) -> None:
         """Keep `rows` (on the CPU) of every layer, in that order; rows may repeat."""
-        keys = next(keys for layer in self.layers if (keys := getattr(layer, "keys", None)) is not None)
+        keys = next(layer.keys for layer in self.layers if getattr(layer, "keys", None) is not None)  # pyright: ignore
         moved = find_moved(rows)
         chosen, targets, sources = (indices.to(keys.device) for indices in (rows.long(), moved, rows[moved]))
         for layer in self.layers:

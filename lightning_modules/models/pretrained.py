@@ -99,9 +99,9 @@ def read_config_dtype(source: str) -> torch.dtype | None:
         return None
     try:
         dtype = AutoConfig.from_pretrained(folder, **options).dtype
+        return dtype if isinstance(dtype, torch.dtype) else None
     except _UNREADABLE as error:
         raise _explained(source, error) from error
-    return dtype if isinstance(dtype, torch.dtype) else None
 
 
 def load_pretrained_tokenizer(source: str) -> PreTrainedTokenizerFast:

@@ -8,12 +8,40 @@ from torch import Tensor
 from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch, RolloutStats
 from datamodules.prefix_packing import pack_completions
 from datamodules.seeding import permutation
-from lightning_modules.rl.config import LossAggregation
+from lightning_modules.rl.config import CriticConfig, LossAggregation
 from lightning_modules.rl.numerics import SumOverRanks, no_reduce
 from lightning_modules.rl.records import Advantages, Rollout, TokenLogprobs
 
 TOKEN_ARRAYS = ("loss_mask", "old_logprobs", "ref_logprobs", "values", "advantages", "returns")
 """Fields of `RolloutBatch` with a number per token, in order."""
+
+
+def plan_passes(
+    minibatches: MinibatchConfig, critic: CriticConfig | None, iteration: int, world_size: int
+) -> list[MinibatchConfig]:
+    """Put the critic's passes over the rollouts before the policy's, which are left out while the critic warms up.
+
+    Args:
+        minibatches: Of the policy, on this rank.
+        critic: Its settings; None = no critic.
+        iteration: From 0.
+        world_size: Number of ranks.
+
+    Raises:
+        ValueError: The critic's minibatches do not divide among ranks and micro-batches.
+    """
+    if critic is None:
+        return [minibatches]
+    size = minibatches.size
+    if critic.minibatch_size is not None:
+        size, rest = divmod(critic.minibatch_size, world_size)
+        if rest or size % minibatches.num_micro_batches:
+            raise ValueError(
+                f"critic.minibatch_size {critic.minibatch_size} does not divide into {world_size} ranks x "
+                f"accumulate_grad_batches {minibatches.num_micro_batches}"
+            )
+    own = minibatches._replace(size=size, num_epochs=critic.num_epochs, trains_critic=True)
+    return [own] if iteration < critic.warmup_iterations else [own, minibatches]
 
 
 def build_minibatches(

@@ -6,6 +6,8 @@ import pytest
 
 M, D = "--model.init_args", "--data.init_args"
 
+pytestmark = pytest.mark.timeout(1800)
+
 
 @pytest.fixture(scope="module")
 def atomforge(run_simulated, tmp_path_factory):

@@ -4,6 +4,8 @@ import pytest
 
 WAYS = 12
 
+pytestmark = pytest.mark.timeout(1800)
+
 
 @pytest.fixture(scope="module")
 def reports(run_simulated, data_dir, policy_dir, tmp_path_factory):
@@ -30,4 +32,5 @@ def test_two_gpus(run_simulated, data_dir, policy_dir, tmp_path, strategy):
         assert one["device"] == "cuda"
         assert one["finite"]
         assert one["passed"]
-        assert one["collectives"]["allreduce"] > 0
+    # only torchmetrics waits in a barrier before it gathers; reducing a number does not
+    assert 0 < found[-1]["collectives"]["barrier"] < 0.7 * found[-1]["collectives"]["allreduce"]

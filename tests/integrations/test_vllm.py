@@ -24,7 +24,7 @@ from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from tests.support import killed_runs
 from tests.support.wait import wait_until
 
-pytestmark = pytest.mark.timeout(2400)
+pytestmark = pytest.mark.timeout(3600)
 NUM_ROWS, NUM_TOKENS = 128, 64
 NEAR_TIE = 1e-3
 SIZES = TinyLlamaConfig(
@@ -224,12 +224,12 @@ def server(folder):
     process = subprocess.Popen(command, cwd=killed_runs.ROOT, stdout=log, stderr=log, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: process.poll() is not None or is_healthy(url), within_s=600)
+        wait_until(lambda: process.poll() is not None or is_healthy(url), within_s=1500)
         assert process.poll() is None, (folder / "server.log").read_text()[-3000:]
         yield url, process
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(300)
 
 
 def is_healthy(url: str) -> bool:

@@ -5,8 +5,8 @@ Only the syntax tree is built: no symbol table, no constant folding, no code obj
 - a source is parsed up to `MAX_SOURCE` characters, and all sources of one completion up to `MAX_TOTAL` together;
   CPython takes at most 5 microseconds and 2 KiB of memory per character (3.11, measured on hostile texts);
 - sources with deep brackets, long runs of prefix operators, or many fields in f-strings (quadratic before Python 3.12)
-  are not parsed; CPython's own limits (6000 parser levels, the recursion limit) bound all other nesting, and fit in a
-  stack of 1 MiB;
+  are not parsed; CPython's own limits (6000 parser levels, 3000 to 10000 levels of a tree, by version) bound all
+  other nesting, and fit in a stack of 1 MiB;
 - escapes and long numbers are replaced first, so that no warning is issued and no number is converted.
 
 A source that is not parsed counts as one that does not parse: `executor.grading.extract` then falls back on looking at

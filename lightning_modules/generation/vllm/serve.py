@@ -24,6 +24,8 @@ from lightning_modules.models.loading import load_policy
 
 RESTART_S = 5.0
 """Seconds between the end of a server and its next start."""
+GRACE_S = 20.0
+"""Seconds between a signal and the end of a server, after which it is killed; Slurm waits 30 s by default."""
 USAGE_ERROR = 2
 
 
@@ -62,6 +64,7 @@ def serve_command(folder: Path, host: str, port: int, options: Sequence[str] = (
     return [
         *(sys.executable, "-m", *start),
         *("--host", host, "--port", str(port)),
+        "--enable-scale-out",  # completions of token ids that name their weights
         *("--generation-config", "vllm"),  # not the sampling defaults of the model
         *("--logprobs-mode", "processed_logprobs"),  # of the distribution that is sampled
         *([] if torch.cuda.is_available() else ["--no-enable-chunked-prefill"]),  # see vllm.engine
@@ -72,11 +75,11 @@ def serve_command(folder: Path, host: str, port: int, options: Sequence[str] = (
 def keep_running(command: Sequence[str]) -> int:
     """Run a server until a signal or an error of usage, which is returned; start it again when it ends otherwise."""
     environment = os.environ | {"VLLM_SERVER_DEV_MODE": "1"}  # the endpoints for weights
-    ended: list[int] = []
+    ended: list[float] = []  # times of signals
     process: subprocess.Popen[bytes] | None = None
 
     def end(number: int, _: object) -> None:
-        ended.append(number)
+        ended.append(time.monotonic())
         if process is not None:
             process.terminate()
 
@@ -86,13 +89,23 @@ def keep_running(command: Sequence[str]) -> int:
         process = subprocess.Popen(command, env=environment)
         if ended:  # a signal came while it started
             process.terminate()
-        code = process.wait()
+        code = _wait(process, ended)
         if ended or code == USAGE_ERROR:
             return 0 if ended else code
         print(f"rollout server: ended with code {code}; starts again in {RESTART_S:g} s", file=sys.stderr, flush=True)
         time.sleep(RESTART_S)
         if ended:
             return 0
+
+
+def _wait(process: "subprocess.Popen[bytes]", ended: Sequence[float]) -> int:
+    """Wait for the end of a server, which is killed if it ignores a signal: vLLM does while it starts."""
+    while True:
+        try:
+            return process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            if ended and time.monotonic() - ended[0] > GRACE_S:
+                process.kill()
 
 
 if __name__ == "__main__":

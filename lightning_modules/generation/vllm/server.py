@@ -20,11 +20,13 @@ GIVE_UP_S = 1800.0
 """Seconds without an answer after which the run ends."""
 REQUEST_TIMEOUT = httpx.Timeout(30.0, read=1800.0)
 _INCOMPLETE = "incomplete"
+_AT_START = "default"
+"""What vLLM calls the weights that a server starts with."""
 _log = logging.getLogger(__name__)
 
 
-class ServerError(RuntimeError):
-    """A server rejects a request; waiting would not help."""
+class ServerError(ValueError):
+    """A server rejects a request, or does not come back; the run ends with this line."""
 
 
 class VllmServer:
@@ -84,18 +86,12 @@ class VllmServer:
             ServerError: the server rejects the request, or another run uses it.
         """
         body = {"token_ids": token_ids, "sampling_params": params, "cache_salt": self._tag}
-        num_other_weights = 0
         while True:
             answer = (await self._retry("POST", "/inference/v1/generate", json=body)).json()
             choice = answer["choices"][0]
             versions = {span["version"] for span in choice.get("weight_versions") or []}
             if versions == {self._tag} and choice["finish_reason"] != "abort":
                 return choice
-            num_other_weights += 1
-            if num_other_weights > 3:
-                raise ServerError(
-                    f"{self.url} samples from other weights, {sorted(versions)}: does another run use it?"
-                )
             await self._restore_weights()
 
     async def _push_once(self) -> None:
@@ -117,6 +113,8 @@ class VllmServer:
         """Load the weights again if the server has others, such as those that it was started with."""
         async with self._recovery:
             current = (await self._retry("GET", "/weight_info", recover=False)).json()["weight_version"]
+            if current not in (self._tag, _AT_START, _INCOMPLETE):
+                raise ServerError(f"{self.url} has other weights, {current!r}: does another run use it?")
             if current != self._tag:
                 _log.warning("rollout engine %s: has weights %r; loads those of the policy again", self.url, current)
                 await self.push_weights()
@@ -146,7 +144,9 @@ class VllmServer:
         reason = " ".join(response.text.split())[:300]
         if response.status_code >= 500 and not await self._is_healthy():
             raise httpx.RemoteProtocolError(f"HTTP {response.status_code}: {reason}")
-        hint = "; start it with VLLM_SERVER_DEV_MODE=1" if response.status_code == 404 else ""
+        hint = ""
+        if response.status_code in (403, 404):
+            hint = "; start it with `python -m lightning_modules.generation.vllm.serve`"
         if path == "/collective_rpc":
             hint = f"; it must be able to read {self._weights}"
         raise ServerError(f"{self.url}{path}: HTTP {response.status_code}: {reason}{hint}")
@@ -164,6 +164,7 @@ class VllmServer:
             ServerError: It has not for `GIVE_UP_S`.
         """
         if await self._is_healthy():
+            await asyncio.sleep(RETRY_S[0])
             return
         began, delay = time.monotonic(), RETRY_S[0]
         reason = str(error) or type(error).__name__

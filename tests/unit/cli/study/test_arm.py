@@ -51,7 +51,7 @@ def test_an_arm_is_evaluated_and_sampled_from_on_the_accelerator_of_its_training
     assert arm._get_accelerator(run) == "auto"
     result = SimpleNamespace(config={"trainer": {"accelerator": "cpu"}})
     monkeypatch.setattr("lightning_modules.training.run_result.read_result", lambda path: result)
-    monkeypatch.setattr("cli.evaluation.run.load_model", lambda path, accelerator: accelerator)
+    monkeypatch.setattr("cli.evaluation.inputs.load_model", lambda path, accelerator: accelerator)
     monkeypatch.setattr("cli.api.evaluate", lambda model, *args, **kwargs: model)
     monkeypatch.setattr("executor.api.open_executor", lambda backend: nullcontext())
     measured = {"splits": {"synthetic_test": (2, 1)}, "dtype": "float32"}

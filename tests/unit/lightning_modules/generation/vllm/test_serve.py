@@ -16,10 +16,12 @@ PROGRAM = """
 import sys
 from lightning_modules.generation.vllm import serve
 serve.RESTART_S = 0.01
+serve.GRACE_S = 0.1
 sys.exit(serve.keep_running([sys.executable, "-c", sys.argv[1]]))
 """
 SERVER = """
-import os, time
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as vLLM does while it starts
 with open("starts", "a") as file:
     print(os.getpid(), os.environ["VLLM_SERVER_DEV_MODE"], file=file)
 time.sleep(100)
@@ -32,8 +34,8 @@ def test_the_server_reports_log_probabilities_of_what_it_samples(monkeypatch):
     command = serve_command(Path("model"), "127.0.0.1", 8001, ["--max-num-seqs", "9"])
     text = " ".join(command[1:])
     assert text == (
-        "-m vllm.entrypoints.cli.main serve model --host 127.0.0.1 --port 8001 --generation-config vllm "
-        "--logprobs-mode processed_logprobs --no-enable-chunked-prefill --max-num-seqs 9"
+        "-m vllm.entrypoints.cli.main serve model --host 127.0.0.1 --port 8001 --enable-scale-out "
+        "--generation-config vllm --logprobs-mode processed_logprobs --no-enable-chunked-prefill --max-num-seqs 9"
     )
 
 
