@@ -46,7 +46,7 @@ def write_checkpoint(
     config.architectures = [type(causal_lm).__name__]
     config.dtype = dtype or causal_lm.dtype
     if hasattr(config, "quantization_config"):  # of a GGUF file, whose weights are dequantized
-        del config.quantization_config
+        delattr(config, "quantization_config")
     config.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     partial.rename(folder)
