@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-import psutil
-
 from executor.backends.base import INPUT_BYTES, INPUT_DIR, SCRATCH_BYTES, UIDS
 from executor.backends.docker_channel import (
     LOG_CHARS,
@@ -292,6 +290,8 @@ def _process_identity(pid: int) -> str:
         stat = Path(f"/proc/{pid}/stat").read_text()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
+        import psutil  # here, so that the package is needed only where /proc does not name the process
+
         try:
             return str(psutil.Process(pid).create_time())
         except psutil.NoSuchProcess:
