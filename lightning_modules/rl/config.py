@@ -32,8 +32,8 @@ class AlgorithmConfig:
         entropy_coef: Weight of the entropy bonus; with `entropy_target` the first one.
         entropy_target: Entropy in nats per token that an adaptive weight keeps the policy above; null = a fixed weight
             (`lightning_modules.rl.entropy`).
-        target_kl: When the KL of a minibatch from the policy that sampled (k3, nats per token) exceeds this, the other
-            minibatches of the iteration are skipped; null = never.
+        target_kl: When the KL of a minibatch from the policy before the iteration (k3, nats per token) exceeds this,
+            the other minibatches of the iteration are skipped; null = never.
         filter_zero_variance_groups: Do not train on prompts whose completions all have the same reward.
         partial_credit_needs_pass: Withhold partial credit (`reward.fraction_coef`, `loads_coef`) from completions of
             prompts that none of them solved (`lightning_modules.rl.partial_credit`).

@@ -12,8 +12,8 @@ class KLEarlyStopping:
     """State of the optimizer steps of one iteration.
 
     Args:
-        target_kl: Nats per token from the policy that sampled, above which the rest of the iteration is skipped; None =
-            never.
+        target_kl: Nats per token from the policy before the iteration, above which the rest of the iteration is
+            skipped; None = never.
     """
 
     def __init__(self, target_kl: float | None) -> None:
