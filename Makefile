@@ -24,7 +24,7 @@ install: ## Install everything in .venv (PYTHON=... and TORCH_INDEX=... select t
 engine: install ## Install a Docker engine and Slurm for the tests, as root on Debian
 	@.ci/setup engine
 
-demo: install ## Run the pipeline on a laptop CPU: data, SFT, RL, one table (about 12 minutes; resumes after Ctrl-C)
+demo: install ## Run the pipeline on a laptop CPU: data, SFT, RL, one table (about 10 minutes; resumes after Ctrl-C)
 	@$(BIN)/atomforge demo --config configs/demo.yaml
 
 study: install ## Reproduce the paper's three findings at a small size, with a report (about 20 minutes on two cores; resumes)
