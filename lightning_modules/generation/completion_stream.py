@@ -4,6 +4,7 @@ The rules are those of `GenerationState`: `<eos>`, a stop string, or the maximum
 beyond that is dropped. This module decodes only tokens that may complete a stop string.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,13 @@ class StreamRules:
     context: int
     version: int
 
+    @functools.cached_property
+    def eos_id(self) -> int:
+        """The token that ends a completion."""
+        eos_id = self.tokenizer.eos_token_id
+        assert isinstance(eos_id, int)  # checked when the tokenizer is loaded
+        return eos_id
+
 
 class CompletionStream:
     """A completion whose tokens arrive one or several at a time.
@@ -41,7 +49,7 @@ class CompletionStream:
 
     def __init__(self, prompt_ids: Sequence[int], rules: StreamRules, stop_strings: StopStrings | None) -> None:
         self._prompt_ids = prompt_ids
-        self._rules = rules
+        self.rules = rules
         self._stop_strings = stop_strings
         self._token_ids: list[int] = []
         self._logprobs: list[float] = []
@@ -50,7 +58,7 @@ class CompletionStream:
     @property
     def max_new_tokens(self) -> int:
         """Maximum length of this completion in tokens."""
-        return min(self._rules.sampling.max_new_tokens, self._rules.context - len(self._prompt_ids))
+        return min(self.rules.sampling.max_new_tokens, self.rules.context - len(self._prompt_ids))
 
     @property
     def has_ended(self) -> bool:
@@ -68,12 +76,12 @@ class CompletionStream:
                 break
             self._token_ids.append(token_id)
             self._logprobs.append(logprob)
-            self._finished = token_id == self._rules.tokenizer.eos_token_id or self._matches_stop_string(token_id)
+            self._finished = token_id == self.rules.eos_id or self._matches_stop_string(token_id)
         return self.has_ended
 
     def result(self) -> Completion:
         """Return the completion, which has ended."""
-        rules = self._rules
+        rules = self.rules
         text = decode_completion(rules.tokenizer, self._prompt_ids, self._token_ids, rules.sampling.stop)
         return Completion(text, self._token_ids, self._logprobs, self._finished, rules.version)
 

@@ -97,10 +97,8 @@ class VllmEngine:
         context = self._llm.model_config.max_model_len
         check_prompts(prompts, stream_ids, context)
         streams = open_streams(prompts, StreamRules(self._tokenizer, sampling, context, self._version))
-        eos_id = self._tokenizer.eos_token_id
-        assert isinstance(eos_id, int)
         params = [
-            request_params(sampling, stream, eos_id=eos_id, seed=seed, iteration=iteration, stream_id=stream_id)
+            request_params(stream, seed=seed, iteration=iteration, stream_id=stream_id)
             for stream, stream_id in zip(streams, stream_ids, strict=True)
         ]
         completions: dict[int, Completion] = {}

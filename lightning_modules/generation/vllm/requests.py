@@ -9,22 +9,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from lightning_modules.generation.completion_stream import CompletionStream
-from lightning_modules.generation.sampler import Completion, SamplingParams, derive_seed
+from lightning_modules.generation.sampler import Completion, derive_seed
 
 
-def request_params(
-    sampling: SamplingParams, stream: CompletionStream, *, eos_id: int, seed: int, iteration: int, stream_id: int
-) -> dict[str, Any]:
+def request_params(stream: CompletionStream, *, seed: int, iteration: int, stream_id: int) -> dict[str, Any]:
     """Return the fields of `vllm.SamplingParams` for a completion, as plain values.
 
     Args:
-        sampling: Temperature and stop strings.
-        stream: The completion, for its maximum length.
-        eos_id: Token that ends a completion; `ignore_eos` turns off those that vLLM finds in the model's files.
+        stream: The completion. `ignore_eos` turns off the tokens that end one by the model's files; its rules have
+            the token that does.
         seed: Seed of the run.
         iteration: Iteration of reinforcement learning, else 0.
         stream_id: Random stream of the completion.
     """
+    sampling = stream.rules.sampling
     is_greedy = sampling.temperature == 0.0
     return {
         "max_tokens": stream.max_new_tokens,
@@ -37,7 +35,7 @@ def request_params(
         "presence_penalty": 0.0,
         "frequency_penalty": 0.0,
         "ignore_eos": True,
-        "stop_token_ids": [eos_id],
+        "stop_token_ids": [stream.rules.eos_id],
         "stop": list(sampling.stop),
         "detokenize": bool(sampling.stop),
         "logprobs": 0,  # of the sampled token alone

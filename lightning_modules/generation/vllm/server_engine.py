@@ -87,8 +87,6 @@ class VllmServerEngine:
         """Implement `RolloutEngine.generate`."""
         if self._tag is None:
             raise RuntimeError("the servers have no complete weights: call update_weights before generate")
-        eos_id = self._tokenizer.eos_token_id
-        assert isinstance(eos_id, int)
 
         async def run(servers: list[VllmServer]) -> list[Completion]:
             context = min([self._context, *[await server.fetch_context_length() for server in servers]])
@@ -97,14 +95,7 @@ class VllmServerEngine:
             places = asyncio.Semaphore(self._batch_size)
 
             async def complete(index: int) -> tuple[int, Completion]:
-                params = request_params(
-                    sampling,
-                    streams[index],
-                    eos_id=eos_id,
-                    seed=seed,
-                    iteration=iteration,
-                    stream_id=stream_ids[index],
-                )
+                params = request_params(streams[index], seed=seed, iteration=iteration, stream_id=stream_ids[index])
                 async with places:
                     choice = await servers[(self._rank + index) % len(servers)].complete(prompts[index], params)
                 return index, parse_choice(streams[index], choice)
