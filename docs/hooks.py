@@ -18,7 +18,7 @@ MODULES = (
     ("Training", ("lightning_modules.sft_module", "lightning_modules.rl_module",
                   "lightning_modules.training.optimizers", "lightning_modules.models.compute",
                   "lightning_modules.models.lora", "lightning_modules.training.checkpointing")),
-    ("Objectives", ("lightning_modules.rl.losses", "lightning_modules.rl.advantages")),
+    ("Objectives", ("lightning_modules.rl.objectives.losses", "lightning_modules.rl.objectives.advantages")),
     ("Evaluation", ("lightning_modules.evaluation.evaluate", "lightning_modules.evaluation.records",
                     "lightning_modules.evaluation.statistics")),
     ("Executor", ("executor.types", "executor.api", "executor.grading.grader")),

@@ -38,16 +38,16 @@ from lightning_modules.rl.config import (
     RolloutConfig,
 )
 from lightning_modules.rl.custom_reward import load_reward_function
-from lightning_modules.rl.early_stopping import KLEarlyStopping
-from lightning_modules.rl.entropy import EntropyController
-from lightning_modules.rl.kl import KLController
-from lightning_modules.rl.losses import critic_loss, rl_loss
-from lightning_modules.rl.minibatches import plan_passes
-from lightning_modules.rl.records import Advantages, SampledRollouts
+from lightning_modules.rl.objectives.early_stopping import KLEarlyStopping
+from lightning_modules.rl.objectives.entropy import EntropyController
+from lightning_modules.rl.objectives.kl import KLController
+from lightning_modules.rl.objectives.losses import critic_loss, rl_loss
+from lightning_modules.rl.objectives.sft_loss import sft_loss
 from lightning_modules.rl.rollout import build_batches, sample_iteration
-from lightning_modules.rl.sampling import RolloutContext
-from lightning_modules.rl.sampling_ahead import SamplingAhead, check_staleness
-from lightning_modules.rl.sft_loss import sft_loss
+from lightning_modules.rl.rollouts.minibatches import plan_passes
+from lightning_modules.rl.rollouts.records import Advantages, SampledRollouts
+from lightning_modules.rl.rollouts.sampling import RolloutContext
+from lightning_modules.rl.rollouts.sampling_ahead import SamplingAhead, check_staleness
 from lightning_modules.rl.state import STATE_KEY, read_state
 from lightning_modules.training.curve_layout import RL_SECTIONS
 from lightning_modules.training.optimizers import build_rl_adamw
@@ -220,7 +220,7 @@ class RLModule(PolicyModule):
         )
 
     def plan_passes(self, minibatches: MinibatchConfig) -> list[MinibatchConfig]:
-        """Return the passes over the rollouts of this iteration (`lightning_modules.rl.minibatches.plan_passes`)."""
+        """Return the passes over the rollouts of this iteration (`rl.rollouts.minibatches.plan_passes`)."""
         return plan_passes(minibatches, self.rl_config.critic, self.iteration, self.trainer.world_size)
 
     def setup(self, stage: str) -> None:

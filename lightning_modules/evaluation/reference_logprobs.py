@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from lightning_modules.generation.text import decode
 from lightning_modules.models.policy import Policy
-from lightning_modules.rl.numerics import token_logprobs
+from lightning_modules.rl.objectives.numerics import token_logprobs
 
 END = "end"
 """Label of the `<eos>` token."""

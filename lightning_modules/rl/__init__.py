@@ -1,1 +1,1 @@
-"""Reinforcement learning: rollouts, advantages, losses."""
+"""Reinforcement learning: its settings, one iteration (`rollout.py`), rollouts and objectives."""

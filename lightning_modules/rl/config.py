@@ -8,7 +8,7 @@ from lightning_modules.generation.rollout_engine import check_engine
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.policy import Trunk
 from lightning_modules.rl.custom_reward import RewardFunction
-from lightning_modules.rl.rollout_correction import RolloutCorrectionConfig
+from lightning_modules.rl.objectives.rollout_correction import RolloutCorrectionConfig
 
 Estimator = Literal["gae", "grpo", "dr_grpo", "rloo", "reinforce_pp"]
 PolicyLoss = Literal["ppo", "gspo", "cispo"]
@@ -31,12 +31,12 @@ class AlgorithmConfig:
         clip_ratio_high: The probability ratio is clipped above at 1 + clip_ratio_high.
         entropy_coef: Weight of the entropy bonus; with `entropy_target` the first one.
         entropy_target: Entropy in nats per token that an adaptive weight keeps the policy above; null = a fixed weight
-            (`lightning_modules.rl.entropy`).
+            (`lightning_modules.rl.objectives.entropy`).
         target_kl: When the KL of a minibatch from the policy before the iteration (k3, nats per token) exceeds this,
             the other minibatches of the iteration are skipped; null = never.
         filter_zero_variance_groups: Do not train on prompts whose completions all have the same reward.
         partial_credit_needs_pass: Withhold partial credit (`reward.fraction_coef`, `loads_coef`) from completions of
-            prompts that none of them solved (`lightning_modules.rl.partial_credit`).
+            prompts that none of them solved (`lightning_modules.rl.rollouts.partial_credit`).
         max_gen_batches: Dynamic sampling (DAPO, arXiv 2503.14476): sample further prompts, up to this many batches of
             them in an iteration, until `prompts_per_iteration` prompts have completions with different rewards. If
             there are fewer, the iteration trains on those. 1 = off.
@@ -176,7 +176,7 @@ class RolloutConfig:
         gpu_memory_utilization: Fraction of the GPU's memory that `vllm` uses while it generates.
         staleness: Iterations by which the policy that samples is behind the one that is trained. 0: sample, then train.
             k: sample and grade the completions of the next k iterations while this one is trained
-            (`lightning_modules.rl.rollout_queue`).
+            (`lightning_modules.rl.rollouts.rollout_queue`).
     """
 
     engine: str = "native"

@@ -2,7 +2,7 @@
 
 `sample_iteration` and `build_batches` are the algorithm; the functions below them are its steps. Nothing here changes
 the policy, so the result is a function of the policy, the prompts and (seed, iteration). The two may be iterations
-apart (`lightning_modules.rl.rollout_queue`).
+apart (`lightning_modules.rl.rollouts.rollout_queue`).
 
 Shapes: `N` completions of an iteration on this rank, padded on the right to `L` tokens.
 """
@@ -18,19 +18,20 @@ from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch
 from datamodules.prefix_packing import completion_mask, pack_completions
 from lightning_modules.models.compute import uses_flex_attention
 from lightning_modules.models.packed_forward import packed_forward
-from lightning_modules.rl.advantages import (
+from lightning_modules.rl.config import RLConfig
+from lightning_modules.rl.objectives.advantages import (
     estimate_advantages,
     find_zero_variance_groups,
     overlong_penalties,
     token_rewards,
 )
-from lightning_modules.rl.config import RLConfig
-from lightning_modules.rl.kl import kl_estimate
-from lightning_modules.rl.metrics import measure_rollouts
-from lightning_modules.rl.minibatches import build_minibatches
-from lightning_modules.rl.numerics import SumOverRanks, moment_sums, no_reduce, token_logprobs, whiten
-from lightning_modules.rl.partial_credit import score_rollouts
-from lightning_modules.rl.records import (
+from lightning_modules.rl.objectives.kl import kl_estimate
+from lightning_modules.rl.objectives.numerics import SumOverRanks, moment_sums, no_reduce, token_logprobs, whiten
+from lightning_modules.rl.objectives.rollout_correction import correct_rollouts
+from lightning_modules.rl.rollouts.metrics import measure_rollouts
+from lightning_modules.rl.rollouts.minibatches import build_minibatches
+from lightning_modules.rl.rollouts.partial_credit import score_rollouts
+from lightning_modules.rl.rollouts.records import (
     Advantages,
     Rollout,
     SampledRollouts,
@@ -39,9 +40,8 @@ from lightning_modules.rl.records import (
     number_groups,
     scatter_sampler_logprobs,
 )
-from lightning_modules.rl.reward_probe import ProbeCounts, probe_rewards
-from lightning_modules.rl.rollout_correction import correct_rollouts
-from lightning_modules.rl.sampling import RolloutContext, StageTimer, sample_rollouts
+from lightning_modules.rl.rollouts.reward_probe import ProbeCounts, probe_rewards
+from lightning_modules.rl.rollouts.sampling import RolloutContext, StageTimer, sample_rollouts
 
 
 class IterationSamples(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from datamodules.files import replace_atomically
-from lightning_modules.rl.records import Advantages, SampledRollouts
+from lightning_modules.rl.rollouts.records import Advantages, SampledRollouts
 
 FOLDER = "rollouts"
 _NAME = re.compile(r"iteration_(\d+)_rank_(\d+)\.jsonl")

@@ -11,8 +11,8 @@ from executor.grading.rewards import RewardConfig
 from executor.types import Outcome, Status, Submission
 from lightning_modules.generation.sampler import Completion, SamplingParams
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLConfig
-from lightning_modules.rl.reward_probe import probe_rewards
-from lightning_modules.rl.sampling import group_rollouts
+from lightning_modules.rl.rollouts.reward_probe import probe_rewards
+from lightning_modules.rl.rollouts.sampling import group_rollouts
 from tests.support.small_data import task_prompt
 
 SOLUTION = "def solve(xs, k):\n    return [x * k for x in xs]\n"

@@ -6,8 +6,8 @@ import torch
 
 from executor.types import Outcome, Reward, Status
 from lightning_modules.generation.sampler import Completion
-from lightning_modules.rl.metrics import REWARD_PARTS
-from lightning_modules.rl.records import Rollout, TokenLogprobs
+from lightning_modules.rl.rollouts.metrics import REWARD_PARTS
+from lightning_modules.rl.rollouts.records import Rollout, TokenLogprobs
 from tests.support.small_data import task_prompt
 
 

@@ -14,7 +14,7 @@ from lightning_modules.models.packed_forward import packed_mask
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import ReferencePolicy
 from lightning_modules.rl.config import RLOptimizerConfig
-from lightning_modules.rl.numerics import token_logprobs
+from lightning_modules.rl.objectives.numerics import token_logprobs
 from lightning_modules.training.optimizers import build_rl_adamw
 
 SMALL = ModelSizes(

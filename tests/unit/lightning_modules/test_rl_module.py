@@ -19,7 +19,7 @@ from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.loading import load_policy
 from lightning_modules.models.lora import LoRAConfig, adapters_off
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLOptimizerConfig
-from lightning_modules.rl.kl import KLController
+from lightning_modules.rl.objectives.kl import KLController
 from lightning_modules.rl_module import RLModule
 from lightning_modules.training.checkpointing import RunCheckpoint
 from lightning_modules.training.run_logger import RunLogger

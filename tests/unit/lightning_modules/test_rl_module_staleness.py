@@ -15,7 +15,7 @@ from executor.types import Status
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.lora import LoRAConfig
 from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RLOptimizerConfig, RolloutConfig
-from lightning_modules.rl.rollout_correction import RolloutCorrectionConfig
+from lightning_modules.rl.objectives.rollout_correction import RolloutCorrectionConfig
 from lightning_modules.rl_module import RLModule
 from lightning_modules.training.checkpointing import RunCheckpoint
 from lightning_modules.training.tags import documented

@@ -13,12 +13,12 @@ from lightning_modules.generation.sampler import Completion, SamplingParams
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import ReferencePolicy, weights_sha256
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLConfig, RolloutConfig
-from lightning_modules.rl.metrics import measure_rollouts
-from lightning_modules.rl.numerics import no_reduce
-from lightning_modules.rl.records import Rollout, SampledRollouts
+from lightning_modules.rl.objectives.numerics import no_reduce
+from lightning_modules.rl.objectives.rollout_correction import RolloutCorrectionConfig
 from lightning_modules.rl.rollout import compute_advantages, compute_logprobs
-from lightning_modules.rl.rollout_correction import RolloutCorrectionConfig
-from lightning_modules.rl.sampling import RolloutContext, group_rollouts
+from lightning_modules.rl.rollouts.metrics import measure_rollouts
+from lightning_modules.rl.rollouts.records import Rollout, SampledRollouts
+from lightning_modules.rl.rollouts.sampling import RolloutContext, group_rollouts
 from tests.support.fake_engine import FakeEngine
 from tests.support.fake_executor import FakeExecutor
 from tests.support.number_tokenizer import NumberTokenizer

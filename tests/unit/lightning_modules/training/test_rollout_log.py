@@ -11,7 +11,7 @@ from datamodules.rl_data import RLDataModule
 from executor.types import Status
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.rl.config import AlgorithmConfig, KLConfig
-from lightning_modules.rl.records import Advantages, SampledRollouts
+from lightning_modules.rl.rollouts.records import Advantages, SampledRollouts
 from lightning_modules.rl_module import RLModule
 from lightning_modules.training.rollout_log import (
     LogRollouts,

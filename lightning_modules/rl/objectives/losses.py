@@ -1,6 +1,6 @@
 """The loss of reinforcement learning: policy loss, clipped value loss, entropy bonus and KL penalty.
 
-`lightning_modules.rl.policy_losses` has the policy losses. All are sums over the trained tokens divided by
+`lightning_modules.rl.objectives.policy_losses` has the policy losses. All are sums over the trained tokens divided by
 `num_tokens`, the number of trained tokens of the whole optimizer step (all micro-batches, all ranks), so that the
 result does not depend on how a minibatch is split. Shapes: `B` completions, `T` tokens; a mask is True where a token is
 trained.
@@ -17,9 +17,9 @@ from lightning_modules.models.compute import uses_flex_attention
 from lightning_modules.models.packed_forward import packed_forward
 from lightning_modules.models.policy import Policy
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig
-from lightning_modules.rl.kl import kl_estimate
-from lightning_modules.rl.numerics import token_entropy, token_logprobs
-from lightning_modules.rl.policy_losses import (
+from lightning_modules.rl.objectives.kl import kl_estimate
+from lightning_modules.rl.objectives.numerics import token_entropy, token_logprobs
+from lightning_modules.rl.objectives.policy_losses import (
     LossAndMetrics,
     cispo_policy_loss,
     gspo_policy_loss,

@@ -22,9 +22,9 @@ from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import ReferencePolicy
 from lightning_modules.rl.config import RLConfig
 from lightning_modules.rl.custom_reward import add_custom_reward
-from lightning_modules.rl.numerics import SumOverRanks
-from lightning_modules.rl.partial_credit import score_rollouts
-from lightning_modules.rl.records import Advantages, Rollout, SampledRollouts
+from lightning_modules.rl.objectives.numerics import SumOverRanks
+from lightning_modules.rl.rollouts.partial_credit import score_rollouts
+from lightning_modules.rl.rollouts.records import Advantages, Rollout, SampledRollouts
 
 
 class RolloutContext(NamedTuple):

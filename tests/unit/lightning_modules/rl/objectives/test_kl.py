@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_modules.rl.config import KLConfig
-from lightning_modules.rl.kl import KLController, kl_k1, kl_k3
+from lightning_modules.rl.objectives.kl import KLController, kl_k1, kl_k3
 
 
 def test_kl_estimators_by_hand():

@@ -13,11 +13,11 @@ from executor.grading.rewards import RewardConfig
 from executor.types import Status
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLConfig
-from lightning_modules.rl.metrics import measure_rollouts
-from lightning_modules.rl.numerics import variance
-from lightning_modules.rl.records import Rollout, SampledRollouts, TokenLogprobs
-from lightning_modules.rl.reward_probe import ProbeCounts
+from lightning_modules.rl.objectives.numerics import variance
 from lightning_modules.rl.rollout import compute_advantages
+from lightning_modules.rl.rollouts.metrics import measure_rollouts
+from lightning_modules.rl.rollouts.records import Rollout, SampledRollouts, TokenLogprobs
+from lightning_modules.rl.rollouts.reward_probe import ProbeCounts
 from tests.support.rollouts import make_rollout
 
 PASS, FAIL, FAULT = Status.PASSED, Status.WRONG, Status.INFRA

@@ -4,8 +4,8 @@ from executor.grading.rewards import RewardConfig
 from executor.types import Outcome, Status
 from lightning_modules.generation.sampler import Completion, SamplingParams
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLConfig
-from lightning_modules.rl.records import Rollout
-from lightning_modules.rl.reward_probe import ProbeCounts, probe_rewards
+from lightning_modules.rl.rollouts.records import Rollout
+from lightning_modules.rl.rollouts.reward_probe import ProbeCounts, probe_rewards
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import task_prompt
 

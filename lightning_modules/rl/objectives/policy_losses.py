@@ -2,7 +2,8 @@
 
 They differ in the probability ratio, and in what its clipping does to the gradient. All are sums over tokens divided by
 `num_tokens`, and homogeneous in the advantages: a factor on the advantages of a token is its weight in the loss, which
-is how `lightning_modules.rl.minibatches` aggregates tokens and `lightning_modules.rl.rollout_correction` weighs them.
+is how `lightning_modules.rl.rollouts.minibatches` aggregates tokens and
+`lightning_modules.rl.objectives.rollout_correction` weighs them.
 
 Shapes: any, the same for all arguments; a mask is True where a token is trained.
 """

@@ -2,14 +2,14 @@ import pytest
 import torch
 
 from datamodules.batches import MinibatchConfig, PromptBatch, RolloutStats
-from lightning_modules.rl.minibatches import (
+from lightning_modules.rl.rollouts.minibatches import (
     TOKEN_ARRAYS,
     build_minibatches,
     collate,
     completion_weights,
     plan_minibatches,
 )
-from lightning_modules.rl.records import Advantages
+from lightning_modules.rl.rollouts.records import Advantages
 from tests.support.rollouts import make_logprobs, make_rollout
 
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-import lightning_modules.rl.sampling_ahead as sampling_ahead
+import lightning_modules.rl.rollouts.sampling_ahead as sampling_ahead
 from lightning_modules.rl.config import RolloutConfig
-from lightning_modules.rl.sampling_ahead import check_staleness, take_snapshot
+from lightning_modules.rl.rollouts.sampling_ahead import check_staleness, take_snapshot
 
 
 def check(*, staleness=1, world_size=1, max_gen_batches=1, engine="native", **data):

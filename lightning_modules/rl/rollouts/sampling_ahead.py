@@ -1,7 +1,7 @@
 """Sampling ahead of training (`rollout.staleness` above 0): its requirements, copies of the policy, and the queue.
 
-`lightning_modules.rl.rollout_queue` has the order of things. The other thread decodes with a copy of the policy, and
-neither changes the policy nor communicates with other ranks.
+`lightning_modules.rl.rollouts.rollout_queue` has the order of things. The other thread decodes with a copy of the
+policy, and neither changes the policy nor communicates with other ranks.
 """
 
 import copy
@@ -18,8 +18,8 @@ from lightning_modules.models.policy import Policy
 from lightning_modules.models.sharding import get_mesh
 from lightning_modules.rl.config import RLConfig
 from lightning_modules.rl.rollout import IterationSamples, sample_iteration
-from lightning_modules.rl.rollout_queue import PolicySnapshot, RolloutQueue
-from lightning_modules.rl.sampling import RolloutContext
+from lightning_modules.rl.rollouts.rollout_queue import PolicySnapshot, RolloutQueue
+from lightning_modules.rl.rollouts.sampling import RolloutContext
 
 
 def check_staleness(trainer: Trainer, config: RLConfig) -> None:

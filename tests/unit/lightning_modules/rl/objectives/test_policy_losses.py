@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules.rl.policy_losses import cispo_policy_loss, gspo_policy_loss, ppo_policy_loss
+from lightning_modules.rl.objectives.policy_losses import cispo_policy_loss, gspo_policy_loss, ppo_policy_loss
 
 OLD = torch.tensor([-1.0, -2.0, -0.5, -1.5, -0.2], dtype=torch.float64)
 NEW = torch.tensor([-0.8, -2.1, -0.3, -1.1, -0.5], dtype=torch.float64)

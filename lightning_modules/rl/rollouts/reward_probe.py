@@ -14,8 +14,8 @@ from executor.api import Executor
 from executor.types import Status, Submission
 from lightning_modules.generation.sampler import uniforms
 from lightning_modules.rl.config import RLConfig
-from lightning_modules.rl.numerics import SumOverRanks
-from lightning_modules.rl.records import Rollout
+from lightning_modules.rl.objectives.numerics import SumOverRanks
+from lightning_modules.rl.rollouts.records import Rollout
 
 _POSITION = 1 << 40
 """Position of the random numbers of this choice in a completion's stream; those of its tokens are smaller."""

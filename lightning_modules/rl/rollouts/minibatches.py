@@ -9,8 +9,8 @@ from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch, Roll
 from datamodules.prefix_packing import pack_completions
 from datamodules.seeding import permutation
 from lightning_modules.rl.config import CriticConfig, LossAggregation
-from lightning_modules.rl.numerics import SumOverRanks, no_reduce
-from lightning_modules.rl.records import Advantages, Rollout, TokenLogprobs
+from lightning_modules.rl.objectives.numerics import SumOverRanks, no_reduce
+from lightning_modules.rl.rollouts.records import Advantages, Rollout, TokenLogprobs
 
 TOKEN_ARRAYS = ("loss_mask", "old_logprobs", "ref_logprobs", "values", "advantages", "returns")
 """Fields of `RolloutBatch` with a number per token, in order."""

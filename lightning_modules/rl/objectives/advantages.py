@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig
-from lightning_modules.rl.records import TokenLogprobs
+from lightning_modules.rl.rollouts.records import TokenLogprobs
 
 
 def estimate_advantages(

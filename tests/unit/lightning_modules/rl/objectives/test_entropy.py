@@ -1,6 +1,6 @@
 import pytest
 
-from lightning_modules.rl.entropy import EntropyController
+from lightning_modules.rl.objectives.entropy import EntropyController
 
 
 def test_without_a_target_the_weight_is_fixed() -> None:

@@ -9,11 +9,11 @@ import torch
 from executor.grading.rewards import RewardConfig
 from executor.types import Reward
 from lightning_modules.generation.sampler import SamplingParams
-from lightning_modules.rl.advantages import find_zero_variance_groups, group_centered, group_relative
 from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RLConfig
-from lightning_modules.rl.partial_credit import score_rollouts, withhold_partial_credit
-from lightning_modules.rl.records import Rollout
+from lightning_modules.rl.objectives.advantages import find_zero_variance_groups, group_centered, group_relative
 from lightning_modules.rl.rollout import compute_advantages
+from lightning_modules.rl.rollouts.partial_credit import score_rollouts, withhold_partial_credit
+from lightning_modules.rl.rollouts.records import Rollout
 from tests.support.rollouts import make_logprobs, make_rollout
 
 NO_PASS = torch.tensor([0.1, 0.1, 0.1, 0.0])  # three of four programs load, none passes

@@ -9,7 +9,7 @@ from datamodules.packing import Sample, pack
 from datamodules.tokenizer import train_tokenizer
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
-from lightning_modules.rl.sft_loss import sft_loss
+from lightning_modules.rl.objectives.sft_loss import sft_loss
 from lightning_modules.training.packed_loss import completion_loss
 from tests.unit.datamodules.test_sft_examples import empty_batch
 

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_modules.rl.policy_losses import MAX_LOG_RATIO
+from lightning_modules.rl.objectives.policy_losses import MAX_LOG_RATIO
 
 
 @dataclass(frozen=True, kw_only=True)

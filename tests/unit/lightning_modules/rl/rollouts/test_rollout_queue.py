@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules.rl.rollout_queue import PolicySnapshot, RolloutQueue, SamplingCancelledError
+from lightning_modules.rl.rollouts.rollout_queue import PolicySnapshot, RolloutQueue, SamplingCancelledError
 
 
 class Run:

@@ -16,13 +16,20 @@ from datamodules.batches import RolloutStats
 from executor.grading.pass_at_k import pass_at_k
 from executor.grading.rewards import RewardConfig
 from executor.types import Status
-from lightning_modules.rl.advantages import find_zero_variance_groups, overlong_penalties
 from lightning_modules.rl.config import RLConfig
 from lightning_modules.rl.custom_reward import CUSTOM_PART
-from lightning_modules.rl.kl import kl_k1, kl_k3
-from lightning_modules.rl.numerics import SumOverRanks, explained_variance, masked_mean, moment_sums, variance
-from lightning_modules.rl.partial_credit import score_rollouts
-from lightning_modules.rl.records import (
+from lightning_modules.rl.objectives.advantages import find_zero_variance_groups, overlong_penalties
+from lightning_modules.rl.objectives.kl import kl_k1, kl_k3
+from lightning_modules.rl.objectives.numerics import (
+    SumOverRanks,
+    explained_variance,
+    masked_mean,
+    moment_sums,
+    variance,
+)
+from lightning_modules.rl.objectives.rollout_correction import correction_metrics, correction_sums
+from lightning_modules.rl.rollouts.partial_credit import score_rollouts
+from lightning_modules.rl.rollouts.records import (
     Advantages,
     Rollout,
     SampledRollouts,
@@ -30,8 +37,7 @@ from lightning_modules.rl.records import (
     number_groups,
     scatter_sampler_logprobs,
 )
-from lightning_modules.rl.reward_probe import ProbeCounts
-from lightning_modules.rl.rollout_correction import correction_metrics, correction_sums
+from lightning_modules.rl.rollouts.reward_probe import ProbeCounts
 
 REWARD_PARTS = tuple(field.name.removesuffix("_coef") for field in fields(RewardConfig))
 """The same on all ranks, also on one without any reward, because ranks must log the same tags."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lightning_modules.rl.records import Rollout, number_groups
+from lightning_modules.rl.rollouts.records import Rollout, number_groups
 
 PARTIAL = ("fraction", "loads")
 """Parts of `Reward` that do not need a pass."""

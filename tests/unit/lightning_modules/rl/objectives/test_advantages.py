@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lightning_modules.rl.advantages import (
+from lightning_modules.rl.objectives.advantages import (
     find_zero_variance_groups,
     generalized_advantages,
     group_centered,

@@ -7,8 +7,8 @@ from torch import nn
 
 from datamodules.batches import RolloutBatch
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig
-from lightning_modules.rl.losses import critic_loss, number_completions, ppo_value_loss, rl_loss
-from lightning_modules.rl.policy_losses import ppo_policy_loss
+from lightning_modules.rl.objectives.losses import critic_loss, number_completions, ppo_value_loss, rl_loss
+from lightning_modules.rl.objectives.policy_losses import ppo_policy_loss
 
 TWO = torch.tensor(2.0)
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lightning_modules.rl.rollout_correction import (
+from lightning_modules.rl.objectives.rollout_correction import (
     RolloutCorrectionConfig,
     correct_rollouts,
     correction_metrics,

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from lightning_modules.rl.numerics import (
+from lightning_modules.rl.objectives.numerics import (
     explained_variance,
     masked_mean,
     moment_sums,

@@ -13,7 +13,7 @@ from datamodules.batches import PromptBatch, TaskPrompt
 from datamodules.prefix_packing import completion_mask
 from executor.types import Outcome, Reward
 from lightning_modules.generation.sampler import Completion
-from lightning_modules.rl.rollout_correction import RolloutCorrection
+from lightning_modules.rl.objectives.rollout_correction import RolloutCorrection
 
 
 class Rollout(NamedTuple):

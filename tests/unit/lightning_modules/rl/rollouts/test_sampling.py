@@ -10,8 +10,8 @@ from executor.grading.rewards import RewardConfig
 from executor.types import Status
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RLConfig
-from lightning_modules.rl.numerics import no_reduce
-from lightning_modules.rl.sampling import RolloutContext, StageTimer, choose_groups, sample_rollouts
+from lightning_modules.rl.objectives.numerics import no_reduce
+from lightning_modules.rl.rollouts.sampling import RolloutContext, StageTimer, choose_groups, sample_rollouts
 from tests.support.fake_engine import FakeEngine
 from tests.support.fake_executor import FakeExecutor
 from tests.support.rollouts import make_rollout

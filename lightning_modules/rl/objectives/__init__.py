@@ -1,0 +1,1 @@
+"""Objectives of RL, as pure functions: advantages, policy losses, KL, entropy, importance weights."""

@@ -1,0 +1,1 @@
+"""Rollouts of RL: sampling, grading, records, minibatches, metrics."""
