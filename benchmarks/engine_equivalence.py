@@ -1,7 +1,7 @@
 """Compares what reinforcement learning reaches with two rollout engines, from the same policy and with the same seeds.
 
     python -m benchmarks.engine_equivalence --data DIR --checkpoint SFT_RUN --output DIR [--engines native,vllm]
-        [--seeds 0,1,2] [--iterations 60] [--margin 0.05] [--config rl --config experiments/compose_rl] [-- OPTIONS]
+        [--seeds 0,1,2] [--iterations 60] [--margin 0.05] [--config rl --config experiments/tiny_rl] [-- OPTIONS]
 
 For each seed it trains once with each engine, in turn, and evaluates the ends on held-out tasks. The second engine is
 called non-inferior if the lower end of the 95% interval of its difference in sampled pass@1, paired by seed and task,
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--max-new-tokens", type=int, default=64)
     parser.add_argument("options", nargs="*")
     args = parser.parse_args()
-    args.config = args.config or ["rl", "experiments/compose_rl"]
+    args.config = args.config or ["rl", "experiments/tiny_rl"]
     scores: dict[str, list[dict[str, float]]] = {engine: [] for engine in args.engines}
     print("| engine | seed | pass@1 | reward | log p difference | generation, s |\n|---|---|---|---|---|---|")
     for seed in args.seeds:

@@ -4,7 +4,7 @@
     python -m benchmarks.learning --data DIR --checkpoint RUN --output DIR [--iterations 20] [--threads 1]
 
 `--data` and `--checkpoint` are a data set of `configs/synthesis_compose.yaml` and a run of SFT on it. Ours trains by
-`configs/experiments/compose_rl.yaml`; TRL gets its checkpoint, prompts, reward tests, executor, batch (32 prompts x 16
+`configs/experiments/tiny_rl.yaml`; TRL gets its checkpoint, prompts, reward tests, executor, batch (32 prompts x 16
 completions, one update), optimizer and float32, at three learning rates. Every 10 iterations the weights are saved
 outside the clock; afterwards both are graded alike: one greedy completion of each of 200 tasks of synthetic_val.
 
@@ -24,7 +24,7 @@ from benchmarks.rounds import ROOT, build_table, run_json
 
 TRL_PYTHON = ROOT / ".cache" / "integrations" / "trl" / "bin" / "python"
 TIMEOUT_S = 7200
-CONFIGS = ["rl", "experiments/compose_rl"]
+CONFIGS = ["rl", "experiments/tiny_rl"]
 TRL_LEARNING_RATES = (3e-4, 1e-4, 1e-3)
 MAX_NEW_TOKENS = 64
 OURS = "atomforge"
