@@ -3,8 +3,8 @@
 Sequences must be short for a model that trains on a laptop, so pieces, which no merge crosses, are large: a line of
 code (a `def` line or an indented one) is one piece, so a line that many solutions share becomes one token; prose is cut
 at white space, at the end of a word with the punctuation after it, and at the border of Chinese text. Where solutions
-are steps that call a library (`solution_form: solve`), a step is cut into its name, its call and its arguments, and
-names and constants are spelled alike in prompts and calls (`STEP_PIECES`). Nothing is learnt from evaluation splits
+are steps that call a library (`solution_form: solve`), a step is cut into its name, its call and its arguments
+(`STEP_PIECES`), so that a step is spelled the same way at every position. Nothing is learnt from evaluation splits
 (`training_texts`).
 """
 
@@ -42,15 +42,7 @@ STEP_PIECES = (
     rf"\n    [a-z] = (?=\w+\({_CALL_END})"  # the name of a step's result, with the new line before it
     rf"|\n    return (?=\w+\({_CALL_END})"
     rf"|\w+\((?={_CALL_END})"  # the name of the function that is called
-    rf"|, (?={_CALL_END})"  # between its arguments
-    rf"|\Adef [^\n]*|\n+(?:[ \t]+|def )[^\n]*"  # any other line of code
-    rf"|\n+[ \t]*"
-    rf"|[{_CJK}]+"
-    rf"|(?<=[ (\[])'[^'\n]*'"  # a string constant; it can be copied, for the blank before it is a piece of its own
-    rf"|\d"  # a digit: numbers can be copied, and rare ones are not rare tokens
-    rf"| ?[A-Za-z_]+"  # a word without the punctuation after it
-    rf"| ?[^\s\w'{_CJK}]+"  # punctuation
-    rf"|\s|."
+    rf"|{PIECES}"
 )
 
 

@@ -98,22 +98,17 @@ def test_texts_come_from_training_splits_alone(tmp_path):
         assert f" {number}" not in texts
 
 
-def step_pieces(text):
-    pieces = [text for text, _ in pre_tokenizer(STEP_PIECES).pre_tokenize_str(text)]
-    return [piece.replace("Ġ", " ").replace("Ċ", "\n") for piece in pieces]
-
-
 def test_steps_are_cut_into_name_call_and_arguments():
-    assert step_pieces("def solve(a: list[int]) -> int:\n    y = rotate(a, -13)\n    return top(y, 'b, 2')\n") == [
+    source = "def solve(a: list[int]) -> int:\n    y = rotate(a, 3)\n    return top(y)\n"
+    pieces = [text for text, _ in pre_tokenizer(STEP_PIECES).pre_tokenize_str(source)]
+    assert [piece.replace("Ġ", " ").replace("Ċ", "\n") for piece in pieces] == [
         "def solve(a: list[int]) -> int:",
-        *("\n    y = ", "rotate(", "a", ", ", "-", "1", "3", ")"),
-        *("\n    return ", "top(", "y", ", ", "'b, 2'", ")", "\n"),
-    ]
-
-
-def test_names_and_constants_of_a_prompt_are_the_pieces_of_the_call():
-    prompt = "Rotate `a` by -13, then don't `y`, with 'b, 2', and stop."
-    assert step_pieces(prompt) == [
-        *("Rotate", " `", "a", "`", " by", " -", "1", "3", ",", " then", " don", "'", "t", " `", "y", "`,"),
-        *(" with", " ", "'b, 2'", ",", " and", " stop", "."),
+        "\n    y = ",
+        "rotate(",
+        "a,",
+        " 3)",
+        "\n    return ",
+        "top(",
+        "y)",
+        "\n",
     ]
