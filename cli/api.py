@@ -49,7 +49,7 @@ class TrainConfig:
     """A training: what `atomforge fit` takes.
 
     Args:
-        configs: YAML files, by path or by name (`sft`, `ppo`, `rl/grpo`); later ones override earlier ones.
+        configs: YAML files, by path or by name (`sft`, `ppo`, `rl/rloo`); later ones override earlier ones.
         overrides: single keys by dotted name, e.g. `{"run_dir": "runs/a", "model.init_args.optimizer.lr": 1e-4}`.
     """
 

@@ -1,6 +1,6 @@
 """Find and read config files, and collect the settings of a command in the order in which they apply.
 
-A file is given by its path or, if it is shipped, by its name: `sft`, `rl/grpo`, `studies/smoke`. Nothing here knows
+A file is given by its path or, if it is shipped, by its name: `sft`, `rl/rloo`, `studies/smoke`. Nothing here knows
 what the keys mean.
 """
 

@@ -91,7 +91,7 @@ def test_help_of_fit_starts_with_its_usage(capsys: pytest.CaptureFixture[str]) -
     assert main(["fit", "--help"]) == 0
     usage, _, details = capsys.readouterr().out.partition("\n")
     assert usage.endswith("atomforge fit --config FILE [--config FILE ...] [--KEY VALUE ...] [--ckpt_path last]")
-    assert "rl/grpo" in details
+    assert "rl/rloo" in details
     assert "--checkpoint.every_n_epochs" in details
 
 

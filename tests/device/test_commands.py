@@ -34,7 +34,7 @@ def training(run: Path, data_dir: Path, *config: str) -> list[object]:
 def test_run_is_trained_resumed_evaluated_and_exported(atomforge, data_dir, policy_dir, tmp_path):
     run = tmp_path / "rl"
     words = [
-        *training(run, data_dir, "rl", "rl/grpo"), f"{M}.init_from", policy_dir, f"{M}.sampling.max_new_tokens", 8,
+        *training(run, data_dir, "rl"), f"{M}.init_from", policy_dir, f"{M}.sampling.max_new_tokens", 8,
         f"{D}.prompts_per_iteration", 2, f"{D}.samples_per_prompt", 4, f"{D}.minibatch_size", 8,
     ]  # fmt: skip
     atomforge("fit", *words, "--trainer.max_epochs", 1)

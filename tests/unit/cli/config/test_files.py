@@ -85,7 +85,7 @@ def test_a_shipped_file_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     for name in ("sft", "sft.yaml", "configs/sft.yaml"):
         assert find_config(name) == SHIPPED / "sft.yaml"
-    assert find_config("rl/grpo") == SHIPPED / "rl" / "grpo.yaml"
+    assert find_config("rl/rloo") == SHIPPED / "rl" / "rloo.yaml"
     (tmp_path / "sft.yaml").write_text("seed_everything: 7\n")
     assert read_yaml("sft.yaml") == {"seed_everything": 7}  # a path wins
     assert find_config("sft") == SHIPPED / "sft.yaml"
