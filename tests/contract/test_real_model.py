@@ -65,7 +65,7 @@ def test_trained_resumed_exported_and_trained_on(tmp_path: Path) -> None:
         assert not torch.allclose(plain(ids).logits, start(ids).logits, atol=1e-3)  # it was trained
     assert "dequantised from Q4_1" in plain.config.atomforge_origin
 
-    rl = ["fit", "--config", str(CONFIGS / "ppo.yaml"), "--config", str(CONFIGS / "rl" / "grpo.yaml"), *MODEL]
+    rl = ["fit", "--config", str(CONFIGS / "rl.yaml"), *MODEL]
     rl += [*overlay(tmp_path, "rl.yaml", RL), *base, "--run_dir", str(tmp_path / "rl")]
     assert main([*rl, "--model.init_args.init_from", str(run)]) == 0
 
