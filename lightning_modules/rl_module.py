@@ -252,8 +252,10 @@ class RLModule(PolicyModule):
         self._entropies = []
         self._update_s = 0.0
         # set from the iteration, not by a scheduler: Lightning saves checkpoints before it steps one at an epoch's end
-        policy_iteration = max(0, self.iteration - self._num_warmup_iterations())
-        self.trainer.optimizers[0].param_groups[0]["lr"] = self.optimizer_config.lr_at(policy_iteration)
+        num_warmup, max_epochs = self._num_warmup_iterations(), self.trainer.max_epochs
+        num_iterations = None if max_epochs is None or max_epochs < 0 else max_epochs - num_warmup
+        lr = self.optimizer_config.lr_at(max(0, self.iteration - num_warmup), num_iterations)
+        self.trainer.optimizers[0].param_groups[0]["lr"] = lr
 
     def on_train_batch_start(self, batch: RolloutBatch, batch_idx: int) -> None:
         self._batch_started_at = time.perf_counter()

@@ -276,6 +276,7 @@ class RLOptimizerConfig:
         betas: Decay rates of AdamW's moments.
         weight_decay: Of the policy.
         warmup_iterations: Iterations of linear warm-up of `lr`, after the critic's warm-up.
+        schedule: `constant`, or `linear`: from `lr` towards zero after the last iteration, `trainer.max_epochs`.
     """
 
     lr: float = 3e-5
@@ -283,6 +284,7 @@ class RLOptimizerConfig:
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.0
     warmup_iterations: int = 3
+    schedule: Literal["constant", "linear"] = "constant"
 
     def __post_init__(self) -> None:
         _check_at_least_zero(
@@ -294,9 +296,17 @@ class RLOptimizerConfig:
         )
         check_betas(self.betas)
 
-    def lr_at(self, iteration: int) -> float:
-        """Return the learning rate in iteration `iteration` of the policy (0 = the first that trains it)."""
-        return self.lr * min(1.0, (iteration + 1) / max(1, self.warmup_iterations))
+    def lr_at(self, iteration: int, num_iterations: int | None) -> float:
+        """Return the learning rate in iteration `iteration` of the policy (0 = the first that trains it).
+
+        Args:
+            iteration: Of the policy.
+            num_iterations: Of the policy, in the whole run; None = without end.
+        """
+        warmup = min(1.0, (iteration + 1) / max(1, self.warmup_iterations))
+        if self.schedule == "constant" or num_iterations is None:
+            return self.lr * warmup
+        return self.lr * min(warmup, 1.0 - iteration / max(1, num_iterations))
 
 
 def check_betas(betas: tuple[float, float]) -> None:
