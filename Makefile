@@ -27,7 +27,7 @@ engine: install ## Install a Docker engine and Slurm for the tests, as root on D
 demo: install ## Run the pipeline on a laptop CPU: data, SFT, RL, one table (about 10 minutes; resumes after Ctrl-C)
 	@$(BIN)/atomforge demo --config configs/demo.yaml
 
-study: install ## Reproduce the paper's three findings at a small size, with a report (about 20 minutes on two cores; resumes)
+study: install ## Reproduce the paper's three findings at a small size, with a report (about 25 minutes on two cores; resumes)
 	@$(BIN)/atomforge study --config configs/studies/small.yaml --jobs 2
 	@$(BIN)/atomforge report runs/study_small
 
