@@ -276,7 +276,8 @@ class RLOptimizerConfig:
         betas: Decay rates of AdamW's moments.
         weight_decay: Of the policy.
         warmup_iterations: Iterations of linear warm-up of `lr`, after the critic's warm-up.
-        schedule: `constant`, or `linear`: from `lr` towards zero after the last iteration, `trainer.max_epochs`.
+        cooldown_frac: Last fraction of the iterations of a run (`trainer.max_epochs`) in which `lr` falls linearly
+            towards zero (Hägele et al. 2024, arXiv 2405.18392); 0.0 = never.
     """
 
     lr: float = 3e-5
@@ -284,7 +285,7 @@ class RLOptimizerConfig:
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.0
     warmup_iterations: int = 3
-    schedule: Literal["constant", "linear"] = "constant"
+    cooldown_frac: float = 0.0
 
     def __post_init__(self) -> None:
         _check_at_least_zero(
@@ -293,7 +294,10 @@ class RLOptimizerConfig:
             value_lr=self.value_lr,
             weight_decay=self.weight_decay,
             warmup_iterations=self.warmup_iterations,
+            cooldown_frac=self.cooldown_frac,
         )
+        if self.cooldown_frac > 1.0:
+            raise ValueError(f"optimizer: cooldown_frac is {self.cooldown_frac}, it must lie in [0, 1]")
         check_betas(self.betas)
 
     def lr_at(self, iteration: int, num_iterations: int | None) -> float:
@@ -303,10 +307,10 @@ class RLOptimizerConfig:
             iteration: Of the policy.
             num_iterations: Of the policy, in the whole run; None = without end.
         """
-        warmup = min(1.0, (iteration + 1) / max(1, self.warmup_iterations))
-        if self.schedule == "constant" or num_iterations is None:
-            return self.lr * warmup
-        return self.lr * min(warmup, 1.0 - iteration / max(1, num_iterations))
+        factor = min(1.0, (iteration + 1) / max(1, self.warmup_iterations))
+        if num_iterations is not None and self.cooldown_frac > 0.0:
+            factor = min(factor, max(0, num_iterations - iteration) / (self.cooldown_frac * num_iterations))
+        return self.lr * factor
 
 
 def check_betas(betas: tuple[float, float]) -> None:
