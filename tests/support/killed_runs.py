@@ -48,7 +48,7 @@ def write_inputs(folder: Path) -> None:
         "trainer": {"max_epochs": 6},
         "model": {
             "init_from": str(folder / "start"), "sampling": {"max_new_tokens": 8}, "reward_probe_fraction": 1.0,
-            "critic": {"warmup_iterations": 0}, "kl": {"target": 0.5, "horizon": 50},
+            "critic": {"warmup_iterations": 0}, "kl": {"init_coef": 0.05, "target": 0.5, "horizon": 50},
             "executor_backend": "process",
         },
         "data": {

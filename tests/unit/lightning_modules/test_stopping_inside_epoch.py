@@ -29,7 +29,8 @@ RL = [  # three steps of the critic and three of the policy in an iteration
     "fit", "--config=ppo", *COMMON, "--model.init_args.init_from=start", "--model.init_args.sampling.max_new_tokens=8",
     "--data.init_args.prompts_per_iteration=3", "--data.init_args.samples_per_prompt=2",
     "--data.init_args.minibatch_size=2", "--data.init_args.num_sampled_reward_tests=0",
-    "--model.init_args.critic.num_epochs=1", "--model.init_args.critic.warmup_iterations=0"
+    "--model.init_args.critic.num_epochs=1", "--model.init_args.critic.warmup_iterations=0",
+    "--model.init_args.critic.minibatch_size=2",
 ]  # fmt: skip
 
 
