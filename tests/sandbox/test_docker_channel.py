@@ -127,7 +127,7 @@ def test_stream_that_breaks_three_times_during_a_program_does_not_make_it_a_cras
         while proxy.num_cut < 3 and not done.wait(0.1):
             for container in own_containers(docker_engine):
                 with contextlib.suppress(APIError):  # it has ended
-                    if len(container.top()["Processes"]) == 2:  # the worker and the program
+                    if len(container.top()["Processes"] or ()) == 2:  # the worker and the program
                         proxy.cut_attached()
 
     with open_local("docker", num_workers=1, docker=ATTACH) as executor:
