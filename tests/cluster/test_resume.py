@@ -55,7 +55,7 @@ AHEAD = "--model.init_args.rollout.staleness=1"
         ("sft", (), 2),
         pytest.param("ppo", (), 1, marks=pytest.mark.slow),
         ("ppo", TWO_RANKS, 1),
-        ("sft", SHARDED, 1),
+        pytest.param("sft", SHARDED, 1, marks=pytest.mark.slow),
         pytest.param("ppo", (AHEAD,), 1, marks=pytest.mark.slow),
         pytest.param("ppo", (*TWO_RANKS, AHEAD), 1, marks=pytest.mark.slow),
     ],

@@ -107,6 +107,7 @@ def test_learning_curves_by_hand(capsys: pytest.CaptureFixture[str]) -> None:
     assert "difference | +0.125 | 0.0 |" in printed
 
 
+@pytest.mark.slow
 def test_learning_benchmark_runs_at_toy_size(tmp_path: Path) -> None:
     data = write_small_data(tmp_path / "data")
     checkpoint = write_policy(tmp_path / "policy", data)

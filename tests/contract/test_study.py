@@ -75,6 +75,7 @@ def numbers(path: Path) -> dict:
     return {name: content[name] for name in ("stage", "seed", "fingerprint", "evaluation")} | {"curves": curves}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_planned_interrupted_finished_and_made_again(config: Path, data: Path, tmp_path: Path) -> None:
     arms = tmp_path / "study" / "arms"
@@ -159,6 +160,7 @@ def test_a_failing_arm_is_told_and_tried_again(config_with_data: Path) -> None:
     assert "not done: sft (seed 0), which failed" in said
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_rejection_fine_tuning_is_a_stage(config_with_data: Path, tmp_path: Path) -> None:
     config = config_with_data
