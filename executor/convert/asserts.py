@@ -9,6 +9,8 @@ import symtable
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from executor.syntax import parse_module
+
 _BUILTINS = frozenset(dir(builtins)) | {"__name__", "__builtins__"}
 
 
@@ -107,7 +109,7 @@ def write_suite_check(suite: str, *, function: str, preamble: str = "") -> str:
 def find_imports(solution: str) -> dict[str, str]:
     """Names a program imports, each with the statement that does; none where it does not parse."""
     try:
-        body = ast.parse(solution).body
+        body = parse_module(solution).body
     except (SyntaxError, ValueError):
         return {}
     statements = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
@@ -122,7 +124,7 @@ def find_unknown_names(source: str) -> list[str]:
     A source that imports `*` may define anything: then there are none.
     """
     if "*" in source and any(
-        isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(ast.parse(source))
+        isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(parse_module(source))
     ):
         return []
     table = symtable.symtable(source, "check", "exec")
@@ -138,7 +140,7 @@ def _called_names(source: str) -> list[str]:
 def _functions_of(solution: str) -> set[str]:
     """Functions a program defines; classes where there are no functions; none where it does not parse."""
     try:
-        body = ast.parse(solution).body
+        body = parse_module(solution).body
     except (SyntaxError, ValueError):
         return set()
     functions = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
@@ -152,7 +154,7 @@ def _statements(source: str) -> str:
 
 def _parsed(source: str, what: str) -> ast.Module:
     try:
-        return ast.parse(source.strip())
+        return parse_module(source.strip())
     except (SyntaxError, ValueError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         raise ValueError(f"{what} {_shown(source)} is not valid Python: {reason}") from None

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from executor.convert.columns import MalformedRow, SkipRow, check_text
+from executor.syntax import parse_module
 from executor.types import DEFAULT_LIMITS
 
 CALL_PRELUDE = """\
@@ -120,7 +121,7 @@ def parse_program(source: str) -> ast.Module | None:
         return None
     try:
         with warnings.catch_warnings(action="ignore", category=SyntaxWarning):
-            tree = ast.parse(source)
+            tree = parse_module(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id in _PYTHON_2_NAMES]

@@ -16,6 +16,7 @@ from executor.grading.pass_at_k import pass_at_k as estimate_pass_at_k
 from executor.grading.tasks import parse_task
 from executor.integrations.grading import grade_submissions
 from executor.integrations.rows import build_assert_task
+from executor.syntax import parse_module
 from executor.types import Status, Submission, Task
 
 _CHECK_CALL = re.compile(r"^check\(\s*([A-Za-z_]\w*)\s*\)\s*\Z", re.MULTILINE)
@@ -60,7 +61,7 @@ def read_reference(reference: str) -> Task:
         row = {"task_id": called[1], "entry_point": called[1], "check": reference[: called.start()]}
         return parse_task(row)
     try:
-        statements = ast.parse(reference).body
+        statements = parse_module(reference).body
     except (SyntaxError, ValueError):
         raise ValueError(f"a reference must be Python, not {reference[:60]!r}") from None
     return build_assert_task([ast.unparse(statement) for statement in statements], task_id="reference")

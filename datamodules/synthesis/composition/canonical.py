@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
 
+from executor.syntax import parse_expression, parse_module
+
 CONSTANT = "C"
 
 Form = str | tuple[str, tuple["Form", ...]]
@@ -53,7 +55,7 @@ def find_function(source: str, name: str = "solve") -> ast.FunctionDef:
 
 def find_proper_subtrees(skeleton: str) -> frozenset[str]:
     """Return the skeletons of all calls strictly inside a skeleton."""
-    expression = ast.parse(skeleton, mode="eval").body
+    expression = parse_expression(skeleton)
     names = {node.id: node.id for node in ast.walk(expression) if isinstance(node, ast.Name) and node.id != CONSTANT}
     root = _parse_expression(expression, {**names, CONSTANT: CONSTANT})
     return frozenset(write_skeleton(form) for form in _iter_calls(root) if form is not root)
@@ -72,7 +74,7 @@ def normalised_hash(source: str) -> str:
 
 def _parse(source: str) -> ast.Module:
     try:
-        return ast.parse(source)
+        return parse_module(source)
     except SyntaxError as error:
         raise ValueError(f"the program is not Python: {error.msg} in line {error.lineno}") from None
 
@@ -116,7 +118,7 @@ def _first_line(node: ast.stmt) -> int:
 @lru_cache(maxsize=1024)
 def _normalise_statement(source: str) -> str:
     """Dump one top-level statement; cached, because helper functions recur in thousands of programs."""
-    module = ast.parse(source)
+    module = parse_module(source)
     for node in module.body:
         if isinstance(node, ast.FunctionDef):
             _Renamer(node).visit(node)

@@ -3,6 +3,8 @@
 import ast
 from typing import Literal, NamedTuple
 
+from executor.syntax import parse_expression
+
 Shape = Literal["chain", "left", "right", "balanced"]
 
 
@@ -25,7 +27,7 @@ def parse_shape(skeleton: str) -> TreeShape:
         ValueError: the text is no skeleton.
     """
     try:
-        root = ast.parse(skeleton, mode="eval").body
+        root = parse_expression(skeleton)
     except SyntaxError:
         root = None
     if not isinstance(root, ast.Call):

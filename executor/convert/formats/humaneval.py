@@ -13,6 +13,7 @@ from typing import Any
 from executor.convert.build import add_labels
 from executor.convert.columns import MalformedRow, SkipRow, read_text
 from executor.convert.programs import parse_program
+from executor.syntax import parse_module
 
 _NUMPY_STAND_IN = '''\
 class {name}:
@@ -83,7 +84,7 @@ def parse_test(test: str) -> ast.Module:
         MalformedRow: it is not Python.
     """
     try:
-        return ast.parse(test)
+        return parse_module(test)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise MalformedRow("test is not Python") from None
 

@@ -16,6 +16,7 @@ from executor.convert.cases import choose_call_tolerance
 from executor.convert.columns import MalformedRow, SkipRow, read_mapping, read_statement, read_text
 from executor.convert.json_values import tag_value
 from executor.convert.programs import choose_entry_point, find_solution
+from executor.syntax import parse_module
 
 PRELUDE = "leetcode"
 _LABELS = ("difficulty", "question_id")
@@ -53,7 +54,7 @@ def convert_leetcode(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _convert_test(test: str, prelude: str) -> dict[str, Any]:
     try:
-        tree = ast.parse(test)
+        tree = parse_module(test)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise MalformedRow("test is not Python") from None
     checks = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "check"]

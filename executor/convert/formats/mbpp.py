@@ -15,6 +15,7 @@ from executor.convert.build import add_labels
 from executor.convert.columns import MalformedRow, SkipRow, check_list, read_lines, read_statement, read_text
 from executor.convert.formats.humaneval import check_asserts, parse_test, read_task_id, replace_numpy
 from executor.convert.programs import find_solution, strip_fence
+from executor.syntax import parse_module
 
 
 def convert_mbpp(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,8 +97,8 @@ def _find_function(asserts: Sequence[str], *, preamble: str, solution: str) -> s
         raise SkipRow("no tests")
     try:
         for source in asserts:
-            ast.parse(source)
-        ast.parse(preamble)
+            parse_module(source)
+        parse_module(preamble)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise MalformedRow("an assert, or the code before it, is not Python") from None
     try:

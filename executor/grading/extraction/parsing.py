@@ -16,6 +16,8 @@ lines. So does a program with syntax newer than the Python of this process, even
 import ast
 import re
 
+from executor.syntax import parse_module
+
 MAX_SOURCE = 64 << 10
 """Characters of one source; in longer ones, lines decide."""
 MAX_TOTAL = 3 * MAX_SOURCE
@@ -57,8 +59,7 @@ class Parser:
             return None
         self._budget -= _MIN_COST + len(source)
         try:
-            tree = compile(_neutralize(source), "<completion>", "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
-            return tree if isinstance(tree, ast.Module) else None
+            return parse_module(_neutralize(source), "<completion>")
         except SyntaxError as error:
             num_lines = source.count("\n") + 1
             seen = min(error.lineno or num_lines, num_lines) / num_lines

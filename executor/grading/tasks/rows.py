@@ -23,6 +23,7 @@ from executor.grading.tasks.tests import (
     test_to_row,
 )
 from executor.grading.tasks.values import holds_tensor, show
+from executor.syntax import parse_module
 from executor.types import MAX_MEMORY_BYTES, MAX_TIME_S, MIN_MEMORY_BYTES, PROFILES, Task, TestKind
 
 MIN_TIME_LIMIT_S = 0.001
@@ -249,7 +250,7 @@ def _check_library(library: Any) -> None:
 @lru_cache(maxsize=1024)
 def _find_syntax_error(source: str) -> str | None:
     try:
-        ast.parse(source)
+        parse_module(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return error.msg if isinstance(error, SyntaxError) else str(error) or "too deeply nested"
     return None
@@ -266,7 +267,7 @@ def _imported_modules(source: str) -> set[str]:
     if all(name in sys.stdlib_module_names for name in _IMPORT.findall(source)):
         return set()
     try:
-        body = ast.parse(source).body
+        body = parse_module(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()  # grading reports it
     modules = {alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
