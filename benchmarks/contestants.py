@@ -73,7 +73,7 @@ def time_executor(
 ) -> Timing:
     """Grade batches with an executor, then single programs."""
     from executor import Submission, grade, open_executor, parse_task
-    from executor.backends.docker import DockerConfig
+    from executor.backends.docker.backend import DockerConfig
 
     task = parse_task(row)
     submissions = [Submission(task=task, completion=build_source(number)) for number in range(num + 8)]

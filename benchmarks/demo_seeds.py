@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from benchmarks.rounds import build_table
-from cli.report.evidence import exploratory_difference, group_arms
 from cli.report.format import points_with_interval
+from cli.report.sections.evidence import exploratory_difference, group_arms
 from cli.study.load import load_study
 from cli.study.plan import METRICS, StudyConfig
 from cli.study.results import ArmResult, load_results

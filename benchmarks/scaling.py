@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks.rounds import build_table
-from lightning_modules.models.chunked_logits import MAX_CHUNK_LOGITS
+from lightning_modules.models.forward.chunked_logits import MAX_CHUNK_LOGITS
 
 FLOAT, HALF = 4, 2
 """Bytes of a float32 and of a bfloat16 number."""

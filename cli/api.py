@@ -155,7 +155,7 @@ def evaluate(
     """
     from cli.evaluation.inputs import load_model, load_tasks, make_prompts
     from cli.evaluation.run import evaluate_prompts
-    from datamodules.prompt_format import get_format
+    from datamodules.encoding.prompt_format import get_format
 
     config = config or EvalConfig()
     loaded = model if isinstance(model, tuple) else load_model(model, dtype=config.dtype or "float32")

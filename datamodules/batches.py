@@ -136,7 +136,7 @@ class RolloutStats(NamedTuple):
 
 
 class RolloutBatch(NamedTuple):
-    """A micro-batch of rollouts, packed into `R` rows by `datamodules.prefix_packing`.
+    """A micro-batch of rollouts, packed into `R` rows by `datamodules.encoding.prefix_packing`.
 
     `segment_ids` is 0 on padding and 1, 2, ... on the prompts of a row with their completions. `branch_ids` is 0 on a
     prompt and 1, 2, ... on its completions: a token attends to its prompt and to its own branch. Column t of the

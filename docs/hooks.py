@@ -13,10 +13,11 @@ from cli.main import SUBCOMMANDS, dispatch
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = (
-    ("Data", ("datamodules.sft_data", "datamodules.rl_data", "datamodules.sampler", "datamodules.prompt_format")),
+    ("Data", ("datamodules.sft_data", "datamodules.rl_data", "datamodules.sampler",
+              "datamodules.encoding.prompt_format")),
     ("Synthesis", ("datamodules.synthesis.config", "datamodules.synthesis.build", "datamodules.synthesis.manifest")),
     ("Training", ("lightning_modules.sft_module", "lightning_modules.rl_module",
-                  "lightning_modules.training.optimizers", "lightning_modules.models.compute",
+                  "lightning_modules.training.optimizers", "lightning_modules.models.forward.compute",
                   "lightning_modules.models.lora", "lightning_modules.training.checkpointing")),
     ("Objectives", ("lightning_modules.rl.objectives.losses", "lightning_modules.rl.objectives.advantages")),
     ("Evaluation", ("lightning_modules.evaluation.evaluate", "lightning_modules.evaluation.records",

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from executor.backends.base import Backend
 from executor.backends.bubblewrap import BubblewrapBackend
-from executor.backends.docker import DockerBackend, DockerConfig
+from executor.backends.docker.backend import DockerBackend, DockerConfig
 from executor.backends.plugin import load_backend
 from executor.backends.process import ProcessBackend
 from executor.grading.grader import Grading, LocalGrading, OnError, OnOutcome
@@ -158,7 +158,7 @@ class LocalExecutor:
     def _start_profile(self, profile: str) -> tuple[Backend, SandboxPool]:
         backend = self._profiles["cpu"][0].with_profile(profile)
         if profile == "cuda":
-            from executor.backends.gpu_limit import GpuLimitedBackend
+            from executor.backends.gpu.limit import GpuLimitedBackend
 
             backend = GpuLimitedBackend(backend)
         num_workers = min(self._num_workers, MAX_CUDA_WORKERS) if profile == "cuda" else self._num_workers

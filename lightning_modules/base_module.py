@@ -20,7 +20,7 @@ from lightning_modules.evaluation.pass_at_k import ValidationScores
 from lightning_modules.evaluation.records import Evaluation
 from lightning_modules.generation.generate import decoding_dtype
 from lightning_modules.generation.sampler import SamplingParams
-from lightning_modules.models.compute import (
+from lightning_modules.models.forward.compute import (
     ComputeConfig,
     check_packable,
     choose_attention_kernels,
@@ -30,7 +30,7 @@ from lightning_modules.models.compute import (
 from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload, load_policy
 from lightning_modules.models.lora import LoRAConfig, add_lora
 from lightning_modules.models.policy import Policy, Trunk
-from lightning_modules.training.curve_layout import Sections, write_layout
+from lightning_modules.training.logging.curve_layout import Sections, write_layout
 from lightning_modules.training.optimizers import check_clipping, clip_by_norm
 from lightning_modules.training.run_executor import RunExecutor
 

@@ -25,7 +25,7 @@ from lightning_modules.base_module import PolicyModule
 from lightning_modules.generation.generate import decoding_dtype
 from lightning_modules.generation.rollout_engine import RolloutEngine, open_engine
 from lightning_modules.generation.sampler import SamplingParams
-from lightning_modules.models.compute import ComputeConfig, disable_dropout
+from lightning_modules.models.forward.compute import ComputeConfig, disable_dropout
 from lightning_modules.models.lora import LoRAConfig
 from lightning_modules.models.reference import ReferencePolicy, weights_sha256
 from lightning_modules.models.sharding import get_mesh, touch
@@ -49,11 +49,11 @@ from lightning_modules.rl.rollouts.records import Advantages, SampledRollouts
 from lightning_modules.rl.rollouts.sampling import RolloutContext
 from lightning_modules.rl.rollouts.sampling_ahead import SamplingAhead, check_staleness
 from lightning_modules.rl.state import STATE_KEY, read_state
-from lightning_modules.training.curve_layout import RL_SECTIONS
+from lightning_modules.training.logging.curve_layout import RL_SECTIONS
 from lightning_modules.training.optimizers import build_rl_adamw
 
 RolloutsCallback = Callable[[SampledRollouts, Advantages], None]
-"""Called with the rollouts of each iteration (`lightning_modules.training.rollout_log`)."""
+"""Called with the rollouts of each iteration (`lightning_modules.training.logging.rollout_log`)."""
 DEFAULT_ALGORITHM = AlgorithmConfig()
 DEFAULT_CRITIC = CriticConfig()
 DEFAULT_KL = KLConfig()

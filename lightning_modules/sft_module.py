@@ -13,13 +13,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from datamodules.batches import SFTBatch, TaskPrompt
 from lightning_modules.base_module import PolicyModule
 from lightning_modules.generation.sampler import SamplingParams, derive_seed
-from lightning_modules.models.compute import ComputeConfig
+from lightning_modules.models.forward.compute import ComputeConfig
 from lightning_modules.models.loading import load_policy_tokenizer
 from lightning_modules.models.lora import LoRAConfig
 from lightning_modules.models.policy import get_context_length
 from lightning_modules.models.sharding import get_mesh
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
-from lightning_modules.training.curve_layout import SFT_SECTIONS
+from lightning_modules.training.logging.curve_layout import SFT_SECTIONS
 from lightning_modules.training.optimizers import AdamWConfig, build_adamw, build_schedule
 from lightning_modules.training.packed_loss import completion_loss
 

@@ -12,12 +12,12 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from benchmarks.gpu_checks import SMOKE, Line, Sizes
 from datamodules.batches import SFTBatch
-from datamodules.packing import Sample, pack
+from datamodules.encoding.packing import Sample, pack
 from lightning_modules.generation.generate import generate
 from lightning_modules.generation.sampler import SamplingParams
-from lightning_modules.models.compute import ComputeConfig, choose_attention_kernels, prepare_causal_lm
+from lightning_modules.models.forward.compute import ComputeConfig, choose_attention_kernels, prepare_causal_lm
+from lightning_modules.models.forward.packed_forward import packed_mask
 from lightning_modules.models.initialization import cast_parameters
-from lightning_modules.models.packed_forward import packed_mask
 from lightning_modules.models.policy import Policy
 from lightning_modules.training.flops import measure_minibatch, minibatch_flops, peak_flops_per_s, training_cost
 from lightning_modules.training.packed_loss import completion_loss
@@ -96,7 +96,7 @@ def check_vllm(device: torch.device, sizes: Sizes) -> Iterator[Line]:
     if find_spec("vllm") is None or device.type != "cuda":
         yield Line("vllm", "skipped: not installed, or no GPU")
         return
-    from datamodules.tokenizer import train_tokenizer
+    from datamodules.encoding.tokenizer import train_tokenizer
     from lightning_modules.generation.vllm.engine import VllmEngine
 
     with tempfile.TemporaryDirectory() as scratch:

@@ -12,8 +12,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from benchmarks.gpu_checks import Line, Sizes
 from datamodules.batches import TaskPrompt
+from datamodules.encoding.tokenizer import train_tokenizer
 from datamodules.rl_data import RLDataModule
-from datamodules.tokenizer import train_tokenizer
 from executor.types import Outcome
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm

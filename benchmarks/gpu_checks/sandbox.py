@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.gpu_checks import SMOKE, Line, Sizes
 from executor.api import Executor, open_executor
-from executor.backends.nvml import Nvml
+from executor.backends.gpu.nvml import Nvml
 from executor.backends.profiles import GPU_VARIABLE
 from executor.grading.outcome import grade_execution
 from executor.types import Limits, Outcome, Run, Task, Test

@@ -17,9 +17,9 @@ import torch
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from datamodules.packing import Sample, pack
+from datamodules.encoding.packing import Sample, pack
 from lightning_modules.generation.generate import Sampling, generate
-from lightning_modules.models.packed_forward import block_causal_mask
+from lightning_modules.models.forward.packed_forward import block_causal_mask
 
 BATCH_SIZE, MAX_LENGTH, MAX_NEW_TOKENS = 40, 256, 85
 

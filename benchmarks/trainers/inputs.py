@@ -16,9 +16,9 @@ from transformers import PreTrainedTokenizerFast
 
 from benchmarks.trainers.baselines import train_packed
 from datamodules.atoms import ATOMS
-from datamodules.packing import Sample
-from datamodules.prompt_format import encode_completions, encode_prompts
-from datamodules.tokenizer import train_tokenizer
+from datamodules.encoding.packing import Sample
+from datamodules.encoding.prompt_format import encode_completions, encode_prompts
+from datamodules.encoding.tokenizer import train_tokenizer
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 
 ARCHITECTURE = TinyLlamaConfig(

@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 def describe_progress(run_dir: Path) -> str:
     """Describe a run: its last step and metrics, and whether it has finished."""
-    from lightning_modules.training.run_logger import read_curves
+    from lightning_modules.training.logging.run_logger import read_curves
 
     if not run_dir.exists():
         return "not started"

@@ -4,7 +4,7 @@
     atomforge rollouts --run RUN [--iteration N] [--num-prompts 4]
     atomforge rollouts --run RUN [--iteration N] --output FILE.jsonl
 
-The rows are those of `lightning_modules.training.rollout_log`; nothing is sampled or graded.
+The rows are those of `lightning_modules.training.logging.rollout_log`; nothing is sampled or graded.
 """
 
 import argparse
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         UsageError: the run has stored none, or not those of the iteration.
         ValueError: the output cannot be written.
     """
-    from lightning_modules.training.rollout_log import list_logged_iterations, read_rollouts
+    from lightning_modules.training.logging.rollout_log import list_logged_iterations, read_rollouts
 
     iterations = list_logged_iterations(args.run)
     if not iterations:

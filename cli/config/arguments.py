@@ -9,7 +9,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from cli.config.files import list_shipped
 from executor.commands.errors import UsageError
 from lightning_modules.training.checkpointing import RunCheckpoint
-from lightning_modules.training.rollout_log import LogRollouts
+from lightning_modules.training.logging.rollout_log import LogRollouts
 
 _ABOUT = {
     "fit": "Train a model: supervised (`--config sft`) or by reinforcement learning (`--config ppo` or `rl`).",

@@ -29,8 +29,8 @@ from cli.config.run_directory import SaveRunConfig, dump_config, find_checkpoint
 from cli.progress import ModelSummaryLine, PlainProgress, TrainingBar, format_metrics
 from executor.commands.errors import UsageError, explain, one_line
 from lightning_modules.training.checkpointing import DirectCheckpointIO
-from lightning_modules.training.run_logger import RunLogger
-from lightning_modules.training.run_record import RunRecord
+from lightning_modules.training.logging.run_logger import RunLogger
+from lightning_modules.training.logging.run_record import RunRecord
 from lightning_modules.training.run_result import WriteRunResult
 
 Stage = Literal["parsed", "built", "ready"]

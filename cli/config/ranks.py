@@ -17,7 +17,7 @@ from typing import Any
 
 from executor.commands.errors import UsageError
 from executor.machine import count_cores
-from lightning_modules.training.run_record import RunRecord, read_record, write_record
+from lightning_modules.training.logging.run_record import RunRecord, read_record, write_record
 
 _LAUNCHER = "ATOMFORGE_LAUNCHER"
 """Environment variable with the process id of the main process."""
@@ -104,7 +104,7 @@ def resolve_hardware_settings(
 
 def note_unused_gpu(accelerator: str) -> None:
     """Print a note where training falls back to the CPU although this machine has a GPU with a driver."""
-    from lightning_modules.models.autotune import uses_cuda
+    from lightning_modules.models.forward.autotune import uses_cuda
 
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     if accelerator != "auto" or hidden or is_launched_rank() or uses_cuda(accelerator) or not GPU_DRIVER.exists():
@@ -118,7 +118,7 @@ def note_unused_gpu(accelerator: str) -> None:
 
 def count_local_ranks(accelerator: str, devices: Any) -> int:
     """Count the processes that a Trainer with these settings starts on this machine, at least 1."""
-    from lightning_modules.models.autotune import uses_cuda
+    from lightning_modules.models.forward.autotune import uses_cuda
 
     if isinstance(devices, list):
         return max(1, len(devices))
@@ -142,7 +142,7 @@ def _choose(record: RunRecord, accelerator: str, devices: Any, num_nodes: int) -
     """Fill in what is open. Ranks that others started do not measure: they must agree without communication."""
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 
-    from lightning_modules.models.autotune import benchmark_cpu, has_fast_bf16, uses_cuda
+    from lightning_modules.models.forward.autotune import benchmark_cpu, has_fast_bf16, uses_cuda
 
     num_cores, per_task = count_cores(), os.environ.get("SLURM_CPUS_PER_TASK", "")
     is_bound = per_task.isdigit() and num_cores <= int(per_task)  # these cores are this rank's alone

@@ -13,10 +13,10 @@ import torch
 
 from cli.evaluation.plan import HELD_OUT, Suite
 from datamodules.batches import TaskPrompt
-from datamodules.prompt_format import PromptFormat, set_format
+from datamodules.encoding.prompt_format import PromptFormat, set_format
 from executor.commands.errors import UsageError
-from lightning_modules.models.autotune import has_fast_bf16, uses_cuda
-from lightning_modules.models.compute import choose_attention_kernels
+from lightning_modules.models.forward.autotune import has_fast_bf16, uses_cuda
+from lightning_modules.models.forward.compute import choose_attention_kernels
 from lightning_modules.models.loading import load_policy, read_published_dtype
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def load_tasks(suite: Suite) -> Any:
         ValueError: there is no such data set, split or benchmark.
     """
     if suite.benchmark is not None:
-        from datamodules.benchmarks import load_benchmark
+        from datamodules.sources.benchmarks import load_benchmark
 
         return load_benchmark(
             suite.benchmark, columns=suite.columns or None, split=suite.split, tasks_format=suite.tasks_format
@@ -101,7 +101,7 @@ def make_prompts(
 def render_prompts(part: Suite, tasks: Any, tokenizer: PreTrainedTokenizerFast) -> list[TaskPrompt]:
     """Render the prompts of a suite in the format that the tokenizer keeps."""
     if part.benchmark is not None:
-        from datamodules.benchmarks import benchmark_prompts
+        from datamodules.sources.benchmarks import benchmark_prompts
 
         return benchmark_prompts(tasks, tokenizer, part.num_tasks)
     from datamodules.eval_data import build_task_prompts

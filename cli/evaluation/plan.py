@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cli.config.files import flatten, parse_config
-from datamodules.prompt_format import PromptFormat
+from datamodules.encoding.prompt_format import PromptFormat
 from executor.commands.errors import UsageError
 from executor.convert.registry import find_converter
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from datamodules.batches import TaskPrompt
-from datamodules.prompt_format import PromptFormat, encode_completions, get_format, set_format
+from datamodules.encoding.prompt_format import PromptFormat, encode_completions, get_format, set_format
 from lightning_modules.evaluation.reference_logprobs import (
     END,
     LineSummary,

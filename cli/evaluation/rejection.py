@@ -19,7 +19,7 @@ from executor.commands.io import open_atomic, write_json
 
 if TYPE_CHECKING:
     from datamodules.batches import TaskPrompt
-    from datamodules.task_files import DataSource
+    from datamodules.sources.task_files import DataSource
     from lightning_modules.evaluation.records import TaskResult
 
 KEPT, RESULT = "kept.jsonl", "result.json"
@@ -113,7 +113,7 @@ def sample_passing(
     from cli.evaluation.run import evaluate_prompts
     from cli.evaluation.store import EvaluationStore
     from datamodules.eval_data import get_split
-    from datamodules.task_files import DEFAULT_SPLIT, DataSource
+    from datamodules.sources.task_files import DEFAULT_SPLIT, DataSource
     from executor.api import open_executor
     from lightning_modules.evaluation.evaluate import EvalConfig
     from lightning_modules.models.loading import resolve
@@ -176,8 +176,8 @@ def build_reward_prompts(
 ) -> list[TaskPrompt]:
     """Build the tasks with the tests that rewards of RL are computed on, so that evaluation tests stay unseen."""
     from datamodules.eval_data import evenly_spaced_indices
-    from datamodules.reward_tests import choose_reward_tests
-    from datamodules.rl_prompts.stored import load_reward_tasks
+    from datamodules.rl.reward_tests import choose_reward_tests
+    from datamodules.rl.stored import load_reward_tasks
 
     tasks = load_reward_tasks(source, dataset, config.split, tokenizer, max_prompt_length=None)
     chosen = [tasks[index] for index in evenly_spaced_indices(len(tasks), config.num_tasks)]
@@ -209,7 +209,7 @@ def select_passing(
 
 def _program_reader(tokenizer: Any) -> Callable[[str], str]:
     """Return what turns completions into programs: nothing to do for raw ones, else the code of the fence."""
-    from datamodules.prompt_format import get_format
+    from datamodules.encoding.prompt_format import get_format
     from executor.grading.extract import extract_program
 
     if get_format(tokenizer).completion_format == "raw":

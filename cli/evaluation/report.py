@@ -218,7 +218,7 @@ def _write_curves(directory: Path, results: Results, ks: list[int]) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
     from lightning_modules.evaluation.figures import pass_at_k_figure, status_figure
-    from lightning_modules.training.curve_layout import EVALUATION_SECTIONS, layout
+    from lightning_modules.training.logging.curve_layout import EVALUATION_SECTIONS, layout
 
     for old in directory.glob("events.out.tfevents.*"):
         old.unlink()

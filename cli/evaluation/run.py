@@ -20,7 +20,7 @@ from cli.evaluation.references import measure_suites
 from cli.evaluation.report import print_results, read_references, write_results
 from cli.evaluation.store import EvaluationStore, Stored
 from datamodules.batches import TaskPrompt
-from datamodules.prompt_format import get_format
+from datamodules.encoding.prompt_format import get_format
 from executor.api import Executor, open_executor
 from executor.commands.errors import Interrupted, UsageError
 from executor.commands.progress import CountProgress

@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cli.report.document import Document, Section, render_html, render_markdown
-from cli.report.evidence import assess_hypotheses, group_arms
+from cli.report.figures.plots import choose_colors
 from cli.report.format import minutes
-from cli.report.hypotheses import hypotheses_section, summarize
-from cli.report.plots import choose_colors
-from cli.report.programs import programs_section
-from cli.report.provenance import provenance_section
-from cli.report.scores import functions_figure, groups_section, samples_figure, scores_section
+from cli.report.sections.evidence import assess_hypotheses, group_arms
+from cli.report.sections.hypotheses import hypotheses_section, summarize
+from cli.report.sections.programs import programs_section
+from cli.report.sections.provenance import provenance_section
+from cli.report.sections.scores import functions_figure, groups_section, samples_figure, scores_section
+from cli.report.sections.training import training_section
 from cli.report.tensorboard import FOLDER, check_replaceable, write_arms
-from cli.report.training import training_section
 from cli.study.plan import StudyConfig
 from cli.study.results import ArmResult, load_results
 from executor.commands.errors import UsageError

@@ -49,7 +49,7 @@ def write_arms(folder: Path, results: Sequence[ArmResult]) -> None:
     from torch.utils.tensorboard import SummaryWriter
     from torch.utils.tensorboard.summary import hparams
 
-    from lightning_modules.training.curve_layout import RL_SECTIONS, SFT_SECTIONS, layout
+    from lightning_modules.training.logging.curve_layout import RL_SECTIONS, SFT_SECTIONS, layout
 
     check_replaceable(folder)
     shutil.rmtree(folder, ignore_errors=True)

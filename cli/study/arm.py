@@ -193,7 +193,7 @@ def _get_accelerator(run_dir: Path) -> str:
 def _set_num_threads(run_dir: Path) -> None:
     import torch
 
-    from lightning_modules.training.run_record import read_record
+    from lightning_modules.training.logging.run_record import read_record
 
     record = read_record(run_dir)
     if record is not None and record.num_threads is not None:

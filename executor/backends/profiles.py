@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from executor.backends.base import MAX_PROCESSES
-from executor.backends.nvml import GpuNode, Nvml
+from executor.backends.gpu.nvml import GpuNode, Nvml
 
 PACKAGES = "/packages"
 GPU_VARIABLE = "ATOMFORGE_SANDBOX_GPU"

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from executor.backends.docker_engine import connect_engine
-from executor.backends.docker_image import (
+from executor.backends.docker.engine import connect_engine
+from executor.backends.docker.image import (
     DEFAULT_BASE_IMAGE,
     DEFAULT_TAG,
     OFFLINE_BASE_TAG,

@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from executor.backends.docker import DockerConfig
+from executor.backends.docker.backend import DockerConfig
 from executor.types import Limits
 
 TOKEN_VARIABLE = "ATOMFORGE_EXECUTOR_TOKEN"

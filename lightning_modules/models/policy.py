@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from transformers import PreTrainedModel
 
-from lightning_modules.models.chunked_logits import LogitsFn, apply_to_chunked_logits
-from lightning_modules.models.compute import use_attention, uses_flex_attention
+from lightning_modules.models.forward.chunked_logits import LogitsFn, apply_to_chunked_logits
+from lightning_modules.models.forward.compute import use_attention, uses_flex_attention
 from lightning_modules.models.lora import has_lora, merge_lora
 from lightning_modules.models.return_normalization import mean_and_std, update_moments
 from lightning_modules.models.sharding import copy_structure, gather_full_model, shard, share_weights

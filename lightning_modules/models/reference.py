@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 from transformers import PreTrainedModel
 
-from lightning_modules.models.chunked_logits import LogitsFn
+from lightning_modules.models.forward.chunked_logits import LogitsFn
 from lightning_modules.models.lora import adapters_off, has_lora
 from lightning_modules.models.policy import Policy
 

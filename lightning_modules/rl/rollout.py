@@ -15,9 +15,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch
-from datamodules.prefix_packing import completion_mask, pack_completions
-from lightning_modules.models.compute import uses_flex_attention
-from lightning_modules.models.packed_forward import packed_forward
+from datamodules.encoding.prefix_packing import completion_mask, pack_completions
+from lightning_modules.models.forward.compute import uses_flex_attention
+from lightning_modules.models.forward.packed_forward import packed_forward
 from lightning_modules.rl.config import RLConfig
 from lightning_modules.rl.objectives.advantages import (
     estimate_advantages,

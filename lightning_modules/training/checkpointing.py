@@ -22,7 +22,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from lightning_modules.training.run_logger import RunLogger
+from lightning_modules.training.logging.run_logger import RunLogger
 
 PARTIAL_NAME = "partial.ckpt"
 _NAME = re.compile(r"epoch_(\d+)\.ckpt")

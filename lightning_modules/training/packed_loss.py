@@ -5,8 +5,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from datamodules.batches import IGNORE, SFTBatch
-from lightning_modules.models.compute import uses_flex_attention
-from lightning_modules.models.packed_forward import packed_forward
+from lightning_modules.models.forward.compute import uses_flex_attention
+from lightning_modules.models.forward.packed_forward import packed_forward
 from lightning_modules.models.policy import Policy
 
 

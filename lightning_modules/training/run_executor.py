@@ -8,8 +8,8 @@ from lightning.pytorch import Trainer
 
 from executor.api import BACKENDS, Executor, is_backend, open_executor
 from executor.service.per_node import NodeService, get_service_folder, open_node_executor, parse_node_backend
-from lightning_modules.training.run_logger import RunLogger
-from lightning_modules.training.run_record import ExecutorRecord
+from lightning_modules.training.logging.run_logger import RunLogger
+from lightning_modules.training.logging.run_record import ExecutorRecord
 
 TIME_FACTOR_TAG = "executor/time_factor"
 _log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning_modules.training.budget import Budget, rl_budget, sft_budget
 from lightning_modules.training.checkpointing import is_finished
 from lightning_modules.training.flops import count_multiplied_weights
-from lightning_modules.training.run_logger import read_curves
+from lightning_modules.training.logging.run_logger import read_curves
 
 FILE_NAME = "result.json"
 

@@ -10,7 +10,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.distributed.fsdp import fully_shard
 from torch.utils.data import DataLoader
 
-from datamodules.tokenizer import train_tokenizer
+from datamodules.encoding.tokenizer import train_tokenizer
 from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from datamodules.encoding.tokenizer import training_texts
 from datamodules.eval_data import load_dataset
 from datamodules.synthesis.build import build
 from datamodules.synthesis.config import Counts, Depths, SynthesisConfig
-from datamodules.tokenizer import training_texts
 from lightning_modules.models.tiny_llama import TinyLlamaConfig
 from tests.support.in_process import InProcess
 from tests.support.killed_runs import (

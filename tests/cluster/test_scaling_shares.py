@@ -12,7 +12,7 @@ from torch.distributed.tensor import DTensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.scaling import ONE, Layout, ModelSizes, RunSizes, compute_memory
-from lightning_modules.models.packed_forward import packed_mask
+from lightning_modules.models.forward.packed_forward import packed_mask
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import ReferencePolicy
 from lightning_modules.rl.config import RLOptimizerConfig

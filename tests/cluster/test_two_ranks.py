@@ -12,8 +12,8 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
+from datamodules.encoding.tokenizer import train_tokenizer, training_texts  # noqa: E402
 from datamodules.eval_data import load_dataset  # noqa: E402
-from datamodules.tokenizer import train_tokenizer, training_texts  # noqa: E402
 from lightning_modules.models.loading import load_policy  # noqa: E402
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm  # noqa: E402
 from tests.cluster.ends_of_training import RANKS  # noqa: E402

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import torch
 
+from datamodules.encoding.prompt_format import encode_completions, encode_prompts
 from datamodules.eval_data import load_dataset
-from datamodules.prompt_format import encode_completions, encode_prompts
 from lightning_modules.models.loading import load_policy
 
 NUM_STEPS = 60

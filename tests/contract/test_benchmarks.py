@@ -60,7 +60,7 @@ def test_gpu_checks_run_at_toy_size_and_need_a_gpu_otherwise(tmp_path: Path) -> 
     command = [sys.executable, "-m", "benchmarks.gpu"]
     options = {"cwd": ROOT, "env": {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}, "text": True}
     result = tmp_path / "gpu.json"
-    # tests/unit/lightning_modules/models/test_compute.py covers flex attention, which takes a minute to compile
+    # tests/unit/lightning_modules/models/forward/test_compute.py covers flex attention, which takes a minute to compile
     smoke = [*command, "--smoke", "--only", "sft,rollouts,vllm,sandbox,learning", "--output", str(result)]
     done = subprocess.run(smoke, capture_output=True, timeout=280, **options)
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"

@@ -12,8 +12,8 @@ from datasets import Dataset, DatasetDict
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from cli.main import SUBCOMMANDS, main
+from datamodules.encoding.tokenizer import train_tokenizer, training_texts
 from datamodules.eval_data import load_dataset
-from datamodules.tokenizer import train_tokenizer, training_texts
 from tests.support.small_data import write_small_data
 
 DEMO = "lightning.pytorch.demos.boring_classes"

@@ -14,9 +14,9 @@ from cli.config.cli import build_run, build_run_from_arguments
 from cli.config.files import flatten, load_config
 from cli.evaluation.plan import parse_plan
 from cli.study.load import load_study
+from datamodules.encoding.tokenizer import train_tokenizer
 from datamodules.sampler import MixtureSampler
 from datamodules.synthesis.config import SynthesisConfig
-from datamodules.tokenizer import train_tokenizer
 from executor.commands.config import parse_dataclass
 from executor.commands.errors import UsageError
 from executor.service.settings import ServiceConfig

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from datamodules.batches import TaskPrompt
-from datamodules.reward_tests import build_reward_tasks, choose_reward_tests
+from datamodules.rl.reward_tests import build_reward_tasks, choose_reward_tests
 from executor.api import open_executor
 from executor.grading.rewards import RewardConfig
 from executor.types import Outcome, Status, Submission

@@ -12,7 +12,7 @@ from datasets import load_from_disk
 
 from executor.api import open_executor
 from executor.types import Run
-from lightning_modules.training.run_logger import read_curves
+from lightning_modules.training.logging.run_logger import read_curves
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples" / "plugins"

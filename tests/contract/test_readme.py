@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from cli.main import SUBCOMMANDS
-from lightning_modules.training.tags import TAGS
+from lightning_modules.training.logging.tags import TAGS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ import pytest
 
 from cli.report.build import build_document
 from cli.report.document import render_markdown
-from cli.report.evidence import HypothesisResult, assess_hypotheses, group_arms
+from cli.report.sections.evidence import HypothesisResult, assess_hypotheses, group_arms
 from cli.study.load import load_study
 from cli.study.results import ArmResult, load_results
 

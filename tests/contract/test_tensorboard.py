@@ -18,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from lightning_modules.evaluation.figures import pass_at_k_figure, status_figure
 from lightning_modules.evaluation.records import Evaluation, GradedCompletion, TaskResult
-from lightning_modules.training.curve_layout import SFT_SECTIONS, layout
+from lightning_modules.training.logging.curve_layout import SFT_SECTIONS, layout
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "docs"))

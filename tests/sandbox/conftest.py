@@ -9,7 +9,7 @@ import os
 import pytest
 
 from executor.api import open_executor
-from executor.backends.docker import DockerConfig
+from executor.backends.docker.backend import DockerConfig
 from tests.support.docker_engine import NoEngine, running_engine
 
 

@@ -9,7 +9,7 @@ import os
 import pytest
 
 from cli.main import main
-from datamodules.benchmarks import load_benchmark
+from datamodules.sources.benchmarks import load_benchmark
 from executor.api import grade
 from executor.convert.benchmark_rows import benchmark_task
 from executor.grading.tasks import parse_task

@@ -9,7 +9,7 @@ import pytest
 from docker.errors import APIError
 
 from executor.api import open_local
-from executor.backends.docker import DockerConfig
+from executor.backends.docker.backend import DockerConfig
 from executor.types import Run
 from tests.sandbox.test_docker_backend import PATIENT, value_of
 from tests.sandbox.test_faults import programs, summarize
@@ -36,7 +36,7 @@ def test_auto_uses_the_socket_where_it_works(docker_engine):
 def test_auto_falls_back_to_the_attach_stream_and_logs_why(docker_engine, monkeypatch, caplog):
     """As with Docker Desktop: the mounted socket is there, and connecting to it fails."""
     caplog.set_level("INFO")
-    monkeypatch.setattr("executor.backends.docker_channel.SocketChannel.worker_argument", "/handshake/other")
+    monkeypatch.setattr("executor.backends.docker.channel.SocketChannel.worker_argument", "/handshake/other")
     with open_local("docker", num_workers=1) as executor:
         assert "through the engine's attach stream" in executor.description
         assert value_of(executor, "def solve(): return 7") == 7

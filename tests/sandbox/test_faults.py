@@ -17,7 +17,7 @@ import pytest
 from docker.errors import APIError
 
 from executor.api import open_local
-from executor.backends.docker_image import DEFAULT_TAG
+from executor.backends.docker.image import DEFAULT_TAG
 from executor.types import Limits, Run, Status, Submission
 from tests.sandbox.hostile import HOSTILE, RIGHT
 from tests.support.docker_engine import NoEngine, answering, own_containers, started_engine

@@ -13,10 +13,10 @@ import pytest
 from docker.errors import ImageNotFound
 
 from cli.main import main
-from executor.backends import docker_image
 from executor.backends.base import SANDBOX_DIR
-from executor.backends.docker_engine import connect_engine
-from executor.backends.docker_image import (
+from executor.backends.docker.backend import image as docker_image
+from executor.backends.docker.engine import connect_engine
+from executor.backends.docker.image import (
     DEFAULT_TAG,
     OFFLINE_BASE_TAG,
     SOURCES_LABEL,

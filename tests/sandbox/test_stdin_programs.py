@@ -7,7 +7,7 @@ Docker every fourth hostile program runs in the short form of the ring, and all 
 import pytest
 
 from executor.backends.bubblewrap import BubblewrapBackend
-from executor.backends.docker import DockerBackend, DockerConfig
+from executor.backends.docker.backend import DockerBackend, DockerConfig
 from tests.sandbox.hostile_stdin import HOSTILE, ODD_BUT_RIGHT, RIGHT, TESTS
 from tests.support.sandbox_driver import SandboxDriver
 

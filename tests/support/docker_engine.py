@@ -18,8 +18,8 @@ import docker
 from docker.errors import DockerException, ImageNotFound
 from docker.models.containers import Container
 
-from executor.backends.docker import LABEL
-from executor.backends.docker_image import DEFAULT_TAG, OFFLINE_BASE_TAG, build_image, check_image, make_offline_base
+from executor.backends.docker.backend import LABEL
+from executor.backends.docker.image import DEFAULT_TAG, OFFLINE_BASE_TAG, build_image, check_image, make_offline_base
 from tests.support.wait import wait_until
 
 START_TIMEOUT_S = 90.0

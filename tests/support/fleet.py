@@ -18,7 +18,7 @@ import pytest
 import yaml
 from docker.models.containers import Container
 
-from executor.backends.docker_image import OFFLINE_BASE_TAG, make_offline_base
+from executor.backends.docker.image import OFFLINE_BASE_TAG, make_offline_base
 from tests.support.docker_engine import answering, started_engine
 from tests.support.running_service import TOKEN
 

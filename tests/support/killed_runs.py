@@ -11,8 +11,8 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
+from datamodules.encoding.tokenizer import train_tokenizer, training_texts
 from datamodules.eval_data import load_dataset
-from datamodules.tokenizer import train_tokenizer, training_texts
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.training.checkpointing import is_finished
 from tests.support.preloaded import PreloadedProcess, start_preloaded

@@ -17,7 +17,7 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
-from executor.backends.docker_image import DEFAULT_TAG
+from executor.backends.docker.image import DEFAULT_TAG
 from tests.support.docker_engine import NoEngine, is_answering
 from tests.support.wait import wait_until
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from transformers import PreTrainedTokenizerFast
 
-from datamodules.tokenizer import train_tokenizer
+from datamodules.encoding.tokenizer import train_tokenizer
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 
 TINY = TinyLlamaConfig(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16)

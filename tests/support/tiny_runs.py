@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 
+from datamodules.encoding.tokenizer import train_tokenizer, training_texts
 from datamodules.eval_data import load_dataset
-from datamodules.tokenizer import train_tokenizer, training_texts
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 
 TINY = TinyLlamaConfig(

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from datamodules.batches import RolloutBatch
-from lightning_modules.models.compute import uses_flex_attention
-from lightning_modules.models.packed_forward import packed_forward
+from lightning_modules.models.forward.compute import uses_flex_attention
+from lightning_modules.models.forward.packed_forward import packed_forward
 from lightning_modules.models.policy import Policy
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig
 from lightning_modules.rl.objectives.kl import kl_estimate

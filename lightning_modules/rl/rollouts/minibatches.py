@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from datamodules.batches import MinibatchConfig, PromptBatch, RolloutBatch, RolloutStats
-from datamodules.prefix_packing import pack_completions
+from datamodules.encoding.prefix_packing import pack_completions
 from datamodules.seeding import permutation
 from lightning_modules.rl.config import CriticConfig, LossAggregation
 from lightning_modules.rl.objectives.numerics import SumOverRanks, no_reduce

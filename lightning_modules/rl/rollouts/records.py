@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from datamodules.batches import PromptBatch, TaskPrompt
-from datamodules.prefix_packing import completion_mask
+from datamodules.encoding.prefix_packing import completion_mask
 from executor.types import Outcome, Reward
 from lightning_modules.generation.sampler import Completion
 from lightning_modules.rl.objectives.rollout_correction import RolloutCorrection

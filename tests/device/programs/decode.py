@@ -9,7 +9,7 @@ import torch  # isort: skip
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from datamodules.batches import SFTBatch
-from datamodules.packing import Sample, pack
+from datamodules.encoding.packing import Sample, pack
 from lightning_modules.generation.generate import generate
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.policy import Policy

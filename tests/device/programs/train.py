@@ -28,7 +28,7 @@ from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
 from executor.types import Status, Submission
 from lightning_modules.generation.sampler import SamplingParams
-from lightning_modules.models.compute import ComputeConfig
+from lightning_modules.models.forward.compute import ComputeConfig
 from lightning_modules.models.lora import LoRAConfig
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLOptimizerConfig
 from lightning_modules.rl_module import RLModule

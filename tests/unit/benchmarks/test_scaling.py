@@ -9,8 +9,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCau
 from benchmarks import scaling
 from benchmarks.scaling import Layout, ModelSizes, RunSizes, compute_memory
 from lightning_modules.generation.llama_decoder import LlamaDecoder
-from lightning_modules.models.compute import ComputeConfig, prepare_causal_lm
-from lightning_modules.models.packed_forward import packed_mask
+from lightning_modules.models.forward.compute import ComputeConfig, prepare_causal_lm
+from lightning_modules.models.forward.packed_forward import packed_mask
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import ReferencePolicy
 from lightning_modules.rl.config import RLOptimizerConfig

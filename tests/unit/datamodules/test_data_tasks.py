@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from datamodules.prompt_format import PromptFormat
+from datamodules.encoding.prompt_format import PromptFormat
+from datamodules.encoding.tokenizer import train_tokenizer
 from datamodules.rl_data import RLDataModule
 from datamodules.sft_data import SFTDataModule
-from datamodules.task_files import SplitConfig
-from datamodules.tokenizer import train_tokenizer
-from tests.unit.datamodules.test_task_files import LONG, task_row, write
+from datamodules.sources.task_files import SplitConfig
+from tests.unit.datamodules.sources.test_task_files import LONG, task_row, write
 
 FORMAT = PromptFormat(user="Solve: {prompt}", completion_format="fenced")
 

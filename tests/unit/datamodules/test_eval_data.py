@@ -1,8 +1,8 @@
 import pytest
 from datasets import Dataset
 
+from datamodules.encoding.tokenizer import train_tokenizer
 from datamodules.eval_data import build_task_prompts, find_topics, load_dataset, load_task_prompts
-from datamodules.tokenizer import train_tokenizer
 from tests.support.small_data import row, write_small_data
 
 

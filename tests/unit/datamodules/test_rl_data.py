@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from datamodules.batches import RolloutStats
-from datamodules.curriculum import CurriculumConfig
+from datamodules.encoding.tokenizer import train_tokenizer, training_texts
 from datamodules.eval_data import load_dataset
+from datamodules.rl.curriculum import CurriculumConfig
 from datamodules.rl_data import RLDataModule
-from datamodules.tokenizer import train_tokenizer, training_texts
 from tests.support.small_data import write_small_data
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from datasets import Dataset, load_from_disk
 
+from datamodules.encoding.samples import drop_long_samples
 from datamodules.eval_data import evenly_spaced_indices, load_task_prompts
 from datamodules.sampler import (
     MixturePart,
@@ -15,7 +16,6 @@ from datamodules.sampler import (
     count_draws_by_source,
 )
 from datamodules.sft_data import TEST_SPLITS, SFTDataModule
-from datamodules.sft_samples import drop_long_samples
 from tests.support.small_data import row, write_small_data
 
 BOTH = {"atomic": MixturePart(weight=1.0), "synthetic_train": MixturePart(weight=3.0)}

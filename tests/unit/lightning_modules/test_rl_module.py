@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lightning_modules.training.run_executor as run_executor
+from datamodules.rl.sft_examples import SFTExamplesConfig
 from datamodules.rl_data import RLDataModule
-from datamodules.sft_examples import SFTExamplesConfig
 from executor.grading.pass_at_k import pass_at_k
 from executor.types import Status, Submission
 from lightning_modules.generation.sampler import SamplingParams
@@ -22,8 +22,8 @@ from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig,
 from lightning_modules.rl.objectives.kl import KLController
 from lightning_modules.rl_module import RLModule
 from lightning_modules.training.checkpointing import RunCheckpoint
-from lightning_modules.training.run_logger import RunLogger
-from lightning_modules.training.tags import documented
+from lightning_modules.training.logging.run_logger import RunLogger
+from lightning_modules.training.logging.tags import documented
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 from tests.support.tiny_runs import fit, write_policy

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Callback
 
 import lightning_modules.training.run_executor as run_executor
-from datamodules.curriculum import CurriculumConfig
+from datamodules.rl.curriculum import CurriculumConfig
 from datamodules.rl_data import RLDataModule
 from executor.types import Status
 from lightning_modules.generation.sampler import SamplingParams
@@ -18,7 +18,7 @@ from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RLOptimizerCo
 from lightning_modules.rl.objectives.rollout_correction import RolloutCorrectionConfig
 from lightning_modules.rl_module import RLModule
 from lightning_modules.training.checkpointing import RunCheckpoint
-from lightning_modules.training.tags import documented
+from lightning_modules.training.logging.tags import documented
 from lightning_modules.training.throughput import ThroughputMonitor
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data

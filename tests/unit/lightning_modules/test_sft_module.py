@@ -9,19 +9,19 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lightning_modules.training.run_executor as run_executor
+from datamodules.encoding.tokenizer import train_tokenizer, training_texts
 from datamodules.eval_data import load_dataset
 from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
-from datamodules.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, Submission
-from lightning_modules.models.compute import ComputeConfig
+from lightning_modules.models.forward.compute import ComputeConfig
 from lightning_modules.models.loading import load_policy
 from lightning_modules.models.lora import LoRAConfig, adapters_off
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.sft_module import SFTModule
+from lightning_modules.training.logging.tags import TAGS, documented
 from lightning_modules.training.optimizers import AdamWConfig, build_adamw, lr_factor
 from lightning_modules.training.sample_texts import SampleTexts
-from lightning_modules.training.tags import TAGS, documented
 from lightning_modules.training.throughput import ThroughputMonitor
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data

@@ -13,8 +13,8 @@ from cli.evaluation.plan import EvaluationPlan, Suite, parse_plan
 from cli.evaluation.report import read_references, render_markdown, to_json, wording_differences, write_results
 from cli.evaluation.store import EvaluationStore
 from cli.main import main
-from datamodules.prompt_format import PromptFormat, get_format
-from datamodules.tokenizer import train_tokenizer, training_texts
+from datamodules.encoding.prompt_format import PromptFormat, get_format
+from datamodules.encoding.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, TestKind
 from lightning_modules.evaluation.records import Evaluation, GradedCompletion, TaskResult
 from lightning_modules.evaluation.reference_logprobs import LineSummary

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from cli.main import main
-from datamodules.tokenizer import train_tokenizer
+from datamodules.encoding.tokenizer import train_tokenizer
 from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm

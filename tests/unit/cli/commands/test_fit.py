@@ -9,8 +9,8 @@ import yaml
 from lightning.pytorch.trainer.connectors.logger_connector import _LoggerConnector
 
 from cli.main import main
-from lightning_modules.models import autotune as machine_settings
-from lightning_modules.models.autotune import CpuBenchmark
+from lightning_modules.models.forward import autotune as machine_settings
+from lightning_modules.models.forward.autotune import CpuBenchmark
 from lightning_modules.training.checkpointing import is_finished, list_checkpoints
 from tests.support.toy_run import Toy, curves, fit, in_tmp, weights  # noqa: F401
 

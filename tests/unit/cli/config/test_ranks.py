@@ -10,9 +10,9 @@ import yaml
 
 from cli.config import ranks
 from cli.config.ranks import count_local_ranks, rank_process, resolve_hardware_settings
-from lightning_modules.models import autotune
-from lightning_modules.models.autotune import CpuBenchmark
-from lightning_modules.training.run_record import ExecutorRecord, RunRecord, read_record, write_record
+from lightning_modules.models.forward import autotune
+from lightning_modules.models.forward.autotune import CpuBenchmark
+from lightning_modules.training.logging.run_record import ExecutorRecord, RunRecord, read_record, write_record
 
 FOUND = CpuBenchmark(num_threads=3, has_fast_bf16=True, step_s={1: 0.3, 3: 0.1}, bf16_speedup=2.0)
 

@@ -12,8 +12,8 @@ import yaml
 from cli.main import main
 from cli.report.build import build_document
 from cli.report.document import Document, render_html, render_markdown
+from cli.report.figures.plots import DotRow, Layer, PlotAxes, Series, dot_plot, line_plot, spread_labels, stacked_area
 from cli.report.format import minutes, percent_with_interval, points, points_with_interval, probability, short
-from cli.report.plots import DotRow, Layer, PlotAxes, Series, dot_plot, line_plot, spread_labels, stacked_area
 from cli.study.plan import StudyConfig
 from cli.study.results import ArmResult, load_results
 from lightning_modules.evaluation.statistics import Interval

@@ -8,8 +8,8 @@ import torch
 import lightning_modules.evaluation.evaluate as evaluation_module
 import lightning_modules.generation.generate as generation_module
 from datamodules.batches import TaskPrompt
-from datamodules.prompt_format import encode_completions, encode_prompts
-from datamodules.tokenizer import train_tokenizer
+from datamodules.encoding.prompt_format import encode_completions, encode_prompts
+from datamodules.encoding.tokenizer import train_tokenizer
 from executor.types import Status, Submission
 from lightning_modules.evaluation.evaluate import EvalConfig, evaluate, regrade
 from lightning_modules.evaluation.records import GREEDY, Evaluation, GradedCompletion, TaskResult

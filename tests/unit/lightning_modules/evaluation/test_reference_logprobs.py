@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from datamodules.tokenizer import train_tokenizer
+from datamodules.encoding.tokenizer import train_tokenizer
 from lightning_modules.evaluation.reference_logprobs import (
     END,
     LineSummary,

@@ -6,10 +6,10 @@ import torch
 from tokenizers import Tokenizer
 
 from datamodules.batches import SFTBatch
-from datamodules.packing import Sample, pack
-from datamodules.tokenizer import load_tokenizer, train_tokenizer
+from datamodules.encoding.packing import Sample, pack
+from datamodules.encoding.tokenizer import load_tokenizer, train_tokenizer
+from lightning_modules.models.forward.packed_forward import block_causal_mask
 from lightning_modules.models.loading import PAYLOAD_KEY, checkpoint_payload, load_policy
-from lightning_modules.models.packed_forward import block_causal_mask
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.training.packed_loss import completion_loss

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from datamodules.tokenizer import train_tokenizer
+from datamodules.encoding.tokenizer import train_tokenizer
 from lightning_modules.models import pretrained
 from lightning_modules.models.loading import checkpoint_payload, load_policy, load_policy_tokenizer, rebuild_tokenizer
 from lightning_modules.models.pretrained import find_source, get_origin

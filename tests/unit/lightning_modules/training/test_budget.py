@@ -3,7 +3,7 @@
 import pytest
 from torch import nn
 
-from datamodules.tokenizer import train_tokenizer
+from datamodules.encoding.tokenizer import train_tokenizer
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.training.budget import add_sampling, rl_budget, sft_budget
 from lightning_modules.training.flops import count_multiplied_weights

@@ -9,20 +9,20 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import lightning_modules.training.run_executor as run_executor
 from datamodules.batches import SFTBatch
+from datamodules.encoding.tokenizer import train_tokenizer
 from datamodules.rl_data import RLDataModule
 from datamodules.sampler import MixturePart
 from datamodules.sft_data import SFTDataModule
-from datamodules.tokenizer import train_tokenizer
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.tiny_llama import build_causal_lm
 from lightning_modules.rl.config import CriticConfig
 from lightning_modules.rl_module import RLModule
 from lightning_modules.sft_module import SFTModule
-from lightning_modules.training import throughput as telemetry
+from lightning_modules.training import throughput
 from lightning_modules.training.checkpointing import RunCheckpoint
-from lightning_modules.training.run_logger import RunLogger
-from lightning_modules.training.tags import documented
+from lightning_modules.training.logging.run_logger import RunLogger
+from lightning_modules.training.logging.tags import documented
 from lightning_modules.training.throughput import ThroughputMonitor, time_fractions
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
@@ -85,9 +85,9 @@ class Module(SimpleNamespace):
 
 def test_speeds_over_a_window_of_two_steps(monkeypatch, tmp_path):
     clock = Clock()
-    monkeypatch.setattr(telemetry, "time", clock)
-    monkeypatch.setattr(telemetry, "peak_flops_per_s", lambda device, dtype: 1e6)
-    monkeypatch.setattr(telemetry, "peak_memory_mib", lambda device: 123.0)
+    monkeypatch.setattr(throughput, "time", clock)
+    monkeypatch.setattr(throughput, "peak_flops_per_s", lambda device, dtype: 1e6)
+    monkeypatch.setattr(throughput, "peak_memory_mib", lambda device: 123.0)
     tokenizer = train_tokenizer(["def solve(x): return x"], 280, tmp_path / "tokenizer")
     module = Module(policy=Policy(build_causal_lm(TINY, tokenizer, 0)), device=torch.device("cpu"), logged=[])
     trainer = SimpleNamespace(precision="32-true", callback_metrics={}, loggers=[], global_step=0)
@@ -125,7 +125,7 @@ def test_speeds_over_a_window_of_two_steps(monkeypatch, tmp_path):
 
 
 def test_a_device_without_a_known_peak_has_no_utilization(data_dir, tmp_path, monkeypatch):
-    monkeypatch.setattr(telemetry, "peak_flops_per_s", lambda device, dtype: None)
+    monkeypatch.setattr(throughput, "peak_flops_per_s", lambda device, dtype: None)
     found = sft_scalars(data_dir, tmp_path, window_steps=2)
     assert "throughput/mfu" not in found
     assert "throughput/train_tokens_per_s" in found

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from datamodules.atoms import ATOMS
-from datamodules.prompt_format import format_file_head
+from datamodules.encoding.prompt_format import format_file_head
 from datamodules.synthesis.audit import audit_dataset, read_splits
 from datamodules.synthesis.build import write_dataset
 from datamodules.synthesis.composition.tree import build_depth_one

@@ -7,13 +7,13 @@ import pytest
 from datasets import load_from_disk
 
 from datamodules.atoms import ATOMS
+from datamodules.encoding.tokenizer import training_texts
 from datamodules.synthesis.audit import audit_dataset
 from datamodules.synthesis.build import build, generate_dataset, write_dataset
 from datamodules.synthesis.config import Counts, SynthesisConfig
 from datamodules.synthesis.overlap import count_seen_rewordings, describe_first_seen_rewording
 from datamodules.synthesis.wording.frame import Frame
 from datamodules.synthesis.wording.frames import FRAMES
-from datamodules.tokenizer import training_texts
 from tests.support.in_process import InProcess
 from tests.support.toy_atoms import TOYS
 

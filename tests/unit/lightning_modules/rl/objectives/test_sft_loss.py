@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from datamodules.packing import Sample, pack
-from datamodules.tokenizer import train_tokenizer
+from datamodules.encoding.packing import Sample, pack
+from datamodules.encoding.tokenizer import train_tokenizer
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl.objectives.sft_loss import sft_loss

@@ -1,0 +1,1 @@
+"""From text to batches of token ids: tokenizer, prompt format, samples and packing."""

@@ -1,0 +1,1 @@
+"""Tasks from outside the synthesis: task files, benchmarks and completions, with decontamination."""

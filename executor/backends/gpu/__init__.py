@@ -1,0 +1,1 @@
+"""GPUs of sandboxes: their discovery, memory limit and canary."""
