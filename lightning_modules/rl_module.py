@@ -29,14 +29,7 @@ from lightning_modules.models.forward.compute import ComputeConfig, disable_drop
 from lightning_modules.models.lora import LoRAConfig
 from lightning_modules.models.reference import ReferencePolicy, weights_sha256
 from lightning_modules.models.sharding import get_mesh, touch
-from lightning_modules.rl.config import (
-    AlgorithmConfig,
-    CriticConfig,
-    KLConfig,
-    RLConfig,
-    RLOptimizerConfig,
-    RolloutConfig,
-)
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLConfig, RolloutConfig
 from lightning_modules.rl.custom_reward import load_reward_function
 from lightning_modules.rl.objectives.early_stopping import KLEarlyStopping
 from lightning_modules.rl.objectives.entropy import EntropyController
@@ -50,7 +43,7 @@ from lightning_modules.rl.rollouts.sampling import RolloutContext
 from lightning_modules.rl.rollouts.sampling_ahead import SamplingAhead, check_staleness
 from lightning_modules.rl.state import STATE_KEY, read_state
 from lightning_modules.training.logging.curve_layout import RL_SECTIONS
-from lightning_modules.training.optimizers import build_rl_adamw
+from lightning_modules.training.optimizers import RLOptimizerConfig, build_rl_adamw
 
 RolloutsCallback = Callable[[SampledRollouts, Advantages], None]
 """Called with the rollouts of each iteration (`lightning_modules.training.logging.rollout_log`)."""

@@ -17,8 +17,9 @@ from datamodules.rl_data import RLDataModule
 from executor.types import Outcome
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
-from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RLOptimizerConfig
+from lightning_modules.rl.config import AlgorithmConfig, KLConfig
 from lightning_modules.rl_module import RLModule
+from lightning_modules.training.optimizers import RLOptimizerConfig
 
 MIN_GAIN = 0.3
 """Of the mean reward from the first two to the last two iterations. On a CPU in float32 it rises from 0.01 to 0.65."""

@@ -12,7 +12,6 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.sharding import full_tensor
-from lightning_modules.rl.config import RLOptimizerConfig, check_betas
 
 Schedule = Literal["cosine", "linear", "constant"]
 
@@ -49,6 +48,58 @@ class AdamWConfig:
         check_betas(self.betas)
         if not 0 <= self.min_lr_ratio <= 1:
             raise ValueError(f"optimizer: min_lr_ratio is {self.min_lr_ratio}, it must lie in [0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RLOptimizerConfig:
+    """AdamW for policy and critic.
+
+    Args:
+        lr: Learning rate of the policy.
+        value_lr: Learning rate of the critic: of its head, and of its trunk if that is separate.
+        betas: Decay rates of AdamW's moments.
+        weight_decay: Of the policy.
+        warmup_iterations: Iterations of linear warm-up of `lr`, after the critic's warm-up.
+        cooldown_frac: Last fraction of the iterations of a run (`trainer.max_epochs`) in which `lr` falls linearly
+            towards zero (Hägele et al. 2024, arXiv 2405.18392); 0.0 = never.
+    """
+
+    lr: float = 3e-5
+    value_lr: float = 1e-4
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = 0.0
+    warmup_iterations: int = 3
+    cooldown_frac: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "value_lr", "weight_decay", "warmup_iterations", "cooldown_frac"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"optimizer.{name} must be at least 0, got {getattr(self, name)}")
+        if self.cooldown_frac > 1.0:
+            raise ValueError(f"optimizer.cooldown_frac must be from 0.0 to 1.0, got {self.cooldown_frac}")
+        check_betas(self.betas)
+
+    def lr_at(self, iteration: int, num_iterations: int | None) -> float:
+        """Return the learning rate in iteration `iteration` of the policy (0 = the first that trains it).
+
+        Args:
+            iteration: Of the policy.
+            num_iterations: Of the policy, in the whole run; None = without end.
+        """
+        factor = min(1.0, (iteration + 1) / max(1, self.warmup_iterations))
+        if num_iterations is not None and self.cooldown_frac > 0.0:
+            factor = min(factor, max(0, num_iterations - iteration) / (self.cooldown_frac * num_iterations))
+        return self.lr * factor
+
+
+def check_betas(betas: tuple[float, float]) -> None:
+    """Check decay rates of AdamW.
+
+    Raises:
+        ValueError: One of them is not in [0, 1).
+    """
+    if not all(0 <= beta < 1 for beta in betas):
+        raise ValueError(f"optimizer.betas are {list(betas)}: each must be at least 0.0 and below 1.0")
 
 
 def build_adamw(named_parameters: Iterable[tuple[str, nn.Parameter]], config: AdamWConfig, *, fused: bool) -> AdamW:

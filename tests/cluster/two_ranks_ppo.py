@@ -7,8 +7,9 @@ import lightning_modules.training.run_executor as run_executor
 from datamodules.rl_data import RLDataModule
 from executor.types import Status, Submission
 from lightning_modules.generation.sampler import SamplingParams
-from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLOptimizerConfig
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig
 from lightning_modules.rl_module import RLModule
+from lightning_modules.training.optimizers import RLOptimizerConfig
 from tests.cluster.ends_of_training import arguments, train
 from tests.support.fake_executor import FakeExecutor
 

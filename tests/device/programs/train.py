@@ -30,9 +30,10 @@ from executor.types import Status, Submission
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.forward.compute import ComputeConfig
 from lightning_modules.models.lora import LoRAConfig
-from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLOptimizerConfig
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig
 from lightning_modules.rl_module import RLModule
 from lightning_modules.sft_module import SFTModule
+from lightning_modules.training.optimizers import RLOptimizerConfig
 from tests.support.fake_executor import FakeExecutor
 from tests.support.tiny_runs import TINY
 

@@ -13,9 +13,8 @@ from lightning_modules.models.forward.compute import ComputeConfig, prepare_caus
 from lightning_modules.models.forward.packed_forward import packed_mask
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import ReferencePolicy
-from lightning_modules.rl.config import RLOptimizerConfig
 from lightning_modules.rl.objectives.numerics import token_logprobs
-from lightning_modules.training.optimizers import build_rl_adamw
+from lightning_modules.training.optimizers import RLOptimizerConfig, build_rl_adamw
 
 SMALL = ModelSizes(
     name="small", hidden_size=64, num_layers=3, num_heads=4, num_kv_heads=2, intermediate_size=96, vocab_size=300,

@@ -18,12 +18,13 @@ from executor.types import Status, Submission
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.loading import load_policy
 from lightning_modules.models.lora import LoRAConfig, adapters_off
-from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig, RLOptimizerConfig
+from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig
 from lightning_modules.rl.objectives.kl import KLController
 from lightning_modules.rl_module import RLModule
 from lightning_modules.training.checkpointing import RunCheckpoint
 from lightning_modules.training.logging.run_logger import RunLogger
 from lightning_modules.training.logging.tags import documented
+from lightning_modules.training.optimizers import RLOptimizerConfig
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 from tests.support.tiny_runs import fit, write_policy

@@ -14,11 +14,12 @@ from datamodules.rl_data import RLDataModule
 from executor.types import Status
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.models.lora import LoRAConfig
-from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RLOptimizerConfig, RolloutConfig
+from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RolloutConfig
 from lightning_modules.rl.objectives.rollout_correction import RolloutCorrectionConfig
 from lightning_modules.rl_module import RLModule
 from lightning_modules.training.checkpointing import RunCheckpoint
 from lightning_modules.training.logging.tags import documented
+from lightning_modules.training.optimizers import RLOptimizerConfig
 from lightning_modules.training.throughput import ThroughputMonitor
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data

@@ -12,8 +12,9 @@ import lightning_modules.training.run_executor as run_executor
 from datamodules.rl_data import RLDataModule
 from executor.types import Status, Submission
 from lightning_modules.generation.sampler import SamplingParams
-from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RLOptimizerConfig
+from lightning_modules.rl.config import AlgorithmConfig, KLConfig
 from lightning_modules.rl.objectives.early_stopping import KLEarlyStopping
+from lightning_modules.training.optimizers import RLOptimizerConfig
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
 from tests.support.tiny_runs import fit, write_policy

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lightning_modules.rl.config import RLOptimizerConfig
+from lightning_modules.training.optimizers import RLOptimizerConfig
 
 
 @pytest.mark.parametrize(
