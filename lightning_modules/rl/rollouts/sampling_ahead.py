@@ -103,11 +103,6 @@ class SamplingAhead:
             self._queue.close()
             self._queue = None
 
-    @property
-    def is_active(self) -> bool:
-        """Whether iterations are being sampled."""
-        return self._queue is not None
-
     def state_dict(self) -> dict[str, Any] | None:
         """Return the policies that sample the next iterations; None before the first."""
         return None if self._queue is None else self._queue.state_dict()

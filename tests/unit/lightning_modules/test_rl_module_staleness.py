@@ -159,7 +159,7 @@ def test_an_error_in_training_ends_the_sampling(start, data_dir, tmp_path, execu
     with pytest.raises(RuntimeError, match="stop here"):
         train(start, data_dir, tmp_path, 1, module=module, callbacks=[Fails()])
     assert module.sampling_ahead is not None
-    assert not module.sampling_ahead.is_active
+    assert module.sampling_ahead.state_dict() is None
 
 
 def test_sequence_weights_and_rejection_can_be_trained_with(start, data_dir, tmp_path):
