@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.service import run_service
 from executor.api import open_executor
-from executor.backends.docker.backend import LABEL
+from executor.backends.docker.container import LABEL
 from executor.types import Limits, Outcome, Status, Submission
 from tests.sandbox.hostile import HOSTILE
 from tests.support.judging import SQUARE

@@ -10,7 +10,8 @@ from docker.errors import NotFound
 
 from executor.api import open_executor
 from executor.backends.base import SANDBOX_DIR
-from executor.backends.docker.backend import LABEL, DockerBackend, DockerConfig
+from executor.backends.docker.backend import DockerBackend, DockerConfig
+from executor.backends.docker.container import LABEL
 from executor.backends.docker.image import DEFAULT_TAG
 from executor.types import Limits, Run, Status
 from tests.support.docker_engine import own_containers

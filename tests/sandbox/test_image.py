@@ -14,7 +14,7 @@ from docker.errors import ImageNotFound
 
 from cli.main import main
 from executor.backends.base import SANDBOX_DIR
-from executor.backends.docker.backend import image as docker_image
+from executor.backends.docker import image as docker_image
 from executor.backends.docker.engine import connect_engine
 from executor.backends.docker.image import (
     DEFAULT_TAG,

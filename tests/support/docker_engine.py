@@ -18,7 +18,7 @@ import docker
 from docker.errors import DockerException, ImageNotFound
 from docker.models.containers import Container
 
-from executor.backends.docker.backend import LABEL
+from executor.backends.docker.container import LABEL
 from executor.backends.docker.image import DEFAULT_TAG, OFFLINE_BASE_TAG, build_image, check_image, make_offline_base
 from tests.support.wait import wait_until
 

@@ -1,23 +1,21 @@
 """Docker and podman: the worker as process 1 of a hardened container, one container per sandbox.
 
-The worker is reached through a Unix socket, or through the engine's attach stream where that does not work (see
-`docker_channel`). `atomforge executor build` makes the image. The kernel stays shared unless `runtime` names one with
-its own (gVisor's `runsc`). Containers are never privileged and have no access to the engine's socket. Limits that an
-engine ignores, such as a rootless one on cgroup v1, are named in the description; the worker enforces its own.
+The worker is reached through a Unix socket, or through the engine's attach stream where that does not work
+(`executor.backends.docker.channel`). `atomforge executor build` makes the image. The kernel stays shared unless
+`runtime` names one with its own (gVisor's `runsc`). Containers are never privileged and have no access to the engine's
+socket. Limits that an engine ignores, such as a rootless one on cgroup v1, are named in the description; the worker
+enforces its own.
 """
 
 import json
 import logging
 import os
 import secrets
-import time
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from executor.backends.base import INPUT_BYTES, INPUT_DIR, SCRATCH_BYTES, UIDS
 from executor.backends.docker.channel import (
-    LOG_CHARS,
     AttachChannel,
     Channel,
     ChannelKind,
@@ -25,24 +23,16 @@ from executor.backends.docker.channel import (
     can_share_sockets,
     check_attachable,
 )
+from executor.backends.docker.container import LABEL, DockerSandbox, one_line, process_identity, remove, remove_orphans
 from executor.backends.docker.engine import check_runtime, connect_engine, read_engine_info
 from executor.backends.docker.image import DEFAULT_TAG, check_image
 from executor.backends.profiles import load_profile
 from executor.backends.seccomp import encode_seccomp_filter
 from executor.sandbox.__main__ import FLAGS
 
-if TYPE_CHECKING:
-    from docker import DockerClient
-    from docker.models.containers import Container
-
-LABEL = "atomforge.executor"
-"""Label of the containers; its value identifies the process that started them."""
 SPARE_PIDS = 8
 """Processes of a container beyond those of its program."""
-EXIT_TIMEOUT_S = 2.0
 _SCRATCH = "/tmp"
-_POLL_S = 0.025
-_SIGKILL_CODE = 137
 _READ_ONLY_TMPFS = ("/dev/shm", "/dev/mqueue", "/run", "/var/tmp")
 """Writable otherwise, also with a read-only root: the first two with Docker, all of them with podman."""
 _NO_IPC_OBJECTS = {"kernel.shmmni": "0", "kernel.msgmni": "0", "kernel.sem": "0 0 0 0"}
@@ -95,10 +85,10 @@ class DockerBackend:
             check_image(self._client, config.image)
             check_runtime(self._engine, config.runtime)
             self._channel: ChannelKind = self._choose_channel()
-            _remove_orphans(self._client)
+            remove_orphans(self._client)
         except (DockerException, OSError) as error:  # OSError: the connection breaks between two requests
             self._client.close()
-            raise ValueError(f"the Docker engine cannot be used: {_one_line(error)}") from None
+            raise ValueError(f"the Docker engine cannot be used: {one_line(error)}") from None
         except ValueError:
             self._client.close()
             raise
@@ -161,8 +151,8 @@ class DockerBackend:
         except (DockerException, OSError) as error:
             channel.close()
             if container is not None:
-                _remove(container)
-            raise OSError(_one_line(error)) from None
+                remove(container)
+            raise OSError(one_line(error)) from None
 
     def close(self) -> None:
         self._client.close()
@@ -198,7 +188,7 @@ class DockerBackend:
             "entrypoint": ["python3", *FLAGS, "/app"],
             "command": [json.dumps(spec), channel.worker_argument],
             "environment": {"PYTHONHASHSEED": str(self._hash_seed)},
-            "labels": {LABEL: f"{os.getpid()}.{_process_identity(os.getpid())}"},
+            "labels": {LABEL: f"{os.getpid()}.{process_identity(os.getpid())}"},
             "hostname": "sandbox",
             "user": "0:0",
             "working_dir": "/",
@@ -219,97 +209,3 @@ class DockerBackend:
             "device_requests": [DeviceRequest(driver="nvidia", device_ids=gpus, capabilities=capabilities)] * len(gpus),
             "ulimits": [Ulimit(name="core", soft=0, hard=0)],
         }
-
-
-class DockerSandbox:
-    """A sandbox that is a container."""
-
-    def __init__(self, container: "Container", channel: Channel):
-        self._container = container
-        self._channel = channel
-        container.reload()
-        self.root_pid = int(container.attrs["State"]["Pid"])
-        self.requests_fd = channel.requests_fd
-        self.replies_fd = channel.replies_fd
-        self.killed_from_outside = False
-
-    def decode_replies(self, data: bytes) -> bytes:
-        return self._channel.decode_replies(data)
-
-    def kill(self) -> str:
-        from docker.errors import DockerException, NotFound
-
-        was_broken = self._channel.has_broken()
-        self._channel.close()
-        stderr_tail = ""
-        try:
-            state = self._wait_for_exit()
-            if not state["Running"]:
-                # Process 1 of a PID namespace cannot receive SIGKILL from within the namespace.
-                self.killed_from_outside = state["ExitCode"] == _SIGKILL_CODE and not state["OOMKilled"]
-                stderr_tail = self._channel.read_stderr(self._container)
-            # Its stream ended, but the worker still runs, or has ended as it does at the end of its stream.
-            self.killed_from_outside |= was_broken and (state["Running"] or state["ExitCode"] == 0)
-        except NotFound:
-            self.killed_from_outside = True  # nothing inside a container can remove it
-        except DockerException as error:
-            self.killed_from_outside = True  # the engine is gone
-            _log.warning("the engine did not report how a container ended: %s", _one_line(error))
-        _remove(self._container)
-        return stderr_tail
-
-    def _wait_for_exit(self) -> dict[str, Any]:
-        """Poll the state until the container has exited: the engine notices that later than our socket does.
-
-        A worker that is still busy after `EXIT_TIMEOUT_S` is reported as running.
-        """
-        deadline = time.monotonic() + EXIT_TIMEOUT_S
-        while True:
-            self._container.reload()
-            state = self._container.attrs["State"]
-            if not state["Running"] or time.monotonic() > deadline:
-                return state
-            time.sleep(_POLL_S)
-
-
-def _remove_orphans(client: "DockerClient") -> None:
-    """Remove exited containers whose owner was killed before it could remove them."""
-    for container in client.containers.list(all=True, filters={"label": LABEL, "status": "exited"}):
-        pid, _, identity = container.labels[LABEL].partition(".")
-        if not pid.isdigit() or _process_identity(int(pid)) != identity:
-            _remove(container)
-
-
-def _process_identity(pid: int) -> str:
-    """Return what identifies a process, unlike its PID never reused: boot id and start tick, or (macOS) its start time.
-
-    Returns:
-        `-` if there is no such process.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        import psutil  # here, so that the package is needed only where /proc does not name the process
-
-        try:
-            return str(psutil.Process(pid).create_time())
-        except psutil.NoSuchProcess:
-            return "-"
-    return f"{boot}.{stat[stat.rindex(')') + 2 :].split()[19]}"
-
-
-def _remove(container: "Container") -> None:
-    from docker.errors import APIError, DockerException
-
-    try:
-        container.remove(force=True)
-    except DockerException as error:
-        if not isinstance(error, APIError) or error.status_code not in (404, 409):  # gone, or being removed
-            _log.warning("a container could not be removed: %s", _one_line(error))
-
-
-def _one_line(error: BaseException) -> str:
-    """Shorten an error to one line: what the engine said, without the address of the request."""
-    text = getattr(error, "explanation", None) or str(error)
-    return " ".join(str(text).split())[:LOG_CHARS]
