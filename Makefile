@@ -10,6 +10,8 @@ SELECT := -m "not slow"
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 # One more than there are cores, since a test that starts a cluster, a run or a service waits half of its time.
 CROWDED := -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist loadfile --no-loadscope-reorder
+# The slowest tests are listed at the end of a run.
+SLOWEST := --durations 20 --durations-min 5
 # Runs one ring and prints how long it took.
 ring = TIMEFORMAT='ring $(1): %0R s, CPU %0U + %0S s'; time $(2)
 # Small tensors on few cores: more threads than cores only spin.
@@ -54,7 +56,7 @@ test-all: lint engine ## Run all tests, and the executor's on other interpreters
 
 # The sandbox ring measures time limits, so nothing runs beside it; the others run together.
 test-most: engine ## Run the rings other than the sandbox's side by side
-	@$(call ring,unit contract and cluster,OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/contract tests/cluster $(SELECT) $(CROWDED))
+	@$(call ring,unit contract and cluster,OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/contract tests/cluster $(SELECT) $(SLOWEST) $(CROWDED))
 
 test-unit: install ## Test functions and modules
 	@$(call ring,unit,OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit --ignore tests/unit/executor $(SELECT) -n auto --dist loadfile)
@@ -64,7 +66,7 @@ test-contract: install ## Test every atom, every YAML file, and every command at
 	@$(call ring,contract,OMP_NUM_THREADS=1 $(BIN)/pytest tests/contract $(SELECT) -n auto --dist loadfile)
 
 test-sandbox: engine ## Run hostile programs in the real sandboxes
-	@$(call ring,sandbox,$(BIN)/pytest tests/sandbox $(SELECT) $(PARALLEL))
+	@$(call ring,sandbox,$(BIN)/pytest tests/sandbox $(SELECT) $(SLOWEST) $(PARALLEL))
 
 test-cluster: engine ## Test two ranks over gloo, and a real Slurm
 	@$(call ring,cluster,$(BIN)/pytest tests/cluster $(SELECT))
