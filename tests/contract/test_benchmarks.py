@@ -56,6 +56,7 @@ def test_a_failing_contestant_is_missing_from_its_round(capsys: pytest.CaptureFi
         run_json([sys.executable, "-c", "import time; time.sleep(60)"], timeout_s=0.2)
 
 
+@pytest.mark.slow
 def test_gpu_checks_run_at_toy_size_and_need_a_gpu_otherwise(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.gpu"]
     options = {"cwd": ROOT, "env": {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}, "text": True}

@@ -11,7 +11,7 @@ from lightning_modules.models.policy import Policy
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from lightning_modules.rl.objectives.sft_loss import sft_loss
 from lightning_modules.training.packed_loss import completion_loss
-from tests.unit.datamodules.test_sft_examples import empty_batch
+from tests.unit.datamodules.rl.test_sft_examples import empty_batch
 
 SAMPLES = [Sample([1, 5], [6, 7, 2]), Sample([1], [9, 2]), Sample([1, 8, 8], [5, 5, 5, 2])]
 
