@@ -200,7 +200,7 @@ def test_estimators_are_overlays_of_rl(estimator: str, required: dict[str, list[
 
 @pytest.mark.parametrize("name", ["gspo", "cispo"])
 def test_policy_losses_are_overlays(name: str, required: dict[str, list[str]]) -> None:
-    files = ["--config", str(CONFIGS / "rl.yaml"), "--config", str(CONFIGS / "rl" / f"{name}.yaml")]
+    files = ["--config", str(CONFIGS / "ppo.yaml"), "--config", str(CONFIGS / "rl" / f"{name}.yaml")]
     config = build_run_from_arguments("fit", [*files, *required["ppo.yaml"]], stage="built").model.rl_config
     assert (config.algorithm.policy_loss, config.algorithm.estimator, config.critic) == (name, "grpo", None)
 

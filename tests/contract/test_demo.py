@@ -53,6 +53,13 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "seeds": [0],
         "synthesis": str(folder / "synthesis.yaml"),
         "stages": [
+            {
+                "name": "untrained",
+                "kind": "sft",
+                "configs": ["configs/sft.yaml", str(folder / "sft.yaml")],
+                "overrides": {"trainer.max_epochs": 0},
+                "max_tasks": 2,
+            },
             {"name": "sft", "kind": "sft", "configs": ["configs/sft.yaml", str(folder / "sft.yaml")]},
             {"name": "ppo", "kind": "rl", "parent": "sft", "configs": ["configs/ppo.yaml", str(folder / "ppo.yaml")]},
         ],
@@ -110,14 +117,14 @@ def test_interrupted_then_finished_then_repeated(config: Path, capsys: pytest.Ca
     results = json.loads((output / "results.json").read_text())
     assert set(results["scores"]) == {"atomic", "synthetic_test"}
     for models in results["scores"].values():
-        assert list(models) == ["sft", "ppo"]
+        assert list(models) == ["untrained", "sft", "ppo"]
         for scores in models.values():
             assert list(scores) == ["pass@1 greedy", "pass@1 sampled", "pass@2 sampled"]
             for mean, low, high in scores.values():
                 assert 0 <= low <= mean <= high <= 1
-    assert set(results["seconds"]) == {"sft", "ppo"}
+    assert set(results["seconds"]) == {"untrained", "sft", "ppo"}
     report = (output / "report.md").read_text()
-    assert "| sft | synthetic_test |" in report
+    assert "| untrained | synthetic_test |" in report
     assert "pass@2 sampled" in report
 
     finished_at = (output / "ppo" / "result.json").stat().st_mtime_ns
