@@ -7,9 +7,10 @@ try again. They run nothing.
 """
 
 import ast
+from contextlib import suppress
+from typing import Any
 
 _ATTEMPTS = 20
-_FLAGS = ast.PyCF_ONLY_AST
 
 
 def parse_module(source: str, filename: str = "<unknown>") -> ast.Module:
@@ -18,7 +19,7 @@ def parse_module(source: str, filename: str = "<unknown>") -> ast.Module:
     Raises:
         SyntaxError, ValueError, RecursionError, MemoryError: as `ast.parse` does.
     """
-    return _build_tree(source, filename, "exec")  # type: ignore[return-value]
+    return _build_tree(source, filename, "exec")
 
 
 def parse_expression(source: str) -> ast.expr:
@@ -27,13 +28,11 @@ def parse_expression(source: str) -> ast.expr:
     Raises:
         SyntaxError, ValueError, RecursionError, MemoryError: as `ast.parse` does.
     """
-    return _build_tree(source, "<unknown>", "eval").body  # type: ignore[attr-defined]
+    return _build_tree(source, "<unknown>", "eval").body
 
 
-def _build_tree(source: str, filename: str, mode: str) -> ast.AST:
+def _build_tree(source: str, filename: str, mode: str) -> Any:
     for _ in range(_ATTEMPTS - 1):
-        try:
-            return compile(source, filename, mode, _FLAGS, dont_inherit=True)  # type: ignore[return-value]
-        except SystemError:
-            continue  # another thread was building a tree
-    return compile(source, filename, mode, _FLAGS, dont_inherit=True)  # type: ignore[return-value]
+        with suppress(SystemError):  # another thread was building a tree
+            return ast.parse(source, filename, mode)
+    return ast.parse(source, filename, mode)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from executor.syntax import parse_module
 from lightning_modules.generation.text import decode
 from lightning_modules.models.policy import Policy
 from lightning_modules.rl.objectives.numerics import token_logprobs
@@ -110,7 +111,7 @@ def label_lines(source: str, entry_point: str) -> list[str]:
         ValueError: the source is not Python.
     """
     try:
-        body = ast.parse(source).body
+        body = parse_module(source).body
     except SyntaxError as error:
         raise ValueError(f"a reference solution is not Python: {error.msg} in line {error.lineno}") from None
     labels = [""] * (source.count("\n") + 1)

@@ -73,7 +73,7 @@ class AlgorithmConfig:
     rollout_correction: RolloutCorrectionConfig | None = None
 
     def __post_init__(self) -> None:
-        _check_at_least_zero(
+        check_at_least_zero(
             "algorithm",
             clip_ratio_low=self.clip_ratio_low,
             clip_ratio_high=self.clip_ratio_high,
@@ -85,7 +85,7 @@ class AlgorithmConfig:
             raise ValueError(f"algorithm.target_kl must be above 0.0, or null, got {self.target_kl}")
         if self.entropy_target is not None and self.entropy_target <= 0:
             raise ValueError(f"algorithm.entropy_target must be above 0.0 nats, or null, got {self.entropy_target}")
-        _check_fraction("algorithm", gamma=self.gamma)
+        check_fraction("algorithm", gamma=self.gamma)
         if self.max_gen_batches < 1:
             raise ValueError(f"algorithm.max_gen_batches must be at least 1, got {self.max_gen_batches}")
         if self.max_gen_batches > 1 and not self.filter_zero_variance_groups:
@@ -120,14 +120,14 @@ class CriticConfig:
     warmup_iterations: int = 3
 
     def __post_init__(self) -> None:
-        _check_at_least_zero("critic", coef=self.coef, warmup_iterations=self.warmup_iterations)
+        check_at_least_zero("critic", coef=self.coef, warmup_iterations=self.warmup_iterations)
         if self.num_epochs < 1:
             raise ValueError(f"critic.num_epochs must be at least 1, got {self.num_epochs}")
         if self.minibatch_size is not None and self.minibatch_size < 1:
             raise ValueError(f"critic.minibatch_size must be at least 1, or null, got {self.minibatch_size}")
         if self.clip is not None and self.clip <= 0:
             raise ValueError(f"critic.clip must be above 0.0, or null, got {self.clip}")
-        _check_fraction("critic", gae_lambda=self.gae_lambda)
+        check_fraction("critic", gae_lambda=self.gae_lambda)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,13 +266,23 @@ class RLConfig:
         return num_optimizer_steps > 1 or self.critic is not None or uses_kl or corrects
 
 
-def _check_at_least_zero(group: str, **values: float) -> None:
+def check_at_least_zero(group: str, **values: float) -> None:
+    """Check that the values of some keys of a group are not negative.
+
+    Raises:
+        ValueError: One of them is; the message names its key.
+    """
     for name, value in values.items():
         if not value >= 0:
             raise ValueError(f"{group}.{name} must be at least 0, got {value}")
 
 
-def _check_fraction(group: str, **values: float) -> None:
+def check_fraction(group: str, **values: float) -> None:
+    """Check that the values of some keys of a group are from 0 to 1.
+
+    Raises:
+        ValueError: One of them is not; the message names its key.
+    """
     for name, value in values.items():
         if not 0 <= value <= 1:
             raise ValueError(f"{group}.{name} must be from 0.0 to 1.0, got {value}")

@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.sharding import full_tensor
+from lightning_modules.rl.config import check_at_least_zero, check_fraction
 
 Schedule = Literal["cosine", "linear", "constant"]
 
@@ -72,11 +73,14 @@ class RLOptimizerConfig:
     cooldown_frac: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("lr", "value_lr", "weight_decay", "warmup_iterations", "cooldown_frac"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"optimizer.{name} must be at least 0, got {getattr(self, name)}")
-        if self.cooldown_frac > 1.0:
-            raise ValueError(f"optimizer.cooldown_frac must be from 0.0 to 1.0, got {self.cooldown_frac}")
+        check_at_least_zero(
+            "optimizer",
+            lr=self.lr,
+            value_lr=self.value_lr,
+            weight_decay=self.weight_decay,
+            warmup_iterations=self.warmup_iterations,
+        )
+        check_fraction("optimizer", cooldown_frac=self.cooldown_frac)
         check_betas(self.betas)
 
     def lr_at(self, iteration: int, num_iterations: int | None) -> float:

@@ -72,4 +72,4 @@ def use_executor(monkeypatch, executor: FakeExecutor) -> None:
     """Have the modules of a test train with this executor; `monkeypatch` is the fixture of pytest."""
     from lightning_modules.training import run_executor  # tests of the executor package do without torch
 
-    monkeypatch.setattr(run_executor, "open_executor", lambda *_, **__: executor)
+    monkeypatch.setattr(run_executor, "open_executor", lambda backend, time_factor=None: executor)

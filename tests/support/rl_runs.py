@@ -8,14 +8,13 @@ import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import Checkpoint
 
-import lightning_modules.training.run_executor as run_executor
 from datamodules.rl_data import RLDataModule
 from executor.types import Status, Submission
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig
 from lightning_modules.rl_module import RLModule
 from lightning_modules.training.optimizers import RLOptimizerConfig
-from tests.support.fake_executor import FakeExecutor
+from tests.support.fake_executor import FakeExecutor, use_executor
 from tests.support.tiny_runs import fit, write_policy
 
 PPO = AlgorithmConfig(target_kl=None, entropy_coef=0.01)
@@ -32,7 +31,7 @@ def verdict(submission: Submission) -> Status:
 
 def use(monkeypatch: pytest.MonkeyPatch, judge=verdict) -> FakeExecutor:
     fake = FakeExecutor(judge)
-    monkeypatch.setattr(run_executor, "open_executor", lambda backend, time_factor=None: fake)
+    use_executor(monkeypatch, fake)
     return fake
 
 

@@ -10,9 +10,8 @@ from executor.commands import progress as count_progress
 from executor.commands.progress import CountLines
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.rl_module import RLModule
-from lightning_modules.training import run_executor
 from tests.support.fake_clock import Clock
-from tests.support.fake_executor import FakeExecutor
+from tests.support.fake_executor import FakeExecutor, use_executor
 from tests.support.small_data import write_small_data
 from tests.support.tiny_runs import fit, write_policy
 
@@ -43,7 +42,7 @@ def test_lines_have_a_rate_and_the_time_left(
 
 
 def test_every_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_executor, "open_executor", lambda backend, **_: FakeExecutor())
+    use_executor(monkeypatch, FakeExecutor())
     data_dir = write_small_data(tmp_path / "small")
     told = RecordedProgress()
     module = RLModule(

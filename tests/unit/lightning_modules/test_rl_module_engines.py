@@ -6,7 +6,6 @@ import time
 import pytest
 import torch
 
-import lightning_modules.training.run_executor as run_executor
 from datamodules.rl_data import RLDataModule
 from executor.types import Status
 from lightning_modules.generation.sampler import SamplingParams
@@ -14,15 +13,9 @@ from lightning_modules.generation.vllm import server
 from lightning_modules.rl.config import AlgorithmConfig, KLConfig, RolloutConfig
 from lightning_modules.rl_module import RLModule
 from lightning_modules.training.checkpointing import RunCheckpoint
-from tests.support.fake_executor import FakeExecutor
+from tests.support.fake_executor import FakeExecutor, use_executor
 from tests.support.fake_vllm_server import FakeVllmServer
-from tests.support.small_data import write_small_data
 from tests.support.tiny_runs import fit, write_policy
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return write_small_data(tmp_path_factory.mktemp("data") / "small", synthetic_rl=6)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +26,7 @@ def start(tmp_path_factory, data_dir):
 @pytest.fixture(autouse=True)
 def executor(monkeypatch):
     fake = FakeExecutor(lambda submission: Status.PASSED if len(submission.completion) % 2 else Status.WRONG)
-    monkeypatch.setattr(run_executor, "open_executor", lambda backend, time_factor=None: fake)
+    use_executor(monkeypatch, fake)
     monkeypatch.setattr(server, "RETRY_S", (0.01, 0.05))
     return fake
 

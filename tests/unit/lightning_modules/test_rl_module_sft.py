@@ -35,28 +35,20 @@ def test_a_supervised_term_is_trained_and_resumed_bitwise(start, data_dir, tmp_p
 def test_the_gradient_of_the_supervised_term_is_added(start, data_dir, tmp_path, monkeypatch):
     # without any reward, value loss or KL, the update is that of the supervised term alone: its loss falls
     use(monkeypatch, lambda submission: Status.WRONG)
-    module = module_of(
-        start,
-        algorithm=AlgorithmConfig(estimator="grpo", whiten=False, sft_coef=1.0, target_kl=None),
-        critic=None,
-        kl=KLConfig(init_coef=0.0, target=None),
-        optimizer=replace(FAST, warmup_iterations=0),
-    )
-    _, trainer = train(
-        start, data_dir, tmp_path / "one", module=module, data=data_of(data_dir, sft_examples=EXAMPLES), max_epochs=1
-    )
-    first = float(trainer.callback_metrics["loss/sft"])
-    module = module_of(
-        start,
-        algorithm=AlgorithmConfig(estimator="grpo", whiten=False, sft_coef=1.0, target_kl=None),
-        critic=None,
-        kl=KLConfig(init_coef=0.0, target=None),
-        optimizer=replace(FAST, warmup_iterations=0),
-    )
-    _, trainer = train(
-        start, data_dir, tmp_path / "six", module=module, data=data_of(data_dir, sft_examples=EXAMPLES), max_epochs=6
-    )
-    assert float(trainer.callback_metrics["loss/sft"]) < first - 0.3
+
+    def run(name: str, max_epochs: int) -> float:
+        module = module_of(
+            start,
+            algorithm=AlgorithmConfig(estimator="grpo", whiten=False, sft_coef=1.0, target_kl=None),
+            critic=None,
+            kl=KLConfig(init_coef=0.0, target=None),
+            optimizer=replace(FAST, warmup_iterations=0),
+        )
+        data = data_of(data_dir, sft_examples=EXAMPLES)
+        _, trainer = train(start, data_dir, tmp_path / name, module=module, data=data, max_epochs=max_epochs)
+        return float(trainer.callback_metrics["loss/sft"])
+
+    assert run("six", 6) < run("one", 1) - 0.3
 
 
 @pytest.mark.parametrize(("coef", "examples"), [(0.5, None), (0.0, EXAMPLES)])

@@ -8,7 +8,6 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-import lightning_modules.training.run_executor as run_executor
 from datamodules.rl.curriculum import CurriculumConfig
 from datamodules.rl_data import RLDataModule
 from executor.types import Status
@@ -21,27 +20,16 @@ from lightning_modules.training.checkpointing import RunCheckpoint
 from lightning_modules.training.logging.tags import documented
 from lightning_modules.training.optimizers import RLOptimizerConfig
 from lightning_modules.training.throughput import ThroughputMonitor
-from tests.support.fake_executor import FakeExecutor
-from tests.support.small_data import write_small_data
-from tests.support.tiny_runs import fit, write_policy
+from tests.support.fake_executor import FakeExecutor, use_executor
+from tests.support.tiny_runs import fit
 
 GRPO = AlgorithmConfig(estimator="grpo", whiten=False, target_kl=None)
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return write_small_data(tmp_path_factory.mktemp("data") / "small", synthetic_rl=6)
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory, data_dir):
-    return write_policy(tmp_path_factory.mktemp("policy"), data_dir, scale=8.0)
 
 
 @pytest.fixture(autouse=True)
 def executor(monkeypatch):
     fake = FakeExecutor(lambda s: Status.PASSED if zlib.crc32(s.completion.encode()) % 2 else Status.WRONG)
-    monkeypatch.setattr(run_executor, "open_executor", lambda backend, time_factor=None: fake)
+    use_executor(monkeypatch, fake)
     return fake
 
 

@@ -6,8 +6,7 @@ from jsonargparse import ArgumentParser
 from datamodules.rl_data import RLDataModule
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.rl_module import RLModule
-from lightning_modules.training import run_executor
-from tests.support.fake_executor import FakeExecutor
+from tests.support.fake_executor import FakeExecutor, use_executor
 from tests.support.small_data import write_small_data
 from tests.support.tiny_runs import fit, write_policy
 
@@ -27,7 +26,7 @@ def start(tmp_path_factory, data_dir):
 def train(start, data_dir, tmp_path, monkeypatch, stop: tuple[str, ...]):
     """Train for one iteration; return the judged texts, those of validation apart, and the metrics."""
     fake = FakeExecutor()
-    monkeypatch.setattr(run_executor, "open_executor", lambda backend, **_: fake)
+    use_executor(monkeypatch, fake)
     module = RLModule(init_from=start, sampling=SamplingParams(max_new_tokens=30, stop=stop), reward_probe_fraction=0.0)
     data = RLDataModule(str(data_dir), prompts_per_iteration=4, samples_per_prompt=4, minibatch_size=16)
     trainer = fit(module, data, tmp_path, max_epochs=1)

@@ -8,7 +8,6 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import lightning_modules.training.run_executor as run_executor
 from datamodules.encoding.tokenizer import train_tokenizer, training_texts
 from datamodules.eval_data import load_dataset
 from datamodules.sampler import MixturePart
@@ -23,7 +22,7 @@ from lightning_modules.training.logging.tags import TAGS, documented
 from lightning_modules.training.optimizers import AdamWConfig, build_adamw, lr_factor
 from lightning_modules.training.sample_texts import SampleTexts
 from lightning_modules.training.throughput import ThroughputMonitor
-from tests.support.fake_executor import FakeExecutor
+from tests.support.fake_executor import FakeExecutor, use_executor
 from tests.support.small_data import write_small_data
 
 TINY = TinyLlamaConfig(
@@ -42,7 +41,7 @@ IDS = torch.tensor([[1, 70, 71, 72]])
 @pytest.fixture(autouse=True)
 def executor(monkeypatch):
     fake = FakeExecutor(half_pass)
-    monkeypatch.setattr(run_executor, "open_executor", lambda backend, time_factor=None: fake)
+    use_executor(monkeypatch, fake)
     return fake
 
 

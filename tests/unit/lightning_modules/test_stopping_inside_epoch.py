@@ -7,12 +7,11 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-import lightning_modules.training.run_executor as run_executor
 from cli.main import main
 from executor.types import Status
 from lightning_modules.models.loading import load_policy
 from lightning_modules.training.checkpointing import is_finished, list_checkpoints
-from tests.support.fake_executor import FakeExecutor
+from tests.support.fake_executor import FakeExecutor, use_executor
 from tests.support.small_data import write_small_data
 from tests.support.tiny_runs import write_policy
 
@@ -58,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def in_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     judge = FakeExecutor(lambda submission: Status.PASSED if len(submission.completion) % 2 else Status.WRONG)
-    monkeypatch.setattr(run_executor, "open_executor", lambda backend, time_factor=None: judge)
+    use_executor(monkeypatch, judge)
     monkeypatch.chdir(folder)
 
 

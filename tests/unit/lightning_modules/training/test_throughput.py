@@ -7,7 +7,6 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import lightning_modules.training.run_executor as run_executor
 from datamodules.batches import SFTBatch
 from datamodules.encoding.tokenizer import train_tokenizer
 from datamodules.rl_data import RLDataModule
@@ -24,8 +23,7 @@ from lightning_modules.training.checkpointing import RunCheckpoint
 from lightning_modules.training.logging.run_logger import RunLogger
 from lightning_modules.training.logging.tags import documented
 from lightning_modules.training.throughput import ThroughputMonitor, time_fractions
-from tests.support.fake_executor import FakeExecutor
-from tests.support.small_data import write_small_data
+from tests.support.fake_executor import FakeExecutor, use_executor
 from tests.support.tiny_runs import TINY, write_policy
 
 SHARES = {f"time/{stage}_frac" for stage in ("prompts", "generate", "logprob", "execute", "update", "other")}
@@ -33,12 +31,7 @@ SHARES = {f"time/{stage}_frac" for stage in ("prompts", "generate", "logprob", "
 
 @pytest.fixture(autouse=True)
 def executor(monkeypatch):
-    monkeypatch.setattr(run_executor, "open_executor", lambda backend, **_: FakeExecutor())
-
-
-@pytest.fixture(scope="module")
-def data_dir(tmp_path_factory):
-    return write_small_data(tmp_path_factory.mktemp("data") / "small", synthetic_rl=6)
+    use_executor(monkeypatch, FakeExecutor())
 
 
 def trainer_of(folder, *callbacks, **settings) -> Trainer:

@@ -8,14 +8,13 @@ import torch
 from lightning.pytorch import Callback
 
 import lightning_modules.rl_module as rl_module
-import lightning_modules.training.run_executor as run_executor
 from datamodules.rl_data import RLDataModule
 from executor.types import Status, Submission
 from lightning_modules.generation.sampler import SamplingParams
 from lightning_modules.rl.config import AlgorithmConfig, KLConfig
 from lightning_modules.rl.objectives.early_stopping import KLEarlyStopping
 from lightning_modules.training.optimizers import RLOptimizerConfig
-from tests.support.fake_executor import FakeExecutor
+from tests.support.fake_executor import FakeExecutor, use_executor
 from tests.support.small_data import write_small_data
 from tests.support.tiny_runs import fit, write_policy
 
@@ -86,7 +85,7 @@ def half_pass(submission: Submission) -> Status:
 
 
 def test_minibatches_of_uniform_groups_move_nothing_and_are_in_no_mean(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(run_executor, "open_executor", lambda backend, **_: FakeExecutor(half_pass))
+    use_executor(monkeypatch, FakeExecutor(half_pass))
     entropies: dict[int, list[float]] = defaultdict(list)
     compute = rl_module.rl_loss
 

@@ -5,7 +5,6 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule
 
-import lightning_modules.training.run_executor as run_executor
 from datamodules.batches import PromptBatch
 from datamodules.rl_data import RLDataModule
 from executor.types import Status
@@ -19,7 +18,7 @@ from lightning_modules.training.logging.rollout_log import (
     list_logged_iterations,
     read_rollouts,
 )
-from tests.support.fake_executor import FakeExecutor
+from tests.support.fake_executor import FakeExecutor, use_executor
 from tests.support.rollouts import make_rollout
 from tests.support.small_data import write_small_data
 from tests.support.tiny_runs import fit, write_policy
@@ -73,7 +72,7 @@ def test_off_needs_no_rollouts_and_on_names_the_key(tmp_path):
 
 def test_a_run_stores_what_it_trains_on_and_trains_the_same(tmp_path, monkeypatch):
     fake = FakeExecutor(lambda submission: Status.PASSED if len(submission.completion) % 2 else Status.WRONG)
-    monkeypatch.setattr(run_executor, "open_executor", lambda backend, time_factor=None: fake)
+    use_executor(monkeypatch, fake)
     data_dir = write_small_data(tmp_path / "data", synthetic_rl=6)
     start = write_policy(tmp_path / "policy", data_dir, scale=8.0)
     weights = []
