@@ -1,8 +1,8 @@
 """Every YAML file shipped under configs/ is understood by the command it is for."""
 
+import dataclasses
 import functools
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 from cli.config.cli import build_run, build_run_from_arguments
 from cli.config.files import flatten, load_config
 from cli.evaluation.plan import parse_plan
+from cli.study.fingerprint import compute_fingerprint
 from cli.study.load import load_study
 from datamodules.encoding.tokenizer import train_tokenizer
 from datamodules.sampler import MixtureSampler
@@ -87,7 +88,7 @@ def test_ppo_differs_from_rl_in_estimator_critic_and_kl() -> None:
 @pytest.mark.parametrize("path", SERVICE, ids=name_of)
 def test_the_service_s_config_names_every_key_with_its_default(path: Path) -> None:
     assert parse_dataclass(ServiceConfig, content(path), source=path.name) == ServiceConfig()
-    assert list(content(path)) == [field.name for field in fields(ServiceConfig)]
+    assert list(content(path)) == [field.name for field in dataclasses.fields(ServiceConfig)]
 
 
 @pytest.mark.parametrize("path", TRAINING, ids=name_of)
@@ -146,6 +147,32 @@ def test_studies_are_read_with_all_their_layers(path: Path) -> None:
     assert (CONFIGS.parent / study.synthesis).exists()
     for layer in {layer for stage in study.stages for layer in study.configs_of(stage)}:
         assert (CONFIGS.parent / layer).exists(), layer
+
+
+def fingerprint_stages(path: Path) -> dict[str, str]:
+    """Hash what the arms of each stage depend on, but for data and parent."""
+    study = load_study(str(path))
+    return {
+        stage.name: compute_fingerprint(
+            dataclasses.replace(stage, configs=[str(CONFIGS.parent / layer) for layer in study.configs_of(stage)]),
+            0,
+            measurement=study.measurement_for(stage),
+            num_threads=study.num_threads,
+            data={"sha256": {}},
+            parent=None,
+        )
+        for stage in study.stages
+    }
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in STUDIES if "extends" in content(path) and "output" not in content(path)], ids=name_of
+)
+def test_a_study_that_extends_another_in_its_directory_shares_its_arms(path: Path) -> None:
+    """A difference in the stages that both list would train the arms of the first again."""
+    mine, theirs = (fingerprint_stages(file) for file in (path, CONFIGS.parent / content(path)["extends"]))
+    assert (shared := mine.keys() & theirs.keys())
+    assert {name: mine[name] for name in shared} == {name: theirs[name] for name in shared}
 
 
 @functools.cache

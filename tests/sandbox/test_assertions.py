@@ -9,8 +9,9 @@ import pytest
 from executor.api import grade
 from executor.grading.tasks import parse_task
 from executor.pool.connection import SandboxConnection
-from executor.types import Limits, Status, Submission, Task
+from executor.types import Status, Submission, Task
 from tests.sandbox.hostile_checks import HOSTILE
+from tests.support.judging import PATIENT, choose_limits
 
 CHECK = """
 ANSWERS = {1: "first-secret", 2: "second-secret", 3: ["third-secret"]}
@@ -23,8 +24,6 @@ RIGHT = """
 def solve(x):
     return [None, "first" "-secret", "second" "-secret", ["third" "-secret"]][x]
 """
-TIGHT = Limits(cpu_time_s=0.35, wall_time_s=1.0)
-PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
 
 
 def fenced(source):
@@ -36,15 +35,15 @@ def fenced(source):
     params=["bubblewrap-all", "docker-subset", pytest.param("docker-all", marks=pytest.mark.slow)],
 )
 def graded(request):
-    """Outcomes of one batch: each hostile program, then a right one."""
+    """Outcomes of each hostile program and of a right one after it."""
     backend, _, which = request.param.partition("-")
-    names = [*HOSTILE][:: 1 if which == "all" else 4]
-    submissions = []
-    for number, name in enumerate(names):
-        submissions += [Submission(task=TASK, completion=fenced(HOSTILE[name][1]))]
-        submissions += [Submission(task=TASK, completion=fenced(f"{RIGHT}# {number}"))]  # no two are equal
-    outcomes = grade(request.getfixturevalue(f"{backend}_executor"), submissions, TIGHT)
-    hostile, controls = (dict(zip(names, outcomes[start::2], strict=True)) for start in (0, 1))
+    executor = request.getfixturevalue(f"{backend}_executor")
+    hostile, controls = {}, {}
+    for name in [*HOSTILE][:: 1 if which == "all" else 4]:
+        statuses, source = HOSTILE[name]
+        submission = Submission(task=TASK, completion=fenced(source))
+        [hostile[name]] = grade(executor, [submission], choose_limits(statuses))
+        [controls[name]] = grade(executor, [Submission(task=TASK, completion=fenced(RIGHT))], PATIENT)
     return SimpleNamespace(hostile=hostile, controls=controls)
 
 

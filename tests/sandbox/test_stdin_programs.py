@@ -11,8 +11,7 @@ from executor.backends.docker.backend import DockerBackend, DockerConfig
 from tests.sandbox.hostile_stdin import HOSTILE, ODD_BUT_RIGHT, RIGHT, TESTS
 from tests.support.sandbox_driver import SandboxDriver
 
-TIGHT = {"cpu_time_s": 0.8, "wall_time_s": 2.5}
-# Right programs are controls of the sandbox, not of its speed.
+TIGHT = {"cpu_time_s": 0.8, "wall_time_s": 2.5}  # for programs that may time out
 PATIENT = {"cpu_time_s": 10.0, "wall_time_s": 30.0}
 MAY_COST_A_SANDBOX: set[str] = set()
 
@@ -68,7 +67,7 @@ def test_hostile_programs_never_pass_and_have_their_expected_statuses(driver, st
     for name in [*HOSTILE][::step]:
         statuses, source = HOSTILE[name]
         before = driver.num_replaced
-        found = find_status(driver, source, TIGHT)
+        found = find_status(driver, source, TIGHT if not statuses or "timeout" in statuses else PATIENT)
         if found[0] in ("passed", "infra") or (statuses and found[0] not in statuses):
             wrong[name] = found
         if driver.num_replaced > before:

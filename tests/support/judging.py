@@ -1,7 +1,7 @@
-"""Grade the programs of `hostile` with an executor: one batch a kind, controls between the hostile ones."""
+"""Grade the programs of `hostile` with an executor, with controls between the hostile ones."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from executor.api import Executor
 from executor.grading.outcome import grade_execution
@@ -19,9 +19,15 @@ MAY_COST_A_SANDBOX = {
     "bubblewrap": {"memory/many_folders", "memory/many_inodes", "memory/many_links"},
 }
 """Programs after which a sandbox may be replaced, by the kind of sandbox."""
-TIGHT = Limits(cpu_time_s=0.35, wall_time_s=0.8)
-# Right programs are controls of the sandbox, not of its speed.
+TIGHT = Limits(cpu_time_s=0.35, wall_time_s=1.0)
+"""For programs that may time out."""
 PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
+"""For all others, which a busy machine must not turn into a timeout."""
+
+
+def choose_limits(statuses: Collection[str]) -> Limits:
+    """Choose limits for a hostile program from the statuses it may have; none stands for all but passed and infra."""
+    return TIGHT if not statuses or "timeout" in statuses else PATIENT
 
 
 def outcomes(executor: Executor, task: Task, sources: Iterable[str], limits: Limits) -> list[Outcome]:
@@ -34,9 +40,12 @@ def outcomes(executor: Executor, task: Task, sources: Iterable[str], limits: Lim
 
 def hostile_outcomes(executor: Executor, names: Sequence[str]) -> tuple[dict[str, Outcome], dict[str, Outcome]]:
     """Each of these hostile programs, then a control: outcomes of both by the name of the hostile one."""
-    mixed = [source for name in names for source in (HOSTILE[name][1], RIGHT)]
-    found = outcomes(executor, SQUARE, mixed, TIGHT)
-    return dict(zip(names, found[::2], strict=True)), dict(zip(names, found[1::2], strict=True))
+    hostile, controls = {}, {}
+    for name in names:
+        statuses, source = HOSTILE[name]
+        [hostile[name]] = outcomes(executor, SQUARE, [source], choose_limits(statuses))
+        [controls[name]] = outcomes(executor, SQUARE, [RIGHT], PATIENT)
+    return hostile, controls
 
 
 def odd_outcomes(executor: Executor) -> dict[str, Outcome]:
