@@ -1,6 +1,6 @@
 # Targets for development. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help install engine demo study docs test test-all test-most test-unit test-contract test-sandbox test-cluster \
+.PHONY: help install engine demo study docs test test-all test-rings test-unit test-contract test-sandbox test-cluster \
   test-pythons test-device test-gpu test-integrations test-machines release-check lint format clean
 SHELL := /bin/bash
 BIN := .venv/bin
@@ -8,7 +8,7 @@ BIN := .venv/bin
 SELECT := -m "not slow"
 # Two test processes, each of which takes groups of tests (tests/conftest.py), the longest groups first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
-# One more than there are cores, since a test that starts a cluster, a run or a service waits half of its time.
+# One more than there are cores, since a test that starts a cluster, a run, a service or a sandbox waits half of its time.
 CROWDED := -n $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )) --dist loadfile --no-loadscope-reorder
 # The slowest tests are listed at the end of a run.
 SLOWEST := --durations 20 --durations-min 5
@@ -47,16 +47,15 @@ format: install ## Format the code
 	$(BIN)/ruff check --fix .
 
 test: engine ## Run the short form of all tests (at most 15 minutes)
-	@$(MAKE) --no-print-directory -j2 lint test-most
-	@$(MAKE) --no-print-directory test-sandbox
+	@$(MAKE) --no-print-directory -j2 lint test-rings
 
 test-all: lint engine ## Run all tests, and the executor's on other interpreters (at most 60 minutes)
-	@$(MAKE) --no-print-directory test-most test-sandbox SELECT=
+	@$(MAKE) --no-print-directory test-rings SELECT=
 	@$(MAKE) --no-print-directory test-pythons
 
-# The sandbox ring measures time limits, so nothing runs beside it; the others run together.
-test-most: engine ## Run the rings other than the sandbox's side by side
-	@$(call ring,unit contract and cluster,OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/contract tests/cluster $(SELECT) $(SLOWEST) $(CROWDED))
+# All rings side by side, since those of clusters and sandboxes wait for other processes half of the time.
+test-rings: engine ## Run the tests of all rings
+	@$(call ring,all rings,OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit tests/contract tests/cluster tests/sandbox $(SELECT) $(SLOWEST) $(CROWDED))
 
 test-unit: install ## Test functions and modules
 	@$(call ring,unit,OMP_NUM_THREADS=1 $(BIN)/pytest tests/unit --ignore tests/unit/executor $(SELECT) -n auto --dist loadfile)

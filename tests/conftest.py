@@ -10,14 +10,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _LONGEST = (
-    *("test_resume", "test_slurm", "test_study", "test_demo", "test_wheel", "test_fresh_rewards", "test_synthesis"),
-    "test_hostile_programs",
-    "test_stdin_programs",
-    "test_service",
-    "test_assertions",
-    "test_ordinary_user",
-    "test_tensor_programs",
-    "test_faults",
+    *("test_hostile_programs", "test_stdin_programs", "test_service", "test_ordinary_user", "test_tensor_programs"),
+    *("test_faults", "test_assertions"),
+    *("test_study", "test_demo", "test_wheel", "test_fresh_rewards", "test_synthesis"),
 )
 """Files that a run starts with, so that none of them is left for the end of a parallel run."""
 
