@@ -154,19 +154,8 @@ def sample_passing(
     kept = select_passing(evaluation.tasks, max_kept=config.max_kept, to_program=_program_reader(model[1]))
     with open_atomic(output / KEPT) as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
-    samples = [sample for task in evaluation.tasks for sample in task.samples]
-    completion_tokens = sum(sample.num_tokens for sample in samples)
-    total_tokens = completion_tokens + sum(len(prompt.prompt_ids) for prompt in prompts)
-    result = RejectionResult(
-        num_tasks=len(prompts),
-        num_completions=len(samples),
-        num_passed=sum(sample.passed for sample in samples),
-        num_solved=sum(task.num_correct > 0 for task in evaluation.tasks),
-        num_kept=len(kept),
-        total_tokens=total_tokens,
-        completion_tokens=completion_tokens,
-        flops=2.0 * count_multiplied_weights(model[0]) * total_tokens,
-    )
+    num_weights = count_multiplied_weights(model[0])
+    result = _summarize(evaluation.tasks, prompts, num_kept=len(kept), num_weights=num_weights)
     write_json(output / RESULT, dataclasses.asdict(result))
     return result
 
@@ -205,6 +194,25 @@ def select_passing(
             row = {"task_id": task.task_id, "prompt": task.prompt, "language": task.language, "depth": task.depth}
             rows.append({**row, "atoms": list(task.atoms), "solution": program})
     return rows
+
+
+def _summarize(
+    tasks: Sequence[TaskResult], prompts: Sequence[TaskPrompt], *, num_kept: int, num_weights: int
+) -> RejectionResult:
+    """Count completions, tokens and FLOPs of a model with `num_weights` weights that are multiplied with."""
+    samples = [sample for task in tasks for sample in task.samples]
+    completion_tokens = sum(sample.num_tokens for sample in samples)
+    total_tokens = completion_tokens + sum(len(prompt.prompt_ids) for prompt in prompts)
+    return RejectionResult(
+        num_tasks=len(prompts),
+        num_completions=len(samples),
+        num_passed=sum(sample.passed for sample in samples),
+        num_solved=sum(task.num_correct > 0 for task in tasks),
+        num_kept=num_kept,
+        total_tokens=total_tokens,
+        completion_tokens=completion_tokens,
+        flops=2.0 * num_weights * total_tokens,
+    )
 
 
 def _program_reader(tokenizer: Any) -> Callable[[str], str]:

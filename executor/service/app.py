@@ -176,6 +176,15 @@ def create_app(executor: LocalExecutor, config: ServiceConfig, token: str | None
     """Create the application; `app.state.service` is its `Service`."""
     app = FastAPI(title="atomforge executor", version=VERSION, description="Runs and grades untrusted programs.")
     service = app.state.service = Service(executor, config, token)
+    _add_monitoring(app, service)
+    _add_batches(app, service)
+    _add_error_handlers(app, service)
+    _add_schemas(app, GradeRequest, RunRequest, OutcomeLine, GradeDone, ExecutionLine, RunDone)
+    return app
+
+
+def _add_monitoring(app: FastAPI, service: Service) -> None:
+    executor, config = service.executor, service.config
 
     @app.get(
         "/healthz",
@@ -202,6 +211,10 @@ def create_app(executor: LocalExecutor, config: ServiceConfig, token: str | None
     async def metrics(request: Request) -> Response:
         service.check_token(request)
         return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_batches(app: FastAPI, service: Service) -> None:
+    executor = service.executor
 
     @app.post(
         "/v1/grade",
@@ -247,6 +260,8 @@ def create_app(executor: LocalExecutor, config: ServiceConfig, token: str | None
 
         return BatchResponse(batch, batch.stream(queue, start, encode_done))
 
+
+def _add_error_handlers(app: FastAPI, service: Service) -> None:
     @app.exception_handler(ApiError)
     async def respond_to_api_error(request: Request, error: ApiError) -> Response:
         service.metrics.rejects.labels(str(error.status)).inc()
@@ -257,9 +272,6 @@ def create_app(executor: LocalExecutor, config: ServiceConfig, token: str | None
     async def respond_to_http_exception(request: Request, error: HTTPException) -> Response:
         service.metrics.rejects.labels(str(error.status_code)).inc()
         return JSONResponse({"error": str(error.detail)}, status_code=error.status_code, headers=error.headers)
-
-    _add_schemas(app, GradeRequest, RunRequest, OutcomeLine, GradeDone, ExecutionLine, RunDone)
-    return app
 
 
 def _describe_bodies(*models: type[BaseModel]) -> dict[str, Any]:
