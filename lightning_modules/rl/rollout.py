@@ -41,7 +41,7 @@ from lightning_modules.rl.rollouts.records import (
     scatter_sampler_logprobs,
 )
 from lightning_modules.rl.rollouts.reward_probe import ProbeCounts, probe_rewards
-from lightning_modules.rl.rollouts.sampling import RolloutContext, StageTimer, sample_rollouts
+from lightning_modules.rl.rollouts.sampling import RolloutContext, StageTimer, describe_faults, sample_rollouts
 
 
 class IterationSamples(NamedTuple):
@@ -88,6 +88,9 @@ def build_batches(
 
     Returns:
         The micro-batches of this rank, in the order of training.
+
+    Raises:
+        ValueError: No completion of any rank could be graded.
     """
     config, sampled, timer = context.config, samples.sampled, StageTimer()
     rollouts = sampled.trained
@@ -105,6 +108,8 @@ def build_batches(
         context.on_rollouts(sampled, targets)
     seconds = {**samples.seconds, **timer.seconds}
     stats = measure_rollouts(sampled, logprobs, targets, samples.probe, config, seconds, context.sum_over_ranks)
+    if stats.num_rewarded == 0:
+        raise ValueError(describe_faults(sampled))
     return build_minibatches(
         rollouts,
         logprobs,

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from datamodules.batches import PromptBatch, TaskPrompt
 from executor.api import Executor
 from executor.grading.grader import Grading
-from executor.types import Outcome, Submission
+from executor.types import Outcome, Status, Submission
 from lightning_modules.generation.rollout_engine import RolloutEngine
 from lightning_modules.generation.sampler import Completion, stream_id
 from lightning_modules.models.policy import Policy
@@ -211,3 +211,13 @@ def group_rollouts(
         Rollout(prompt, first_group + groups.setdefault(prompt.task_id, len(groups)), completion, outcome)
         for prompt, completion, outcome in zip(prompts, completions, outcomes, strict=True)
     ]
+
+
+def describe_faults(sampled: SampledRollouts) -> str:
+    """Describe in one line why an iteration without any graded completion ends the run, and how to continue."""
+    details = [rollout.outcome.detail for rollout in sampled.generated if rollout.outcome.status is Status.INFRA]
+    reason = next((detail for detail in details if detail), "the sandboxes fail")
+    return (
+        f"iteration {sampled.batch.iteration}: none of its completions could be graded: {reason}. `atomforge doctor` "
+        "checks the sandboxes; the same command with `--ckpt_path last` continues from the last checkpoint"
+    )

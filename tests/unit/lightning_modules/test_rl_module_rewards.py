@@ -12,10 +12,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from executor.grading.pass_at_k import pass_at_k
 from executor.types import Status
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig
-from lightning_modules.rl.objectives.kl import KLController
 from lightning_modules.training.logging.run_logger import RunLogger
 from lightning_modules.training.logging.tags import documented
-from tests.support.rl_runs import CRITIC, FAST, PPO, Records, data_of, module_of, same, train, use, verdict, weights
+from tests.support.rl_runs import CRITIC, FAST, data_of, module_of, same, train, use, verdict, weights
 
 pytestmark = pytest.mark.usefixtures("executor")
 
@@ -72,15 +71,20 @@ def test_an_infra_fault_is_never_a_reward(start, data_dir, tmp_path, executor):
     assert num_infra > 0
 
 
-def test_an_iteration_of_nothing_but_faults_moves_nothing(start, data_dir, tmp_path, monkeypatch):
-    use(monkeypatch, lambda submission: Status.INFRA)
-    records = Records()
-    module = module_of(start, algorithm=replace(PPO, entropy_coef=0.0), critic=replace(CRITIC, warmup_iterations=0))
-    _, trainer = train(start, data_dir, tmp_path, module=module, callbacks=[records])
-    assert same(records.starts[0], weights(module))
-    assert module.kl_controller == KLController.from_config(KLConfig(init_coef=0.1, target=0.5, horizon=50))
-    assert trainer.callback_metrics["rollout/num_infra"].item() == 8
-    assert trainer.callback_metrics["rollout/pass_at_1"].isnan()
+def test_a_run_ends_when_no_completion_can_be_graded(start, data_dir, tmp_path, monkeypatch):
+    """Otherwise it would go on to its end without learning anything."""
+    num_graded = 0
+
+    def fail_in_the_second_iteration(submission):
+        nonlocal num_graded
+        num_graded += 1
+        return Status.PASSED if num_graded <= 8 else Status.INFRA
+
+    use(monkeypatch, fail_in_the_second_iteration)
+    module = module_of(start, reward_probe_fraction=0.0)
+    with pytest.raises(ValueError, match=r"iteration 1: none of its completions could be graded: .*--ckpt_path last"):
+        train(start, data_dir, tmp_path, module=module, max_epochs=3, limit_val_batches=0)
+    assert module.iteration == 1
 
 
 def test_pass_at_k_of_an_iteration_leaves_faults_out(start, data_dir, tmp_path, executor):
