@@ -56,6 +56,10 @@ class TrainConfig:
     configs: Sequence[str]
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if isinstance(self.configs, str):
+            raise UsageError(f"configs must be a list of names, such as [{self.configs!r}], not a string")
+
     @property
     def run_dir(self) -> Path:
         """Directory of the run.

@@ -61,12 +61,12 @@ def print_audit(found: "Audit", directory: Path) -> None:
         table.add_row(pair.replace("synthetic_", ""), *(str(measures[measure]) for measure in MEASURES))
     Console().print(table)
     for split, held in found.containing_training_item.items():
-        parts = [f"{number} an item of {training}" for training, number in held.items()]
-        print(f"{split}: of {found.counts[split]} items hold {', '.join(parts)} as a proper part")
+        parts = [f"{number} contain an item of {training}" for training, number in held.items()]
+        print(f"{split}: of {found.counts[split]} items, {', '.join(parts)} as a proper part")
     for split in found.changed_splits:
         print(f"{split} is not as it was built: its content differs from the manifest's hash")
     if line := describe_first_seen_rewording(found.seen_rewordings):
         print(f"HELD-OUT WORDING IS SEEN: {line}")
     else:
         print("no prompt is the reworded prompt of a task")
-    print("every two splits are apart" if describe_first_overlap(found.overlaps) is None else "SPLITS OVERLAP")
+    print("no two splits overlap" if describe_first_overlap(found.overlaps) is None else "SPLITS OVERLAP")

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if page.suffix != ".html":
         raise UsageError(f"--output must end in .html, not {page}; the Markdown file has the same name with .md")
     if not args.directory.is_dir():
-        raise UsageError(f"{args.directory} is not the directory of a study")
+        raise UsageError(f"{args.directory} is not the directory of a study: run it first with `atomforge study`")
     config = args.config if args.config is not None else str(args.directory / STUDY_FILE)
     if args.config is None and not Path(config).exists():
         raise UsageError(f"{config} does not exist; name the study's file with --config")

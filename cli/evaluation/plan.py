@@ -196,7 +196,7 @@ def check_same_settings(before: Mapping[str, Any], now: Mapping[str, Any], *, wh
         UsageError: names the first setting that differs, with both values.
     """
     old, new = _flatten(before), _flatten(now)
-    for key in sorted(old.keys() | new.keys()):
+    for key in sorted(old.keys() | new.keys(), key=lambda key: (key.startswith("prompts."), key)):  # hashes last
         if key.split(".")[0] not in MAY_CHANGE and old.get(key) != new.get(key):
             raise UsageError(
                 f"{where} was started with {key} {old.get(key)!r}, not {new.get(key)!r}: use another --output, or the "

@@ -107,7 +107,7 @@ def is_built(directory: Path, config: SynthesisConfig, atoms: Mapping[str, Atom]
     if manifest["config"] != wanted["config"]:
         keys = sorted(key for key in wanted["config"] if manifest["config"].get(key) != wanted["config"][key])
         raise ValueError(
-            f"{directory} holds a data set with another {', '.join(keys)}; choose another output or delete it"
+            f"{directory} has a data set with other values of {', '.join(keys)}; choose another output or delete it"
         )
     if any(manifest.get(key) != wanted.get(key) for key in ("atoms_sha256", "tensor_atoms_sha256")):
         raise ValueError(f"{directory} was built from other atoms; choose another output or delete it")

@@ -105,7 +105,8 @@ def _describe(error: ValidationError, cls: type, prefix: str, renamed: Mapping[s
         new = renamed.get(".".join(part for part in key.split(".") if not part.isdigit()))
         if new is not None:
             return f"{key} was renamed to {new}"
-        return f"unknown key {key}{did_you_mean(str(location[-1]), typing.get_type_hints(section))}"
+        names = typing.get_type_hints(section)
+        return f"unknown key {key}" + (did_you_mean(str(location[-1]), names) or f"; known keys: {', '.join(names)}")
     keys, _ = _follow(cls, location)
     key = prefix + ".".join(keys)
     if first["type"] in ("missing", "missing_argument"):

@@ -58,10 +58,10 @@ def run(args: argparse.Namespace) -> int:
             docker=settings.docker,
         ) as executor,
     ):
-        protection = "a token is required" if token is not None else "no token is required"
-        print(f"atomforge: serving at {address} ({protection}); {executor.description}", file=sys.stderr, flush=True)
         app = create_app(executor, settings, token)
         add_endpoints(app, settings)
+        protection = "a token is required" if token is not None else "no token is required"
+        print(f"atomforge: serving at {address} ({protection}); {executor.description}", file=sys.stderr, flush=True)
         serve(app, settings, listener)
     if settings.unix_socket is not None:
         Path(settings.unix_socket).unlink(missing_ok=True)

@@ -97,6 +97,7 @@ def merge_lora(causal_lm: PreTrainedModel) -> None:
             layer.merge(safe_merge=False)  # pyright: ignore[reportCallIssue]
             parent = causal_lm.get_submodule(name.rpartition(".")[0])
             setattr(parent, name.rpartition(".")[2], layer.get_base_layer())
+    vars(causal_lm).pop("peft_config", None)  # with it, peft warns when adapters are added again
     causal_lm.requires_grad_(True)
 
 

@@ -63,7 +63,7 @@ def test_the_tutorial_runs(tmp_path: Path) -> None:
         assert words[0] == "atomforge"
         run_command(words[1:], tmp_path)
     assert (tmp_path / "runs" / "tutorial" / "rl" / "checkpoints" / "final.ckpt").exists()
-    assert list((tmp_path / "runs" / "tutorial" / "judged").glob("results.json"))
+    assert (tmp_path / "runs" / "tutorial" / "evaluation" / "results.json").exists()
 
 
 @pytest.mark.slow
@@ -75,7 +75,7 @@ def test_own_tasks_are_trained_on_and_judged_as_the_page_says(tmp_path: Path) ->
     [script] = re.findall(r"```python\n(.*?)```", page, re.S)
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True)
     smoke = {"sft": "studies/layers/smoke_sft", "ppo": "studies/layers/smoke_rl"}
-    training, checking = re.findall(r"```bash\n(.*?)```", page, re.S)
+    _, checking, training = re.findall(r"```bash\n(.*?)```", page, re.S)
     for line in training.splitlines():
         words = [word for word in shlex.split(line) if word != "atomforge"]
         if words[0] == "fit":
@@ -83,7 +83,7 @@ def test_own_tasks_are_trained_on_and_judged_as_the_page_says(tmp_path: Path) ->
         else:
             words += ["--num-samples", "1", "--max-new-tokens", "8"]
         run_command(words, tmp_path)
-    assert (tmp_path / "runs" / "mine_rl" / "checkpoints" / "final.ckpt").exists()
+    assert (tmp_path / "runs" / "split_rl" / "checkpoints" / "final.ckpt").exists()
     to_samples, grading = checking.splitlines()
     subprocess.run(to_samples.replace("python", sys.executable, 1), shell=True, cwd=tmp_path, check=True)
     run_command(shlex.split(grading)[1:], tmp_path)

@@ -47,6 +47,8 @@ def test_invalid_arguments_name_the_key() -> None:
         check(TrainConfig(configs=["sft"], overrides={"trainer.max_epochs": "many"}))
     with pytest.raises(UsageError, match="run_dir is missing"):
         _ = TrainConfig(configs=[]).run_dir
+    with pytest.raises(ValueError, match=r"configs must be a list of names, such as \['sft'\], not a string"):
+        TrainConfig(configs="sft")
     assert TrainConfig(configs=["sft"], overrides={"run_dir": "runs/a"}).run_dir == Path("runs/a")
     with pytest.raises(UsageError, match="1 tasks and 2 completions"):
         grade([{"task_id": "t"}], ["a", "b"])

@@ -237,6 +237,8 @@ def test_an_interrupted_evaluation_continues_with_the_same_results(
     # with other settings it is refused, with another batch size it is not
     assert run(material, "--output", str(parted), "--seed", "3") == 2
     assert "was started with seed 0, not 3: use another --output" in capsys.readouterr().err
+    assert run(material, "--output", str(parted), "--num-tasks", "2") == 2
+    assert "was started with suites.0.num_tasks " in capsys.readouterr().err
     assert run(material, "--output", str(parted), "--batch-size", "3") == 0
 
 

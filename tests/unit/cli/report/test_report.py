@@ -240,7 +240,7 @@ def test_the_command_writes_both_files_and_an_archive(tmp_path: Path, capsys: py
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["none"], "none is not the directory of a study"),
+        (["none"], "none is not the directory of a study: run it first"),
         (["empty"], "study.yaml does not exist; name the study's file with --config"),
         (["empty", "--config", "study.yaml"], "empty contains no finished arm"),
         (["empty", "--config", "broken.yaml"], "broken.yaml: unknown key sede"),
