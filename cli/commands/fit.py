@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -47,7 +48,7 @@ def run_trainer(build: Callable[[], AtomforgeCLI], *, resumes: bool) -> int:
     """
     from cli.config.ranks import rank_process
 
-    with rank_process(), _raise_interrupts(resumes=resumes):
+    with rank_process(), _raise_interrupts(resumes=resumes), _raise_sigterm():
         from lightning.pytorch.utilities.exceptions import SIGTERMException
 
         _suppress_lightning_tips()
@@ -78,6 +79,29 @@ def _raise_interrupts(*, resumes: bool) -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         how = "" if resumes else "with `--ckpt_path last` "
         raise Interrupted(f"interrupted; run the same command again {how}to resume") from error
+
+
+@contextmanager
+def _raise_sigterm() -> Iterator[None]:
+    """Raise Lightning's `SIGTERMException` at once.
+
+    Lightning itself waits for the end of a batch. The first batch of an iteration of reinforcement learning ends after
+    its completions are sampled and graded, or after a server that samples them has come back.
+    """
+    from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+    def leave(number: int, frame: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise SIGTERMException
+
+    if threading.current_thread() is not threading.main_thread():  # only this one may set handlers
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def is_keyboard_interrupt(error: BaseException | None) -> bool:

@@ -118,8 +118,9 @@ class AtomforgeCLI(LightningCLI):
                 weights_only=True,  # a checkpoint is data: nothing in it is run
                 **quiet,
             )
-        except (RuntimeError, ValueError) as error:
-            if self._facts is not None and _is_mismatch(error):
+        except BaseException as error:
+            self.model.teardown(self._name)  # Lightning does this only after a run without errors
+            if self._facts is not None and isinstance(error, (RuntimeError, ValueError)) and _is_mismatch(error):
                 detail = one_line(str(error).partition("\n")[2] or str(error))
                 raise UsageError(f"{self._facts.path} is the checkpoint of another model: {detail[:200]}") from error
             raise
