@@ -120,13 +120,24 @@ class AtomforgeCLI(LightningCLI):
             )
         except BaseException as error:
             self.model.teardown(self._name)  # Lightning does this only after a run without errors
-            if self._facts is not None and isinstance(error, (RuntimeError, ValueError)) and _is_mismatch(error):
-                detail = one_line(str(error).partition("\n")[2] or str(error))
-                raise UsageError(f"{self._facts.path} is the checkpoint of another model: {detail[:200]}") from error
+            if self._facts is not None and (message := self._describe_mismatch(str(error), self._facts.path)):
+                raise UsageError(message) from error
             raise
         if self._name != "fit" and self.trainer.is_global_zero:
             metrics = {tag: float(value) for tag, value in self.trainer.callback_metrics.items()}
             print(*format_metrics(metrics), sep="\n")
+
+    def _describe_mismatch(self, error: str, checkpoint: Path) -> str | None:
+        """Return in one line why a checkpoint does not fit the run; None for other errors."""
+        if error.startswith(("Error(s) in loading state_dict", "loaded state dict")):  # of the model, of the optimizer
+            detail = one_line(error.partition("\n")[2] or error)
+            return f"{checkpoint} is the checkpoint of another model: {detail[:200]}"
+        if epoch := re.search(r"a checkpoint with current_epoch=(\d+)", error):
+            return (
+                f"trainer.max_epochs is {self.trainer.max_epochs}, but {checkpoint} is from epoch {epoch[1]}: set a "
+                "larger number to train further"
+            )
+        return None
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the keys other than `trainer`, `model` and `data`."""
@@ -274,8 +285,3 @@ class AtomforgeCLI(LightningCLI):
         """Directory of events; those of `validate` and `test` do not mix with the curves of the run."""
         run_dir = self.config.run_dir
         return run_dir if self._name == "fit" else f"{run_dir}/{self._name}"
-
-
-def _is_mismatch(error: Exception) -> bool:
-    """Return whether torch could not load the weights or the optimizer state of the checkpoint."""
-    return str(error).startswith(("Error(s) in loading state_dict", "loaded state dict"))

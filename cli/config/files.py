@@ -109,7 +109,7 @@ def read_arguments(arguments: Sequence[str]) -> Iterator[Source]:
     """Read the files and options of a command line.
 
     Raises:
-        UsageError: a file cannot be read, or `--config` names none.
+        UsageError: a file cannot be read, or an option has no value.
     """
     rest = iter(arguments)
     for word in rest:
@@ -124,10 +124,12 @@ def read_arguments(arguments: Sequence[str]) -> Iterator[Source]:
             yield Source(origin="command line", settings={}, words=[word])
         else:
             given = value if equals else next(rest, None)
+            if given is None or (not equals and given.startswith("--")):
+                raise UsageError(f"{option} needs a value")
             if given in _NULLS and _NESTED.fullmatch(key):
                 yield _override(key, None)
             else:
-                words = [word] if equals or given is None else [word, given]
+                words = [word] if equals else [word, given]
                 yield Source(origin="command line", settings=_nest(key, _parse_value(given)), words=words)
 
 

@@ -40,6 +40,6 @@ def compute_reward(outcome: Outcome, config: RewardConfig) -> Reward | None:
         "passed": config.passed_coef * outcome.passed,
         "fraction": config.fraction_coef * fraction,
         "loads": config.loads_coef * (outcome.status not in _NEVER_LOADED),
-        "time": -config.time_coef * outcome.duration_s if outcome.passed else 0.0,
+        "time": 0.0 - config.time_coef * outcome.duration_s if outcome.passed else 0.0,  # never -0.0
     }
     return Reward(total=sum(parts.values()), parts=parts)

@@ -48,6 +48,12 @@ def test_null_of_another_key_is_passed_as_it_is(option: str) -> None:
     assert source.words == [option, "null"]
 
 
+@pytest.mark.parametrize("rest", [[], ["--run_dir", "runs/x"]])
+def test_an_option_without_a_value_is_named(rest: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"^--model\.init_from needs a value$"):
+        list(read_arguments(["--model.init_from", *rest]))
+
+
 def test_overrides_apply_on_top_of_files() -> None:
     sources = read_sources(["sft"], {"model.lr": 0.1, "data.init_args.tasks": None, "trainer.max_epochs": 2})
     assert [source.settings for source in sources[1:]] == [

@@ -13,7 +13,9 @@ def test_infra_has_no_reward():
 
 
 def test_by_default_only_passing_every_test_counts():
-    assert compute_reward(outcome(Status.PASSED, 4), RewardConfig()).total == 1.0
+    passed = compute_reward(outcome(Status.PASSED, 4), RewardConfig())
+    assert passed.total == 1.0
+    assert str(passed.parts["time"]) == "0.0"  # not -0.0
     for status in Status:
         if status not in (Status.PASSED, Status.INFRA):
             assert compute_reward(outcome(status, 3), RewardConfig()).total == 0.0
