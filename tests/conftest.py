@@ -1,5 +1,6 @@
 """Interrupts reach the commands under test, and parallel test processes get groups of tests that belong together."""
 
+import logging
 import re
 import signal
 
@@ -15,6 +16,15 @@ _LONGEST = (
     *("test_study", "test_demo", "test_wheel", "test_fresh_rewards", "test_synthesis"),
 )
 """Files that a run starts with, so that none of them is left for the end of a parallel run."""
+
+
+@pytest.fixture(autouse=True)
+def remove_log_handlers():
+    """Remove handlers of `serve`, which write to the captured standard error of the test that has called it."""
+    yield
+    for handler in logging.root.handlers[:]:
+        if type(handler) is logging.StreamHandler:
+            logging.root.removeHandler(handler)
 
 
 @pytest.hookimpl(wrapper=True)

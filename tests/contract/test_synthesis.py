@@ -112,7 +112,7 @@ def test_building_again_does_nothing_and_another_seed_is_refused(directory):
     assert "already holds this dataset" in again.stdout
     other = run_command("synthesize", "--config", config, "--output", directory, "--seed", 4)
     assert other.returncode == 2
-    assert "another seed" in other.stderr
+    assert "other values of seed" in other.stderr
 
 
 def test_audit_of_the_directory(directory):

@@ -165,7 +165,7 @@ def test_the_directory_appears_complete_and_is_recognised(tmp_path):
     assert sum(count_kept) >= 5
     assert [path.name for path in target.parent.iterdir()] == ["data"]
     assert is_built(target, config, TOYS)
-    with pytest.raises(ValueError, match="another seed"):
+    with pytest.raises(ValueError, match="other values of seed"):
         is_built(target, replace(config, seed=9), TOYS)
     with pytest.raises(ValueError, match="other atoms"):
         is_built(target, config, {name: TOYS[name] for name in list(TOYS)[:4]})
