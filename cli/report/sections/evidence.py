@@ -21,6 +21,7 @@ EXPLORATORY = 0.95
 """Confidence of all intervals without a verdict."""
 MAY_DIFFER = (
     "run_dir",
+    "ckpt_path",
     "seed_everything",
     "num_threads",
     "data.init_args.data_dir",
@@ -29,7 +30,7 @@ MAY_DIFFER = (
     "model.init_args.init_from",
     "model.init_args.executor_backend",
 )
-"""Keys of a training that differ between seeds and machines."""
+"""Keys of a training that differ between seeds, machines, and runs with and without an interruption."""
 
 Arms = Mapping[str, Mapping[int, ArmResult]]
 """By stage and seed."""

@@ -85,6 +85,7 @@ def test_a_hypothesis_of_one_depth_uses_its_tasks_alone() -> None:
 def test_seeds_of_different_settings_have_no_verdict() -> None:
     def made(stage: str, seed: int, passed: bool, lr: float) -> ArmResult:
         config = {"seed_everything": seed, "run_dir": f"r/{stage}{seed}", "model": {"init_args": {"lr": lr}}}
+        config |= {"ckpt_path": f"r/{stage}1/epoch_00003.ckpt"} if seed == 1 else {}  # it was interrupted
         return arm(stage, seed, {SPLIT: evaluation(*(passed,) * 20)}, config=config)
 
     def finding_of(*found: ArmResult) -> HypothesisResult:
