@@ -144,7 +144,7 @@ def test_orphaned_containers_are_removed_and_others_are_not(docker_executor, doc
     try:
         orphan, ours = create_exited("999999.of-another-boot.1"), create_exited(alive)
         DockerBackend(DockerConfig())
-        left = {container.id for container in docker_engine.containers.list(all=True)}
+        left = {container.id for container in docker_engine.containers.list(all=True, ignore_removed=True)}
         assert orphan not in left
         assert ours in left
     finally:

@@ -153,5 +153,5 @@ def ensure_image(client: docker.DockerClient) -> None:
 
 def own_containers(client: docker.DockerClient, *, all: bool = False) -> list[Container]:
     """List the containers of sandboxes that this process started; with `all` also those that have ended."""
-    containers = client.containers.list(all=all, filters={"label": LABEL})
+    containers = client.containers.list(all=all, filters={"label": LABEL}, ignore_removed=True)
     return [container for container in containers if container.labels[LABEL].startswith(f"{os.getpid()}.")]

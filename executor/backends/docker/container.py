@@ -73,7 +73,9 @@ class DockerSandbox:
 
 def remove_orphans(client: "DockerClient") -> None:
     """Remove exited containers whose owner was killed before it could remove them."""
-    for container in client.containers.list(all=True, filters={"label": LABEL, "status": "exited"}):
+    filters = {"label": LABEL, "status": "exited"}
+    # other processes remove theirs between the listing and its details
+    for container in client.containers.list(all=True, filters=filters, ignore_removed=True):
         pid, _, identity = container.labels[LABEL].partition(".")
         if not pid.isdigit() or process_identity(int(pid)) != identity:
             remove(container)
