@@ -73,7 +73,7 @@ class DockerSandbox:
 
 def remove_orphans(client: "DockerClient") -> None:
     """Remove exited containers whose owner was killed before it could remove them."""
-    filters = {"label": LABEL, "status": "exited"}
+    filters: dict[str, str | list[str] | bool] = {"label": LABEL, "status": "exited"}
     # other processes remove theirs between the listing and its details
     for container in client.containers.list(all=True, filters=filters, ignore_removed=True):
         pid, _, identity = container.labels[LABEL].partition(".")
