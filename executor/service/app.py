@@ -214,8 +214,6 @@ def _add_monitoring(app: FastAPI, service: Service) -> None:
 
 
 def _add_batches(app: FastAPI, service: Service) -> None:
-    executor = service.executor
-
     @app.post(
         "/v1/grade",
         summary="Grade samples",
@@ -228,7 +226,7 @@ def _add_batches(app: FastAPI, service: Service) -> None:
         parsed, limits = await service.parse(GradeRequest, request)
         batch = service.accept(parsed.num_programs)
         submissions = parsed.build_submissions()
-        grading = executor.grading(
+        grading = service.executor.grading(
             limits, rewards=parsed.build_reward_config(), on_result=batch.on_outcome, on_error=batch.on_error
         )
 
@@ -252,7 +250,7 @@ def _add_batches(app: FastAPI, service: Service) -> None:
         service.check_token(request)
         parsed, limits = await service.parse(RunRequest, request)
         batch = service.accept(parsed.num_programs)
-        queue = executor.queue()
+        queue = service.executor.queue()
 
         def start() -> None:
             for index, one in enumerate(parsed.build_runs()):

@@ -9,8 +9,6 @@ import pytest
 from tests.support.killed_runs import start, write_inputs
 from tests.support.wait import wait_until
 
-ENGINE = "--model.init_args.rollout.engine={}"
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -20,7 +18,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_sigterm_ends_a_run_that_waits_for_a_server(folder: Path) -> None:
-    process = start(folder, "ppo", "waits", ENGINE.format("http://127.0.0.1:9"))
+    process = start(folder, "ppo", "waits", "--model.init_args.rollout.engine=http://127.0.0.1:9")
     log = folder / "waits.log"
     wait_until(lambda: log.exists() and "waiting for it" in log.read_text(), within_s=120)
     os.kill(process.pid, signal.SIGTERM)

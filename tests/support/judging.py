@@ -25,9 +25,14 @@ PATIENT = Limits(cpu_time_s=10.0, wall_time_s=30.0)
 """For all others, which a busy machine must not turn into a timeout."""
 
 
+def may_time_out(statuses: Collection[str]) -> bool:
+    """Whether a hostile program may, by the statuses it may have; none stands for all but passed and infra."""
+    return not statuses or "timeout" in statuses
+
+
 def choose_limits(statuses: Collection[str]) -> Limits:
-    """Choose limits for a hostile program from the statuses it may have; none stands for all but passed and infra."""
-    return TIGHT if not statuses or "timeout" in statuses else PATIENT
+    """Choose limits for a hostile program from the statuses it may have."""
+    return TIGHT if may_time_out(statuses) else PATIENT
 
 
 def outcomes(executor: Executor, task: Task, sources: Iterable[str], limits: Limits) -> list[Outcome]:

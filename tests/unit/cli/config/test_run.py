@@ -1,4 +1,4 @@
-"""A run that fails: what it has opened is closed, and a checkpoint that does not fit is named."""
+"""A run that fails closes what it opened, and names a checkpoint that does not fit."""
 
 import pytest
 
