@@ -14,7 +14,7 @@ from executor.types import Status
 from lightning_modules.rl.config import AlgorithmConfig, CriticConfig, KLConfig
 from lightning_modules.training.logging.run_logger import RunLogger
 from lightning_modules.training.logging.tags import documented
-from tests.support.rl_runs import CRITIC, FAST, data_of, module_of, same, train, use, verdict, weights
+from tests.support.rl_runs import CRITIC, FAST, Records, data_of, module_of, same, train, use, verdict, weights
 
 pytestmark = pytest.mark.usefixtures("executor")
 
@@ -81,10 +81,12 @@ def test_a_run_ends_when_no_completion_can_be_graded(start, data_dir, tmp_path, 
         return Status.PASSED if num_graded <= 8 else Status.INFRA
 
     use(monkeypatch, fail_in_the_second_iteration)
+    records = Records()
     module = module_of(start, reward_probe_fraction=0.0)
     with pytest.raises(ValueError, match=r"iteration 1: none of its completions could be graded: .*--ckpt_path last"):
-        train(start, data_dir, tmp_path, module=module, max_epochs=3, limit_val_batches=0)
+        train(start, data_dir, tmp_path, module=module, max_epochs=3, limit_val_batches=0, callbacks=[records])
     assert module.iteration == 1
+    assert same(records.starts[-1], weights(module))  # faults move nothing
 
 
 def test_pass_at_k_of_an_iteration_leaves_faults_out(start, data_dir, tmp_path, executor):
