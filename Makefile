@@ -16,6 +16,8 @@ SLOWEST := --durations 20 --durations-min 5
 ring = TIMEFORMAT='ring $(1): %0R s, CPU %0U + %0S s'; time $(2)
 # Small tensors on few cores: more threads than cores only spin.
 export TOKENIZERS_PARALLELISM = false
+# Keep bytecode, whatever the environment says: the tests start hundreds of interpreters.
+export PYTHONDONTWRITEBYTECODE =
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22

@@ -27,6 +27,7 @@ CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 TRAINING_KEYS = {"model", "data", "trainer", "checkpoint", "num_threads"}
 
 
+@functools.cache
 def content(path: Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
