@@ -156,9 +156,11 @@ def evaluate(
 
     Raises:
         ValueError: no such checkpoint, data set, split or backend.
+        TypeError: `tasks` is something else.
     """
     from cli.evaluation.inputs import load_model, load_tasks, make_prompts
     from cli.evaluation.run import evaluate_prompts
+    from datamodules.batches import TaskPrompt
     from datamodules.encoding.prompt_format import get_format
 
     config = config or EvalConfig()
@@ -170,6 +172,8 @@ def evaluate(
         if len(parts) > 1:
             raise UsageError("wording both has two evaluations: call evaluate once with each wording")
         [(title, (_, tasks))] = parts.items()
+    elif isinstance(tasks, str) or not all(isinstance(task, TaskPrompt) for task in tasks):
+        raise TypeError("tasks must be a Suite or TaskPrompts, e.g. Suite(benchmark='human-eval')")
     if executor is not None:
         return evaluate_prompts(loaded, tasks, config, executor=executor, title=title)
     with open_executor(backend) as opened:

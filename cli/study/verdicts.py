@@ -17,7 +17,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from lightning_modules.evaluation.statistics import Interval
+from lightning_modules.evaluation.statistics import Interval, constant_interval
 
 NUM_DRAWS = 10_000
 SMALLEST_EFFECT = 0.02
@@ -69,17 +69,10 @@ class CrossedMean:
         return [float(mean) for mean in self.values.mean(axis=1)]
 
     def interval(self, confidence: float) -> Interval:
-        """Percentiles of the draws.
-
-        Where all values are the same, the bootstrap has no width. The ends are then by how much the mean could move if
-        a fraction of up to 1 - tail**(1/T) of all tasks, absent among these T, differed (Clopper and Pearson 1934).
-        """
+        """Percentiles of the draws; `constant_interval` where all values are the same."""
         tail = (1 - confidence) / 2
         if not self.draws.size:
-            unseen = 1 - tail ** (1 / self.num_tasks)
-            return Interval(
-                self.mean, self.mean - (self.mean - self.floor) * unseen, self.mean + (1 - self.mean) * unseen
-            )
+            return constant_interval(self.mean, floor=self.floor, num_tasks=self.num_tasks, confidence=confidence)
         low, high = np.quantile(self.draws, [tail, 1 - tail])
         return Interval(self.mean, max(self.floor, float(low)), min(1.0, float(high)))
 

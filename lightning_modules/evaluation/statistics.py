@@ -77,26 +77,40 @@ def mean_interval(scores: Mapping[str, float], *, seed: int = 0, confidence: flo
     return Interval(float(values.mean()), float(low), float(high))
 
 
-def score_interval(scores: Mapping[str, float], *, seed: int = 0, confidence: float = 0.95) -> Interval:
-    """Interval of a mean score in [0, 1].
+def constant_interval(mean: float, *, floor: float, num_tasks: int, confidence: float = 0.95) -> Interval:
+    """Interval of a mean over tasks that all have the same value, where the bootstrap has no width.
 
-    Where all tasks scored 0, or all 1, the bootstrap has no width; the ends are then those of the exact binomial
-    interval (Clopper and Pearson 1934) for the same number of tasks.
+    The ends are by how much the mean could move if a fraction of up to 1 - tail**(1/T) of all tasks, absent among these
+    T, differed. For a pass rate of 0 or 1 this is the exact binomial interval (Clopper and Pearson 1934).
+
+    Args:
+        mean: the value.
+        floor: minimum of a value: 0 for scores, -1 for differences; the maximum is 1.
+        num_tasks: T.
+        confidence: two-sided; tail = (1 - confidence) / 2.
+    """
+    unseen = 1 - ((1 - confidence) / 2) ** (1 / num_tasks)
+    return Interval(mean, mean - (mean - floor) * unseen, mean + (1 - mean) * unseen)
+
+
+def score_interval(scores: Mapping[str, float], *, seed: int = 0, confidence: float = 0.95) -> Interval:
+    """Interval of a mean score in [0, 1]; `constant_interval` where all tasks scored 0, or all 1.
 
     Raises:
         ValueError: there are no scores.
     """
     values = set(scores.values())
-    if values not in ({0.0}, {1.0}):
-        return mean_interval(scores, seed=seed, confidence=confidence)
-    far = ((1 - confidence) / 2) ** (1 / len(scores))
-    return Interval(1.0, far, 1.0) if values == {1.0} else Interval(0.0, 0.0, 1 - far)
+    if values in ({0.0}, {1.0}):
+        return constant_interval(values.pop(), floor=0.0, num_tasks=len(scores), confidence=confidence)
+    return mean_interval(scores, seed=seed, confidence=confidence)
 
 
 def paired_difference(
     after: Mapping[str, float], before: Mapping[str, float], *, seed: int = 0, confidence: float = 0.95
 ) -> Interval:
     """Interval of the mean of `after - before` by task; tasks are resampled in pairs.
+
+    Where all differences are the same, it is `constant_interval`.
 
     Raises:
         ValueError: the two sides have different tasks.
@@ -108,6 +122,9 @@ def paired_difference(
             f"for example {differing[0]}"
         )
     differences = {task_id: after[task_id] - before[task_id] for task_id in after}
+    values = set(differences.values())
+    if len(values) == 1:
+        return constant_interval(values.pop(), floor=-1.0, num_tasks=len(differences), confidence=confidence)
     return mean_interval(differences, seed=seed, confidence=confidence)
 
 

@@ -40,6 +40,9 @@ def test_the_example(tmp_path: Path) -> None:
     assert evaluate(model, suite, config) == first
     with pytest.raises(UsageError, match="wording both"):
         evaluate(model, Suite(data=str(tmp_path / "data"), split="synthetic_test", wording="both"), config)
+    for tasks in ("human-eval", ["def add(a, b):"]):
+        with pytest.raises(TypeError, match="tasks must be a Suite or TaskPrompts"):
+            evaluate(model, tasks, config)  # pyright: ignore[reportArgumentType]
 
 
 def test_invalid_arguments_name_the_key() -> None:

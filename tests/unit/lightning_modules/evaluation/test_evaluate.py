@@ -252,6 +252,12 @@ def test_paired_difference_uses_the_pairing():
         paired_difference({k: v for k, v in after.items() if k != "7"}, before)
 
 
+def test_equal_differences_have_the_interval_of_unseen_tasks():
+    """Four tasks: up to 1 - 0.025**(1/4) of all tasks could differ, by up to 1 either way."""
+    scores = dict.fromkeys("abcd", 1.0)
+    assert paired_difference(scores, scores) == pytest.approx((0.0, -0.60236, 0.60236), abs=1e-5)
+
+
 def test_sample_text_cannot_be_broken_out_of():
     sample = GradedCompletion(
         completion="x\n```\n<b>", num_tokens=3, finished=False, status="wrong", num_passed=1, num_tests=4
