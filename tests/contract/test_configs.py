@@ -1,5 +1,6 @@
 """Every YAML file shipped under configs/ is understood by the command it is for."""
 
+import copy
 import dataclasses
 import functools
 import json
@@ -68,7 +69,7 @@ def test_every_file_is_of_a_known_kind() -> None:
 
 
 def test_ppo_differs_from_rl_in_estimator_critic_and_kl() -> None:
-    rl, ppo = (content(CONFIGS / f"{name}.yaml") for name in ("rl", "ppo"))
+    rl, ppo = (copy.deepcopy(content(CONFIGS / f"{name}.yaml")) for name in ("rl", "ppo"))
     model = ppo["model"]["init_args"]
     critic, algorithm, kl = model.pop("critic"), model.pop("algorithm"), model.pop("kl")
     base = rl["model"]["init_args"]
