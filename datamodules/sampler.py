@@ -20,16 +20,21 @@ class MixturePart:
     Attributes:
         count: distinct tasks used, chosen by the seed so that a larger count contains a smaller one; null = all.
         weight: share of the draws, relative to the other parts; null in every part = in proportion to their tasks.
+        repeat: {depth: number}: how often tasks of a depth occur in a pass over the split; null = once.
     """
 
     count: int | None = None
     weight: float | None = None
+    repeat: dict[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 1:
             raise ValueError(f"mixture: count is {self.count}, at least 1 is needed (leave the split out for none)")
         if self.weight is not None and not (self.weight > 0 and math.isfinite(self.weight)):
             raise ValueError(f"mixture: weight is {self.weight}, it must be positive (leave the split out for none)")
+        for depth, number in (self.repeat or {}).items():
+            if depth < 1 or number < 1:
+                raise ValueError(f"mixture: repeat has {depth}: {number}, both must be at least 1")
 
 
 def choose_tasks(part: MixturePart, num_tasks: int, *, seed: int, split: str) -> list[int]:
@@ -43,6 +48,23 @@ def choose_tasks(part: MixturePart, num_tasks: int, *, seed: int, split: str) ->
     if part.count > num_tasks:
         raise ValueError(f"mixture: {split} has {num_tasks} tasks, count asks for {part.count}")
     return sorted(permutation(num_tasks, "choose", seed, split)[: part.count].tolist())
+
+
+def repeat_depths(rows: Sequence[int], depths: Sequence[int], repeat: Mapping[int, int] | None) -> list[int]:
+    """Repeat the row numbers of tasks.
+
+    Args:
+        rows: row numbers.
+        depths: the depth of each row of the split.
+        repeat: {depth: number}; other depths once.
+
+    Raises:
+        ValueError: no row has one of the depths.
+    """
+    repeat = repeat or {}
+    if missing := sorted(set(repeat) - {depths[row] for row in rows}):
+        raise ValueError(f"mixture: repeat has depth {missing[0]}, of which there is no task")
+    return [row for row in rows for _ in range(repeat.get(depths[row], 1))]
 
 
 def compute_sampling_weights(parts: Mapping[str, MixturePart], sizes: Mapping[str, int]) -> dict[str, float]:

@@ -22,7 +22,7 @@ from datamodules.encoding.prompt_format import PromptFormat, set_format
 from datamodules.encoding.samples import count_tokens, drop_long_samples, encode_file_samples, encode_samples
 from datamodules.encoding.tokenizer import choose_pieces, load_tokenizer, train_tokenizer, training_texts
 from datamodules.eval_data import build_task_prompts, get_split
-from datamodules.sampler import MixturePart, MixtureSampler, choose_tasks, compute_sampling_weights
+from datamodules.sampler import MixturePart, MixtureSampler, choose_tasks, compute_sampling_weights, repeat_depths
 from datamodules.sources.completions import COMPLETIONS, read_completions
 from datamodules.sources.task_files import DEFAULT_SPLIT, TEST, TRAIN, VALIDATION, DataSource, SplitConfig
 from datamodules.synthesis.dataset.split import PRETRAINING
@@ -247,6 +247,10 @@ class SFTDataModule(LightningDataModule):
                 warnings.warn(f"{self.completions} has no rows: the other parts are trained on alone", stacklevel=2)
                 continue
             rows = choose_tasks(part, len(table), seed=self.seed, split=split)
+            if part.repeat:
+                if "depth" not in table.column_names:
+                    raise ValueError(f"mixture: {split} has repeat, but its rows have no depth")
+                rows = repeat_depths(rows, table["depth"], part.repeat)
             encode = encode_file_samples if split == PRETRAINING else encode_samples
             self._train_samples[split] = drop_long_samples(
                 encode(self.tokenizer, table.select(rows)), self.max_length, split=split

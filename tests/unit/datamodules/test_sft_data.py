@@ -14,6 +14,7 @@ from datamodules.sampler import (
     choose_tasks,
     compute_sampling_weights,
     count_draws_by_source,
+    repeat_depths,
 )
 from datamodules.sft_data import TEST_SPLITS, SFTDataModule
 from tests.support.small_data import row, write_small_data
@@ -110,6 +111,14 @@ def test_counts_are_nested_and_depend_on_the_seed():
         choose_tasks(MixturePart(count=51), 50, seed=1, split="atomic")
 
 
+def test_tasks_of_a_depth_are_repeated():
+    depths = [1, 2, 3, 3, 2]
+    assert repeat_depths([0, 2, 4], depths, {3: 3, 2: 2}) == [0, 2, 2, 2, 4, 4]
+    assert repeat_depths([0, 2, 4], depths, None) == [0, 2, 4]
+    with pytest.raises(ValueError, match="repeat has depth 3, of which there is no task"):
+        repeat_depths([0, 4], depths, {3: 2})
+
+
 def test_shares():
     assert compute_sampling_weights(BOTH, {"atomic": 7, "synthetic_train": 12}) == {
         "atomic": 0.25,
@@ -136,6 +145,13 @@ def test_mixture_keys_change_what_is_trained(data_dir):
     assert seen(BOTH) == (Counter(atomic=24, synthetic=72), 19)
     few = {"atomic": MixturePart(weight=1.0), "synthetic_train": MixturePart(weight=1.0, count=2)}
     assert seen(few) == (Counter(atomic=48, synthetic=48), 9)
+
+
+def test_a_pass_has_the_tasks_of_a_depth_as_often_as_they_are_repeated(data_dir):
+    data = ready(data_dir, {"atomic": MixturePart(), "synthetic_train": MixturePart(repeat={2: 3})})
+    assert data.plan.sizes == {"atomic": 7, "synthetic_train": 36}
+    drawn = Counter(text for step in range(43) for text in texts_of(data, data.train_batch(step)))  # 8 passes of 43
+    assert sorted(drawn.values()) == [8] * 7 + [24] * 12
 
 
 def test_the_global_minibatch_does_not_depend_on_the_number_of_ranks(data_dir):
@@ -233,7 +249,7 @@ def test_wrong_settings_are_refused(data_dir, change, words):
 def test_wrong_data_is_refused(tmp_path):
     with pytest.raises(ValueError, match="no data set at"):
         ready(tmp_path / "absent")
-    for bad in ({"count": 0}, {"weight": 0.0}, {"weight": float("nan")}):
+    for bad in ({"count": 0}, {"weight": 0.0}, {"weight": float("nan")}, {"repeat": {3: 0}}):
         with pytest.raises(ValueError, match="mixture"):
             MixturePart(**bad)
 
@@ -290,6 +306,8 @@ def test_completions_are_a_part_of_the_mixture(data_dir, tmp_path):
     texts = texts_of(data, data.train_batch(0))
     assert sum("Add one." in text for text in texts) == 4  # half of the eight samples
     assert set(data.num_trained(1)) == {"synthetic_train", "completions"}
+    with pytest.raises(ValueError, match="completions has repeat, but its rows have no depth"):
+        ready(data_dir, {"completions": MixturePart(repeat={2: 2})}, completions=str(path))
 
     path.write_text("")
     with pytest.warns(UserWarning, match="kept.jsonl has no rows"):
