@@ -7,6 +7,7 @@ out the whole minibatch before it takes its share.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,9 +33,7 @@ class MixturePart:
             raise ValueError(f"mixture: count is {self.count}, at least 1 is needed (leave the split out for none)")
         if self.weight is not None and not (self.weight > 0 and math.isfinite(self.weight)):
             raise ValueError(f"mixture: weight is {self.weight}, it must be positive (leave the split out for none)")
-        for depth, number in (self.repeat or {}).items():
-            if depth < 1 or number < 1:
-                raise ValueError(f"mixture: repeat has {depth}: {number}, both must be at least 1")
+        check_repeat(self.repeat, "mixture")
 
 
 def choose_tasks(part: MixturePart, num_tasks: int, *, seed: int, split: str) -> list[int]:
@@ -50,20 +49,36 @@ def choose_tasks(part: MixturePart, num_tasks: int, *, seed: int, split: str) ->
     return sorted(permutation(num_tasks, "choose", seed, split)[: part.count].tolist())
 
 
-def repeat_depths(rows: Sequence[int], depths: Sequence[int], repeat: Mapping[int, int] | None) -> list[int]:
-    """Repeat the row numbers of tasks.
+def check_repeat(repeat: Mapping[int, int] | None, key: str) -> None:
+    """Check {depth: number}.
+
+    Raises:
+        ValueError: a depth or number below 1; the message begins with `key`.
+    """
+    for depth, number in (repeat or {}).items():
+        if depth < 1 or number < 1:
+            raise ValueError(f"{key}: repeat has {depth}: {number}, both must be at least 1")
+
+
+def repeat_depths(rows: Sequence[int], table: Any, repeat: Mapping[int, int] | None, key: str) -> list[int]:
+    """Repeat the row numbers of tasks by depth.
 
     Args:
         rows: row numbers.
-        depths: the depth of each row of the split.
-        repeat: {depth: number}; other depths once.
+        table: the data set they belong to, with a column `depth`.
+        repeat: {depth: number}; rows of other depths occur once.
+        key: what the messages of errors begin with.
 
     Raises:
-        ValueError: no row has one of the depths.
+        ValueError: there is no depth, or no row of one in `repeat`.
     """
-    repeat = repeat or {}
+    if not repeat:
+        return list(rows)
+    if "depth" not in table.column_names:
+        raise ValueError(f"{key} has repeat, but its rows have no depth")
+    depths = table["depth"]
     if missing := sorted(set(repeat) - {depths[row] for row in rows}):
-        raise ValueError(f"mixture: repeat has depth {missing[0]}, of which there is no task")
+        raise ValueError(f"{key} has repeat of depth {missing[0]}, of which there is no task")
     return [row for row in rows for _ in range(repeat.get(depths[row], 1))]
 
 

@@ -247,10 +247,7 @@ class SFTDataModule(LightningDataModule):
                 warnings.warn(f"{self.completions} has no rows: the other parts are trained on alone", stacklevel=2)
                 continue
             rows = choose_tasks(part, len(table), seed=self.seed, split=split)
-            if part.repeat:
-                if "depth" not in table.column_names:
-                    raise ValueError(f"mixture: {split} has repeat, but its rows have no depth")
-                rows = repeat_depths(rows, table["depth"], part.repeat)
+            rows = repeat_depths(rows, table, part.repeat, f"mixture: {split}")
             encode = encode_file_samples if split == PRETRAINING else encode_samples
             self._train_samples[split] = drop_long_samples(
                 encode(self.tokenizer, table.select(rows)), self.max_length, split=split

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from datamodules.batches import RolloutBatch
 from datamodules.encoding.packing import Sample, pack
 from datamodules.encoding.prompt_format import encode_completions, encode_prompts
-from datamodules.sampler import MixtureSampler
+from datamodules.sampler import MixtureSampler, check_repeat, repeat_depths
 
 _log = logging.getLogger(__name__)
 
@@ -27,16 +27,19 @@ class SFTExamplesConfig:
         split: Split with prompts and reference solutions, e.g. `synthetic_train`; `train` of a task file.
         batch_size: Examples per optimizer step, over all ranks.
         max_length: Most tokens of an example; longer ones are left out, with a warning.
+        repeat: {depth: number}: How often examples of a depth occur in a pass over the split; null = once.
     """
 
     split: str
     batch_size: int = 32
     max_length: int = 512
+    repeat: dict[int, int] | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "max_length"):
             if getattr(self, name) < 1:
                 raise ValueError(f"sft_examples.{name} is {getattr(self, name)}: at least 1 is needed")
+        check_repeat(self.repeat, "sft_examples")
 
 
 class SFTExamples:
@@ -44,15 +47,17 @@ class SFTExamples:
 
     Args:
         config: Sizes.
-        table: Of the split, with `prompt` and `solution`; rows without a solution are left out.
+        table: Of the split, with `prompt` and `solution`, for `repeat` also `depth`; rows without a solution are left
+            out.
         tokenizer: Of the policy, with its prompt format.
         seed: Of the order.
 
     Raises:
-        ValueError: No row has a solution and fits `max_length`.
+        ValueError: No row has a solution and fits `max_length`, or none has a depth of `repeat`.
     """
 
     def __init__(self, config: SFTExamplesConfig, table: Any, tokenizer: PreTrainedTokenizerBase, *, seed: int) -> None:
+        table = table.select(repeat_depths(range(len(table)), table, config.repeat, "sft_examples"))
         pairs = [(p, s) for p, s in zip(table["prompt"], table["solution"], strict=True) if s]
         prompts = encode_prompts(tokenizer, [prompt for prompt, _ in pairs])
         completions = encode_completions(tokenizer, [solution for _, solution in pairs])

@@ -112,11 +112,11 @@ def test_counts_are_nested_and_depend_on_the_seed():
 
 
 def test_tasks_of_a_depth_are_repeated():
-    depths = [1, 2, 3, 3, 2]
-    assert repeat_depths([0, 2, 4], depths, {3: 3, 2: 2}) == [0, 2, 2, 2, 4, 4]
-    assert repeat_depths([0, 2, 4], depths, None) == [0, 2, 4]
-    with pytest.raises(ValueError, match="repeat has depth 3, of which there is no task"):
-        repeat_depths([0, 4], depths, {3: 2})
+    table = Dataset.from_dict({"depth": [1, 2, 3, 3, 2]})
+    assert repeat_depths([0, 2, 4], table, {3: 3, 2: 2}, "part") == [0, 2, 2, 2, 4, 4]
+    assert repeat_depths([0, 2, 4], table, None, "part") == [0, 2, 4]
+    with pytest.raises(ValueError, match="part has repeat of depth 3, of which there is no task"):
+        repeat_depths([0, 4], table, {3: 2}, "part")
 
 
 def test_shares():

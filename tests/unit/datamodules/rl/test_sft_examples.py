@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 import torch
 from datasets import Dataset
@@ -55,6 +57,15 @@ def test_steps_are_a_function_of_the_seed_and_micro_batches_and_ranks_divide_the
     sft = whole[0].sft
     assert sft is not None
     assert sum(shares) == float(whole[0].num_sft_labels) == int((sft.labels != IGNORE).sum())
+
+
+def test_a_pass_has_the_examples_of_a_depth_as_often_as_they_are_repeated(tokenizer) -> None:
+    rows = [one | {"depth": 3 if index < 2 else 2} for index, one in enumerate(ROWS)]
+    examples = make(tokenizer, rows, batch_size=14, repeat={3: 3})
+    drawn = Counter(texts(tokenizer, examples.attach([empty_batch()], first_step=0)[0]))
+    assert sorted(drawn.values()) == [1] * 8 + [3] * 2
+    with pytest.raises(ValueError, match="sft_examples has repeat of depth 4, of which there is no task"):
+        make(tokenizer, rows, repeat={4: 3})
 
 
 def test_tokens_are_counted_over_steps(tokenizer) -> None:
