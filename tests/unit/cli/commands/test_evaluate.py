@@ -1,168 +1,23 @@
-"""`atomforge evaluate` around the evaluation itself: plans, what is kept, reports, refusals before anything heavy."""
+"""`atomforge evaluate` around the evaluation itself: interruption, other weights, regrading, errors before any work."""
 
 import json
 import shutil
 from pathlib import Path
 
 import pytest
-import torch
 
 from cli.evaluation import inputs as evaluation_inputs
 from cli.evaluation import run as evaluation_run
-from cli.evaluation.plan import EvaluationPlan, Suite, parse_plan
-from cli.evaluation.report import read_references, render_markdown, to_json, wording_differences, write_results
+from cli.evaluation.report import read_references
 from cli.evaluation.store import EvaluationStore
 from cli.main import main
 from datamodules.encoding.prompt_format import PromptFormat, get_format
 from datamodules.encoding.tokenizer import train_tokenizer, training_texts
 from executor.types import Status, TestKind
-from lightning_modules.evaluation.records import Evaluation, GradedCompletion, TaskResult
-from lightning_modules.evaluation.reference_logprobs import LineSummary
-from lightning_modules.models.loading import fingerprint, load_policy
+from lightning_modules.models.loading import load_policy
 from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
 from tests.support.fake_executor import FakeExecutor
 from tests.support.small_data import write_small_data
-
-
-def graded(status: str) -> GradedCompletion:
-    return GradedCompletion(completion="c", num_tokens=1, finished=True, status=status, num_passed=0, num_tests=2)
-
-
-def task(task_id: str, greedy: str, *samples: str) -> TaskResult:
-    return TaskResult(
-        task_id=task_id,
-        prompt="p",
-        language="en",
-        depth=2,
-        greedy=graded(greedy),
-        samples=tuple(graded(status) for status in samples),
-        atoms=("add",),
-    )
-
-
-EVALUATION = Evaluation(
-    tasks=(task("a", "passed", "passed", "wrong", "wrong", "wrong"), task("b", "wrong", *["timeout"] * 4)),
-    settings={"seed": 0},
-)
-
-
-def test_wordings_are_compared_task_by_task() -> None:
-    seen = Evaluation(tasks=tuple(task(name, "passed") for name in "abcd"), settings={})
-    unseen = Evaluation(tasks=(task("a", "passed"), task("b", "wrong"), task("c", "infra")), settings={})
-    # c has no verdict and d was not asked: a stays, b falls
-    assert wording_differences({"s": seen, "s_held_out": unseen})["s"].mean == -0.5
-    assert wording_differences({"s": seen, "other": unseen}) == {}
-
-
-def test_report_and_json() -> None:
-    results = {"synthetic_test": EVALUATION}
-    found = to_json(results, [1, 4], settings={"checkpoint": "c"}, model="m, dequantised Q4_1")
-    assert found["suites"]["synthetic_test"]["scores"]["pass@4 sampled"]["mean"] == 0.5
-    assert found["suites"]["synthetic_test"]["by"]["atom"]["add"]["num_tasks"] == 2
-    assert found["suites"]["synthetic_test"]["statuses"]["samples"]["timeout"] == 4
-    text = render_markdown(results, [1, 4], settings={"checkpoint": "c"}, model="m, dequantised Q4_1")
-    assert "m, dequantised Q4_1" in text
-    assert "| synthetic_test | 2 | pass@1 sampled | 0.125 |" in text
-    assert "- synthetic_test: greedy: passed 1 (50%), wrong 1 (50%); samples: passed 1 (12%)" in text
-    assert "## synthetic_test by depth" in text
-    assert (
-        "## synthetic_test: pass@k by depth\n\n| depth | tasks | greedy | pass@1 | pass@2 | pass@4 | truncated |"
-        in text
-    )
-    assert "| 2 | 2 | 0.500 | 0.125 | 0.250 | 0.500 | 0.000 |" in text
-    assert found["suites"]["synthetic_test"]["by_depth"]["2"]["pass_at_k"][4] == 0.5
-
-
-def test_references_are_reported_by_line(tmp_path: Path) -> None:
-    line = LineSummary(depth=2, line="line 1", num_references=3, mean_logprob=-1.25, lowest_frac=0.5)
-    results, settings = {"synthetic_test": EVALUATION}, {"checkpoint": "c"}
-    references = {"synthetic_test": [line]}
-    write_results(tmp_path, results, [1], settings=settings, model="m", references=references)
-    assert read_references(tmp_path) == references
-    assert "| 2 | line 1 | 3 | -1.250 | 50.0% |" in (tmp_path / "report.md").read_text()
-    with pytest.raises(ValueError, match="references needs data sets, and human_eval is a benchmark"):
-        EvaluationPlan(checkpoint="c", suites=(Suite(benchmark="human-eval"),), references=True)
-
-
-def test_a_plan_from_a_file() -> None:
-    suites = [
-        {"benchmark": "human-eval", "prompt": {"user": "Do {prompt}"}, "stop": ["\n\n\n"]},
-        {"data": "d", "split": "synthetic_test", "wording": "both", "columns": {}},
-    ]
-    plan = parse_plan({"checkpoint": "c", "suites": suites, "num_samples": 4, "k": [1, 2]}, source="e.yaml")
-    assert [title for suite in plan.suites for title in suite.split_wordings()] == [
-        "human_eval",
-        "synthetic_test",
-        "synthetic_test_held_out",
-    ]
-    trained = PromptFormat(system="Be brief.", completion_format="fenced")
-    wanted = PromptFormat(system="Be brief.", completion_format="fenced", user="Do {prompt}")
-    assert plan.suites[0].prompt_format(trained) == wanted  # what is left out is as trained
-    assert plan.suites[0].stop == ("\n\n\n",)
-    assert plan.ks == [1, 2]
-    assert EvaluationPlan(checkpoint="c", suites=(Suite(benchmark="b"),), num_samples=0).ks == []
-    assert "engine" not in plan.to_json()
-    served = parse_plan({"checkpoint": "c", "suites": suites, "engine": "http://a:1"}, source="e.yaml")
-    assert served.to_json()["engine"] == "http://a:1"
-
-
-@pytest.mark.parametrize(
-    ("change", "line"),
-    [
-        ({"sutes": []}, r"e.yaml: unknown key sutes; did you mean 'suites'\?"),
-        ({"checkpoint": 3}, "e.yaml: checkpoint must be text, not 3"),
-        ({"engine": "vlm"}, "e.yaml: engine is 'vlm'; it must be native"),
-        ({"suites": []}, "e.yaml: suites is empty"),
-        ({"suites": [{"data": "d"}]}, "e.yaml: suites.0: the suite of d needs a split"),
-        ({"suites": [{"data": "d", "benchmark": "b"}]}, "a suite needs either data .* or benchmark"),
-        ({"suites": [{"benchmark": "b", "wording": "both"}]}, "wording both applies to data sets"),
-        ({"suites": [{"benchmark": "b", "prompt": {"usr": "x"}}]}, "prompt: unknown key usr; did you mean 'user'"),
-        ({"suites": [{"benchmark": "b", "prompt": {"user": "x"}}]}, r"prompt.user has no \{prompt\}"),
-        ({"suites": [{"benchmark": "b"}, {"benchmark": "b"}]}, "two suites are called b"),
-        ({"suites": [{"benchmark": "b", "num_tasks": 0}]}, "num_tasks is 0"),
-        ({"suites": [{"benchmark": "b", "tasks_format": "app"}]}, "there is no format 'app'; known are apps, taco"),
-        ({"suites": [{"data": "d", "split": "s", "tasks_format": "apps"}]}, "tasks_format apps applies to benchmarks"),
-        (
-            {"suites": [{"benchmark": "b", "tasks_format": "apps", "columns": {"test": "tests"}}]},
-            "columns do not apply to rows of the format apps",
-        ),
-        ({"suites": [{"data": "d", "split": "s", "wording": "unseen"}]}, "wording: held_out"),
-        ({"suites": [{"data": "d", "split": "s", "wording": "other"}]}, "it must be in_distribution, held_out or both"),
-        ({"k": [9]}, "k 9 needs at least as many samples per task, num_samples is 8"),
-    ],
-)
-def test_invalid_plans(change: dict, line: str) -> None:
-    base = {"checkpoint": "c", "suites": [{"benchmark": "b"}]}
-    with pytest.raises(ValueError, match=line) as error:
-        parse_plan(base | change, source="e.yaml")
-    assert "\n" not in str(error.value)
-
-
-def test_store_keeps_rows_and_drops_a_torn_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = EvaluationStore(tmp_path / "e")
-    assert store.settings() is None
-    store.begin({"a": 1})
-    assert not store.has_samples
-    for number in (-1, 0):
-        store.append("s", "t", number, graded("passed"))
-    samples = tmp_path / "e" / "samples.jsonl"
-    whole = samples.read_bytes()
-    samples.write_bytes(whole + whole[:40])
-    expected = {"s": {("t", -1): graded("passed"), ("t", 0): graded("passed")}}
-    assert store.read() == expected
-    assert "was incomplete" in capsys.readouterr().err
-    assert samples.read_bytes() == whole
-    samples.write_bytes(whole[:-1])  # only the line break is missing: a row appended to it would be broken
-    assert store.read() == {"s": {("t", -1): graded("passed")}}
-    samples.write_bytes(b"{}\n" + whole)
-    with pytest.raises(ValueError, match=r"samples.jsonl, line 1: not a completion"):
-        store.read()
-    store.rewrite(expected)
-    assert samples.read_bytes() == whole
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "x").touch()
-    with pytest.raises(ValueError, match="other is not an evaluation"):
-        EvaluationStore(tmp_path / "other").settings()
 
 
 @pytest.fixture(scope="module")
@@ -364,28 +219,3 @@ def test_refusals(
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"atomforge: error: {line.format(data=material / 'data')}")
     assert executor.submissions == []
-
-
-def test_weights_published_in_bfloat16_are_loaded_in_it_and_count_as_the_same(tmp_path: Path) -> None:
-    tokenizer = train_tokenizer(["def solve(x): return x"], 280, tmp_path / "tokenizer")
-    sizes = TinyLlamaConfig(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=16)
-    for name, dtype in (("half", torch.bfloat16), ("full", torch.float32)):
-        build_causal_lm(sizes, tokenizer, 0).to(dtype).save_pretrained(tmp_path / name)
-        tokenizer.save_pretrained(tmp_path / name)
-    half = [evaluation_inputs.load_model(tmp_path / "half", dtype=dtype)[0] for dtype in ("bfloat16", "float32")]
-    assert [model.dtype for model in half] == [torch.bfloat16, torch.float32]
-    assert fingerprint(half[0]) == fingerprint(half[1])
-    full, _ = evaluation_inputs.load_model(tmp_path / "full", dtype="bfloat16")  # rounding would change the weights
-    assert full.dtype == torch.float32
-    assert fingerprint(full) != fingerprint(half[0])
-
-
-def test_model_stays_on_the_cpu_if_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    moved: list[str] = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.nn.Module, "to", lambda module, device: moved.append(device.type))
-    monkeypatch.setattr(evaluation_inputs, "load_policy", lambda checkpoint, dtype: (torch.nn.Linear(1, 1), None))
-    for accelerator in ("auto", "gpu", "cpu"):
-        evaluation_inputs.load_model("run", accelerator=accelerator)
-    assert moved == ["cuda", "cuda", "cpu"]
-    assert not torch.backends.cuda.cudnn_sdp_enabled()
