@@ -80,7 +80,7 @@ def print_tables(study: StudyConfig, results: Mapping[str, ArmResult]) -> None:
     """
     from rich.console import Console
 
-    from lightning_modules.evaluation.statistics import paired_difference, score_interval
+    from lightning_modules.evaluation.statistics import mean_interval, paired_difference
 
     ks = sorted({1, study.measurement.num_samples})
     compared: dict[str, tuple[str, int | None]] = {}
@@ -96,7 +96,7 @@ def print_tables(study: StudyConfig, results: Mapping[str, ArmResult]) -> None:
     }
     intervals: dict[str, dict[str, dict[str, Interval]]] = {
         tasks: {
-            stage: {metric: score_interval(values) for metric, values in metrics.items()}
+            stage: {metric: mean_interval(values) for metric, values in metrics.items()}
             for stage, metrics in by_stage.items()
         }
         for tasks, by_stage in scores.items()

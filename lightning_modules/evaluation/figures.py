@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lightning_modules.evaluation.records import Evaluation
-from lightning_modules.evaluation.statistics import Interval, score_interval
+from lightning_modules.evaluation.statistics import Interval, mean_interval
 
 _SIZE = (7.0, 3.6)
 _DPI = 110
@@ -22,7 +22,7 @@ def pass_at_k_figure(results: Mapping[str, Evaluation], ks: Sequence[int]) -> Fi
     """Draw pass@k of each suite against k, with 95 % intervals over tasks."""
     figure, axes = _figure()
     for name, evaluation in results.items():
-        points: dict[int, Interval] = {k: score_interval(scores) for k in ks if (scores := evaluation.scores(k))}
+        points: dict[int, Interval] = {k: mean_interval(scores) for k in ks if (scores := evaluation.scores(k))}
         if points:
             (line,) = axes.plot(list(points), [point.mean for point in points.values()], marker="o", label=name)
             low, high = ([getattr(point, end) for point in points.values()] for end in ("low", "high"))

@@ -56,27 +56,6 @@ class DepthScore(NamedTuple):
     """Of all completions, those that reached `max_new_tokens`."""
 
 
-def mean_interval(scores: Mapping[str, float], *, seed: int = 0, confidence: float = 0.95) -> Interval:
-    """Percentile bootstrap of the mean of `scores` (task id -> score) over tasks.
-
-    Raises:
-        ValueError: there are no scores.
-    """
-    if not scores:
-        raise ValueError("no task was scored: an interval needs at least one")
-    values = np.array([scores[task_id] for task_id in sorted(scores)], dtype=np.float64)
-    random = np.random.default_rng(seed)
-    means = np.concatenate(
-        [
-            values[random.integers(len(values), size=(_CHUNK, len(values)))].mean(axis=1)
-            for _ in range(NUM_RESAMPLES // _CHUNK)
-        ]
-    )
-    tail = 100 * (1 - confidence) / 2
-    low, high = np.percentile(means, [tail, 100 - tail])
-    return Interval(float(values.mean()), float(low), float(high))
-
-
 def constant_interval(mean: float, *, floor: float, num_tasks: int, confidence: float = 0.95) -> Interval:
     """Interval of a mean over tasks that all have the same value, where the bootstrap has no width.
 
@@ -93,16 +72,37 @@ def constant_interval(mean: float, *, floor: float, num_tasks: int, confidence: 
     return Interval(mean, mean - (mean - floor) * unseen, mean + (1 - mean) * unseen)
 
 
-def score_interval(scores: Mapping[str, float], *, seed: int = 0, confidence: float = 0.95) -> Interval:
-    """Interval of a mean score in [0, 1]; `constant_interval` where all tasks scored 0, or all 1.
+def mean_interval(
+    scores: Mapping[str, float], *, floor: float = 0.0, seed: int = 0, confidence: float = 0.95
+) -> Interval:
+    """Interval of the mean of `scores` (task id -> score) over tasks.
+
+    The percentile bootstrap; `constant_interval` where all scores are the same.
+
+    Args:
+        scores: by task, from `floor` to 1.
+        floor: minimum of a score: 0 for pass rates, -1 for their differences.
+        seed: of the resampling.
+        confidence: two-sided.
 
     Raises:
         ValueError: there are no scores.
     """
-    values = set(scores.values())
-    if values in ({0.0}, {1.0}):
-        return constant_interval(values.pop(), floor=0.0, num_tasks=len(scores), confidence=confidence)
-    return mean_interval(scores, seed=seed, confidence=confidence)
+    if not scores:
+        raise ValueError("no task was scored: an interval needs at least one")
+    values = np.array([scores[task_id] for task_id in sorted(scores)], dtype=np.float64)
+    if np.all(values == values[0]):
+        return constant_interval(float(values[0]), floor=floor, num_tasks=len(values), confidence=confidence)
+    random = np.random.default_rng(seed)
+    means = np.concatenate(
+        [
+            values[random.integers(len(values), size=(_CHUNK, len(values)))].mean(axis=1)
+            for _ in range(NUM_RESAMPLES // _CHUNK)
+        ]
+    )
+    tail = 100 * (1 - confidence) / 2
+    low, high = np.percentile(means, [tail, 100 - tail])
+    return Interval(float(values.mean()), float(low), float(high))
 
 
 def paired_difference(
@@ -110,10 +110,8 @@ def paired_difference(
 ) -> Interval:
     """Interval of the mean of `after - before` by task; tasks are resampled in pairs.
 
-    Where all differences are the same, it is `constant_interval`.
-
     Raises:
-        ValueError: the two sides have different tasks.
+        ValueError: the two sides have different tasks, or none.
     """
     if after.keys() != before.keys():
         differing = sorted(after.keys() ^ before.keys())
@@ -122,15 +120,12 @@ def paired_difference(
             f"for example {differing[0]}"
         )
     differences = {task_id: after[task_id] - before[task_id] for task_id in after}
-    values = set(differences.values())
-    if len(values) == 1:
-        return constant_interval(values.pop(), floor=-1.0, num_tasks=len(differences), confidence=confidence)
-    return mean_interval(differences, seed=seed, confidence=confidence)
+    return mean_interval(differences, floor=-1.0, seed=seed, confidence=confidence)
 
 
 def metric_intervals(evaluation: Evaluation, ks: Sequence[int]) -> dict[str, Interval]:
     """Return the interval of greedy pass@1 and of pass@k for each k; metrics without scores are left out."""
-    return {name: score_interval(scores) for name, scores in evaluation.metric_scores(ks).items() if scores}
+    return {name: mean_interval(scores) for name, scores in evaluation.metric_scores(ks).items() if scores}
 
 
 def score_groups(evaluation: Evaluation, by: str) -> dict[str, GroupScore]:
@@ -174,6 +169,6 @@ def _score_tasks(tasks: list[TaskResult]) -> GroupScore:
     greedy, sampled = part.greedy_scores(), part.scores(1)
     return GroupScore(
         num_tasks=len(tasks),
-        greedy=score_interval(greedy) if greedy else None,
-        sampled=score_interval(sampled) if sampled else None,
+        greedy=mean_interval(greedy) if greedy else None,
+        sampled=mean_interval(sampled) if sampled else None,
     )
