@@ -4,6 +4,8 @@ In both kinds of sandbox, each time in one of them from the first program to the
 Docker every fourth hostile program runs in the short form of the ring, and all in the long one.
 """
 
+import signal
+
 import pytest
 
 from executor.backends.bubblewrap import BubblewrapBackend
@@ -45,6 +47,8 @@ def judge(reply, stdout, expected):
     if reply["exit_code"] != 0:
         if reply["error"] == "MemoryError":
             return "memory"
+        if reply["exit_code"] == -signal.SIGXCPU:  # the kernel saw the CPU limit first, as on a busy machine
+            return "timeout"
         return "crash" if reply["exit_code"] < 0 else "exception"
     return "passed" if normalize(stdout) == normalize(expected.encode()) else "wrong"
 
