@@ -1,12 +1,14 @@
-"""Compares what reinforcement learning reaches with two rollout engines, from the same policy and with the same seeds.
+"""Compares what reinforcement learning reaches with two settings of `rollout`, from the same policy, with equal seeds.
 
-    python -m benchmarks.engine_equivalence --data DIR --checkpoint SFT_RUN --output DIR [--engines native,vllm]
-        [--seeds 0,1,2] [--iterations 60] [--margin 0.05] [--config rl --config experiments/tiny_rl] [-- OPTIONS]
+    python -m benchmarks.rollout_equivalence --data DIR --checkpoint SFT_RUN --output DIR
+        [--settings engine=native engine=vllm] [--seeds 0,1,2] [--iterations 60] [--margin 0.05]
+        [--config rl --config experiments/tiny_rl] [-- OPTIONS]
 
-For each seed it trains once with each engine, in turn, and evaluates the ends on held-out tasks. The second engine is
+For each seed it trains once with each setting, in turn, and evaluates the ends on held-out tasks. The second setting is
 called non-inferior if the lower end of the 95% interval of its difference in sampled pass@1, paired by seed and task,
-is above -margin. What is finished is not repeated, and interrupted runs are resumed. Options after `--` go to
-`atomforge fit`. Run it with the Python of an environment that has vLLM.
+is above -margin; greedy pass@1 is compared in the same way. What is finished is not repeated, and interrupted runs are
+resumed. Options after `--` go to `atomforge fit`. For `engine=vllm`, run it with the Python of an environment that has
+vLLM.
 """
 
 import argparse
@@ -23,11 +25,14 @@ from lightning_modules.evaluation.evaluate import EvalConfig
 from lightning_modules.evaluation.records import Evaluation
 from lightning_modules.training.checkpointing import is_finished
 
+METRICS = ("pass@1 greedy", "pass@1 sampled")
 
-def train(args: argparse.Namespace, engine: str, seed: int, run_dir: Path) -> None:
-    """Train with an engine unless that is done."""
+
+def train(args: argparse.Namespace, setting: str, seed: int, run_dir: Path) -> None:
+    """Train with a setting of `rollout`, KEY=VALUE, unless that is done."""
     if is_finished(run_dir):
         return
+    key, value = setting.split("=")
     settings = {
         "run_dir": run_dir,
         "ckpt_path": "last",
@@ -36,7 +41,7 @@ def train(args: argparse.Namespace, engine: str, seed: int, run_dir: Path) -> No
         "data.init_args.data_dir": args.data,
         "data.init_args.seed": seed,
         "model.init_args.init_from": args.checkpoint,
-        "model.init_args.rollout.engine": engine,
+        f"model.init_args.rollout.{key}": value,
         "model.init_args.seed": seed,
     }
     words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
@@ -44,14 +49,14 @@ def train(args: argparse.Namespace, engine: str, seed: int, run_dir: Path) -> No
     subprocess.run([sys.executable, "-m", "cli.main", "fit", *files, *words, *args.options], check=True)
 
 
-def score(args: argparse.Namespace, run_dir: Path) -> dict[str, float]:
-    """Return sampled pass@1 by task of the end of a run, sampled by the native engine."""
+def score(args: argparse.Namespace, run_dir: Path) -> dict[str, dict[str, float]]:
+    """Return greedy and sampled pass@1 by task of the end of a run, decoded by the native engine."""
     path = run_dir / "equivalence.json"
     if not path.exists():
         config = EvalConfig(num_samples=args.num_samples, max_new_tokens=args.max_new_tokens, dtype="float32")
         suite = Suite(data=args.data, split=args.split, num_tasks=args.num_tasks)
         path.write_text(json.dumps(evaluate(run_dir, suite, config).to_json()))
-    return Evaluation.from_json(json.loads(path.read_text())).scores(1)
+    return Evaluation.from_json(json.loads(path.read_text())).metric_scores([1])
 
 
 def read_last(run_dir: Path, tag: str) -> float:
@@ -61,12 +66,12 @@ def read_last(run_dir: Path, tag: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Compare what RL reaches with two rollout engines.")
+    parser = argparse.ArgumentParser(description="Compare what RL reaches with two settings of `rollout`.")
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--config", action="append")
-    parser.add_argument("--engines", type=lambda text: text.split(","), default=["native", "vllm"])
+    parser.add_argument("--settings", nargs=2, default=["engine=native", "engine=vllm"], metavar="KEY=VALUE")
     parser.add_argument("--seeds", type=lambda text: [int(word) for word in text.split(",")], default=[0, 1, 2])
     parser.add_argument("--iterations", type=int, default=60)
     parser.add_argument("--margin", type=float, default=0.05)
@@ -77,24 +82,34 @@ def main() -> None:
     parser.add_argument("options", nargs="*")
     args = parser.parse_args()
     args.config = args.config or ["rl", "experiments/tiny_rl"]
-    scores: dict[str, list[dict[str, float]]] = {engine: [] for engine in args.engines}
-    print("| engine | seed | pass@1 | reward | log p difference | generation, s |\n|---|---|---|---|---|---|")
+    scores: dict[str, list[dict[str, dict[str, float]]]] = {setting: [] for setting in args.settings}
+    titles = ("setting", "seed", "greedy", "sampled", "reward", "log p difference", "generation, s")
+    print(f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|")
     for seed in args.seeds:
-        for engine in args.engines:
-            run_dir = args.output / f"{engine.replace('/', '_')}_seed{seed}"
-            train(args, engine, seed, run_dir)
-            scores[engine].append(score(args, run_dir))
+        for setting in args.settings:
+            run_dir = args.output / f"{setting.replace('/', '_')}_seed{seed}"
+            train(args, setting, seed, run_dir)
+            scores[setting].append(score(args, run_dir))
+            greedy, sampled = (mean(scores[setting][-1][metric].values()) for metric in METRICS)
             reward, seconds = read_last(run_dir, "reward/mean"), read_last(run_dir, "time/generate_s")
             difference = read_last(run_dir, "rollout/logprob_diff") if has_tag(run_dir) else float("nan")
-            passed = mean(scores[engine][-1].values())
-            print(f"| {engine} | {seed} | {passed:.3f} | {reward:.3f} | {difference:.1e} | {seconds:.1f} |", flush=True)
-    first, second = args.engines
-    found = paired_mean_difference(scores[second], scores[first])
+            rates = f"{greedy:.3f} | {sampled:.3f} | {reward:.3f}"
+            print(f"| {setting} | {seed} | {rates} | {difference:.1e} | {seconds:.1f} |", flush=True)
+    for metric in METRICS:
+        print(describe_difference(args, metric, scores))
+
+
+def describe_difference(
+    args: argparse.Namespace, metric: str, scores: dict[str, list[dict[str, dict[str, float]]]]
+) -> str:
+    """Describe the second setting minus the first in a metric, and whether it is non-inferior."""
+    first, second = args.settings
+    before, after = ([found[metric] for found in scores[setting]] for setting in (first, second))
+    found = paired_mean_difference(after, before)
     low, high = found.interval(0.95)
     verdict = "non-inferior" if low > -args.margin else "not shown to be non-inferior"
-    print(
-        f"\n{second} - {first}: {found.mean:+.3f} (95% interval {low:+.3f} to {high:+.3f}): {verdict} ({args.margin:g})"
-    )
+    interval = f"95% interval {low:+.3f} to {high:+.3f}"
+    return f"\n{metric}, {second} - {first}: {found.mean:+.3f} ({interval}): {verdict} ({args.margin:g})"
 
 
 def has_tag(run_dir: Path, tag: str = "rollout/logprob_diff") -> bool:
