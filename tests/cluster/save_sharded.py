@@ -1,5 +1,6 @@
 """Shards a tiny policy over two CPU ranks, takes one step, saves a sharded checkpoint; rank 0 saves the logits too."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ class ShardedTraining(LightningModule):
             hidden_size=32, num_layers=2, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=64,
             tie_embeddings=tie_embeddings,
         )  # fmt: skip
-        self.tokenizer = train_tokenizer(["def solve(x): return x"], 280, scratch / "tokenizer")
+        self.tokenizer = train_tokenizer(["def solve(x): return x"], 280, scratch / f"tokenizer_{os.environ['RANK']}")
 
     def configure_model(self) -> None:
         self.policy = Policy(build_causal_lm(self.sizes, self.tokenizer, 0), critic="separate")

@@ -1,12 +1,13 @@
 """Two gloo ranks under fsdp2 hold the bytes that `benchmarks.scaling` computes."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -16,6 +17,7 @@ from lightning_modules.models.forward.packed_forward import packed_mask
 from lightning_modules.models.policy import Policy
 from lightning_modules.models.reference import ReferencePolicy
 from lightning_modules.training.optimizers import RLOptimizerConfig, build_rl_adamw
+from tests.support.preloaded import run_ranks
 
 SIZES = ModelSizes(
     name="small", hidden_size=64, num_layers=2, num_heads=4, num_kv_heads=2, intermediate_size=96, vocab_size=300,
@@ -31,10 +33,10 @@ def bytes_held(tensor: torch.Tensor) -> int:
     return tensor.to_local().nbytes if isinstance(tensor, DTensor) else tensor.nbytes
 
 
-def train_once(rank: int, folder: str) -> None:
+def train_once(folder: str) -> None:
     """Score, train and sample once, and write what this rank holds."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    dist.init_process_group("gloo")
     mesh = init_device_mesh("cpu", (2,))
     config = LlamaConfig(
         hidden_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, intermediate_size=96,
@@ -63,14 +65,14 @@ def train_once(rank: int, folder: str) -> None:
         "reference_read": sum(map(bytes_held, reference._policy.parameters())),
         "sampling_copy": sum(map(bytes_held, plain.parameters())),
     }
-    Path(folder, f"{rank}.json").write_text(json.dumps(held), encoding="utf-8")
+    Path(folder, f"{os.environ['RANK']}.json").write_text(json.dumps(held), encoding="utf-8")
     dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory) -> list[dict[str, int]]:
     folder = tmp_path_factory.mktemp("ranks")
-    mp.spawn(train_once, (str(folder),), nprocs=2)
+    run_ranks(__name__, [str(folder)], 2, folder=folder)
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
@@ -93,3 +95,7 @@ def test_each_rank_samples_from_a_whole_copy(ranks):
     stacked = compute_memory(SIZES, RUN, ONE)["sampling_weights"]
     computed = compute_memory(SIZES, RUN, SHARDED)["sampling_weights"]
     assert [rank["sampling_copy"] + stacked for rank in ranks] == [computed] * 2
+
+
+if __name__ == "__main__":
+    train_once(sys.argv[1])

@@ -3,8 +3,6 @@
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,18 +12,14 @@ from transformers import AutoModelForCausalLM
 from cli.main import main
 from lightning_modules.models.loading import load_policy
 from lightning_modules.models.sharded_checkpoints import is_sharded, read_weights
+from tests.support.preloaded import run_ranks
 
-ROOT = Path(__file__).resolve().parents[2]
 IDS = torch.tensor([[5, 9, 11, 7, 3]])
 
 
 def sharded(kind: str, scratch: Path) -> Path:
     """Train on two ranks; give the run directory, which holds the logits of the trained policy as well."""
-    script = Path(__file__).with_name("save_sharded.py")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(script), kind, str(scratch / kind)]
-    done = subprocess.run(command, env=environment, cwd=scratch, timeout=200, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_ranks("tests.cluster.save_sharded", [kind, str(scratch / kind)], 2, folder=scratch)
     return scratch / kind
 
 

@@ -1,23 +1,20 @@
 """Two ranks over gloo train on the same responses and minibatches as one, and report the same scores.
 
-Real processes, started by Lightning, on models of a few thousand weights.
+Real processes on models of a few thousand weights.
 """
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
-from datamodules.encoding.tokenizer import train_tokenizer, training_texts  # noqa: E402
-from datamodules.eval_data import load_dataset  # noqa: E402
-from lightning_modules.models.loading import load_policy  # noqa: E402
-from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm  # noqa: E402
-from tests.cluster.ends_of_training import RANKS  # noqa: E402
-from tests.support.small_data import write_small_data  # noqa: E402
+from datamodules.encoding.tokenizer import train_tokenizer, training_texts
+from datamodules.eval_data import load_dataset
+from lightning_modules.models.loading import load_policy
+from lightning_modules.models.tiny_llama import TinyLlamaConfig, build_causal_lm
+from tests.cluster.ends_of_training import RANKS
+from tests.support.preloaded import run_ranks
+from tests.support.small_data import write_small_data
 
 TINY = TinyLlamaConfig(
     hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=48, max_position=128
@@ -27,11 +24,8 @@ TINY = TinyLlamaConfig(
 def ends_of_training(kind: str, strategy: str, scratch: Path) -> list[dict]:
     """Train and read what each rank ended with."""
     num_ranks = RANKS[strategy]
-    script = Path(__file__).with_name(f"two_ranks_{kind}.py")
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests' / 'unit'}", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(script), strategy, str(scratch / "data"), str(scratch)]
-    done = subprocess.run(command, env=environment, cwd=scratch, timeout=200, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    arguments = [strategy, str(scratch / "data"), str(scratch)]
+    run_ranks(f"tests.cluster.two_ranks_{kind}", arguments, num_ranks, folder=scratch)
     return [torch.load(scratch / f"{kind}_{strategy}_{rank}.pt", weights_only=True) for rank in range(num_ranks)]
 
 

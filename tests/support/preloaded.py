@@ -1,8 +1,8 @@
-"""Runs `python -m cli.main` in forks of a server that has imported its packages: importing is most of a short run.
+"""Runs `python -m MODULE` in forks of a server that has imported our packages: importing is most of a short run.
 
-A fork has its own session, directory, environment and log, and runs the module as `__main__`, so that ranks, which it
-starts itself, are started as always. Two servers with different hash seeds take turns, so that a run and its resumption
-differ in the order of sets, as separate commands do.
+A fork has its own session, directory, environment and log, and runs the module as `__main__`. Ranks that a run starts
+itself are started as always; `run_ranks` forks them, with the environment that torchrun gives them. Two servers with
+different hash seeds take turns, so that a run and its resumption differ in the order of sets, as separate commands do.
 """
 
 import atexit
@@ -12,6 +12,7 @@ import json
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -77,15 +78,39 @@ def _get_server(hash_seed: int) -> Server:
     return Server(hash_seed)
 
 
-def start_preloaded(arguments: list[str], *, folder: Path, environment: dict[str, str], log: Path) -> PreloadedProcess:
-    """Start `python -m cli.main ARGUMENTS` in a folder; standard output and error are appended to a log."""
+def start_preloaded(
+    arguments: list[str], *, folder: Path, environment: dict[str, str], log: Path, module: str = "cli.main"
+) -> PreloadedProcess:
+    """Start `python -m MODULE ARGUMENTS` in a folder; standard output and error are appended to a log."""
     server = _get_server(next(_turns))
-    request = {"arguments": arguments, "folder": str(folder), "environment": environment, "log": str(log)}
+    request = {
+        "module": module, "arguments": arguments, "folder": str(folder), "environment": environment, "log": str(log),
+    }  # fmt: skip
     return PreloadedProcess(server, server.ask(request))
 
 
-def serve() -> None:
-    """Answer requests until standard input ends; returns in a fork that has to run its command."""
+def run_ranks(module: str, arguments: list[str], num_ranks: int, *, folder: Path) -> None:
+    """Run `python -m MODULE ARGUMENTS` on some ranks of this machine, with the environment that torchrun gives them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": num_ranks, "LOCAL_WORLD_SIZE": num_ranks, "GROUP_RANK": 0, "MASTER_PORT": port}
+    log, processes = folder / "ranks.log", []
+    for rank in range(num_ranks):
+        variables = {**shared, "RANK": rank, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1"} if num_ranks > 1 else {}
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **{name: str(value) for name, value in variables.items()}}
+        processes.append(start_preloaded(arguments, folder=folder, environment=environment, log=log, module=module))
+    try:
+        codes = [process.wait(200) for process in processes]
+    finally:
+        for process in processes:
+            if process.returncode is None:
+                process.kill()
+    assert codes == [0] * num_ranks, log.read_text()[-2000:]
+
+
+def serve() -> str:
+    """Answer requests until standard input ends; returns in a fork the module that it has to run."""
     for name in MODULES:
         __import__(name)
     for line in sys.stdin:
@@ -97,7 +122,7 @@ def serve() -> None:
             answer = os.fork()
             if answer == 0:
                 _become(request)
-                return
+                return request["module"]
         print(json.dumps(answer), flush=True)
     sys.exit(0)
 
@@ -112,10 +137,9 @@ def _become(request: dict[str, Any]) -> None:
         os.dup2(source, descriptor)
     os.environ.clear()
     os.environ.update(request["environment"])
-    sys.argv = ["cli.main", *request["arguments"]]
+    sys.argv = [request["module"], *request["arguments"]]
     sys.path[0] = request["folder"]
 
 
 if __name__ == "__main__":
-    serve()
-    runpy.run_module("cli.main", run_name="__main__", alter_sys=True)
+    runpy.run_module(serve(), run_name="__main__", alter_sys=True)
