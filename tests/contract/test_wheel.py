@@ -50,7 +50,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def environment(wheels: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install atomforge-executor and its dependencies, and nothing else, in an empty environment."""
     folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=True)
+    venv.create(folder)
     pip_install(folder, "-c", str(ROOT / "constraints.txt"), str(wheels[1]))
     return folder
 
@@ -63,7 +63,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def pip_install(environment: Path, *arguments: str) -> None:
-    pip = [str(environment / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+    """Install in an environment without pip, with the pip of this one."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(environment), "install", "-q"]
     done = subprocess.run([*pip, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
 
@@ -169,7 +170,7 @@ def test_commands_of_both_wheels_run_away_from_the_checkout(wheels: tuple[Path, 
 def test_demo_runs_from_the_wheels_in_an_empty_directory(wheels: tuple[Path, Path], tmp_path: Path) -> None:
     """In an environment of its own with the wheels; their dependencies, torch among them, are those of this one."""
     folder = tmp_path / "environment"
-    venv.create(folder, with_pip=True)
+    venv.create(folder)
     pip_install(folder, "--no-deps", *map(str, wheels))
     [site_packages] = folder.glob("lib/python*/site-packages")
     (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
