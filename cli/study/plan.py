@@ -208,7 +208,7 @@ class StudyConfig:
         """Return the stage of that name."""
         return next(stage for stage in self.stages if stage.name == name)
 
-    def configs_of(self, stage: Stage) -> tuple[str, ...]:
+    def list_configs(self, stage: Stage) -> tuple[str, ...]:
         """Return all YAML files of a stage, the common ones first."""
         return (*(self.common.rl if stage.kind == "rl" else self.common.sft), *stage.configs)
 

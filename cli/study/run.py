@@ -140,7 +140,7 @@ def build_arms(study: StudyConfig) -> list[Arm]:
             parent = None if stage.parent is None else found[stage.parent, seed]
             measurement = study.measurement_for(stage)
             fingerprint = compute_fingerprint(
-                dataclasses.replace(stage, configs=study.configs_of(stage)),
+                dataclasses.replace(stage, configs=study.list_configs(stage)),
                 seed,
                 measurement=measurement,
                 num_threads=study.num_threads,
@@ -205,7 +205,7 @@ def _train_config(study: StudyConfig, stage: Stage, seed: int, *, folder: Path, 
         overrides["model.init_args.init_from"] = str(parent)
     if study.num_threads is not None:
         overrides["num_threads"] = study.num_threads
-    return TrainConfig(configs=study.configs_of(stage), overrides=overrides)
+    return TrainConfig(configs=study.list_configs(stage), overrides=overrides)
 
 
 def _print_count(study: StudyConfig, arms: list[Arm]) -> None:

@@ -28,7 +28,7 @@ def find_entry_point(asserts: Sequence[str], *, preamble: str = "", solution: st
     if not asserts:
         raise ValueError("there are no asserts")
     calls = [_called_names(source) for source in asserts]
-    defined = None if solution is None else _functions_of(solution)
+    defined = None if solution is None else _find_functions(solution)
     if defined:
         wanted = [name for name in calls[0] if name in defined]
     else:
@@ -137,7 +137,7 @@ def _called_names(source: str) -> list[str]:
     return [node.func.id for node in calls if isinstance(node.func, ast.Name)]
 
 
-def _functions_of(solution: str) -> set[str]:
+def _find_functions(solution: str) -> set[str]:
     """Functions a program defines; classes where there are no functions; none where it does not parse."""
     try:
         body = parse_module(solution).body

@@ -147,7 +147,7 @@ def test_overlays_of_models_fit_sft_and_rl_alike(path: Path, required: dict[str,
 def test_studies_are_read_with_all_their_layers(path: Path) -> None:
     study = load_study(str(path))
     assert (CONFIGS.parent / study.synthesis).exists()
-    for layer in {layer for stage in study.stages for layer in study.configs_of(stage)}:
+    for layer in {layer for stage in study.stages for layer in study.list_configs(stage)}:
         assert (CONFIGS.parent / layer).exists(), layer
 
 
@@ -156,7 +156,7 @@ def fingerprint_stages(path: Path) -> dict[str, str]:
     study = load_study(str(path))
     return {
         stage.name: compute_fingerprint(
-            dataclasses.replace(stage, configs=[str(CONFIGS.parent / layer) for layer in study.configs_of(stage)]),
+            dataclasses.replace(stage, configs=[str(CONFIGS.parent / layer) for layer in study.list_configs(stage)]),
             0,
             measurement=study.measurement_for(stage),
             num_threads=study.num_threads,
@@ -187,9 +187,9 @@ def built_module(*arguments: str) -> str:
 def test_every_stage_of_a_study_is_a_training(path: Path, required: dict[str, list[str]]) -> None:
     study = load_study(str(path))
     for stage in study.stages:
-        files = [word for layer in study.configs_of(stage) for word in ("--config", str(CONFIGS.parent / layer))]
+        files = [word for layer in study.list_configs(stage) for word in ("--config", str(CONFIGS.parent / layer))]
         single = [word for name, value in stage.overrides.items() for word in (f"--{name}", json.dumps(value))]
-        is_loaded = stage.kind == "rl" or any("configs/model/" in layer for layer in study.configs_of(stage))
+        is_loaded = stage.kind == "rl" or any("configs/model/" in layer for layer in study.list_configs(stage))
         needed = required["ppo.yaml"] if is_loaded else []
         assert (
             built_module(*files, *single, *needed)
@@ -201,7 +201,7 @@ def test_arms_of_f1_see_the_same_synthetic_completions() -> None:
     study = load_study(str(CONFIGS / "studies" / "paper.yaml"))
     draws = {}
     for name in ("sft_both", "sft_synthetic"):
-        layers = [content(CONFIGS.parent / layer) for layer in study.configs_of(study.stage(name))]
+        layers = [content(CONFIGS.parent / layer) for layer in study.list_configs(study.stage(name))]
         mixture = layers[-1]["data"]["init_args"]["mixture"]
         sizes = {"atomic": 300, "synthetic_train": 2000}
         sizes = {split: sizes[split] for split in mixture}

@@ -16,14 +16,12 @@ import pytest
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
+from docs.screenshots import BROWSERS, free_port, look, wait_for
 from lightning_modules.evaluation.figures import pass_at_k_figure, status_figure
 from lightning_modules.evaluation.records import Evaluation, GradedCompletion, TaskResult
 from lightning_modules.training.logging.curve_layout import SFT_SECTIONS, layout
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "docs"))
-from screenshots import BROWSERS, free_port, look, wait_for  # noqa: E402
-
 CURVE = (255, 112, 67)
 """TensorBoard's colour of the first run."""
 GREEN = (42, 157, 143)

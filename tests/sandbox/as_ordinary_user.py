@@ -1,14 +1,11 @@
 """Run as another user by the tests of ordinary users: grades programs in sandboxes, prints statuses as JSON.
 
-python as_ordinary_user.py bubblewrap|docker all|subset
+python -m tests.sandbox.as_ordinary_user bubblewrap|docker all|subset
 """
 
 import json
 import sys
-from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
-# ruff: noqa: E402
 from executor.api import open_local
 from tests.sandbox.hostile import HOSTILE, HOSTILE_SUBSET
 from tests.support.judging import hostile_outcomes, odd_outcomes, policy_outcomes, probe_outcomes

@@ -12,7 +12,7 @@ from executor.types import Status
 from tests.sandbox.trees import CPU_LIMIT, PATIENT, RELAYED, SNOOP, SPREAD, WAITED_FOR, run
 
 USER_ID = 61234
-SCRIPT = Path(__file__).with_name("trees.py")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("source", [SPREAD, RELAYED])
@@ -38,9 +38,8 @@ def test_limits_and_procfs_for_an_ordinary_user():
         pytest.skip("not root: the tests above have run as an ordinary user")
     for python in (str(interpreter()), "/usr/bin/python3"):
         try:
-            done = subprocess.run(
-                [python, "-B", str(SCRIPT)], user=USER_ID, group=USER_ID, extra_groups=[], cwd="/", capture_output=True
-            )
+            command = [python, "-B", "-m", "tests.sandbox.trees"]
+            done = subprocess.run(command, user=USER_ID, group=USER_ID, extra_groups=[], cwd=ROOT, capture_output=True)
         except OSError:
             continue
         if done.returncode == 0:

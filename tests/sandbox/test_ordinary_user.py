@@ -12,13 +12,14 @@ from tests.sandbox.hostile import HOSTILE
 from tests.support.judging import MAY_COST_A_SANDBOX
 
 USER_ID = 61234
-SCRIPT = Path(__file__).with_name("as_ordinary_user.py")
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = "tests.sandbox.as_ordinary_user"
 WORKS = "import sys; sys.exit(sys.version_info < (3, 11))"
 
 
 def run_as_user(command):
     return subprocess.run(
-        command, user=USER_ID, group=USER_ID, extra_groups=[], cwd="/", capture_output=True, text=True, timeout=280
+        command, user=USER_ID, group=USER_ID, extra_groups=[], cwd=ROOT, capture_output=True, text=True, timeout=280
     )
 
 
@@ -39,7 +40,7 @@ def report(request):
     python = usable_interpreter()
     if python is None:
         pytest.skip("no Python of at least 3.11 that an ordinary user can start")
-    done = run_as_user([python, "-B", str(SCRIPT), "bubblewrap", request.param])
+    done = run_as_user([python, "-B", "-m", MODULE, "bubblewrap", request.param])
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from tests.sandbox.hostile import HOSTILE
-from tests.sandbox.test_ordinary_user import SCRIPT, usable_interpreter
+from tests.sandbox.test_ordinary_user import MODULE, usable_interpreter
 from tests.support.docker_engine import NoEngine
 from tests.support.judging import MAY_COST_A_SANDBOX
 from tests.support.rootless import running_rootless_engine
@@ -25,7 +25,7 @@ def report(request, docker_engine):
         pytest.skip("no Python of at least 3.11 that an ordinary user can start")
     try:
         with running_rootless_engine(request.param, docker_engine) as engine:
-            command = engine.command(python, "-B", str(SCRIPT), "docker", "subset")
+            command = engine.command(python, "-B", "-m", MODULE, "docker", "subset")
             done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     except NoEngine as reason:
         pytest.skip(str(reason))

@@ -1,10 +1,7 @@
 """Programs of several processes, and one that looks for what measures them; run by itself it prints what they did."""
 
 import json
-import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from executor.api import open_executor
 from executor.types import Limits, Run
 

@@ -21,6 +21,8 @@ from executor.backends.docker.image import DEFAULT_TAG
 from tests.support.docker_engine import NoEngine, is_answering
 from tests.support.wait import wait_until
 
+ROOT = Path(__file__).resolve().parents[2]
+
 USER = "atomforge-rootless-test"
 START_TIMEOUT_S = 60.0
 _PROGRAMS = {
@@ -48,7 +50,7 @@ class RootlessEngine:
         environment = [f"HOME={self.home}", f"XDG_RUNTIME_DIR={self.home}/run", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
         environment += [f"CONTAINERS_CONF={self.home}/containers.conf", "BUILDAH_RUNTIME=runc"]
         environment += [f"CONTAINERS_STORAGE_CONF={self.home}/storage.conf"]
-        environment += [f"PYTHONPATH={sysconfig.get_path('purelib')}"]
+        environment += [f"PYTHONPATH={ROOT}:{sysconfig.get_path('purelib')}"]
         change = ["setpriv", "--reuid", USER, "--regid", USER, "--init-groups"]
         return [*change, "env", "-i", f"--chdir={self.home}", *environment, *words]
 

@@ -46,14 +46,14 @@ def find_definition(tree: ast.Module, entry: EntryPoint) -> Definition:
         if isinstance(node, ast.alias):
             if _alias_name(node) == entry.name:
                 found = max(found, Definition.IMPORT)
-        elif entry.name in _names_of(node):
+        elif entry.name in _collect_names(node):
             found = max(found, _rank(node, entry))
     return found
 
 
 def bound_names(tree: ast.Module) -> set[str]:
     """Return the names that running a module binds; `*` where it has a star import."""
-    names = {name for node in _bindings(tree.body) for name in _names_of(node)}
+    names = {name for node in _bindings(tree.body) for name in _collect_names(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Global):
             names.update(node.names)
@@ -71,7 +71,7 @@ def missing_names(nodes: Iterable[ast.AST]) -> set[str]:
             elif isinstance(node, ast.arg):
                 bound.add(node.arg)
             else:
-                bound.update(_names_of(node))
+                bound.update(_collect_names(node))
     return read - bound - BUILTINS
 
 
@@ -109,7 +109,7 @@ def called_names(tree: ast.Module) -> set[str]:
 
 def _rank(node: ast.AST, entry: EntryPoint) -> Definition:
     if isinstance(node, ast.ClassDef) and entry.method is not None:
-        methods = [inner for inner in _bindings(node.body) if entry.method in _names_of(inner)]
+        methods = [inner for inner in _bindings(node.body) if entry.method in _collect_names(inner)]
         if methods:
             return max(_rank(method, EntryPoint(entry.method)) for method in methods)
         return Definition.FULL if node.bases else Definition.IMPORT
@@ -137,7 +137,7 @@ def _bindings(statements: Iterable[ast.stmt]) -> Iterator[ast.AST]:
             stack.extend(ast.iter_child_nodes(node))
 
 
-def _names_of(node: ast.AST) -> tuple[str, ...]:
+def _collect_names(node: ast.AST) -> tuple[str, ...]:
     """Return the names that a node itself binds."""
     if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
         return (node.name,)

@@ -122,9 +122,9 @@ def test_a_study_extends_another(tmp_path: Path) -> None:
 
 def test_common_files_come_first(tmp_path: Path) -> None:
     study = load(tmp_path, common={"sft": ["common.yaml"]})
-    assert study.configs_of(study.stage("sft"))[0] == "common.yaml"
-    assert study.configs_of(study.stage("sft"))[1:] == study.stage("sft").configs
-    assert study.configs_of(study.stage("rl")) == study.stage("rl").configs
+    assert study.list_configs(study.stage("sft"))[0] == "common.yaml"
+    assert study.list_configs(study.stage("sft"))[1:] == study.stage("sft").configs
+    assert study.list_configs(study.stage("rl")) == study.stage("rl").configs
 
 
 def test_the_split_of_the_gate_is_measured_for_its_stage_alone(tmp_path: Path) -> None:
