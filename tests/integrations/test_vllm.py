@@ -209,6 +209,7 @@ def test_grpo_trains_with_vllm_and_resumes(folder):
     rows = iterations_of(folder / "two")
     assert len(rows) == 3
     assert all(row["rollout/logprob_diff"] < 1e-3 for row in rows.values()), rows
+    assert "Failed to load weights" not in (folder / "two.log").read_text()
 
 
 @pytest.fixture

