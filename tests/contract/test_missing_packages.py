@@ -53,3 +53,23 @@ def test_an_unsupported_python_is_named(tmp_path: Path) -> None:
     script = "case $* in *--version*) echo Python 3.10.13;; *ensurepip*) exit 1;; *) exit 0;; esac"
     said = run_setup(tmp_path, system="Linux", programs={"apt-get": "", "python3": script})
     assert said.startswith("setup: Python 3.10.13 is not supported: install Python 3.11 to 3.14")
+
+
+@pytest.mark.parametrize(
+    ("build", "index", "arguments"),
+    [
+        ("cu126", "", "-q torch==2.13.0 --index-url https://download.pytorch.org/whl/cu126"),
+        ("cu130", "", "-q torch==2.13.0"),
+        ("cu130", "https://mirror/cu128", "-q torch==2.13.0 --index-url https://mirror/cu128"),
+    ],
+)
+def test_torch_is_the_build_for_the_driver(tmp_path: Path, build: str, index: str, arguments: str) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\n[ "$1" = cli/torch_build.py ] && echo {build}\n')
+    python.chmod(0o755)
+    setup = (ROOT / ".ci" / "setup").read_text(encoding="utf-8")
+    function = "install_torch() {" + setup.partition("install_torch() {")[2].partition("\n}\n")[0] + "\n}"
+    settings = f'say() {{ :; }}\npip() {{ echo "$@"; }}\npython={python}\nTORCH_INDEX={index}'
+    script = f"{settings}\n{function}\ninstall_torch 2.13.0"
+    done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == arguments

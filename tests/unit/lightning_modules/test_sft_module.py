@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from transformers import MambaConfig, MambaForCausalLM
 
 from datamodules.encoding.tokenizer import train_tokenizer, training_texts
 from datamodules.eval_data import load_dataset
@@ -286,3 +287,9 @@ def test_every_tag_has_one_short_line():
     assert documented("status/atomic/wrong") == TAGS["status/<split>/<status>"]
     assert documented("status/wrong") is None
     assert all(20 < len(line) < 120 and "\n" not in line for line in TAGS.values())
+
+
+def test_training_refuses_a_model_with_a_recurrent_state():
+    mamba = MambaForCausalLM(MambaConfig(vocab_size=24, hidden_size=32, num_hidden_layers=1, state_size=4))
+    with pytest.raises(ValueError, match="^MambaForCausalLM has layers with a recurrent state"):
+        SFTModule().build_policy(mamba)

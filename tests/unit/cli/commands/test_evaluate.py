@@ -191,6 +191,24 @@ def test_tasks_beyond_the_context_are_left_out_with_a_line(
     assert "no task fits the model's context of 256 tokens" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("options", "dtype"), [([], "bfloat16"), (["--references"], "float32")])
+def test_model_is_loaded_in_the_type_of_generation(
+    options: list[str], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Loaded(Exception):
+        pass
+
+    def load(checkpoint, *, dtype="float32", **_):
+        raise Loaded(dtype)
+
+    monkeypatch.setattr(evaluation_run, "_build_missing_data", lambda plan: None)
+    monkeypatch.setattr(evaluation_run, "load_tasks", lambda suite: None)
+    monkeypatch.setattr(evaluation_run, "load_model", load)
+    arguments = ["--checkpoint", "x", "--data", "y", "--split", "synthetic_test", "--dtype", "bfloat16"]
+    with pytest.raises(Loaded, match=f"^{dtype}$"):
+        main(["evaluate", *arguments, *options])
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

@@ -8,6 +8,7 @@ import torch
 import yaml
 from lightning.pytorch.trainer.connectors.logger_connector import _LoggerConnector
 
+from cli.config import cli as config_cli
 from cli.main import main
 from lightning_modules.models.forward import autotune as machine_settings
 from lightning_modules.models.forward.autotune import CpuBenchmark
@@ -264,3 +265,10 @@ def test_values_that_cannot_be(arguments: list[str], line: str, capsys: pytest.C
     assert fit(*arguments) == 2
     errors = [text for text in capsys.readouterr().err.splitlines() if "Seed set" not in text]
     assert errors == [f"atomforge: error: {line}"]
+
+
+def test_an_unused_gpu_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    accelerators: list[str] = []
+    monkeypatch.setattr(config_cli, "note_unused_gpu", accelerators.append)
+    assert fit("--trainer.max_epochs", "1") == 0
+    assert len(accelerators) == 1
