@@ -106,7 +106,7 @@ def describe_difference(
     first, second = args.settings
     before, after = ([found[metric] for found in scores[setting]] for setting in (first, second))
     found = paired_mean_difference(after, before)
-    low, high = found.interval(0.95)
+    _, low, high = found.interval(0.95)
     verdict = "non-inferior" if low > -args.margin else "not shown to be non-inferior"
     interval = f"95% interval {low:+.3f} to {high:+.3f}"
     return f"\n{metric}, {second} - {first}: {found.mean:+.3f} ({interval}): {verdict} ({args.margin:g})"
