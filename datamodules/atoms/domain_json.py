@@ -96,7 +96,7 @@ def _str(value: Any, where: str) -> str:
     return value
 
 
-def _read_tuple(read: Callable[[Any, str], Any]) -> Callable[[Any, str], tuple[Any, ...]]:
+def _build_tuple_reader(read: Callable[[Any, str], Any]) -> Callable[[Any, str], tuple[Any, ...]]:
     def read_all(value: Any, where: str) -> tuple[Any, ...]:
         if not isinstance(value, list):
             raise ValueError(f"{where} must be a list, not {value!r:.40}")
@@ -110,8 +110,8 @@ _READERS: dict[str, Callable[[Any, str], Any]] = {
     "float": _float,
     "str": _str,
     "Domain": _domain,
-    "tuple[int, ...]": _read_tuple(_int),
-    "tuple[str, ...]": _read_tuple(_str),
-    "tuple[Domain, ...]": _read_tuple(_domain),
+    "tuple[int, ...]": _build_tuple_reader(_int),
+    "tuple[str, ...]": _build_tuple_reader(_str),
+    "tuple[Domain, ...]": _build_tuple_reader(_domain),
 }
 """By the annotation of a field in `domains`."""

@@ -4,12 +4,12 @@ In both kinds of sandbox, each time in one of them from the first program to the
 Docker every fourth hostile program runs in the short form of the ring, and all in the long one.
 """
 
-import signal
-
 import pytest
 
 from executor.backends.bubblewrap import BubblewrapBackend
 from executor.backends.docker.backend import DockerBackend, DockerConfig
+from executor.pool.results import describe_end
+from executor.types import Limits
 from tests.sandbox.hostile_stdin import HOSTILE, ODD_BUT_RIGHT, RIGHT, TESTS
 from tests.support.judging import may_time_out
 from tests.support.sandbox_driver import SandboxDriver
@@ -35,21 +35,17 @@ def find_status(driver, source, limits):
     """Run a program on every test; return the status of the first that does not pass, and what it printed."""
     for stdin, expected in TESTS:
         reply, stdout = driver.run_stdin(source, stdin, **limits)
-        status = judge(reply, stdout, expected)
+        status = judge(reply, stdout, expected, limits)
         if status != "passed":
             return status, reply, stdout[:80]
     return "passed", {}, b""
 
 
-def judge(reply, stdout, expected):
-    if reply["end"] is not None:
-        return "infra" if reply["end"] == "fault" else reply["end"]
+def judge(reply, stdout, expected, limits):
+    if reply["end"] is not None or reply["exit_code"] < 0:
+        return describe_end(Limits(**limits), reply)[0].value
     if reply["exit_code"] != 0:
-        if reply["error"] == "MemoryError":
-            return "memory"
-        if reply["exit_code"] == -signal.SIGXCPU:  # the kernel saw the CPU limit first, as on a busy machine
-            return "timeout"
-        return "crash" if reply["exit_code"] < 0 else "exception"
+        return "memory" if reply["error"] == "MemoryError" else "exception"
     return "passed" if normalize(stdout) == normalize(expected.encode()) else "wrong"
 
 
