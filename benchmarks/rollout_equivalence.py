@@ -20,12 +20,11 @@ from statistics import mean
 
 from cli.api import evaluate
 from cli.evaluation.plan import Suite
+from cli.study.plan import METRICS
 from cli.study.verdicts import paired_mean_difference
 from lightning_modules.evaluation.evaluate import EvalConfig
 from lightning_modules.evaluation.records import Evaluation
 from lightning_modules.training.checkpointing import is_finished
-
-METRICS = ("pass@1 greedy", "pass@1 sampled")
 
 
 def train(args: argparse.Namespace, setting: str, seed: int, run_dir: Path) -> None:

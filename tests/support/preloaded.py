@@ -12,12 +12,13 @@ import json
 import os
 import runpy
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from lightning.fabric.plugins.environments.lightning import find_free_network_port
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = (
@@ -91,9 +92,7 @@ def start_preloaded(
 
 def run_ranks(module: str, arguments: list[str], num_ranks: int, *, folder: Path) -> None:
     """Run `python -m MODULE ARGUMENTS` on some ranks of this machine, with the environment that torchrun gives them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_free_network_port()
     shared = {"WORLD_SIZE": num_ranks, "LOCAL_WORLD_SIZE": num_ranks, "GROUP_RANK": 0, "MASTER_PORT": port}
     log, processes = folder / "ranks.log", []
     for rank in range(num_ranks):
