@@ -64,13 +64,21 @@ def read_last(run_dir: Path, tag: str) -> float:
     return mean([row[tag] for row in rows if tag in row][-10:])
 
 
+def _check_setting(text: str) -> str:
+    if not all(text.partition("=")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE, such as engine=vllm")
+    return text
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Compare what RL reaches with two settings of `rollout`.")
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--config", action="append")
-    parser.add_argument("--settings", nargs=2, default=["engine=native", "engine=vllm"], metavar="KEY=VALUE")
+    parser.add_argument(
+        "--settings", nargs=2, type=_check_setting, default=["engine=native", "engine=vllm"], metavar="KEY=VALUE"
+    )
     parser.add_argument("--seeds", type=lambda text: [int(word) for word in text.split(",")], default=[0, 1, 2])
     parser.add_argument("--iterations", type=int, default=60)
     parser.add_argument("--margin", type=float, default=0.05)

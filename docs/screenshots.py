@@ -8,23 +8,17 @@ where the browser does, or where a tab shows none of what it should.
 
 import argparse
 import shutil
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
 
+from lightning.fabric.plugins.environments.lightning import find_free_network_port
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 HEIGHT = 900
 PATIENCE_MS = 20_000
-
-
-def free_port() -> int:
-    """Find a port that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_for(url: str, timeout_s: float = 60.0) -> None:
@@ -68,7 +62,7 @@ def main() -> int:
     if browser is None:
         print(f"none of {', '.join(BROWSERS)} is here", file=sys.stderr)
         return 1
-    port = free_port()
+    port = find_free_network_port()
     folder = args.logdir.resolve()  # the page shows the name that the server was given
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", folder.name, "--port", str(port)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

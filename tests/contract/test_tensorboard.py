@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy
 import pytest
+from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from docs.screenshots import BROWSERS, free_port, look, wait_for
+from docs.screenshots import BROWSERS, look, wait_for
 from lightning_modules.evaluation.figures import pass_at_k_figure, status_figure
 from lightning_modules.evaluation.records import Evaluation, GradedCompletion, TaskResult
 from lightning_modules.training.logging.curve_layout import SFT_SECTIONS, layout
@@ -61,7 +62,7 @@ def test_the_tabs_hold_what_the_page_says(tmp_path: Path) -> None:
         writer.add_scalar("loss/train", 0.5, 1)
         writer.add_figure("figures/statuses", status_figure({"suite": evaluation()}))
         writer.add_text("samples/synthetic_val", "**task** *passed*", 0)
-    port = free_port()
+    port = find_free_network_port()
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", "runs", "--port", str(port)]
     server = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

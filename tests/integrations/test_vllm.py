@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import psutil
 import pytest
 import torch
 import yaml
+from lightning.fabric.plugins.environments.lightning import find_free_network_port
 
 from cli.main import main
 from lightning_modules.generation.rollout_engine import InProcessEngine, RolloutEngine
@@ -215,9 +215,7 @@ def test_grpo_trains_with_vllm_and_resumes(folder):
 @pytest.fixture
 def server(folder):
     """Start a server that starts again when it dies; returns (address, process)."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_free_network_port()
     module = "lightning_modules.generation.vllm.serve"
     options = ["--max-num-seqs", "128", "--kv-cache-memory-bytes", str(1 << 28), "--enforce-eager"]
     command = [sys.executable, "-m", module, "--checkpoint", str(folder / "start"), "--port", str(port), *options]

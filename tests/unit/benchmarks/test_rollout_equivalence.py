@@ -4,6 +4,7 @@ from argparse import Namespace
 
 import pytest
 
+from benchmarks import rollout_equivalence
 from benchmarks.rollout_equivalence import describe_difference
 
 METRIC = "pass@1 sampled"
@@ -33,3 +34,13 @@ def test_small_difference_of_many_tasks_is_non_inferior() -> None:
     args = Namespace(settings=["staleness=0", "staleness=1"], margin=0.05)
     scores = {setting: [{METRIC: {f"t{task}": 0.5 for task in range(400)}}] * 3 for setting in args.settings}
     assert describe_difference(args, METRIC, scores).endswith("to +0.009): non-inferior (0.05)")
+
+
+@pytest.mark.parametrize("wrong", ["engine", "engine=", "=vllm"])
+def test_setting_without_a_key_or_a_value_is_rejected(wrong, monkeypatch, capsys):
+    words = ["--checkpoint", "sft", "--data", "data", "--output", "out", "--settings", wrong, "engine=vllm"]
+    monkeypatch.setattr("sys.argv", ["rollout_equivalence.py", *words])
+    with pytest.raises(SystemExit) as stopped:
+        rollout_equivalence.main()
+    assert stopped.value.code == 2
+    assert f"--settings: {wrong!r} is not KEY=VALUE" in capsys.readouterr().err
