@@ -79,7 +79,7 @@ def test_two_nodes_train_as_one_rank_and_have_a_service_each(
         wanted = [float.fromhex(value) for _, value in one[tag]]
         assert len(set(wanted)) >= 2, f"{tag} does not move"
         assert [step for step, _ in two[tag]] == [step for step, _ in one[tag]], tag
-        assert [float.fromhex(value) for _, value in two[tag]] == pytest.approx(wanted, abs=1e-5), tag
+        assert [float.fromhex(value) for _, value in two[tag]] == pytest.approx(wanted, rel=1e-4, abs=1e-5), tag
     for node_rank in range(2):
         log = (folder / f"{kind}_two" / f"executor_{node_rank}.log").read_text()
         assert log.count("Started server process") == 1, log[-2000:]

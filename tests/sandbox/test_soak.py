@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from executor.api import grade
-from executor.types import Limits, Status, Submission
+from executor.types import Limits, Status
 from tests.sandbox.hostile import HOSTILE, RIGHT
-from tests.support.judging import SQUARE
+from tests.support.judging import SQUARE, outcomes
 
 NUM_BATCHES = 40
 BATCH = 500
@@ -32,14 +31,13 @@ def test_resources_do_not_grow_over_twenty_thousand_programs(executor):
     hostile = [source for _, source in HOSTILE.values()]
     sizes = []
     for batch in range(NUM_BATCHES):
-        submissions = []
+        sources = []
         for place in range(BATCH):
             number = batch * BATCH + place
             is_hostile = number % HOSTILE_EVERY == 0
             source = hostile[number // HOSTILE_EVERY % len(hostile)] if is_hostile else f"# {number}\n{RIGHT}"
-            submissions.append(Submission(task=SQUARE, completion=f"`````python\n{source}\n`````"))
-        outcomes = grade(executor, submissions, LIMITS)
-        for place, outcome in enumerate(outcomes):
+            sources.append(source)
+        for place, outcome in enumerate(outcomes(executor, SQUARE, sources, LIMITS)):
             is_hostile = (batch * BATCH + place) % HOSTILE_EVERY == 0
             assert outcome.status != Status.INFRA, outcome
             assert outcome.passed != is_hostile, (batch, place, outcome)

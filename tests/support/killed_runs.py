@@ -74,7 +74,7 @@ def start(folder: Path, kind: str, run_dir: str, *options: str) -> PreloadedProc
 
 def finish(process: PreloadedProcess, folder: Path, run_dir: str) -> None:
     """Wait for the end of a run, which must be a good one."""
-    code = process.wait(timeout=250)
+    code = process.wait(timeout=600)
     assert code == 0, (folder / f"{run_dir}.log").read_text()[-2000:]
     assert is_finished(folder / run_dir)
 
