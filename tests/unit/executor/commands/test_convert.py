@@ -103,7 +103,8 @@ def test_an_interrupt_leaves_the_output_as_it_was(files, capsys, monkeypatch):
 
 
 def test_a_data_set_of_the_hub(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.load_dataset", lambda *args, split: [{**APPS_STDIN, "problem_id": len(args)}])
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, split: [{**APPS_STDIN, "problem_id": len(args)}])
     target = tmp_path / "out.jsonl"
     assert run("codeparrot/apps", target, "--config", "all", "--split", "test") == 0
     assert [task["task_id"] for task in read(target)] == ["apps/2"]
