@@ -34,10 +34,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def compare(folder: Path, kind: str, *options: str, num_kills: int, seed: int) -> None:
+def compare(folder: Path, kind: str, *options: str, num_kills: int, seed: int, timeout_s: float = 250.0) -> None:
     name = "_".join([kind, *(option.rpartition("=")[2] for option in options), str(num_kills)])
     options = (*options, *(OPTIONS if kind == "ppo" else ()))
-    finish(start(folder, kind, f"{name}_whole", *options), folder, f"{name}_whole")
+    finish(start(folder, kind, f"{name}_whole", *options), folder, f"{name}_whole", timeout_s=timeout_s)
     run_with_kills(folder, kind, f"{name}_killed", *options, num_kills=num_kills, rng=random.Random(seed))
     assert_same_end(folder / f"{name}_whole", folder / f"{name}_killed")
     curves = scalars(folder / f"{name}_whole")
@@ -71,7 +71,7 @@ def test_killed_runs_end_as_whole_ones(folder: Path, kind: str, options: tuple[s
 def test_runs_killed_twenty_times_end_as_whole_ones(
     folder: Path, kind: str, max_epochs: int, options: tuple[str, ...]
 ) -> None:
-    compare(folder, kind, *options, f"--trainer.max_epochs={max_epochs}", num_kills=20, seed=2)
+    compare(folder, kind, *options, f"--trainer.max_epochs={max_epochs}", num_kills=20, seed=2, timeout_s=600.0)
 
 
 def test_a_rank_dies_with_its_main_process(folder: Path) -> None:

@@ -5,12 +5,12 @@ Both nodes are this machine, each with an agent of its own and one rank, over gl
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from lightning.fabric.plugins.environments.lightning import find_free_network_port
 
 from lightning_modules.training.checkpointing import is_finished
 from tests.cluster.warm_start import OPTIONS, warm_up
@@ -29,8 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_two_nodes(folder: Path, kind: str, run_dir: str, *options: str) -> list[str]:
     """Run `fit` by two agents of torchrun; returns what each said."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = find_free_network_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ATOMFORGE_")}
     environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     agents = []
@@ -79,7 +78,7 @@ def test_two_nodes_train_as_one_rank_and_have_a_service_each(
         wanted = [float.fromhex(value) for _, value in one[tag]]
         assert len(set(wanted)) >= 2, f"{tag} does not move"
         assert [step for step, _ in two[tag]] == [step for step, _ in one[tag]], tag
-        assert [float.fromhex(value) for _, value in two[tag]] == pytest.approx(wanted, rel=1e-4, abs=1e-5), tag
+        assert [float.fromhex(value) for _, value in two[tag]] == pytest.approx(wanted, abs=1e-5), tag
     for node_rank in range(2):
         log = (folder / f"{kind}_two" / f"executor_{node_rank}.log").read_text()
         assert log.count("Started server process") == 1, log[-2000:]

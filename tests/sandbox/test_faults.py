@@ -98,9 +98,8 @@ def run_while_killing(kind, sandboxes, *, num_programs: int, num_kills: int) -> 
         num_finished = 0
         while num_killed < num_kills and not done.wait(random.uniform(0.02, 0.3)):
             now_finished = sum(executor.stats().statuses.values())
-            if now_finished == num_finished:  # kills faster than starts would end in `infra`, rightly
-                continue
-            if victims := sandboxes.find() - others:
+            # a job that loses 20 sandboxes is `infra`, so no sandbox is killed until a program has finished
+            if now_finished > num_finished and (victims := sandboxes.find() - others):
                 num_finished = now_finished
                 sandboxes.kill(random.choice([*victims]))
                 num_killed += 1

@@ -51,8 +51,6 @@ def test_sandbox_uses_a_user_namespace(report):
 
 def test_hostile_programs_have_their_expected_statuses(report):
     statuses = report["hostile"]
-    # the folder of a program's input belongs to the only user there is; every reset empties it
-    assert statuses.pop("filesystem/write_anywhere", "exception") == "exception"
     assert {name: status for name, status in statuses.items() if status in ("passed", "infra")} == {}
     assert {name: found for name, found in statuses.items() if HOSTILE[name][0] and found not in HOSTILE[name][0]} == {}
 

@@ -8,6 +8,7 @@ import time
 
 from executor.pool import canary
 from executor.sandbox.framing import read_frame, take_frame, write_frame
+from executor.types import Run
 
 
 class FakeSandbox:
@@ -101,3 +102,18 @@ class FakeBackend:
             raise OSError("no sandbox today")
         self.num_started += 1
         return FakeSandbox(self)
+
+
+def runs(*sources):
+    """Programs with one call each."""
+    return [Run(source=source, entry_point="solve", calls=([1],)) for source in sources]
+
+
+def values(executions):
+    """The value of each program's call, or its failure."""
+    return [execution.results[0].value if execution.failure is None else execution.failure for execution in executions]
+
+
+def errors(executions):
+    """The failure of each program or the error of its call; "ok" where there is neither."""
+    return [execution.failure or execution.results[0].error or "ok" for execution in executions]

@@ -72,9 +72,9 @@ def start(folder: Path, kind: str, run_dir: str, *options: str) -> PreloadedProc
     return start_preloaded(arguments, folder=folder, environment=environment, log=folder / f"{run_dir}.log")
 
 
-def finish(process: PreloadedProcess, folder: Path, run_dir: str) -> None:
+def finish(process: PreloadedProcess, folder: Path, run_dir: str, *, timeout_s: float = 250.0) -> None:
     """Wait for the end of a run, which must be a good one."""
-    code = process.wait(timeout=600)
+    code = process.wait(timeout_s)
     assert code == 0, (folder / f"{run_dir}.log").read_text()[-2000:]
     assert is_finished(folder / run_dir)
 

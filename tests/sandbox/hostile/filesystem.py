@@ -27,8 +27,11 @@ PROGRAMS = {
     "write_sys": ("exception", "def solve(n): open('/sys/kernel/uevent_helper', 'w').write('/tmp/x')"),
     "write_anywhere": (
         "wrong",
-        "import os\ndef solve(n):\n    found = []\n    for folder, folders, files in os.walk('/'):\n"
-        "        folders[:] = [] if folder.count('/') > 1 else [d for d in folders if os.path.join(folder, d) not in ('/proc', '/tmp')]\n"
+        # where the sandbox has one user, the input directory belongs to it; every reset empties it
+        "import os\ndef solve(n):\n    found, skipped = [], ['/proc', '/tmp']\n"
+        "    if os.stat('/').st_uid == os.getuid(): skipped.append('/input')\n"
+        "    for folder, folders, files in os.walk('/'):\n"
+        "        folders[:] = [] if folder.count('/') > 1 else [d for d in folders if os.path.join(folder, d) not in skipped]\n"
         "        if not os.path.islink(folder) and os.access(folder, os.W_OK): found.append(folder)\n    assert not found, found\n    return 0",
     ),
     "writable_files_anywhere": (

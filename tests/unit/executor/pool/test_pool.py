@@ -10,17 +10,9 @@ from executor.pool.lifecycle import MAX_FAILED_STARTS
 from executor.pool.pool import SandboxPool
 from executor.pool.results import parse_execution
 from executor.sandbox.framing import pack_frame
-from executor.types import Limits, Run, Status
-from tests.support.fake_sandbox import FakeBackend
+from executor.types import Limits, Status
+from tests.support.fake_sandbox import FakeBackend, errors, runs, values
 from tests.support.wait import wait_until
-
-
-def runs(*sources):
-    return [Run(source=source, entry_point="solve", calls=([1],)) for source in sources]
-
-
-def values(executions):
-    return [execution.results[0].value if execution.failure is None else execution.failure for execution in executions]
 
 
 @pytest.mark.parametrize("num_workers", [1, 2, 3])
@@ -185,52 +177,12 @@ def test_result_in_the_pipe_counts_even_if_read_after_the_deadline(monkeypatch, 
     assert backend.seen.count(slow) == 1
 
 
-def errors(executions):
-    return [execution.failure or execution.results[0].error or "ok" for execution in executions]
-
-
-def test_failures_wait_for_a_canary_and_passes_do_not():
-    backend = FakeBackend()
-    with SandboxPool(backend, num_workers=1) as pool:
-        assert errors(pool.run(runs("a", "b", "c"))) == ["ok"] * 3
-        assert backend.num_canaries == 0
-        assert errors(pool.run(runs("a", "raise", "c"))) == ["ok", "ValueError", "ok"]
-        assert backend.num_canaries == 1
-        assert pool.stats().num_failed_canaries == 0
-
-
-def test_failures_before_a_failed_canary_are_run_again_alone():
-    backend = FakeBackend(bad_canaries=1)
-    with SandboxPool(backend, num_workers=1) as pool:
-        # "nap" keeps the sandbox busy until all are queued
-        assert errors(pool.run(runs("nap", "raise 1", "a", "raise 2"))) == ["ok", "ValueError", "ok", "ValueError"]
-        stats = pool.stats()
-    assert (stats.num_failed_canaries, stats.num_replaced, stats.num_retried) == (1, 1, 2)
-    assert backend.num_started == 2
-    assert backend.seen == ["nap", "raise 1", "a", "raise 2", "raise 1", "raise 2"]
-    assert backend.num_canaries == 3  # the bad one, and one behind each retry
-
-
-def test_program_whose_canaries_fail_repeatedly_is_a_crash():
-    backend = FakeBackend(bad_canaries=3)
-    with SandboxPool(backend, num_workers=1) as pool:
-        assert errors(pool.run(runs("raise", "a"))) == [Status.CRASH, "ok"]
-
-
 @pytest.mark.parametrize("kills", [1, 5])
 def test_sandbox_killed_from_outside_is_not_attributed_to_its_program(kills):
     backend = FakeBackend(deaths={"killed": kills})
     with SandboxPool(backend, num_workers=1) as pool:
         assert values(pool.run(runs("a", "killed", "b"))) == ["a", "killed", "b"]
         assert pool.stats().num_replaced == kills
-
-
-def test_failures_in_a_sandbox_that_dies_before_its_canary_are_run_again():
-    backend = FakeBackend(deaths={"killed": 1})
-    with SandboxPool(backend, num_workers=1) as pool:
-        # "nap" keeps the sandbox busy until all are queued
-        assert errors(pool.run(runs("nap", "raise", "killed", "a"))) == ["ok", "ValueError", "ok", "ok"]
-    assert backend.seen.count("raise") == 2
 
 
 def test_queues_are_served_in_turn():
